@@ -1,0 +1,144 @@
+//! Whether a request makes sense, whatever site it is for.
+
+use http::{Method, StatusCode, Version, header};
+
+use crate::body::message::Request;
+use crate::semantics::target::{HostError, canonical_host};
+
+/// What admission found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// The canonical host (RFC 9110 §4.2.3).
+    pub host: String,
+}
+
+/// Why a request goes no further. Each has one name, used in the log and in tests.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// RFC 9112 §3.2: an HTTP/1.1 request without `Host`.
+    #[error("the request has no Host field")]
+    MissingHost,
+    /// More than one `Host` line.
+    #[error("the request has more than one Host field")]
+    RepeatedHost,
+    /// A host that is not one.
+    #[error("the request's host is invalid: {0}")]
+    InvalidHost(#[from] HostError),
+    /// CONNECT and TRACE: this is no forward proxy and no mirror.
+    #[error("the method {0} is not served here")]
+    Method(Method),
+    /// Other expectations than 100-continue (RFC 9110 §10.1.1).
+    #[error("the request expects something other than 100-continue")]
+    Expectation,
+}
+
+impl Rejection {
+    /// The name used in logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::MissingHost => "missing-host",
+            Self::RepeatedHost => "repeated-host",
+            Self::InvalidHost(_) => "invalid-host",
+            Self::Method(_) => "method",
+            Self::Expectation => "expectation",
+        }
+    }
+
+    /// The status that tells the client.
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::MissingHost | Self::RepeatedHost | Self::InvalidHost(_) => StatusCode::BAD_REQUEST,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+        }
+    }
+}
+
+/// Checks what can be checked without knowing the site.
+pub fn check(request: &Request) -> Result<Admitted, Rejection> {
+    if request.method == Method::CONNECT || request.method == Method::TRACE {
+        return Err(Rejection::Method(request.method.clone()));
+    }
+    let expectation = request.headers.get(header::EXPECT);
+    if expectation.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Rejection::Expectation);
+    }
+    let host = canonical_host(&raw_host(request)?, request.scheme.as_str())?;
+    Ok(Admitted { host })
+}
+
+/// The absolute-form target's authority outranks `Host`, which must be there all the same (RFC 9112 §3.2.2).
+fn raw_host(request: &Request) -> Result<String, Rejection> {
+    let mut lines = request.headers.get_all(header::HOST).iter();
+    let host = lines.next();
+    if lines.next().is_some() {
+        return Err(Rejection::RepeatedHost);
+    }
+    let missing = host.is_none() && request.version == Version::HTTP_11;
+    match (&request.target_authority, host) {
+        _ if missing => Err(Rejection::MissingHost),
+        (Some(authority), _) => Ok(authority.clone()),
+        (None, Some(host)) => {
+            Ok(host.to_str().map_err(|_| Rejection::InvalidHost(HostError::Character))?.to_owned())
+        }
+        (None, None) => Err(Rejection::MissingHost),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::Body;
+    use http::{HeaderMap, uri::Scheme};
+
+    fn request(method: Method, version: Version, fields: &[(&'static str, &str)]) -> Request {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().expect("a value"));
+        }
+        Request {
+            method,
+            scheme: Scheme::HTTP,
+            target_authority: None,
+            target: "/".parse().expect("a target"),
+            version,
+            headers,
+            body: Body::Empty,
+            peer: ([127, 0, 0, 1], 1).into(),
+        }
+    }
+
+    #[test]
+    fn a_host_is_needed_once_and_valid() {
+        let get = |fields: &[(&'static str, &str)]| check(&request(Method::GET, Version::HTTP_11, fields));
+        assert_eq!(get(&[("host", "A.Example:80")]), Ok(Admitted { host: "a.example".into() }));
+        assert_eq!(get(&[]), Err(Rejection::MissingHost));
+        assert_eq!(get(&[("host", "a"), ("host", "a")]), Err(Rejection::RepeatedHost));
+        assert!(matches!(get(&[("host", "a b")]), Err(Rejection::InvalidHost(_))));
+        assert!(matches!(get(&[("host", "user@a")]), Err(Rejection::InvalidHost(_))));
+    }
+
+    #[test]
+    fn the_absolute_form_outranks_host() {
+        let mut absolute = request(Method::GET, Version::HTTP_11, &[("host", "other")]);
+        absolute.target_authority = Some("site.example:8080".into());
+        assert_eq!(check(&absolute), Ok(Admitted { host: "site.example:8080".into() }));
+    }
+
+    #[test]
+    fn this_is_no_forward_proxy_and_no_mirror() {
+        for method in [Method::CONNECT, Method::TRACE] {
+            let rejection =
+                check(&request(method, Version::HTTP_11, &[("host", "a")])).expect_err("rejected");
+            assert_eq!(rejection.status(), StatusCode::METHOD_NOT_ALLOWED);
+        }
+    }
+
+    #[test]
+    fn only_one_expectation_is_understood() {
+        let expects =
+            |what| check(&request(Method::POST, Version::HTTP_11, &[("host", "a"), ("expect", what)]));
+        assert!(expects("100-Continue").is_ok());
+        assert_eq!(expects("a-miracle"), Err(Rejection::Expectation));
+    }
+}

@@ -1,0 +1,7 @@
+//! The composition root: builds everything, runs it, drains it.
+
+mod node;
+mod run;
+
+pub use node::Node;
+pub use run::{RunError, Running};

@@ -1,0 +1,69 @@
+//! A node without its sockets: what serves requests, put together.
+
+use std::sync::Arc;
+
+use crate::base::clock::Clock;
+use crate::body::budget::Budget;
+use crate::body::busy::{Means, SpillArea};
+use crate::cache::Cache;
+use crate::config::{Settings, WINDOW};
+use crate::fetch::Fetcher;
+use crate::origin::{Origin, connect::Connect};
+use crate::request::{ClientMachine, Parts};
+use crate::route::Router;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::counters::Counters;
+
+/// The parts of a node that tests and metrics look into.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Answers requests.
+    pub machine: Arc<ClientMachine>,
+    /// Fetches under way.
+    pub fetcher: Fetcher,
+    /// The tiers.
+    pub cache: Arc<Cache>,
+    /// What the node holds in memory.
+    pub budget: Arc<Budget>,
+    /// What it holds in spill files.
+    pub spill: Arc<SpillArea>,
+    /// What it has counted.
+    pub counters: Arc<Counters>,
+}
+
+impl Node {
+    /// Puts a node together. Nothing is bound, connected or started yet.
+    pub fn build(
+        settings: &Settings,
+        clock: Clock,
+        connector: Arc<dyn Connect>,
+        log: Option<AccessLog>,
+    ) -> Self {
+        let budget = Budget::new(settings.memory.budget);
+        let spill = SpillArea::new(settings.spill.directory.clone(), settings.spill.limit);
+        let cache = Arc::new(Cache::new(&settings.cache));
+        let counters = Arc::new(Counters::default());
+        let origin =
+            Origin::new(settings.origin_url.authority().to_owned(), settings.origin.clone(), connector);
+        let means = Means { budget: Arc::clone(&budget), spill: Arc::clone(&spill), window: WINDOW };
+        let fetcher = Fetcher::new(
+            settings.fetch.clone(),
+            Arc::clone(&cache),
+            origin,
+            means,
+            clock.clone(),
+            Arc::clone(&counters),
+        );
+        let parts = Parts {
+            budget: Arc::clone(&budget),
+            router: Router::single(),
+            cache: Arc::clone(&cache),
+            fetcher: fetcher.clone(),
+            clock,
+            counters: Arc::clone(&counters),
+            log,
+        };
+        let machine = Arc::new(ClientMachine::new(settings.request.clone(), parts));
+        Self { machine, fetcher, cache, budget, spill, counters }
+    }
+}

@@ -1,0 +1,152 @@
+//! A running node: one worker thread with a runtime of its own per core (decision 1), and how it drains.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Node;
+use crate::base::clock::Clock;
+use crate::config::Settings;
+use crate::listener::{self, Handler, accept, bind};
+use crate::origin::connect::Tcp;
+use crate::telemetry::access_log::AccessLog;
+
+/// Threads for file I/O that one worker may have.
+const BLOCKING_THREADS: usize = 32;
+
+/// Why a node does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An address cannot be had.
+    #[error("cannot listen on {address}: {error}{hint}", hint = hint(.error))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// A thread or its runtime could not be started.
+    #[error("cannot start a worker: {0}")]
+    Worker(io::Error),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => " (another program listens there; choose another with --listen)",
+        io::ErrorKind::PermissionDenied => " (ports below 1024 need a privilege)",
+        io::ErrorKind::AddrNotAvailable => " (this machine has no such address)",
+        _ => "",
+    }
+}
+
+/// A node that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// Its parts.
+    pub node: Node,
+    /// The addresses that it listens on, ports filled in.
+    pub addresses: Vec<SocketAddr>,
+    draining: CancellationToken,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Binds every address and starts the workers.
+    pub fn start(settings: &Settings, log: Option<AccessLog>) -> Result<Self, RunError> {
+        let node = Node::build(settings, Clock::system(), Arc::new(Tcp), log);
+        let (addresses, sockets) = bind_all(&settings.listen, settings.workers)?;
+        let draining = CancellationToken::new();
+        let mut workers = Vec::with_capacity(sockets.len());
+        for (index, sockets) in sockets.into_iter().enumerate() {
+            let worker = Worker {
+                handler: Arc::clone(&node.machine),
+                sockets,
+                settings: settings.listener.clone(),
+                draining: draining.clone(),
+                deadline: settings.drain,
+            };
+            workers.push(worker.spawn(index).map_err(RunError::Worker)?);
+        }
+        Ok(Self { node, addresses, draining, workers })
+    }
+
+    /// Stops accepting, lets running responses finish within the deadline, and waits for the workers.
+    pub fn drain(self) {
+        self.draining.cancel();
+        for worker in self.workers {
+            let _ = worker.join();
+        }
+    }
+}
+
+/// Each address once for each worker: the sockets by worker.
+fn bind_all(
+    addresses: &[SocketAddr],
+    workers: usize,
+) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), RunError> {
+    let mut by_worker: Vec<Vec<TcpListener>> = (0..workers.max(1)).map(|_| Vec::new()).collect();
+    let mut bound = Vec::with_capacity(addresses.len());
+    for &address in addresses {
+        let listen = |error| RunError::Listen { address, error };
+        let sockets = bind::bind(address, by_worker.len()).map_err(listen)?;
+        if let Some(first) = sockets.first() {
+            bound.push(first.local_addr().map_err(listen)?);
+        }
+        for (worker, socket) in by_worker.iter_mut().zip(sockets) {
+            worker.push(socket);
+        }
+    }
+    Ok((bound, by_worker))
+}
+
+/// One thread with its runtime and its sockets.
+struct Worker<H> {
+    handler: Arc<H>,
+    sockets: Vec<TcpListener>,
+    settings: listener::Settings,
+    draining: CancellationToken,
+    deadline: Duration,
+}
+
+impl<H: Handler> Worker<H> {
+    fn spawn(self, index: usize) -> io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS)
+            .build()?;
+        std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            if let Err(error) = runtime.block_on(self.serve()) {
+                tracing::error!(%error, "a worker could not use its sockets");
+            }
+            // File reads of clients that are gone are not waited for.
+            runtime.shutdown_background();
+        })
+    }
+
+    async fn serve(self) -> io::Result<()> {
+        let connections = TaskTracker::new();
+        let mut accepting = tokio::task::JoinSet::new();
+        for socket in self.sockets {
+            let socket = tokio::net::TcpListener::from_std(socket)?;
+            let handler = Arc::clone(&self.handler);
+            accepting.spawn(accept::accept(
+                socket,
+                handler,
+                self.settings.clone(),
+                self.draining.clone(),
+                connections.clone(),
+            ));
+        }
+        accepting.join_all().await;
+        connections.close();
+        if tokio::time::timeout(self.deadline, connections.wait()).await.is_err() {
+            tracing::warn!(left = connections.len(), "the drain deadline passed; ending what still runs");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! Identities that several modules share and none owns.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A configured site. Never reused for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SiteId(pub u32);
+
+/// The generation of a site's key rules: changed rules take a new number, so that keys made by the old
+/// rules can never be taken for keys made by the new ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyRules(pub u32);
+
+/// The ledger's order of purges: the epoch first, then the number within it.
+///
+/// A fetch notes the sequence at which it was born; a purge with a later one kills what it matches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sequence {
+    /// Raised at each start, so that a number lost in a crash is never issued again.
+    pub epoch: u64,
+    /// Counts records within the epoch.
+    pub number: u64,
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.number)
+    }
+}
+
+/// One store of one object: each gets its own, so blocks of two stores can never be mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// Its number, for tables that hash it.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// Hands out generations, each once in a process.
+#[derive(Debug, Default)]
+pub struct Generations(AtomicU64);
+
+impl Generations {
+    /// A generation that was never handed out before by this source.
+    pub fn next(&self) -> Generation {
+        Generation(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_epoch_outranks_the_number() {
+        let before_crash = Sequence { epoch: 1, number: 900 };
+        let after_restart = Sequence { epoch: 2, number: 0 };
+        assert!(after_restart > before_crash);
+    }
+
+    #[test]
+    fn generations_differ() {
+        let source = Generations::default();
+        assert_ne!(source.next(), source.next());
+    }
+}

@@ -1,0 +1,104 @@
+//! The one account of what the node holds in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+/// Counts bytes held against one limit. Whoever holds memory for clients or objects holds a [`Charge`] for it.
+#[derive(Debug)]
+pub struct Budget {
+    used: AtomicU64,
+    limit: u64,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes, none of them used.
+    pub fn new(limit: u64) -> Arc<Self> {
+        Arc::new(Self { used: AtomicU64::new(0), limit })
+    }
+
+    /// Bytes charged now.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The limit in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Charges `bytes` if they fit under the limit.
+    pub fn try_charge(self: &Arc<Self>, bytes: u64) -> Option<Charge> {
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|sum| *sum <= self.limit)
+            })
+            .ok()
+            .map(|_| Charge { budget: Arc::clone(self), bytes })
+    }
+
+    /// Charges `bytes` even over the limit: for small amounts that have a bound of their own.
+    pub fn charge(self: &Arc<Self>, bytes: u64) -> Charge {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        Charge { budget: Arc::clone(self), bytes }
+    }
+}
+
+/// Bytes charged to a budget until this is dropped.
+#[derive(Debug)]
+pub struct Charge {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Charge {
+    /// Ties this charge to `content`: it is returned when the last clone of the result is dropped, whoever
+    /// holds it by then.
+    pub fn attach(self, content: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Charged { content, _charge: self })
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+struct Charged {
+    content: Vec<u8>,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.content
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_charge_over_the_limit_is_refused_and_a_dropped_one_returned() {
+        let budget = Budget::new(100);
+        let first = budget.try_charge(60).expect("fits");
+        assert!(budget.try_charge(41).is_none());
+        drop(first);
+        assert_eq!(budget.used(), 0);
+        assert!(budget.try_charge(100).is_some());
+    }
+
+    #[test]
+    fn attached_bytes_stay_charged_until_their_last_clone_goes() {
+        let budget = Budget::new(100);
+        let bytes = budget.charge(5).attach(b"hello".to_vec());
+        let in_a_socket_queue = bytes.slice(1..3);
+        drop(bytes);
+        assert_eq!(budget.used(), 5);
+        drop(in_a_socket_queue);
+        assert_eq!(budget.used(), 0);
+    }
+}

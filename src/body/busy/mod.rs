@@ -1,0 +1,157 @@
+//! The busy body: where one origin and any number of clients meet.
+//!
+//! Append-only, one [`Writer`], any number of [`Reader`]s each at its own pace, and a state that only moves
+//! forward: streaming, then finished or failed. One mechanism gives streaming a miss while storing it,
+//! collapsing (later clients are more readers), spoon-feeding (the writer runs at the origin's speed) and
+//! background refresh (a fetch without readers).
+//!
+//! | retention | kept | over the memory window | joined |
+//! |---|---|---|---|
+//! | [`Retention::Store`] | everything, sealed into blocks | becomes `Spool` when the budget is used up | at any time |
+//! | [`Retention::Spool`] | from the slowest reader on | newest bytes go to a spill file | while no byte is gone |
+//! | [`Retention::Window`] | from the slowest reader on | the writer waits | while no byte is gone |
+//!
+//! Over every budget, a single reader gets back-pressure; of several, the farthest behind is ended rather than
+//! braking the others.
+
+mod reader;
+mod spill;
+mod state;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+pub use reader::Reader;
+pub use spill::SpillArea;
+pub use writer::{Abandoned, Writer};
+
+use super::budget::Budget;
+use state::State;
+
+/// How much of what was written is kept, from most to least. It only goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Retention {
+    /// Only what the reader has not taken, in memory, and the writer waits beyond the window.
+    Window,
+    /// Only what the slowest reader has not taken, spilling beyond the window.
+    Spool,
+    /// Everything: it will be stored.
+    Store,
+}
+
+/// How a busy body came to its end.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// Every byte was written; these trailers followed.
+    Finished(Option<Arc<HeaderMap>>),
+    /// It broke off. What was read so far is a part, never a whole.
+    Failed(BodyError),
+}
+
+/// Why a body broke off. One error is shared by all readers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum BodyError {
+    /// The sender closed before the length or the last chunk it had promised.
+    #[error("the body ended before its promised end")]
+    Incomplete,
+    /// Nothing came for longer than the limit between two bytes.
+    #[error("the body stalled for too long")]
+    Stalled,
+    /// The framing was broken.
+    #[error("the body's framing is malformed")]
+    Malformed,
+    /// The writer was dropped: the node is shutting down or the task was ended.
+    #[error("the transfer was ended by this node")]
+    Aborted,
+    /// This reader fell too far behind while others read on and every budget was used up.
+    #[error("this reader fell too far behind")]
+    TooSlow,
+    /// The spill file could not be read back.
+    #[error("the spill file could not be read")]
+    Spill,
+}
+
+impl BodyError {
+    /// The name used in logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Incomplete => "incomplete",
+            Self::Stalled => "stalled",
+            Self::Malformed => "malformed",
+            Self::Aborted => "aborted",
+            Self::TooSlow => "too-slow",
+            Self::Spill => "spill",
+        }
+    }
+}
+
+/// What every busy body of a node shares.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// Memory.
+    pub budget: Arc<Budget>,
+    /// Disk for what exceeds the window.
+    pub spill: Arc<SpillArea>,
+    /// Bytes that one body keeps in memory before it spills or waits.
+    pub window: u64,
+}
+
+/// A handle to a busy body, from which readers are made. It counts as neither reader nor writer.
+#[derive(Clone, Debug)]
+pub struct BusyBody(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Wakes the writer: a reader made room, or the last one left.
+    room: Notify,
+    means: Means,
+}
+
+impl BusyBody {
+    /// A new body with nothing in it, and the one writer that it will ever have.
+    pub fn new(means: Means, retention: Retention) -> (Self, Writer) {
+        let shared =
+            Arc::new(Shared { state: Mutex::new(State::new(retention)), room: Notify::new(), means });
+        (Self(Arc::clone(&shared)), Writer::new(shared))
+    }
+
+    /// A new body with its writer and a first reader.
+    pub fn with_reader(means: Means, retention: Retention) -> (Self, Writer, Reader) {
+        let (body, writer) = Self::new(means, retention);
+        let reader = Reader::first(&body.0);
+        (body, writer, reader)
+    }
+
+    /// One more reader, from the first byte on; none once bytes are gone or the body has failed.
+    pub fn reader(&self) -> Option<Reader> {
+        Reader::join(&self.0)
+    }
+
+    /// How many readers there are.
+    pub fn readers(&self) -> usize {
+        self.0.state.lock().readers.count()
+    }
+
+    /// How it ended, once it has.
+    pub fn end(&self) -> Option<End> {
+        self.0.state.lock().end.clone()
+    }
+
+    /// The bytes written so far.
+    pub fn len(&self) -> u64 {
+        self.0.state.lock().len
+    }
+
+    /// Whether nothing was written so far.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

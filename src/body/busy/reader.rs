@@ -1,0 +1,168 @@
+//! One client's view of a busy body.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::task::JoinHandle;
+
+use super::spill::SpillFile;
+use super::state::{Place, State};
+use super::{BodyError, BusyBody, End, Retention, Shared};
+
+/// The most bytes that one read takes from the spill file.
+const FILE_READ: u64 = 128 << 10;
+
+/// Reads a busy body from its first byte at its own pace. Dropping it leaves the body to the others.
+#[derive(Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+    slot: usize,
+    position: u64,
+    from_file: Option<JoinHandle<std::io::Result<Bytes>>>,
+}
+
+/// Where the next bytes of a reader are.
+enum Next {
+    Bytes(Bytes),
+    File(Arc<SpillFile>, u64, usize),
+    End(End),
+}
+
+impl Reader {
+    pub(super) fn join(shared: &Arc<Shared>) -> Option<Self> {
+        let mut state = shared.state.lock();
+        let gone = state.start > 0;
+        if gone || matches!(state.end, Some(End::Failed(_))) {
+            return None;
+        }
+        Some(Self::sit(shared, &mut state))
+    }
+
+    /// The first reader of a body in which nothing has happened yet.
+    pub(super) fn first(shared: &Arc<Shared>) -> Self {
+        Self::sit(shared, &mut shared.state.lock())
+    }
+
+    fn sit(shared: &Arc<Shared>, state: &mut State) -> Self {
+        let slot = state.readers.add();
+        Self { shared: Arc::clone(shared), slot, position: 0, from_file: None }
+    }
+
+    /// The next bytes, `None` after the last. Cancel-safe: bytes are taken only when they are returned.
+    pub async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next bytes, `None` after the last one. After an error the reader stays at it.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if self.from_file.is_none() {
+            match ready!(self.look(cx)) {
+                Ok(Next::Bytes(bytes)) => return Poll::Ready(Some(Ok(self.take(bytes)))),
+                Ok(Next::End(End::Finished(_))) => return Poll::Ready(None),
+                Ok(Next::End(End::Failed(error))) | Err(error) => return Poll::Ready(Some(Err(error))),
+                Ok(Next::File(file, offset, len)) => {
+                    self.from_file = Some(tokio::task::spawn_blocking(move || file.read(offset, len)));
+                }
+            }
+        }
+        let Some(read) = &mut self.from_file else { return Poll::Pending };
+        let read = ready!(std::pin::Pin::new(read).poll(cx));
+        self.from_file = None;
+        match read {
+            Ok(Ok(bytes)) => Poll::Ready(Some(Ok(self.take(bytes)))),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a spill file could not be read back");
+                Poll::Ready(Some(Err(BodyError::Spill)))
+            }
+            Err(_) => Poll::Ready(Some(Err(BodyError::Aborted))),
+        }
+    }
+
+    /// The trailers, once the body has come to its end.
+    pub fn trailers(&self) -> Option<Arc<HeaderMap>> {
+        match &self.shared.state.lock().end {
+            Some(End::Finished(trailers)) => trailers.clone(),
+            _ => None,
+        }
+    }
+
+    /// The body that this reads.
+    pub fn body(&self) -> BusyBody {
+        BusyBody(Arc::clone(&self.shared))
+    }
+
+    /// Whether every byte was taken and none will follow.
+    pub fn is_finished(&self) -> bool {
+        let state = self.shared.state.lock();
+        matches!(state.end, Some(End::Finished(None))) && self.position == state.len
+    }
+
+    fn look(&self, cx: &mut Context<'_>) -> Poll<Result<Next, BodyError>> {
+        let mut state = self.shared.state.lock();
+        if let Some(next) = next_for(&state, self.position) {
+            let ended = state.readers.get_mut(self.slot).and_then(|slot| slot.ended);
+            return Poll::Ready(ended.map_or(Ok(next), Err));
+        }
+        match state.readers.get_mut(self.slot) {
+            Some(slot) if slot.ended.is_none() => {
+                slot.waker = Some(cx.waker().clone());
+                if !std::mem::replace(&mut state.demanded, true) {
+                    drop(state);
+                    self.shared.room.notify_one();
+                }
+                Poll::Pending
+            }
+            Some(slot) => Poll::Ready(Err(slot.ended.unwrap_or(BodyError::TooSlow))),
+            None => Poll::Ready(Err(BodyError::Aborted)),
+        }
+    }
+
+    /// Moves past `bytes`, and frees what nobody wants any more.
+    fn take(&mut self, bytes: Bytes) -> Bytes {
+        self.position += bytes.len() as u64;
+        let mut state = self.shared.state.lock();
+        let may_free = state.retention != Retention::Store
+            && state.segments.front().is_some_and(|front| front.end() <= self.position);
+        if let Some(slot) = state.readers.get_mut(self.slot) {
+            slot.position = self.position;
+        }
+        let freed = may_free && state.free_behind_slowest();
+        drop(state);
+        if freed {
+            self.shared.room.notify_one();
+        }
+        bytes
+    }
+}
+
+fn next_for(state: &State, position: u64) -> Option<Next> {
+    if let Some(segment) = state.segment_at(position) {
+        let skip = position - segment.start;
+        return Some(match &segment.place {
+            Place::Memory(bytes, _) => {
+                Next::Bytes(bytes.slice(usize::try_from(skip).unwrap_or(bytes.len())..))
+            }
+            Place::File(file, offset) => {
+                let len = (segment.len - skip).min(FILE_READ);
+                Next::File(Arc::clone(file), offset + skip, usize::try_from(len).unwrap_or(0))
+            }
+        });
+    }
+    if position < state.len {
+        // What this reader wants was freed: it was ended. Never let a gap look like the end.
+        return Some(Next::End(End::Failed(BodyError::TooSlow)));
+    }
+    state.end.clone().map(Next::End)
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        state.readers.remove(self.slot);
+        state.free_behind_slowest();
+        drop(state);
+        self.shared.room.notify_one();
+    }
+}

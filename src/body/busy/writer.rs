@@ -1,0 +1,348 @@
+//! The one writer of a busy body.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::spill::SpillFile;
+use super::state::{Place, SEGMENT_OVERHEAD, State};
+use super::{BodyError, End, Retention, Shared};
+use crate::body::content::{BLOCK, Content, INLINE_MAX, Parts};
+
+/// Bytes beyond the memory window are written to the spill file in batches of at least this size.
+const SPILL_BATCH: u64 = 256 << 10;
+
+/// Nobody reads the body any more and it will not be stored: the transfer should end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nobody wants this body any more")]
+pub struct Abandoned;
+
+/// Appends to a busy body. Dropping it before [`Writer::finish`] fails the body: an unfinished writer never
+/// passes for a whole body.
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    /// Hash of all bytes, while they are to be stored.
+    hasher: blake3::Hasher,
+    /// Everything before this offset is sealed into blocks.
+    sealed: u64,
+    blocks: Vec<Bytes>,
+    spill: Option<Arc<SpillFile>>,
+    /// The spill directory failed or is full: this body waits for its readers instead.
+    spill_closed: bool,
+    ended: bool,
+}
+
+/// What an attempt to add bytes came to.
+enum Outcome {
+    Added,
+    /// The newest bytes are over the window and make a batch: spill them, then try again.
+    SpillFirst,
+    /// Wait until a reader makes room.
+    NoRoom,
+    Again,
+    Abandoned,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            hasher: blake3::Hasher::new(),
+            sealed: 0,
+            blocks: Vec::new(),
+            spill: None,
+            spill_closed: false,
+            ended: false,
+        }
+    }
+
+    /// What is kept of the bytes now. It may have gone down because a budget was used up.
+    pub fn retention(&self) -> Retention {
+        self.shared.state.lock().retention
+    }
+
+    /// Keeps less from now on; asking for more than is kept now changes nothing.
+    pub fn lower_retention(&mut self, retention: Retention) {
+        let mut state = self.shared.state.lock();
+        if retention < state.retention {
+            state.retention = retention;
+            state.free_behind_slowest();
+            drop(state);
+            self.blocks = Vec::new();
+        }
+    }
+
+    /// Adds `chunk` and wakes the readers; waits while there is no room for it.
+    ///
+    /// Cancel-safe up to the chunk itself: dropped while it waits for room, the chunk was not added; dropped
+    /// while it spills, it was. Either way no reader sees a byte twice or misses one, because a dropped append
+    /// is followed by a dropped writer, which fails the body.
+    pub async fn append(&mut self, chunk: Bytes) -> Result<(), Abandoned> {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let part = rest.split_to(self.until_block_end(rest.len()));
+            self.append_part(part).await?;
+        }
+        Ok(())
+    }
+
+    /// How many of `wanted` bytes fit before the next block begins.
+    fn until_block_end(&self, wanted: usize) -> usize {
+        let state = self.shared.state.lock();
+        if state.retention != Retention::Store {
+            return wanted;
+        }
+        let filled = usize::try_from(state.len - self.sealed).unwrap_or(BLOCK);
+        wanted.min(BLOCK.saturating_sub(filled).max(1))
+    }
+
+    async fn append_part(&mut self, part: Bytes) -> Result<(), Abandoned> {
+        loop {
+            // Armed before looking, so that room made in between is not missed.
+            let shared = Arc::clone(&self.shared);
+            let room = shared.room.notified();
+            match self.try_append(&part) {
+                Outcome::Added => {
+                    self.seal_full_block();
+                    return Ok(());
+                }
+                Outcome::SpillFirst => self.spill_out().await,
+                Outcome::NoRoom => room.await,
+                Outcome::Again => {}
+                Outcome::Abandoned => return Err(Abandoned),
+            }
+        }
+    }
+
+    fn try_append(&mut self, part: &Bytes) -> Outcome {
+        let shared = Arc::clone(&self.shared);
+        let cost = part.len() as u64 + SEGMENT_OVERHEAD;
+        let mut state = shared.state.lock();
+        if !state.wanted() {
+            return Outcome::Abandoned;
+        }
+        let fits = state.memory + part.len() as u64 <= shared.means.window;
+        match state.retention {
+            Retention::Store => {
+                let Some(charge) = shared.means.budget.try_charge(cost) else {
+                    tracing::debug!("the budget is used up: a body will not be stored");
+                    state.retention = Retention::Spool;
+                    state.free_behind_slowest();
+                    self.blocks = Vec::new();
+                    return Outcome::Again;
+                };
+                self.hasher.update(part);
+                state.push(part.clone(), charge);
+                wake(state);
+                Outcome::Added
+            }
+            // An empty body always takes one chunk: a budget that is used up slows transfers, it never stops
+            // them. Chunks are bounded by the origin's read buffer.
+            Retention::Window if fits || state.memory == 0 => {
+                state.push(part.clone(), shared.means.budget.charge(cost));
+                wake(state);
+                Outcome::Added
+            }
+            Retention::Window => Outcome::NoRoom,
+            Retention::Spool if !self.spill_closed && state.memory >= shared.means.window + SPILL_BATCH => {
+                Outcome::SpillFirst
+            }
+            Retention::Spool => {
+                let charge = match shared.means.budget.try_charge(cost) {
+                    Some(charge) if fits || !self.spill_closed => charge,
+                    // The batch for the spill file is a small bound of its own.
+                    _ if state.memory == 0 || !self.spill_closed => shared.means.budget.charge(cost),
+                    _ => return Self::over_every_budget(state),
+                };
+                state.push(part.clone(), charge);
+                wake(state);
+                Outcome::Added
+            }
+        }
+    }
+
+    /// One reader gets back-pressure; of several, the farthest behind is ended.
+    fn over_every_budget(mut state: parking_lot::MutexGuard<'_, State>) -> Outcome {
+        if state.readers.count() <= 1 {
+            return Outcome::NoRoom;
+        }
+        let ended = state.readers.end_slowest(BodyError::TooSlow);
+        state.free_behind_slowest();
+        drop(state);
+        if let Some(waker) = ended {
+            waker.wake();
+        }
+        Outcome::Again
+    }
+
+    /// Makes one block of the pieces written since the last one, once they are enough.
+    fn seal_full_block(&mut self) {
+        let (retention, len) = {
+            let state = self.shared.state.lock();
+            (state.retention, state.len)
+        };
+        if retention == Retention::Store && len - self.sealed >= BLOCK as u64 {
+            self.seal_to(len);
+        }
+    }
+
+    /// Copies `sealed..end` into one allocation that readers and tiers share, and returns the pieces' memory.
+    /// The copy is made outside the lock: only this writer adds, and nothing is freed while storing.
+    fn seal_to(&mut self, end: u64) {
+        let pieces: Vec<Bytes> = {
+            let state = self.shared.state.lock();
+            let first = state.segments.partition_point(|segment| segment.end() <= self.sealed);
+            state
+                .segments
+                .iter()
+                .skip(first)
+                .filter_map(|segment| match &segment.place {
+                    Place::Memory(bytes, _) => Some(bytes.clone()),
+                    Place::File(..) => None,
+                })
+                .collect()
+        };
+        let len = usize::try_from(end - self.sealed).unwrap_or(0);
+        let mut whole = Vec::with_capacity(len);
+        for piece in &pieces {
+            whole.extend_from_slice(piece);
+        }
+        debug_assert_eq!(whole.len(), len, "a stored body is in memory without gaps");
+        let block = self.shared.means.budget.charge(len as u64).attach(whole);
+        self.blocks.push(block.clone());
+        self.shared.state.lock().replace(self.sealed, end, Place::Memory(block, None));
+        self.sealed = end;
+    }
+
+    /// Moves what is over the window, the newest bytes, to the spill file. A failure leaves them in memory and
+    /// closes the spill for this body.
+    async fn spill_out(&mut self) {
+        let (start, end, pieces) = self.over_window();
+        let area = Arc::clone(&self.shared.means.spill);
+        let existing = self.spill.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            let file = match existing {
+                Some(file) => file,
+                None => SpillFile::create(&area)?,
+            };
+            let offset = file.append(&pieces)?;
+            Ok::<_, std::io::Error>((file, offset))
+        })
+        .await;
+        match written {
+            Ok(Ok((file, offset))) => {
+                self.spill = Some(Arc::clone(&file));
+                self.shared.state.lock().replace(start, end, Place::File(file, offset));
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "spilling failed: a body now waits for its slowest reader");
+                self.spill_closed = true;
+            }
+            Err(_) => self.spill_closed = true,
+        }
+    }
+
+    /// The run of newest segments that exceeds the window: all in memory, none spilled before.
+    fn over_window(&self) -> (u64, u64, Vec<Bytes>) {
+        let state = self.shared.state.lock();
+        let mut over = state.memory.saturating_sub(self.shared.means.window);
+        let mut pieces = Vec::new();
+        let mut start = state.len;
+        for segment in state.segments.iter().rev() {
+            let Place::Memory(bytes, _) = &segment.place else { break };
+            if over == 0 {
+                break;
+            }
+            over = over.saturating_sub(segment.len);
+            start = segment.start;
+            pieces.push(bytes.clone());
+        }
+        pieces.reverse();
+        (start, state.len, pieces)
+    }
+
+    /// Resolves when nobody reads the body and it will not be stored. Cancel-safe.
+    pub async fn abandoned(&self) {
+        loop {
+            let left = self.shared.room.notified();
+            if !self.shared.state.lock().wanted() {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// Resolves when a reader first asks for bytes, or nobody wants any. Cancel-safe.
+    pub async fn demanded(&self) {
+        loop {
+            let asked = self.shared.room.notified();
+            {
+                let state = self.shared.state.lock();
+                if state.demanded || !state.wanted() {
+                    return;
+                }
+            }
+            asked.await;
+        }
+    }
+
+    /// Ends the body as whole. Returns its content if all of it was kept for storing.
+    pub fn finish(mut self, trailers: Option<HeaderMap>) -> Option<Content> {
+        let content = self.content();
+        self.end(End::Finished(trailers.map(Arc::new)));
+        content
+    }
+
+    /// Ends the body as broken off.
+    pub fn fail(mut self, error: BodyError) {
+        self.end(End::Failed(error));
+    }
+
+    fn content(&mut self) -> Option<Content> {
+        let (retention, length) = {
+            let state = self.shared.state.lock();
+            (state.retention, state.len)
+        };
+        if retention != Retention::Store {
+            return None;
+        }
+        if self.sealed < length {
+            self.seal_to(length);
+        }
+        let blocks = std::mem::take(&mut self.blocks);
+        let parts = match blocks.as_slice() {
+            [] => Parts::Inline(Bytes::new()),
+            [only] if only.len() <= INLINE_MAX => Parts::Inline(only.clone()),
+            _ => Parts::Blocks(blocks.into()),
+        };
+        Some(Content { parts, length, digest: *self.hasher.finalize().as_bytes() })
+    }
+
+    fn end(&mut self, end: End) {
+        self.ended = true;
+        let mut state = self.shared.state.lock();
+        if state.end.is_none() {
+            state.end = Some(end);
+        }
+        wake(state);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end(End::Failed(BodyError::Aborted));
+        }
+    }
+}
+
+/// Wakes every waiting reader, after the lock is released.
+fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
+    let wakers = state.readers.take_wakers();
+    drop(state);
+    for waker in wakers {
+        waker.wake();
+    }
+}

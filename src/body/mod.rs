@@ -1,0 +1,48 @@
+//! What flows: messages, bodies, and the busy body in which an origin and its clients meet.
+//!
+//! - [`message`]: `Request` and `Reply`, what every module above speaks.
+//! - [`Body`]: the one body type (decision 2).
+//! - [`busy`]: append-only, one writer, any number of readers, in memory up to a budget and in a file beyond.
+//! - [`budget`]: the one account of what the node holds in memory.
+//! - [`wire`]: bodies as frames, for the adapters around hyper.
+
+pub mod budget;
+pub mod busy;
+pub mod content;
+pub mod message;
+pub mod tunnel;
+pub mod wire;
+
+use bytes::Bytes;
+
+use busy::Reader;
+use content::Blocks;
+use tunnel::Tunnel;
+
+/// The body of a message, whatever it comes from. Bodies are never collected: they are handed on.
+#[derive(Debug, Default)]
+pub enum Body {
+    /// No content.
+    #[default]
+    Empty,
+    /// Content that is here already: an inline object, an error page.
+    Bytes(Bytes),
+    /// The blocks of a stored object, pinned while they are read.
+    Blocks(Blocks),
+    /// Content that may still be arriving.
+    Busy(Reader),
+    /// Not content at all: what follows a 101 belongs to another protocol.
+    Tunnel(Tunnel),
+}
+
+impl Body {
+    /// The number of bytes to come, where that is known before they come.
+    pub fn known_length(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+            Self::Blocks(blocks) => Some(blocks.remaining()),
+            Self::Busy(_) | Self::Tunnel(_) => None,
+        }
+    }
+}

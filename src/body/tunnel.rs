@@ -1,0 +1,31 @@
+//! What follows a 101: a two-way stream that belongs to another protocol.
+
+use std::fmt;
+use std::pin::Pin;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Anything that reads and writes and may move between threads.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+
+/// The origin's side of a connection that left HTTP. The listener joins the client's side to it.
+pub struct Tunnel(Pin<Box<dyn Future<Output = std::io::Result<Box<dyn Io>>> + Send>>);
+
+impl Tunnel {
+    /// A tunnel whose stream is at hand once `opening` is done, which is when the 101 has passed.
+    pub fn new(opening: impl Future<Output = std::io::Result<Box<dyn Io>>> + Send + 'static) -> Self {
+        Self(Box::pin(opening))
+    }
+
+    /// Waits for the stream. Not cancel-safe in the sense that the tunnel is lost with it, which closes it.
+    pub async fn open(self) -> std::io::Result<Box<dyn Io>> {
+        self.0.await
+    }
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tunnel")
+    }
+}

@@ -1,0 +1,113 @@
+//! Bodies as frames, for the adapters around hyper: the neutral `http_body` trait and nothing else.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::busy::BodyError;
+use super::content::Blocks;
+use super::{Body, busy::Reader};
+use crate::telemetry::access_log::Record;
+
+/// A body on its way out, with the log line that waits for its end.
+pub struct WireBody {
+    body: Body,
+    record: Option<Box<Record>>,
+    trailers_sent: bool,
+    /// Nothing is sent before this is done.
+    hold: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl WireBody {
+    /// Sends `body`; `record` is written when this is dropped, with the bytes sent by then.
+    pub fn new(body: Body, record: Option<Box<Record>>) -> Self {
+        Self { body, record, trailers_sent: false, hold: None }
+    }
+
+    /// The same body, held back until `go_ahead` is done.
+    #[must_use]
+    pub fn hold(mut self, go_ahead: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.hold = Some(Box::pin(go_ahead));
+        self
+    }
+
+    fn sent(&mut self, bytes: &Bytes) {
+        if let Some(record) = &mut self.record {
+            record.sent += bytes.len() as u64;
+        }
+    }
+
+    fn broke_off(&mut self, error: BodyError) {
+        if let Some(record) = &mut self.record {
+            record.broken = Some(error.name());
+        }
+    }
+
+    fn poll_busy(reader: &mut Reader, trailers_sent: &mut bool, cx: &mut Context<'_>) -> Polled {
+        match ready!(reader.poll_next(cx)) {
+            Some(Ok(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            None if *trailers_sent => Poll::Ready(None),
+            None => {
+                *trailers_sent = true;
+                Poll::Ready(reader.trailers().map(|trailers| Ok(Frame::trailers(trailers.as_ref().clone()))))
+            }
+        }
+    }
+}
+
+type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+impl http_body::Body for WireBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        let this = &mut *self;
+        if let Some(hold) = &mut this.hold {
+            ready!(hold.as_mut().poll(cx));
+            this.hold = None;
+        }
+        let polled = match &mut this.body {
+            Body::Empty | Body::Tunnel(_) => None,
+            Body::Bytes(bytes) if bytes.is_empty() => None,
+            Body::Bytes(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Body::Blocks(blocks) => blocks.next().map(|block| Ok(Frame::data(block))),
+            Body::Busy(reader) => ready!(Self::poll_busy(reader, &mut this.trailers_sent, cx)),
+        };
+        match &polled {
+            Some(Ok(frame)) => {
+                if let Some(bytes) = frame.data_ref() {
+                    this.sent(bytes);
+                }
+            }
+            Some(Err(error)) => this.broke_off(*error),
+            None => {}
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.body {
+            Body::Empty | Body::Tunnel(_) => true,
+            Body::Bytes(bytes) => bytes.is_empty(),
+            Body::Blocks(blocks) => Blocks::remaining(blocks) == 0,
+            Body::Busy(reader) => reader.is_finished(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.known_length().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl Drop for WireBody {
+    fn drop(&mut self) {
+        if let Some(mut record) = self.record.take() {
+            record.complete = http_body::Body::is_end_stream(self);
+            record.write();
+        }
+    }
+}

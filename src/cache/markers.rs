@@ -1,0 +1,54 @@
+//! Hit-for-miss: keys whose last answer was not for sharing, so that requests for them do not wait for each
+//! other.
+//!
+//! Markers live outside the memory tier, whose policy may refuse a newcomer; they are bounded in number (the
+//! least recently used goes first) and in life.
+
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use super::key::{Key, KeyHash};
+use super::memory::{BuildShortHasher, ShortHash};
+use crate::base::clock::Timestamp;
+use crate::base::ids::Sequence;
+
+/// Why a key is marked, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marker {
+    /// The sequence at which the fetch was born that left it: markers obey the ledger as objects do.
+    pub born: Sequence,
+    /// When it was left.
+    pub since: Timestamp,
+    /// Why the answer was not for sharing.
+    pub reason: &'static str,
+}
+
+#[derive(Debug)]
+pub(super) struct Markers {
+    marked: Cache<ShortHash<KeyHash>, Marker, BuildShortHasher>,
+    life: Duration,
+}
+
+impl Markers {
+    pub(super) fn new(max: u64, life: Duration) -> Self {
+        let marked = Cache::builder()
+            .max_capacity(max)
+            .eviction_policy(EvictionPolicy::lru())
+            .build_with_hasher(BuildShortHasher);
+        Self { marked, life }
+    }
+
+    pub(super) fn get(&self, key: &Key, now: Timestamp) -> Option<Marker> {
+        self.marked.get(&ShortHash(key.hash())).filter(|marker| now.since(marker.since) < self.life)
+    }
+
+    pub(super) fn put(&self, key: &Key, marker: Marker) {
+        self.marked.insert(ShortHash(key.hash()), marker);
+    }
+
+    pub(super) fn remove(&self, key: &Key) {
+        self.marked.invalidate(&ShortHash(key.hash()));
+    }
+}

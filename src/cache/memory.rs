@@ -1,0 +1,263 @@
+//! The memory tier: moka, weighed in bytes, `TinyLFU`.
+//!
+//! A key's slot holds the object that varies by nothing and the list of `Vary` sets seen; other variants have a
+//! slot each, named by the key and their values. Blocks have entries of their own. So a plain small hit is one
+//! look-up.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moka::ops::compute::Op;
+use moka::sync::Cache;
+
+use super::key::{Key, KeyHash};
+use super::lookup::Hit;
+use super::object::{Object, Place};
+use crate::base::ids::Generation;
+use crate::body::content::Parts;
+use crate::semantics::vary::VarySet;
+
+/// The most `Vary` sets that are remembered for one key; the oldest goes first.
+const MAX_VARY_SETS: usize = 8;
+
+/// What moka and our own types cost for each entry, measured with small objects.
+const ENTRY_OVERHEAD: usize = 400;
+
+#[derive(Debug)]
+pub(super) struct MemoryTier {
+    entries: Cache<ShortHash<EntryName>, Entry, BuildShortHasher>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EntryName {
+    Slot(KeyHash),
+    Block(Generation, u32),
+}
+
+#[derive(Clone, Debug)]
+enum Entry {
+    Slot(Arc<Slot>),
+    Block(Bytes),
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    /// Compared on every hit: the hash only names the entry.
+    key: Key,
+    object: Option<Arc<Object>>,
+    vary_sets: Arc<[VarySet]>,
+}
+
+impl MemoryTier {
+    pub(super) fn new(capacity: u64) -> Self {
+        let entries = Cache::builder()
+            .max_capacity(capacity)
+            .weigher(|_, entry: &Entry| weight(entry))
+            .build_with_hasher(BuildShortHasher);
+        Self { entries }
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.entries.run_pending_tasks();
+        self.entries.weighted_size()
+    }
+
+    /// Calls `candidate` with each stored variant that the request's `values` select.
+    pub(super) fn candidates(
+        &self,
+        key: &Key,
+        values: impl Fn(&VarySet) -> Vec<u8>,
+        mut candidate: impl FnMut(&Arc<Object>),
+    ) -> KeyState {
+        let Some(slot) = self.slot(key, key.hash()) else { return KeyState::Unknown };
+        if let Some(object) = &slot.object {
+            candidate(object);
+        }
+        for set in slot.vary_sets.iter() {
+            let values = values(set);
+            if let Some(variant) = self.slot(key, key.variant(&values))
+                && let Some(object) = &variant.object
+                && object.vary_values == values
+            {
+                candidate(object);
+            }
+        }
+        KeyState::Known
+    }
+
+    /// All blocks of `object`, or `None` if one of them is gone.
+    pub(super) fn parts(&self, object: &Object) -> Option<Parts> {
+        match &object.representation.place {
+            Place::Inline(bytes) => Some(Parts::Inline(bytes.clone())),
+            Place::Blocks(count) => (0..*count)
+                .map(|index| match self.entries.get(&ShortHash(EntryName::Block(object.generation, index))) {
+                    Some(Entry::Block(bytes)) => Some(bytes),
+                    Some(Entry::Slot(_)) | None => None,
+                })
+                .collect::<Option<Vec<_>>>()
+                .map(|blocks| Parts::Blocks(blocks.into())),
+        }
+    }
+
+    pub(super) fn known_vary(&self, key: &Key) -> Arc<[VarySet]> {
+        self.slot(key, key.hash()).map(|slot| Arc::clone(&slot.vary_sets)).unwrap_or_default()
+    }
+
+    pub(super) fn note_vary(&self, key: &Key, set: &VarySet) {
+        self.change_slot(key, |slot| {
+            if slot.vary_sets.contains(set) {
+                return;
+            }
+            let surplus = (slot.vary_sets.len() + 1).saturating_sub(MAX_VARY_SETS);
+            slot.vary_sets = slot.vary_sets.iter().skip(surplus).chain([set]).cloned().collect();
+        });
+    }
+
+    /// Blocks first, then the head: a head is never visible before its content.
+    pub(super) fn store(&self, key: &Key, hit: &Hit) {
+        let object = &hit.object;
+        if let Parts::Blocks(blocks) = &hit.parts {
+            for (index, block) in (0..).zip(blocks.iter()) {
+                self.entries.insert(
+                    ShortHash(EntryName::Block(object.generation, index)),
+                    Entry::Block(block.clone()),
+                );
+            }
+        }
+        if object.vary.is_empty() {
+            self.change_slot(key, |slot| slot.object = Some(Arc::clone(object)));
+        } else {
+            self.note_vary(key, &object.vary);
+            let slot = Slot { key: key.clone(), object: Some(Arc::clone(object)), vary_sets: Arc::default() };
+            let name = EntryName::Slot(key.variant(&object.vary_values));
+            self.entries.insert(ShortHash(name), Entry::Slot(Arc::new(slot)));
+        }
+    }
+
+    pub(super) fn remove(&self, key: &Key, object: &Object) {
+        let is_it =
+            |slot: &Slot| slot.object.as_ref().is_some_and(|held| held.generation == object.generation);
+        if object.vary.is_empty() {
+            self.change_slot(key, |slot| {
+                if is_it(slot) {
+                    slot.object = None;
+                }
+            });
+        } else {
+            let name = key.variant(&object.vary_values);
+            if self.slot(key, name).is_some_and(|slot| is_it(&slot)) {
+                self.entries.invalidate(&ShortHash(EntryName::Slot(name)));
+            }
+        }
+        if let Place::Blocks(count) = object.representation.place {
+            for index in 0..count {
+                self.entries.invalidate(&ShortHash(EntryName::Block(object.generation, index)));
+            }
+        }
+    }
+
+    fn slot(&self, key: &Key, name: KeyHash) -> Option<Arc<Slot>> {
+        match self.entries.get(&ShortHash(EntryName::Slot(name))) {
+            Some(Entry::Slot(slot)) if slot.key == *key => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// Reads, changes and writes the slot of `key` in one step.
+    fn change_slot(&self, key: &Key, change: impl FnOnce(&mut Slot)) {
+        self.entries.entry(ShortHash(EntryName::Slot(key.hash()))).and_compute_with(|found| {
+            let mut slot = match found.map(moka::Entry::into_value) {
+                Some(Entry::Slot(slot)) if slot.key == *key => (*slot).clone(),
+                _ => Slot { key: key.clone(), object: None, vary_sets: Arc::default() },
+            };
+            change(&mut slot);
+            if slot.object.is_none() && slot.vary_sets.is_empty() {
+                Op::Remove
+            } else {
+                Op::Put(Entry::Slot(Arc::new(slot)))
+            }
+        });
+    }
+}
+
+/// Whether a key has a slot at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyState {
+    /// Nothing is known of it.
+    Unknown,
+    /// Something was stored under it.
+    Known,
+}
+
+fn weight(entry: &Entry) -> u32 {
+    let bytes = match entry {
+        Entry::Slot(slot) => {
+            slot.key.weight()
+                + slot.object.as_ref().map_or(0, |object| object.weight())
+                + slot.vary_sets.len() * 64
+        }
+        Entry::Block(bytes) => bytes.len(),
+    };
+    u32::try_from(bytes + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
+}
+
+/// A name that is as good as random already, so that hashing it again would be waste.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ShortHash<T>(pub(super) T);
+
+impl Hash for ShortHash<KeyHash> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.short());
+    }
+}
+
+impl Hash for ShortHash<EntryName> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.0 {
+            EntryName::Slot(hash) => state.write_u64(hash.short()),
+            EntryName::Block(generation, index) => {
+                state.write_u64(scatter(generation.number().rotate_left(24) ^ u64::from(index)));
+            }
+        }
+    }
+}
+
+/// Spreads counted numbers over 64 bits (the finaliser of `SplitMix64`).
+fn scatter(number: u64) -> u64 {
+    let mixed = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Passes a short hash through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BuildShortHasher;
+
+impl BuildHasher for BuildShortHasher {
+    type Hasher = PassThrough;
+
+    fn build_hasher(&self) -> PassThrough {
+        PassThrough(0)
+    }
+}
+
+/// Takes the one number that a [`ShortHash`] writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PassThrough(u64);
+
+impl Hasher for PassThrough {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = scatter(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

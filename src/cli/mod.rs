@@ -1,0 +1,32 @@
+//! The command line: a file for each subcommand.
+
+mod demo;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit code for what the operator said wrong.
+const USAGE: u8 = 2;
+
+/// A caching web accelerator and CDN edge node.
+#[derive(Debug, Parser)]
+#[command(name = "forebay", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Stand in front of an origin and answer from memory whenever HTTP allows it
+    Serve(serve::Serve),
+}
+
+/// Runs the command line to its end.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(serve) => serve.run(),
+    }
+}

@@ -1,0 +1,185 @@
+//! `forebay serve`: a node until SIGTERM or SIGINT.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{USAGE, demo};
+use crate::app::Running;
+use crate::base::units::ByteSize;
+use crate::config::{MemoryPlan, OriginUrl, Settings, Spill};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::human;
+
+/// What `serve` may be told.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// The site to stand in front of; without it, an embedded demo site
+    #[arg(long, value_name = "http://HOST:PORT")]
+    origin: Option<OriginUrl>,
+
+    /// Where to listen; may be given more than once
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: Vec<SocketAddr>,
+
+    /// Memory limit of the whole process
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    memory: ByteSize,
+
+    /// Where bodies go that exceed their memory; on a real disk
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    spill_dir: PathBuf,
+
+    /// Disk that such bodies may take together; 0 turns spilling off
+    #[arg(long, value_name = "SIZE", default_value = "4GiB")]
+    spill: ByteSize,
+
+    /// JSON access log: a file, "-" for standard output, or "off"
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    access_log: String,
+
+    /// Time for running responses to finish after SIGTERM
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    drain: Duration,
+
+    /// Threads that serve; by default one per core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+
+    /// What to tell on standard error: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info",
+          value_parser = ["error", "warn", "info", "debug", "trace"])]
+    log_level: String,
+}
+
+/// Why `serve` ends without having served.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("--memory: {0}")]
+    Memory(#[from] crate::config::MemoryError),
+    #[error("--spill-dir: {path}: {error}")]
+    SpillDirectory { path: String, error: io::Error },
+    #[error("--access-log: cannot write {path}: {error}")]
+    AccessLog { path: String, error: io::Error },
+    #[error("the demo site cannot be started: {0}")]
+    Demo(io::Error),
+    #[error("{0}")]
+    Run(#[from] crate::app::RunError),
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
+}
+
+impl ServeError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Memory(_) | Self::SpillDirectory { .. } | Self::AccessLog { .. } => ExitCode::from(USAGE),
+            Self::Demo(_) | Self::Run(_) | Self::Signals(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl Serve {
+    pub(super) fn run(self) -> ExitCode {
+        human::start(&self.log_level);
+        match self.serve() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("forebay: {error}");
+                error.exit_code()
+            }
+        }
+    }
+
+    fn serve(self) -> Result<(), ServeError> {
+        // Before anything is bound, so that no signal is lost.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ServeError::Signals)?;
+        let memory = MemoryPlan::new(self.memory)?;
+        self.check_spill_directory()?;
+        let (log, log_thread) = self.access_log()?.unzip();
+        let (origin, demo) = match &self.origin {
+            Some(origin) => (origin.clone(), None),
+            None => {
+                let site = demo::start().map_err(ServeError::Demo)?;
+                (site.origin_url(), Some(site))
+            }
+        };
+        let mut settings = Settings::new(origin, memory);
+        settings.listen = self.listen;
+        settings.spill = Spill { directory: self.spill_dir, limit: self.spill.0 };
+        settings.drain = self.drain;
+        if let Some(workers) = self.workers {
+            settings.workers = workers.into();
+        }
+
+        let stop = runtime.block_on(async { Stop::prepare() }).map_err(ServeError::Signals)?;
+        let running = Running::start(&settings, log)?;
+        for address in &running.addresses {
+            tracing::info!("listening on http://{address}");
+        }
+        match (&demo, running.addresses.first()) {
+            (Some(_), Some(address)) => demo::say_what_to_try(*address),
+            _ => {
+                tracing::info!(origin = %settings.origin_url, memory = %self.memory, "in front of the origin")
+            }
+        }
+        let reason = runtime.block_on(stop.requested());
+        tracing::info!(%reason, deadline = ?settings.drain, "draining: no new connections");
+        running.drain();
+        drop(demo);
+        if let Some(thread) = log_thread {
+            let _ = thread.join();
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    fn check_spill_directory(&self) -> Result<(), ServeError> {
+        if self.spill.0 == 0 {
+            return Ok(());
+        }
+        let probe = tempfile::tempfile_in(&self.spill_dir);
+        probe
+            .map(drop)
+            .map_err(|error| ServeError::SpillDirectory { path: self.spill_dir.display().to_string(), error })
+    }
+
+    fn access_log(&self) -> Result<Option<(AccessLog, std::thread::JoinHandle<()>)>, ServeError> {
+        let path = self.access_log.as_str();
+        let failed = |error| ServeError::AccessLog { path: path.to_owned(), error };
+        let sink: Box<dyn Write + Send> = match path {
+            "off" => return Ok(None),
+            "-" => Box::new(io::stdout()),
+            path => Box::new(OpenOptions::new().create(true).append(true).open(path).map_err(failed)?),
+        };
+        AccessLog::start(sink).map(Some).map_err(failed)
+    }
+}
+
+/// The signals that end a node.
+struct Stop {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn prepare() -> io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the first of them. A second one finds nobody waiting and is left to the deadline.
+    async fn requested(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What the operator says, checked into what the node runs.
+
+mod memory;
+mod origin_url;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::units::ByteSize;
+use crate::{cache, fetch, listener, origin, request};
+
+pub use memory::{MemoryError, MemoryPlan};
+pub use origin_url::{OriginUrl, OriginUrlError};
+
+/// How this node names itself in `Via`, `Cache-Status` and `Proxy-Status`.
+const NODE_NAME: &str = "forebay";
+
+/// Bytes of one body that stay in memory before it spills or waits for its reader.
+pub const WINDOW: u64 = 128 << 10;
+
+/// Everything that a node is run with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// The one origin so far.
+    pub origin_url: OriginUrl,
+    /// How the memory limit of the process is shared out.
+    pub memory: MemoryPlan,
+    /// Where bodies spill to, and how much.
+    pub spill: Spill,
+    /// Threads that serve.
+    pub workers: usize,
+    /// How long running responses may take to finish after SIGTERM.
+    pub drain: Duration,
+    /// The client side.
+    pub listener: listener::Settings,
+    /// The client machine.
+    pub request: request::Settings,
+    /// The cache.
+    pub cache: cache::Settings,
+    /// The fetch machine.
+    pub fetch: fetch::Settings,
+    /// The origin side.
+    pub origin: origin::Settings,
+}
+
+/// The spill area.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spill {
+    /// On a real disk, not in memory.
+    pub directory: PathBuf,
+    /// Bytes for all bodies together.
+    pub limit: u64,
+}
+
+impl Default for Spill {
+    fn default() -> Self {
+        Self { directory: "/var/tmp".into(), limit: ByteSize::gib(4).0 }
+    }
+}
+
+impl Settings {
+    /// The defaults for one origin under a memory limit.
+    pub fn new(origin_url: OriginUrl, memory: MemoryPlan) -> Self {
+        let policy = crate::semantics::storage::Policy::default();
+        Self {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            origin_url,
+            memory,
+            spill: Spill::default(),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            drain: Duration::from_secs(30),
+            listener: listener::Settings::default(),
+            request: request::Settings {
+                node: NODE_NAME.into(),
+                policy: policy.clone(),
+                stale_on_error: Duration::from_secs(24 * 60 * 60),
+                max_connections: 10_000,
+            },
+            cache: cache::Settings {
+                memory: memory.tier,
+                max_markers: memory.markers,
+                marker_life: Duration::from_secs(120),
+            },
+            fetch: fetch::Settings {
+                node: NODE_NAME.into(),
+                policy,
+                max_object: memory.tier / 4,
+                max_spool: ByteSize::gib(1).0,
+            },
+            origin: origin::Settings::default(),
+        }
+    }
+}

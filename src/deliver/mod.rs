@@ -1,0 +1,41 @@
+//! An answer to one client: from a stored object, from a body that is still arriving, or of our own making.
+//!
+//! What an answer says of the cache is decided by the client machine; here it is put into fields, together with
+//! what HTTP asks of every answer: conditions, `Age`, `HEAD` without content.
+
+mod fetched;
+mod own;
+mod stored;
+
+use http::{HeaderMap, Method, StatusCode};
+
+pub use fetched::fetched;
+pub use own::{failed, rejected};
+pub use stored::stored;
+
+use crate::fetch::ask::Ask;
+use crate::semantics::cache_status::CacheStatus;
+use crate::semantics::validation::{self, Precondition};
+
+/// For whom an answer is, and what it says of the cache.
+#[derive(Clone, Copy, Debug)]
+pub struct For<'a> {
+    /// The request.
+    pub ask: &'a Ask,
+    /// How this node names itself.
+    pub node: &'a str,
+    /// What the cache did.
+    pub cache: CacheStatus,
+}
+
+impl For<'_> {
+    fn is_head(&self) -> bool {
+        self.ask.method == Method::HEAD
+    }
+
+    /// Conditions apply where the answer would be a success (RFC 9110 §13.2.1).
+    fn is_unchanged(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        status == StatusCode::OK
+            && validation::evaluate(&self.ask.headers, headers) == Precondition::NotModified
+    }
+}

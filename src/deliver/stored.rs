@@ -1,0 +1,33 @@
+//! Answers from stored objects.
+
+use http::{HeaderValue, StatusCode, header};
+
+use super::For;
+use crate::base::clock::Timestamp;
+use crate::body::Body;
+use crate::body::content::{Blocks, Parts};
+use crate::body::message::Reply;
+use crate::cache::lookup::Hit;
+use crate::semantics::validation;
+
+/// The object, or a 304 if the client has it already (RFC 9111 §4.3.2), with its age (§5.1).
+pub fn stored(hit: Hit, to: &For<'_>, now: Timestamp) -> Reply {
+    let head = &hit.object.head;
+    let unchanged = to.is_unchanged(head.status, &head.headers);
+    let (status, mut headers) = if unchanged {
+        (StatusCode::NOT_MODIFIED, validation::not_modified_fields(&head.headers))
+    } else {
+        (head.status, head.headers.clone())
+    };
+    headers.insert(header::AGE, HeaderValue::from(hit.object.freshness.age(now).as_secs()));
+    to.cache.append_to(to.node, &mut headers);
+    let body = if unchanged || to.is_head() { Body::Empty } else { content(hit.parts) };
+    Reply::new(status, headers, body)
+}
+
+fn content(parts: Parts) -> Body {
+    match parts {
+        Parts::Inline(bytes) => Body::Bytes(bytes),
+        Parts::Blocks(blocks) => Body::Blocks(Blocks::new(blocks.iter().cloned())),
+    }
+}

@@ -1,0 +1,75 @@
+//! The head of a response as clients may see it, and as it is stored: end-to-end fields, complete, and nothing
+//! that tells who or where the origin is.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{StatusCode, Uri};
+
+use super::ask::Ask;
+use crate::base::clock::Timestamp;
+use crate::body::message::ReplyHead;
+use crate::semantics::fields;
+
+/// What software answers behind this node is nobody's business; `Alt-Svc` would lead clients past it.
+const IDENTITY: [HeaderName; 8] = [
+    header::SERVER,
+    header::VIA,
+    header::ALT_SVC,
+    HeaderName::from_static("x-powered-by"),
+    HeaderName::from_static("x-aspnet-version"),
+    HeaderName::from_static("x-aspnetmvc-version"),
+    HeaderName::from_static("x-runtime"),
+    HeaderName::from_static("x-generator"),
+];
+
+/// Cleans the fields of a response to `ask` that came from `origin` (`host:port`) at `received`.
+pub(super) fn clean(head: ReplyHead, ask: &Ask, origin: &str, received: Timestamp) -> ReplyHead {
+    let ReplyHead { status, mut headers } = head;
+    fields::strip_hop_by_hop(&mut headers);
+    for name in &IDENTITY {
+        headers.remove(name);
+    }
+    // RFC 9110 §6.6.1: a recipient with a clock that stores or forwards adds a missing Date.
+    if !headers.contains_key(header::DATE) && status != StatusCode::SWITCHING_PROTOCOLS {
+        headers.insert(header::DATE, fields::format_date(received));
+    }
+    for name in [header::LOCATION, header::CONTENT_LOCATION] {
+        hide_origin(&mut headers, name, ask, origin);
+    }
+    ReplyHead { status, headers }
+}
+
+/// A link to the origin's own address becomes a link to the host that the client asked for.
+fn hide_origin(headers: &mut HeaderMap, name: HeaderName, ask: &Ask, origin: &str) {
+    let Some(link) = headers.get(&name).and_then(|value| value.to_str().ok()) else { return };
+    let Ok(uri) = link.parse::<Uri>() else { return };
+    let Some(authority) = uri.authority() else { return };
+    if !points_at_origin(authority.as_str(), ask, origin) {
+        return;
+    }
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    // The parser drops a fragment; the client wants it.
+    let fragment = link.split_once('#').map_or("", |(_, fragment)| fragment);
+    let hash = if link.contains('#') { "#" } else { "" };
+    let visible = format!("{}://{}{path}{hash}{fragment}", ask.scheme, ask.host);
+    if let Ok(visible) = HeaderValue::from_str(&visible) {
+        headers.insert(name, visible);
+    }
+}
+
+/// The origin's address itself, or the client's host with the origin's port (as servers build links that know
+/// the `Host` field but not who stands in front).
+fn points_at_origin(authority: &str, ask: &Ask, origin: &str) -> bool {
+    if authority.eq_ignore_ascii_case(&ask.host) {
+        return false;
+    }
+    let host_only = |authority: &str| match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host.to_ascii_lowercase(),
+        _ => authority.to_ascii_lowercase(),
+    };
+    let port = |authority: &str| authority.rsplit_once(':').map(|(_, port)| port.to_owned());
+    let is_origin = authority.eq_ignore_ascii_case(origin)
+        || (host_only(authority) == host_only(origin) && port(authority).is_none());
+    let is_host_with_origin_port =
+        host_only(authority) == host_only(&ask.host) && port(authority) == port(origin);
+    is_origin || is_host_with_origin_port
+}

@@ -1,0 +1,225 @@
+//! One fetch, as those see it who wait for it.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::ask::Ask;
+use crate::body::busy::{BusyBody, Reader};
+use crate::body::message::ReplyHead;
+use crate::body::tunnel::Tunnel;
+use crate::cache::lookup::Hit;
+use crate::origin::OriginError;
+use crate::semantics::coding;
+use crate::semantics::vary::VarySet;
+
+/// A fetch under way: who asked first, what was announced of it, and the body as it arrives.
+#[derive(Debug)]
+pub struct Flight {
+    pub(super) ask: Arc<Ask>,
+    /// How many leaders failed before this one, for the same waiters.
+    pub(super) attempt: u8,
+    /// The client's own request goes through as it is.
+    passes: bool,
+    pub(super) busy: BusyBody,
+    announced: watch::Receiver<Option<Announcement>>,
+}
+
+/// What the fetch machine tells all who wait, once. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Announcement {
+    /// The head of a response; its body is arriving.
+    Head(Arc<Announced>),
+    /// The origin confirmed what was stored.
+    Refreshed(Arc<Refreshed>),
+    /// No head came.
+    Failed(OriginError),
+}
+
+/// A response's head with the verdict on it.
+#[derive(Debug)]
+pub struct Announced {
+    /// Status and end-to-end fields.
+    pub head: ReplyHead,
+    /// Who may read it.
+    pub others: Others,
+    /// Whether it is on its way into the cache.
+    pub storing: bool,
+    /// Why it is not.
+    pub refusal: Option<&'static str>,
+    /// The origin's announcement of trailers.
+    pub trailer: Option<HeaderValue>,
+    /// After a 101: the connection, for the one client that asked.
+    pub tunnel: Mutex<Option<Tunnel>>,
+}
+
+/// A stored response that the origin has just confirmed.
+#[derive(Debug)]
+pub struct Refreshed {
+    /// The response under its new head.
+    pub hit: Hit,
+    /// Who may use it.
+    pub others: Others,
+    /// Whether it went back into the cache.
+    pub stored: bool,
+}
+
+/// What clients other than the one that the request was made for may do with a response.
+#[derive(Clone, Debug)]
+pub enum Others {
+    /// Use it, if their requests select the same variant.
+    Share(VarySet),
+    /// Ask for themselves, in parallel, without waiting for each other.
+    Alone,
+}
+
+/// What a client that waited should do now.
+#[derive(Debug)]
+pub enum Advice {
+    /// Take this head and read the body.
+    Read(Arc<Announced>),
+    /// Answer with what was confirmed.
+    Use(Arc<Refreshed>),
+    /// Look again: this was another variant.
+    Again,
+    /// Look again: the leader failed, and one of the waiters takes its place.
+    TakeOver,
+    /// Fetch alone: this answer is not for sharing.
+    Alone,
+    /// Give up together.
+    Fail(OriginError),
+}
+
+/// Leaders that may fail before a head one after the other, for the same waiters.
+const MAX_ATTEMPTS: u8 = 3;
+
+impl Flight {
+    pub(super) fn new(
+        ask: Arc<Ask>,
+        attempt: u8,
+        passes: bool,
+        busy: BusyBody,
+    ) -> (Arc<Self>, watch::Sender<Option<Announcement>>) {
+        let (announce, announced) = watch::channel(None);
+        (Arc::new(Self { ask, attempt, passes, busy, announced }), announce)
+    }
+
+    /// Whether a request like `ask` may wait for this fetch, as far as is known: before the head by the
+    /// `known` variants of the key, after it by its own `Vary`.
+    pub(super) fn suits(&self, ask: &Ask, known: &[VarySet]) -> bool {
+        match &*self.announced.borrow() {
+            None => known.iter().all(|set| set.selects_same(&self.ask.headers, &ask.headers)),
+            Some(Announcement::Head(announced)) => {
+                self.may_share(&announced.others, &announced.head.headers, ask)
+            }
+            Some(Announcement::Refreshed(_) | Announcement::Failed(_)) => false,
+        }
+    }
+
+    /// A waiter's place, unless bytes are gone already.
+    pub(super) fn seat(self: &Arc<Self>) -> Option<Seat> {
+        self.busy.reader().map(|reader| self.seat_with(reader, false))
+    }
+
+    /// The place of the client whose request goes to the origin.
+    pub(super) fn leading_seat(self: &Arc<Self>, first: Reader) -> Seat {
+        self.seat_with(first, true)
+    }
+
+    fn seat_with(self: &Arc<Self>, reader: Reader, leads: bool) -> Seat {
+        Seat { flight: Arc::clone(self), reader, leads, announced: self.announced.clone() }
+    }
+
+    fn may_share(&self, others: &Others, head: &HeaderMap, ask: &Ask) -> bool {
+        match others {
+            Others::Share(vary) => {
+                vary.selects_same(&self.ask.headers, &ask.headers)
+                    && coding::accepts_coding(&ask.headers, head)
+            }
+            Others::Alone => false,
+        }
+    }
+
+    fn advise(&self, announcement: Announcement, leads: bool, ask: &Ask) -> Advice {
+        match announcement {
+            Announcement::Head(announced) if leads => Advice::Read(announced),
+            Announcement::Refreshed(refreshed) if leads => Advice::Use(refreshed),
+            Announcement::Failed(error) if leads => Advice::Fail(error),
+            Announcement::Head(announced) => {
+                match self.for_waiter(&announced.others, &announced.head.headers, ask) {
+                    None => Advice::Read(announced),
+                    Some(advice) => advice,
+                }
+            }
+            Announcement::Refreshed(refreshed) => {
+                let headers = &refreshed.hit.object.head.headers;
+                match self.for_waiter(&refreshed.others, headers, ask) {
+                    None => Advice::Use(refreshed),
+                    Some(advice) => advice,
+                }
+            }
+            Announcement::Failed(error) => {
+                if error.next_leader_may_succeed() && self.attempt + 1 < MAX_ATTEMPTS {
+                    Advice::TakeOver
+                } else {
+                    Advice::Fail(error)
+                }
+            }
+        }
+    }
+
+    /// Where a waiter goes that may not use this response; `None` if it may.
+    fn for_waiter(&self, others: &Others, head: &HeaderMap, ask: &Ask) -> Option<Advice> {
+        match others {
+            Others::Alone => Some(Advice::Alone),
+            Others::Share(vary) if !vary.selects_same(&self.ask.headers, &ask.headers) => Some(Advice::Again),
+            Others::Share(_) if !coding::accepts_coding(&ask.headers, head) => Some(Advice::Alone),
+            Others::Share(_) => None,
+        }
+    }
+}
+
+/// One client's place at a fetch. It counts as interest in the body from the first moment on; dropping it is
+/// how a client leaves.
+#[derive(Debug)]
+pub struct Seat {
+    flight: Arc<Flight>,
+    reader: Reader,
+    leads: bool,
+    announced: watch::Receiver<Option<Announcement>>,
+}
+
+impl Seat {
+    /// Waits for the announcement. Cancel-safe: dropped here, the client has left and nothing else happens.
+    pub async fn advice(&mut self, ask: &Ask) -> Advice {
+        let announcement = match self.announced.wait_for(Option::is_some).await {
+            Ok(announcement) => announcement.clone(),
+            // The fetch was ended without a word.
+            Err(_) => None,
+        };
+        let announcement = announcement.unwrap_or(Announcement::Failed(OriginError::internal()));
+        self.flight.advise(announcement, self.leads, ask)
+    }
+
+    /// Whether this client's request is the one that went to the origin.
+    pub fn leads(&self) -> bool {
+        self.leads
+    }
+
+    /// How many leaders had failed before this one.
+    pub fn attempt(&self) -> u8 {
+        self.flight.attempt
+    }
+
+    /// Whether the origin saw this client's own request, conditions and all.
+    pub fn passes(&self) -> bool {
+        self.flight.passes
+    }
+
+    /// The body from its first byte on.
+    pub fn into_reader(self) -> Reader {
+        self.reader
+    }
+}

@@ -1,0 +1,332 @@
+//! The life of one fetch, in a task of its own: request, head, verdict, body, store.
+//!
+//! The task owns the writing side of the busy body and the flight's place in the table. Both are given back by
+//! drop, so that a fetch that is aborted at any await fails its body, wakes its waiters and leaves the table.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap};
+use http::{Method, StatusCode};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::cleaned::clean;
+use super::flight::{Announced, Announcement, Flight, Others, Refreshed};
+use super::{Purpose, Shared, outgoing};
+use crate::base::clock::Timestamp;
+use crate::base::ids::Sequence;
+use crate::body::Body;
+use crate::body::busy::{BodyError, Retention, Writer};
+use crate::body::content::{BLOCK, Content};
+use crate::cache::lookup::Hit;
+use crate::cache::markers::Marker;
+use crate::cache::object::{Object, Representation, StoredHead, head_weight};
+use crate::origin::{Exchange, IncomingBody, OriginError, OriginRequest};
+use crate::semantics::storage::{self, Judgement, RequestFacts, Reuse, Storable};
+use crate::semantics::vary::VarySet;
+use crate::semantics::{cache_control, validation};
+
+/// A fetch and everything that it owns.
+pub(super) struct Lead {
+    pub(super) shared: Arc<Shared>,
+    pub(super) flight: Arc<Flight>,
+    pub(super) announce: watch::Sender<Option<Announcement>>,
+    pub(super) writer: Writer,
+    pub(super) purpose: Purpose,
+    /// What the origin is asked to confirm.
+    pub(super) stale: Option<Hit>,
+}
+
+/// When a request left and its response's head came, by the ledger and by the clock.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    born: Sequence,
+    request: Timestamp,
+    response: Timestamp,
+}
+
+/// What the head of a response means for storing it and for others.
+#[derive(Debug)]
+struct Verdict {
+    /// Present if the body goes into the cache.
+    store: Option<(Storable, VarySet)>,
+    others: Others,
+    refusal: Option<&'static str>,
+}
+
+impl Lead {
+    /// Runs the fetch to its end. Dropped at any await, it has failed: see the module's text.
+    pub(super) async fn run(mut self, body: Body) {
+        let request = match self.purpose {
+            Purpose::Pass => outgoing::passed(&self.flight.ask, body, self.node()),
+            Purpose::Shared(_) | Purpose::Alone => self.normalised(),
+        };
+        let Some((exchange, times)) = self.ask_origin(request).await else { return };
+        if exchange.head.status != StatusCode::NOT_MODIFIED || self.stale.is_none() {
+            return self.deliver(exchange, times).await;
+        }
+        let Some(stale) = self.stale.take() else { return };
+        if validation::confirms(&exchange.head.headers, &stale.object.head.headers) {
+            return self.refresh(&stale, exchange, times).await;
+        }
+        // It confirmed something that we do not have. Ask once more, for all of it.
+        drop(exchange);
+        let request = self.normalised();
+        if let Some((exchange, times)) = self.ask_origin(request).await {
+            self.deliver(exchange, times).await;
+        }
+    }
+
+    fn node(&self) -> &str {
+        &self.shared.settings.node
+    }
+
+    fn normalised(&self) -> OriginRequest {
+        let stale = self.stale.as_ref().map(|hit| &*hit.object);
+        outgoing::normalised(&self.flight.ask, stale, self.node())
+    }
+
+    /// Sends the request and waits for a head that makes sense for it. `None`: the fetch is over, and everybody
+    /// was told.
+    async fn ask_origin(&mut self, request: OriginRequest) -> Option<(Exchange, Times)> {
+        let (born, sent_at) = (self.shared.cache.sequence(), self.shared.clock.now());
+        self.shared.counters.fetches.inc();
+        let asked = tokio::select! {
+            asked = self.shared.origin.exchange(request) => asked,
+            () = self.writer.abandoned() => return None,
+        };
+        match asked.and_then(|exchange| self.makes_sense(exchange)) {
+            Ok(exchange) => {
+                let times = Times { born, request: sent_at, response: self.shared.clock.now() };
+                Some((exchange, times))
+            }
+            Err(error) => {
+                tracing::debug!(%error, key = ?self.flight.ask.key, "a fetch failed before its head");
+                self.leave_table();
+                self.tell(Announcement::Failed(error));
+                None
+            }
+        }
+    }
+
+    /// A 101 that nobody asked for, or a part when the whole was asked for, is no answer.
+    fn makes_sense(&self, exchange: Exchange) -> Result<Exchange, OriginError> {
+        let passes = matches!(self.purpose, Purpose::Pass);
+        let offered = passes && self.flight.ask.upgrade().is_some();
+        match exchange.head.status {
+            StatusCode::SWITCHING_PROTOCOLS if !offered => Err(OriginError::unasked()),
+            StatusCode::PARTIAL_CONTENT if !passes => Err(OriginError::unasked()),
+            _ => Ok(exchange),
+        }
+    }
+
+    /// Announces a head and carries its body over.
+    async fn deliver(mut self, exchange: Exchange, times: Times) {
+        let Exchange { head, mut body, tunnel, ends_by_close } = exchange;
+        let trailer = head.headers.get(header::TRAILER).cloned();
+        // Judged as it came: cleaning takes off what `Connection` names, and that must not hide a `Vary`.
+        let verdict = self.judge(head.status, &head.headers, ends_by_close, times);
+        let head = clean(head, &self.flight.ask, self.shared.origin.authority(), times.response);
+        if verdict.store.is_none() {
+            self.writer.lower_retention(retention_of(&head.headers));
+        }
+        let stored_head = verdict.store.is_some().then(|| head.clone());
+        self.prepare_others(&verdict, head.status, times);
+        self.tell(Announcement::Head(Arc::new(Announced {
+            head,
+            others: verdict.others,
+            storing: verdict.store.is_some(),
+            refusal: verdict.refusal,
+            trailer,
+            tunnel: Mutex::new(tunnel),
+        })));
+
+        let Some(end) = self.carry(&mut body).await else { return };
+        let Self { shared, flight, writer, purpose, .. } = self;
+        if let Err(error) = end {
+            tracing::debug!(%error, key = ?flight.ask.key, "a body broke off");
+            shared.counters.broken_bodies.inc();
+            return writer.fail(error);
+        }
+        let content = writer.finish(body.take_trailers());
+        if let (Some(content), Some((storable, vary)), Some(head)) = (content, verdict.store, stored_head) {
+            let head = StoredHead { status: head.status, headers: head.headers };
+            store(&shared, &flight, head, &content, &storable, vary, times.born);
+        }
+        // Only now may a new fetch for the key begin.
+        drop(purpose);
+        body.release().await;
+    }
+
+    /// Copies the body over as fast as the origin sends. `None`: nobody wants it any more.
+    async fn carry(&mut self, body: &mut IncomingBody) -> Option<Result<(), BodyError>> {
+        loop {
+            let chunk = tokio::select! {
+                chunk = body.next() => chunk,
+                () = self.writer.abandoned() => return None,
+            };
+            match chunk {
+                Ok(Some(bytes)) => self.writer.append(bytes).await.ok()?,
+                Ok(None) => return Some(Ok(())),
+                Err(error) => return Some(Err(error)),
+            }
+            if !self.keep_within_limits() {
+                return None;
+            }
+        }
+    }
+
+    /// Keeps less of a body that turns out long; false if it should not go on at all.
+    fn keep_within_limits(&mut self) -> bool {
+        let len = self.flight.busy.len();
+        let settings = &self.shared.settings;
+        if len > settings.max_object {
+            self.writer.lower_retention(Retention::Spool);
+        }
+        if len > settings.max_spool {
+            self.writer.lower_retention(Retention::Window);
+        }
+        // A HEAD is fetched as a GET so that it can be stored, but costs the origin a block at most.
+        let only_head_wanted = self.flight.ask.method == Method::HEAD && self.flight.busy.readers() == 0;
+        !(only_head_wanted && len > BLOCK as u64)
+    }
+
+    /// Brings what was stored up to date with a 304 (RFC 9111 §4.3.4).
+    async fn refresh(self, stale: &Hit, exchange: Exchange, times: Times) {
+        let Exchange { head, body, .. } = exchange;
+        let head = clean(head, &self.flight.ask, self.shared.origin.authority(), times.response);
+        let merged = validation::update_stored(&stale.object.head.headers, &head.headers);
+        let verdict = self.judge(stale.object.head.status, &merged, false, times);
+        let charge = self.shared.means.budget.charge(head_weight(&merged) as u64);
+        // What may not be stored any more still answers the one request that it was confirmed for.
+        let storable = verdict.store.as_ref().map_or_else(
+            || Storable { freshness: stale.object.freshness, reuse: Reuse::Validate, serve_stale: false },
+            |(storable, _)| *storable,
+        );
+        let object = stale.object.refreshed(merged, &storable, times.born, charge);
+        let hit = Hit { object: Arc::new(object), parts: stale.parts.clone() };
+        if verdict.store.is_some() {
+            self.shared.cache.store(&self.flight.ask.key, &hit);
+            self.shared.counters.stored.inc();
+        } else {
+            self.shared.cache.remove(&self.flight.ask.key, &stale.object);
+        }
+        let mut this = self;
+        this.prepare_others(&verdict, stale.object.head.status, times);
+        let stored = verdict.store.is_some();
+        this.tell(Announcement::Refreshed(Arc::new(Refreshed { hit, others: verdict.others, stored })));
+        drop(this);
+        body.release().await;
+    }
+
+    fn judge(&self, status: StatusCode, headers: &HeaderMap, ends_by_close: bool, times: Times) -> Verdict {
+        let refuse = |refusal| Verdict { store: None, others: Others::Alone, refusal: Some(refusal) };
+        if matches!(self.purpose, Purpose::Pass) {
+            return Verdict { store: None, others: Others::Alone, refusal: None };
+        }
+        if ends_by_close {
+            return refuse("end-by-close");
+        }
+        // The fetch is a GET also where the client asked with HEAD.
+        let facts = RequestFacts { method: &Method::GET, headers: &self.flight.ask.headers };
+        let policy = &self.shared.settings.policy;
+        let storable = match storage::judge(&facts, status, headers, policy, times.request, times.response) {
+            Judgement::Store(storable) => storable,
+            Judgement::Refuse(refusal) => return refuse(refusal.name()),
+        };
+        let Some(vary) = VarySet::of(headers) else { return refuse("vary-star") };
+        if announced_length(headers).is_some_and(|length| length > self.shared.settings.max_object) {
+            // Too large to keep, but those who came in time may read it together.
+            return Verdict { store: None, others: share(&storable, vary), refusal: Some("too-large") };
+        }
+        Verdict { others: share(&storable, vary.clone()), store: Some((storable, vary)), refusal: None }
+    }
+
+    /// Lets the next requests find their way before the waiters are woken: the variants that are now known, or
+    /// the marker that keeps them from waiting.
+    fn prepare_others(&mut self, verdict: &Verdict, status: StatusCode, times: Times) {
+        let (cache, key) = (&self.shared.cache, &self.flight.ask.key);
+        match &verdict.others {
+            Others::Share(vary) => {
+                cache.note_vary(key, vary);
+                cache.unmark(key);
+            }
+            Others::Alone => {
+                let reason = verdict.refusal.unwrap_or("needs-validation");
+                if self.leaves_marker(status) {
+                    cache.mark(key, Marker { born: times.born, since: times.response, reason });
+                }
+                self.leave_table();
+            }
+        }
+    }
+
+    /// Requests for one person, or that must leave no trace, say nothing about the key, nor does an origin in
+    /// trouble.
+    fn leaves_marker(&self, status: StatusCode) -> bool {
+        let headers = &self.flight.ask.headers;
+        let personal = storage::is_personal(headers, &self.shared.settings.policy)
+            || cache_control::request_forbids_store(headers);
+        let passes = matches!(self.purpose, Purpose::Pass);
+        !passes && !personal && !status.is_server_error()
+    }
+
+    fn leave_table(&mut self) {
+        if matches!(self.purpose, Purpose::Shared(_)) {
+            self.purpose = Purpose::Alone;
+        }
+    }
+
+    fn tell(&self, announcement: Announcement) {
+        self.announce.send_replace(Some(announcement));
+    }
+}
+
+/// What others may do with a response that may be stored.
+fn share(storable: &Storable, vary: VarySet) -> Others {
+    match storable.reuse {
+        Reuse::Shared => Others::Share(vary),
+        Reuse::Validate => Others::Alone,
+    }
+}
+
+/// How a body is kept that will not be stored: event streams never end, so they wait for their reader.
+fn retention_of(headers: &HeaderMap) -> Retention {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = content_type.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("text/event-stream") { Retention::Window } else { Retention::Spool }
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn store(
+    shared: &Shared,
+    flight: &Flight,
+    mut head: StoredHead,
+    content: &Content,
+    storable: &Storable,
+    vary: VarySet,
+    born: Sequence,
+) {
+    if head.status != StatusCode::NO_CONTENT {
+        head.headers.insert(header::CONTENT_LENGTH, content.length.into());
+    }
+    let charge = shared.means.budget.charge(head_weight(&head.headers) as u64);
+    let object = Object {
+        generation: shared.cache.next_generation(),
+        born,
+        head: Arc::new(head),
+        freshness: storable.freshness,
+        reuse: storable.reuse,
+        serve_stale: storable.serve_stale,
+        vary_values: vary.values(&flight.ask.headers),
+        vary,
+        representation: Representation::of(content),
+        charge: Some(charge),
+    };
+    let hit = Hit { object: Arc::new(object), parts: content.parts.clone() };
+    shared.cache.store(&flight.ask.key, &hit);
+    shared.counters.stored.inc();
+}

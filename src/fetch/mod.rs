@@ -1,0 +1,184 @@
+//! The fetch machine: one request for many.
+//!
+//! A [`Fetcher`] answers a client's wish for something that memory does not have. It either joins the client to
+//! a fetch under way, or starts one in a task of its own ([`lead`](self)), which no client can end by leaving
+//! while others read it or it will be stored. The two machines meet in the busy body; before the head is there,
+//! a client waits in a [`flight::Seat`].
+
+pub mod ask;
+mod cleaned;
+pub mod flight;
+mod lead;
+mod outgoing;
+mod table;
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use crate::base::clock::{Clock, Timestamp};
+use crate::body::Body;
+use crate::body::busy::{BusyBody, Means, Retention};
+use crate::cache::Cache;
+use crate::cache::lookup::{Hit, Lookup, Missing};
+use crate::cache::markers::Marker;
+use crate::origin::Origin;
+use crate::semantics::storage;
+use crate::telemetry::counters::Counters;
+use ask::Ask;
+use flight::{Flight, Seat};
+use table::{Claim, FlightTable};
+
+/// Limits and rules of fetches.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How this node names itself in `Via`.
+    pub node: String,
+    /// Which responses may be stored.
+    pub policy: storage::Policy,
+    /// The largest body that is stored, in bytes.
+    pub max_object: u64,
+    /// The most bytes of a body of unknown length that are taken at the origin's speed; beyond, it is taken for
+    /// an endless stream and gets a bounded window.
+    pub max_spool: u64,
+}
+
+/// Starts fetches and joins clients to them. Cloning shares everything.
+#[derive(Clone, Debug)]
+pub struct Fetcher {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    settings: Settings,
+    cache: Arc<Cache>,
+    origin: Origin,
+    table: Arc<FlightTable>,
+    means: Means,
+    clock: Clock,
+    counters: Arc<Counters>,
+    tasks: TaskTracker,
+}
+
+/// What came of the wish to join.
+#[derive(Debug)]
+pub enum Joined {
+    /// It was stored in the meantime.
+    Hit(Hit),
+    /// A place at a fetch: one under way, or one that was started for this client. Beside it, why memory could
+    /// not answer, and what it has that needs the origin's word.
+    Seat(Seat, Why, Option<Hit>),
+    /// The last answer was not for sharing: fetch alone.
+    Marked(Marker, Why, Option<Hit>),
+}
+
+/// Why memory could not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// What is stored needs the origin's word first.
+    Stale,
+    /// Nothing is stored for it.
+    Missing(Missing),
+}
+
+/// What a fetch is for.
+#[derive(Debug)]
+enum Purpose {
+    /// In the table: others may join, and it may be stored.
+    Shared(#[allow(dead_code, reason = "held for its drop")] Claim),
+    /// By itself, and it may be stored.
+    Alone,
+    /// The client's own request, for this client only.
+    Pass,
+}
+
+impl Fetcher {
+    /// A fetcher with nothing under way.
+    pub fn new(
+        settings: Settings,
+        cache: Arc<Cache>,
+        origin: Origin,
+        means: Means,
+        clock: Clock,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let (table, tasks) = (Arc::new(FlightTable::new()), TaskTracker::new());
+        Self { shared: Arc::new(Shared { settings, cache, origin, table, means, clock, counters, tasks }) }
+    }
+
+    /// Joins the fetch that `ask` may wait for, or starts it; all decided under one short lock, under which
+    /// memory is read once more, because a fetch leaves the table only when its store is visible.
+    ///
+    /// `attempt` counts the leaders that failed before, for this client.
+    pub fn join(&self, ask: &Arc<Ask>, attempt: u8, now: Timestamp) -> Joined {
+        let shared = &self.shared;
+        let known = shared.cache.known_vary(&ask.key);
+        let mut shard = shared.table.lock(ask.key.hash());
+        let (why, stale) = match shared.cache.lookup(&ask.key, &ask.headers, now) {
+            Lookup::Fresh(hit) => return Joined::Hit(hit),
+            Lookup::Stale(hit) => (Why::Stale, Some(hit)),
+            Lookup::Miss(missing) => (Why::Missing(missing), None),
+        };
+        if let Some(marker) = shared.cache.marker(&ask.key, now) {
+            return Joined::Marked(marker, why, stale);
+        }
+        let under_way = shard.get(&ask.key.hash()).into_iter().flatten();
+        if let Some(seat) =
+            under_way.filter(|flight| flight.suits(ask, &known)).find_map(|flight| flight.seat())
+        {
+            shared.counters.collapsed.inc();
+            return Joined::Seat(seat, why, stale);
+        }
+        let seat = self.start(ask, attempt, stale.clone(), Body::Empty, Retention::Store, |flight| {
+            Purpose::Shared(Claim::insert(&shared.table, &mut shard, flight))
+        });
+        Joined::Seat(seat, why, stale)
+    }
+
+    /// Fetches for this client alone; what comes may be stored.
+    pub fn alone(&self, ask: &Arc<Ask>, stale: Option<Hit>) -> Seat {
+        self.start(ask, 0, stale, Body::Empty, Retention::Store, |_| Purpose::Alone)
+    }
+
+    /// Passes the client's own request with its content; nothing is stored, and when the client leaves the
+    /// fetch ends.
+    pub fn pass(&self, ask: &Arc<Ask>, body: Body) -> Seat {
+        self.start(ask, 0, None, body, Retention::Spool, |_| Purpose::Pass)
+    }
+
+    /// How many fetches can be joined now.
+    pub fn joinable(&self) -> usize {
+        self.shared.table.len()
+    }
+
+    /// How many fetch tasks are running.
+    pub fn running(&self) -> usize {
+        self.shared.tasks.len()
+    }
+
+    /// Resolves when no fetch is running and none will be started. Cancel-safe.
+    pub async fn finished(&self) {
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    fn start(
+        &self,
+        ask: &Arc<Ask>,
+        attempt: u8,
+        stale: Option<Hit>,
+        body: Body,
+        retention: Retention,
+        purpose: impl FnOnce(&Arc<Flight>) -> Purpose,
+    ) -> Seat {
+        let (busy, writer, reader) = BusyBody::with_reader(self.shared.means.clone(), retention);
+        let passes = retention != Retention::Store;
+        let (flight, announce) = Flight::new(Arc::clone(ask), attempt, passes, busy);
+        let seat = flight.leading_seat(reader);
+        let purpose = purpose(&flight);
+        let lead = lead::Lead { shared: Arc::clone(&self.shared), flight, announce, writer, purpose, stale };
+        self.shared.tasks.spawn(lead.run(body));
+        seat
+    }
+}

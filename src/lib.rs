@@ -1,0 +1,28 @@
+//! Forebay: a caching web accelerator and CDN edge node.
+//!
+//! The modules, in the order in which a request meets them. Layers import downward only; `docs/ARCHITECTURE.md`
+//! has the picture and the walk of a request.
+
+pub mod admission;
+pub mod cache;
+pub mod deliver;
+pub mod fetch;
+pub mod listener;
+pub mod origin;
+pub mod request;
+pub mod route;
+
+// What flows through all of them.
+pub mod body;
+
+// The law that they follow.
+pub mod semantics;
+
+// What they stand on.
+pub mod base;
+pub mod telemetry;
+
+// What puts them together.
+pub mod app;
+pub mod cli;
+pub mod config;

@@ -1,0 +1,75 @@
+//! The accept loop of one worker, and how it drains.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Handler, Settings, http1};
+
+/// Said to a connection over the limit, before its request is read.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
+
+/// Pause after the kernel refused a connection for want of descriptors or memory.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Accepts connections until `draining` is cancelled, then closes the socket. Connections run in `tasks`; they
+/// finish the response that they are at and close.
+pub async fn accept<H: Handler>(
+    socket: TcpListener,
+    handler: Arc<H>,
+    settings: Settings,
+    draining: CancellationToken,
+    tasks: TaskTracker,
+) {
+    loop {
+        let accepted = tokio::select! {
+            () = draining.cancelled() => return,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let handler = Arc::clone(&handler);
+                let settings = settings.clone();
+                let draining = draining.clone();
+                tasks.spawn(async move { welcome(stream, peer, &*handler, &settings, draining).await });
+            }
+            Err(error) if is_the_client(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections; trying again");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+/// A connection that was gone before we took it is nobody's problem.
+fn is_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+async fn welcome<H: Handler>(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    handler: &H,
+    settings: &Settings,
+    draining: CancellationToken,
+) {
+    let Some(_guest) = handler.admit(peer) else {
+        let _ = stream.write_all(TOO_MANY).await;
+        return;
+    };
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY was refused");
+    }
+    http1::serve(stream, peer, handler, settings, draining).await;
+}

@@ -1,0 +1,63 @@
+//! Listening sockets: one per worker on the same address (decision 1).
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that the kernel completes before we accept them.
+const BACKLOG: i32 = 4096;
+
+/// Binds `address` once for each of `workers`. Port 0 picks one port for all of them.
+///
+/// # Errors
+/// As the kernel says, `AddrInUse` also when another process of this user listens there with `SO_REUSEPORT`.
+pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>> {
+    let address = probe(address)?;
+    (0..workers.max(1)).map(|_| open(address, true).and_then(listen)).collect()
+}
+
+/// Binds without sharing, so that an address in use is told as such, and returns the address with its port.
+fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
+    let socket = open(address, false)?;
+    socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet address"))
+}
+
+fn open(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listen(socket: Socket) -> io::Result<TcpListener> {
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_zero_becomes_one_port_for_all_workers() {
+        let sockets = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 3).expect("binds");
+        let ports: Vec<u16> = sockets.iter().map(|s| s.local_addr().expect("address").port()).collect();
+        assert_ne!(ports[0], 0);
+        assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
+    }
+
+    #[test]
+    fn an_address_in_use_is_told_even_though_sockets_are_shared() {
+        let taken = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("binds");
+        let again = bind(taken[0].local_addr().expect("address"), 1);
+        assert_eq!(again.expect_err("in use").kind(), io::ErrorKind::AddrInUse);
+    }
+}

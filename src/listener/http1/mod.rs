@@ -1,0 +1,63 @@
+//! One HTTP/1.1 connection, by hyper.
+
+mod inbound;
+mod outbound;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use super::{Handler, Settings};
+use crate::body::wire::WireBody;
+
+/// Serves one connection to its end: until the client closes, breaks the protocol or idles too long, or until
+/// `draining` is cancelled and the response in progress has left.
+pub async fn serve<H: Handler>(
+    io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: SocketAddr,
+    handler: &H,
+    settings: &Settings,
+    draining: CancellationToken,
+) {
+    let exchange = service_fn(|request| answer(handler, settings, peer, request));
+    let connection = Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.header_timeout)
+        .max_header_size(settings.max_head)
+        .max_buf_size(settings.max_head.max(64 << 10))
+        .max_headers(settings.max_fields)
+        .pipeline_flush(true)
+        // Date is the origin's or ours, decided in `deliver`.
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(io), exchange)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "a client connection ended early");
+    }
+}
+
+async fn answer<H: Handler>(
+    handler: &H,
+    settings: &Settings,
+    peer: SocketAddr,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<WireBody>, Infallible> {
+    let (request, upgrade) = inbound::translate(request, peer, settings);
+    let reply = handler.handle(request).await;
+    Ok(outbound::translate(reply, upgrade))
+}

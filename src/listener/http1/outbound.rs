@@ -1,0 +1,41 @@
+//! Our reply to hyper's response.
+
+use http::StatusCode;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::copy_bidirectional;
+
+use crate::body::Body;
+use crate::body::message::Reply;
+use crate::body::tunnel::Tunnel;
+use crate::body::wire::WireBody;
+
+pub(super) fn translate(reply: Reply, upgrade: Option<OnUpgrade>) -> hyper::Response<WireBody> {
+    let Reply { mut head, mut body, record } = reply;
+    if let Body::Tunnel(tunnel) = body {
+        body = Body::Empty;
+        match upgrade {
+            Some(upgrade) => {
+                tokio::spawn(join(upgrade, tunnel));
+            }
+            // The client never offered to leave HTTP: a 101 would lie.
+            None => head.status = StatusCode::BAD_GATEWAY,
+        }
+    }
+    let mut response = hyper::Response::new(WireBody::new(body, record));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
+}
+
+/// Joins the two sides once both have left HTTP. Ends when both directions have closed or one has failed.
+async fn join(upgrade: OnUpgrade, tunnel: Tunnel) {
+    let (client, origin) = tokio::join!(upgrade, tunnel.open());
+    let (Ok(client), Ok(mut origin)) = (client, origin) else {
+        tracing::debug!("a tunnel did not open on both sides");
+        return;
+    };
+    if let Err(error) = copy_bidirectional(&mut TokioIo::new(client), &mut origin).await {
+        tracing::debug!(%error, "a tunnel broke");
+    }
+}

@@ -1,0 +1,48 @@
+//! Sockets to requests. Knows a [`Handler`] and nothing of what is behind it.
+//!
+//! hyper's types end here: [`http1`] turns its requests into ours and our replies into its responses.
+
+pub mod accept;
+pub mod bind;
+pub mod http1;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::body::message::{Reply, Request};
+
+/// What answers the requests of a listener.
+pub trait Handler: Send + Sync + 'static {
+    /// Held as long as a connection lives; dropping it tells the handler that the connection is gone.
+    type Guest: Send;
+
+    /// Whether a connection from `peer` may stay; `None` refuses it with 503.
+    fn admit(&self, peer: SocketAddr) -> Option<Self::Guest>;
+
+    /// Answers one request. The future is dropped when the client goes away.
+    fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send;
+}
+
+/// Limits of the client side.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Time for a whole request head, and for an idle connection until its next one begins.
+    pub header_timeout: Duration,
+    /// Most bytes of a request head; more is answered with 431 or 414.
+    pub max_head: usize,
+    /// Most fields in a request; more is answered with 431.
+    pub max_fields: usize,
+    /// Bytes of a request body that wait in memory for the origin.
+    pub request_window: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(60),
+            max_head: 64 << 10,
+            max_fields: 128,
+            request_window: 256 << 10,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One request to the origin and the head of its response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, StatusCode, Uri, header};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::Builder;
+use hyper_util::rt::TokioIo;
+use tokio::sync::Notify;
+
+use super::error::OriginError;
+use super::idle::Sender;
+use super::incoming::{IncomingBody, Lease};
+use super::{Origin, Settings};
+use crate::base::blame::Retry;
+use crate::body::Body;
+use crate::body::busy::BusyBody;
+use crate::body::message::ReplyHead;
+use crate::body::tunnel::{Io, Tunnel};
+use crate::body::wire::WireBody;
+use crate::semantics::proxy_status::ProxyError;
+
+/// A request as the origin shall see it: rebuilt, with `Host`, never a copy of a client's.
+#[derive(Debug)]
+pub struct OriginRequest {
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub target: PathAndQuery,
+    /// The fields. `Connection` and `Upgrade` are there only to leave HTTP.
+    pub headers: HeaderMap,
+    /// The content.
+    pub body: Body,
+}
+
+/// A response whose head has come.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Status and fields, hop-by-hop ones included.
+    pub head: ReplyHead,
+    /// The content.
+    pub body: IncomingBody,
+    /// After a 101: the connection itself.
+    pub tunnel: Option<Tunnel>,
+    /// The end of the body is told by close alone (decision 4).
+    pub ends_by_close: bool,
+}
+
+impl Origin {
+    /// Sends `request` and waits for the head of the response; 1xx other than 101 are passed over.
+    ///
+    /// A connection that was idle may have been closed by the origin just now: such a failure is tried once
+    /// more on a new connection, if the request has no content and is idempotent.
+    ///
+    /// Cancelled, the connection is closed.
+    pub async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
+        let repeat = repeatable(&request);
+        if let Some((sender, thread)) = self.idle.take() {
+            match self.send(sender, thread, request).await {
+                Err(error) if error.error == ProxyError::ConnectionTerminated => {
+                    let Some(again) = repeat else { return Err(error) };
+                    tracing::debug!("an idle connection had been closed by the origin: trying a new one");
+                    return self.send_on_new(again).await;
+                }
+                done => return done,
+            }
+        }
+        self.send_on_new(request).await
+    }
+
+    async fn send_on_new(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
+        let sender = self.open().await?;
+        self.send(sender, std::thread::current().id(), request).await
+    }
+
+    /// A new connection, driven by a task of its own until either side closes it.
+    async fn open(&self) -> Result<Sender, OriginError> {
+        let connecting = self.connector.connect(&self.authority);
+        let io = match tokio::time::timeout(self.settings.connect_timeout, connecting).await {
+            Ok(Ok(io)) => io,
+            Ok(Err(error)) => return Err(OriginError::connecting(&error)),
+            Err(_) => return Err(OriginError::timed_out(ProxyError::ConnectionTimeout, Retry::Always)),
+        };
+        let (sender, connection) = Builder::new()
+            .max_header_size(self.settings.max_head)
+            .max_buf_size(self.settings.max_head.max(64 << 10))
+            .handshake(TokioIo::new(io))
+            .await
+            .map_err(|error| OriginError::exchanging(&error))?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "an origin connection ended early");
+            }
+        });
+        Ok(sender)
+    }
+
+    async fn send(
+        &self,
+        mut sender: Sender,
+        thread: std::thread::ThreadId,
+        request: OriginRequest,
+    ) -> Result<Exchange, OriginError> {
+        let upload = match &request.body {
+            Body::Busy(reader) => Some(reader.body()),
+            _ => None,
+        };
+        let request = to_hyper(request, &self.settings);
+        let sending = sender.send_request(request);
+        let response = within(self.settings.first_byte_timeout, upload, sending)
+            .await
+            .ok_or_else(|| OriginError::timed_out(ProxyError::HttpResponseTimeout, Retry::Idempotent))?
+            .map_err(|error| OriginError::exchanging(&error))?;
+        Ok(self.received(response, Lease { sender, thread, home: Arc::clone(&self.idle) }))
+    }
+
+    fn received(&self, mut response: hyper::Response<Incoming>, lease: Lease) -> Exchange {
+        let tunnel = (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| {
+            let upgrade = hyper::upgrade::on(&mut response);
+            Tunnel::new(async {
+                let upgraded = upgrade.await.map_err(std::io::Error::other)?;
+                Ok(Box::new(TokioIo::new(upgraded)) as Box<dyn Io>)
+            })
+        });
+        let (head, incoming) = response.into_parts();
+        let framed = head.headers.contains_key(header::CONTENT_LENGTH)
+            || head.headers.contains_key(header::TRANSFER_ENCODING);
+        let ends_by_close = !framed && !http_body::Body::is_end_stream(&incoming);
+        Exchange {
+            head: ReplyHead { status: head.status, headers: head.headers },
+            body: IncomingBody {
+                incoming,
+                between: self.settings.between_bytes_timeout,
+                lease,
+                trailers: None,
+            },
+            tunnel,
+            ends_by_close,
+        }
+    }
+}
+
+/// The same request once more, if sending it twice does no harm (RFC 9110 §9.2.2) and it can be repeated.
+fn repeatable(request: &OriginRequest) -> Option<OriginRequest> {
+    let repeatable = request.method.is_idempotent() && matches!(request.body, Body::Empty);
+    repeatable.then(|| OriginRequest {
+        method: request.method.clone(),
+        target: request.target.clone(),
+        headers: request.headers.clone(),
+        body: Body::Empty,
+    })
+}
+
+fn to_hyper(request: OriginRequest, settings: &Settings) -> hyper::Request<WireBody> {
+    let expects_continue = request.headers.contains_key(header::EXPECT);
+    let go_ahead = Arc::new(Notify::new());
+    let body = WireBody::new(request.body, None);
+    let body = if expects_continue { body.hold(until(&go_ahead, settings.continue_timeout)) } else { body };
+    let mut outgoing = hyper::Request::new(body);
+    *outgoing.method_mut() = request.method;
+    *outgoing.uri_mut() = Uri::from(request.target);
+    *outgoing.headers_mut() = request.headers;
+    if expects_continue {
+        hyper::ext::on_informational(&mut outgoing, move |response| {
+            if response.status() == StatusCode::CONTINUE {
+                go_ahead.notify_one();
+            }
+        });
+    }
+    outgoing
+}
+
+/// Resolves when the origin said 100 (Continue), or has said nothing for `limit`.
+fn until(go_ahead: &Arc<Notify>, limit: Duration) -> impl Future<Output = ()> + Send + 'static {
+    let go_ahead = Arc::clone(go_ahead);
+    async move {
+        let _ = tokio::time::timeout(limit, go_ahead.notified()).await;
+    }
+}
+
+/// `future`'s output, unless `limit` passes in which the upload (if there is one) made no progress either.
+async fn within<T>(limit: Duration, upload: Option<BusyBody>, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    let mut seen = upload.as_ref().map(BusyBody::len);
+    loop {
+        if let Ok(output) = tokio::time::timeout(limit, future.as_mut()).await {
+            return Some(output);
+        }
+        let now = upload.as_ref().map(BusyBody::len);
+        if now == seen {
+            return None;
+        }
+        seen = now;
+    }
+}

@@ -1,0 +1,77 @@
+//! A response body on its way from the origin.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::idle::{IdleConnections, Sender};
+use crate::body::busy::BodyError;
+
+/// How long a connection may take to be ready again after a whole body.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// The body of an [`super::Exchange`]. Dropped before its end, it closes the connection.
+#[derive(Debug)]
+pub struct IncomingBody {
+    pub(super) incoming: Incoming,
+    pub(super) between: Duration,
+    pub(super) lease: Lease,
+    pub(super) trailers: Option<HeaderMap>,
+}
+
+/// The connection under an exchange, and where it goes afterwards.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) sender: Sender,
+    pub(super) thread: ThreadId,
+    pub(super) home: Arc<IdleConnections>,
+}
+
+impl IncomingBody {
+    /// The next bytes; `None` when the body is whole. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        loop {
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut self.incoming).poll_frame(cx));
+            let frame = tokio::time::timeout(self.between, frame).await.map_err(|_| BodyError::Stalled)?;
+            match frame {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(broke_off(&error)),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) if bytes.is_empty() => {}
+                    Ok(bytes) => return Ok(Some(bytes)),
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                },
+            }
+        }
+    }
+
+    /// The trailers, once [`IncomingBody::next`] has said `None`.
+    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+
+    /// Whether there is nothing to read at all.
+    pub fn is_empty(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    /// Gives the connection back for the next request. To be called after the whole body was read; a
+    /// connection that says anything more, or does not settle, is closed. Cancelled, it is closed too.
+    pub async fn release(self) {
+        let Lease { mut sender, thread, home } = self.lease;
+        drop(self.incoming);
+        if let Ok(Ok(())) = tokio::time::timeout(SETTLE, sender.ready()).await {
+            home.put(sender, thread);
+        }
+    }
+}
+
+fn broke_off(error: &hyper::Error) -> BodyError {
+    if error.is_parse() { BodyError::Malformed } else { BodyError::Incomplete }
+}

@@ -1,0 +1,152 @@
+//! The client machine: the way of one request, from its head to the head of its answer.
+//!
+//! ```text
+//! admit ── classify ─┬─ Lookup ─┬────────────────────────────── hit ──┐
+//!                    │          └─ Join ── Wait ─┬─ read, use ─────────┤
+//!                    │              ▲            ├─ stale on error ────┼─ Done
+//!                    │              └─ again ────┤                     │
+//!                    ├─ Alone ───── Wait ────────┴─ failed ────────────┤
+//!                    └─ Pass ────── Wait ─────────────────────────────┘
+//! ```
+//!
+//! [`ClientMachine::answer`] is the loop over [`Step`]; each step has a function of its own.
+
+mod classify;
+mod steps;
+mod turn;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admission::{self, Connections, Guest};
+use crate::base::clock::Clock;
+use crate::body::Body;
+use crate::body::budget::{Budget, Charge};
+use crate::body::message::{Reply, Request};
+use crate::cache::Cache;
+use crate::cache::lookup::Hit;
+use crate::deliver;
+use crate::fetch::Fetcher;
+use crate::fetch::flight::Seat;
+use crate::listener::Handler;
+use crate::route::Router;
+use crate::semantics::storage::Policy;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::counters::Counters;
+use turn::Begun;
+
+/// What one connection takes in memory while it idles, measured; it is charged to the budget.
+const CONNECTION_COST: u64 = 20 << 10;
+
+/// Rules of the client machine.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How this node names itself.
+    pub node: String,
+    /// Whose requests are personal.
+    pub policy: Policy,
+    /// How long past its lifetime an object may answer when the origin cannot be reached (RFC 9111 §4.2.4).
+    pub stale_on_error: Duration,
+    /// Most connections at a time.
+    pub max_connections: usize,
+}
+
+/// Answers requests. One for all workers.
+#[derive(Debug)]
+pub struct ClientMachine {
+    settings: Settings,
+    connections: Connections,
+    budget: Arc<Budget>,
+    router: Router,
+    cache: Arc<Cache>,
+    fetcher: Fetcher,
+    clock: Clock,
+    counters: Arc<Counters>,
+    log: Option<AccessLog>,
+}
+
+/// What the client machine leans on.
+#[derive(Debug)]
+pub struct Parts {
+    /// The one budget of the node.
+    pub budget: Arc<Budget>,
+    /// Finds sites.
+    pub router: Router,
+    /// The tiers.
+    pub cache: Arc<Cache>,
+    /// The fetch machine.
+    pub fetcher: Fetcher,
+    /// Wall time.
+    pub clock: Clock,
+    /// Counters of decisions.
+    pub counters: Arc<Counters>,
+    /// The access log, if one is wanted.
+    pub log: Option<AccessLog>,
+}
+
+/// Where a request is on its way.
+#[derive(Debug)]
+enum Step {
+    /// Ask memory.
+    Lookup,
+    /// Join the fetch for the key, or start it.
+    Join,
+    /// Fetch for this request alone, confirming what is stored if there is something.
+    Alone(Option<Hit>),
+    /// Hand the client's own request through, with its content.
+    Pass(Body),
+    /// Wait for the head.
+    Wait(Seat),
+    /// The answer.
+    Done(Reply),
+}
+
+impl ClientMachine {
+    /// A machine that leans on `parts`.
+    pub fn new(settings: Settings, parts: Parts) -> Self {
+        let Parts { budget, router, cache, fetcher, clock, counters, log } = parts;
+        let connections = Connections::new(settings.max_connections);
+        Self { settings, connections, budget, router, cache, fetcher, clock, counters, log }
+    }
+
+    /// The way of one request. Dropped at any await, the client has left: nothing that others use is touched.
+    async fn answer(&self, request: Request) -> Reply {
+        let begun = Begun::now(&self.clock);
+        let admitted = match admission::check(&request) {
+            Ok(admitted) => admitted,
+            Err(rejection) => {
+                let reply = deliver::rejected(&rejection, &request.method, begun.time);
+                return begun.logged_rejection(reply, &request, &rejection, self.log.as_ref());
+            }
+        };
+        let site = self.router.site(&admitted.host);
+        let (mut turn, mut step) = self.classify(request, admitted, site, begun);
+        loop {
+            step = match step {
+                Step::Lookup => self.lookup(&mut turn),
+                Step::Join => self.join(&mut turn),
+                Step::Alone(stale) => self.alone(&turn, stale),
+                Step::Pass(body) => self.pass(&turn, body),
+                Step::Wait(seat) => self.wait(&mut turn, seat).await,
+                Step::Done(reply) => return turn.logged(reply, self.log.as_ref()),
+            };
+        }
+    }
+}
+
+impl Handler for ClientMachine {
+    type Guest = (Guest, Charge);
+
+    fn admit(&self, _peer: SocketAddr) -> Option<Self::Guest> {
+        let place = self.connections.admit().zip(self.budget.try_charge(CONNECTION_COST));
+        if place.is_none() {
+            self.counters.refused_connections.inc();
+        }
+        place
+    }
+
+    async fn handle(&self, request: Request) -> Reply {
+        self.answer(request).await
+    }
+}

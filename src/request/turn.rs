@@ -1,0 +1,141 @@
+//! What is known of one request while it is on its way.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::admission::Rejection;
+use crate::base::clock::{Clock, Timestamp};
+use crate::body::message::{Reply, Request};
+use crate::cache::lookup::{Hit, Missing};
+use crate::deliver::For;
+use crate::fetch::Why;
+use crate::fetch::ask::Ask;
+use crate::semantics::cache_status::{CacheStatus, Forward};
+use crate::telemetry::access_log::{AccessLog, Record};
+
+/// When a request began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    pub(super) time: Timestamp,
+    started: Instant,
+}
+
+/// One request's turn.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) ask: Arc<Ask>,
+    begun: Begun,
+    /// Why the request goes forward, if it does.
+    pub(super) forward: Forward,
+    /// More about that.
+    pub(super) detail: Option<&'static str>,
+    /// Whether it was answered without going forward.
+    pub(super) hit: bool,
+    /// What is stored and would need the origin's word.
+    pub(super) stale: Option<Hit>,
+    /// How often it was sent back because what it waited for was not for it.
+    pub(super) sent_back: u8,
+    /// How many leaders failed that it waited for.
+    pub(super) attempt: u8,
+}
+
+impl Begun {
+    pub(super) fn now(clock: &Clock) -> Self {
+        Self { time: clock.now(), started: Instant::now() }
+    }
+
+    /// Attaches the log line of a request that was not admitted.
+    pub(super) fn logged_rejection(
+        self,
+        mut reply: Reply,
+        request: &Request,
+        rejection: &Rejection,
+        log: Option<&AccessLog>,
+    ) -> Reply {
+        reply.record = log.map(|log| {
+            Box::new(Record {
+                log: log.clone(),
+                time: self.time,
+                started: self.started,
+                peer: request.peer.ip(),
+                method: request.method.clone(),
+                host: String::new(),
+                target: request.target.to_string(),
+                version: request.version,
+                status: reply.head.status,
+                cache: "rejected",
+                detail: Some(rejection.name()),
+                head_ms: 0,
+                sent: 0,
+                complete: false,
+                broken: None,
+            })
+        });
+        reply
+    }
+}
+
+impl Turn {
+    pub(super) fn new(ask: Arc<Ask>, begun: Begun) -> Self {
+        Self {
+            ask,
+            begun,
+            forward: Forward::UriMiss,
+            detail: None,
+            hit: false,
+            stale: None,
+            sent_back: 0,
+            attempt: 0,
+        }
+    }
+
+    /// When it began: the moment that decides about freshness.
+    pub(super) fn time(&self) -> Timestamp {
+        self.begun.time
+    }
+
+    /// Notes why memory could not answer.
+    pub(super) fn note(&mut self, why: Why) {
+        self.forward = match why {
+            Why::Stale => Forward::Stale,
+            Why::Missing(Missing::Uri) => Forward::UriMiss,
+            Why::Missing(Missing::Variant) => Forward::VaryMiss,
+        };
+    }
+
+    /// What `Cache-Status` says of a request that went forward.
+    pub(super) fn forwarded(&self) -> CacheStatus {
+        CacheStatus { forward: Some(self.forward), detail: self.detail, ..CacheStatus::default() }
+    }
+
+    /// For whom an answer is.
+    pub(super) fn answer<'a>(&'a self, node: &'a str, cache: CacheStatus) -> For<'a> {
+        For { ask: &self.ask, node, cache }
+    }
+
+    /// Attaches the log line, which is written when the body has left.
+    pub(super) fn logged(&self, mut reply: Reply, log: Option<&AccessLog>) -> Reply {
+        reply.record = log.map(|log| {
+            let ask = &self.ask;
+            Box::new(Record {
+                log: log.clone(),
+                time: self.begun.time,
+                started: self.begun.started,
+                peer: ask.peer,
+                method: ask.method.clone(),
+                host: ask.host.clone(),
+                target: ask.target.to_string(),
+                version: ask.version,
+                status: reply.head.status,
+                cache: if self.hit { "hit" } else { self.forward.name() },
+                detail: self.detail,
+                head_ms: u64::try_from(self.begun.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                sent: 0,
+                complete: false,
+                broken: None,
+            })
+        });
+        reply
+    }
+}

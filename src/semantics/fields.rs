@@ -1,0 +1,137 @@
+//! What all fields have in common: lists, dates, and which of them end at the next hop.
+
+use http::header::{
+    CACHE_CONTROL, CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::base::clock::Timestamp;
+
+/// Fields that concern one connection only, whether or not `Connection` names them (RFC 9110 §7.6.1).
+static HOP_BY_HOP: [HeaderName; 10] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-authentication-info"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// The last second that an HTTP date, with its four digits of year, can name.
+const LAST_DATE: Timestamp = Timestamp::from_secs(253_402_300_799);
+
+/// The members of a comma-separated list, over all lines of the field (RFC 9110 §5.6.1).
+///
+/// Whitespace around a member is gone, empty members are left out, and a comma within a quoted string does
+/// not separate. Where a quoted string never ends, its quote and all later ones of that line are taken for
+/// ordinary characters, so that a stray quote cannot hide a `private` behind it.
+pub fn list_members<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    all_members(headers, name).filter(|member| !member.is_empty())
+}
+
+/// Like [`list_members`], but with the empty members: for fields that may not be lists at all.
+pub(super) fn all_members<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    headers.get_all(name).into_iter().flat_map(|line| Members { rest: Some(line.as_bytes()), quoting: true })
+}
+
+/// Whether `Connection` lists `token`, in any case of letters (RFC 9110 §7.6.1).
+pub fn connection_names(headers: &HeaderMap, token: &str) -> bool {
+    list_members(headers, &CONNECTION).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Removes what must not travel beyond this hop: `Connection`, all that it names, and the fields that are
+/// always hop-by-hop (RFC 9110 §7.6.1).
+///
+/// `Connection` may name any field but `Cache-Control`, which the RFC says is never a connection option:
+/// no peer can take off a `private` that way. Fields that the proxy sets itself are set after this call.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = list_members(headers, &CONNECTION)
+        .filter_map(|member| HeaderName::from_bytes(member).ok())
+        .filter(|name| *name != CACHE_CONTROL)
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// An HTTP date in any of its three forms (RFC 9110 §5.6.7), or `None` for anything else.
+pub fn parse_date(value: &HeaderValue) -> Option<Timestamp> {
+    let text = value.to_str().ok()?;
+    httpdate::parse_http_date(text).ok().map(Timestamp::from_system_time)
+}
+
+/// A time as an HTTP date (RFC 9110 §5.6.7), cut to the second; beyond the year 9999, the end of that year.
+pub fn format_date(time: Timestamp) -> HeaderValue {
+    // httpdate panics beyond the year 9999.
+    let text = httpdate::fmt_http_date(time.min(LAST_DATE).to_system_time());
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
+}
+
+/// The date in the first line of a field that holds one, if it is a date.
+pub(super) fn date_of(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
+    headers.get(name).and_then(parse_date)
+}
+
+/// Splits one field line at its commas.
+struct Members<'a> {
+    /// What is still to be split; `None` after the last member.
+    rest: Option<&'a [u8]>,
+    /// Whether a quote may still begin a quoted string.
+    quoting: bool,
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        let (member, after) = rest.split_at_checked(self.comma_in(rest)).unwrap_or((rest, &[]));
+        self.rest = after.get(1..);
+        Some(member.trim_ascii())
+    }
+}
+
+impl Members<'_> {
+    /// Where the next separating comma stands, or the end of `text`.
+    fn comma_in(&mut self, text: &[u8]) -> usize {
+        let mut at = 0;
+        while let Some(byte) = text.get(at) {
+            match byte {
+                b',' => return at,
+                b'"' if self.quoting => match closing_quote(text, at + 1) {
+                    Some(close) => at = close + 1,
+                    // Not looked for again: trying each of many such quotes would take quadratic time.
+                    None => self.quoting = false,
+                },
+                _ => at += 1,
+            }
+        }
+        text.len()
+    }
+}
+
+/// Where the quoted string whose text begins at `from` is closed, if it is.
+fn closing_quote(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

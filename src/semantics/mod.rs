@@ -1,0 +1,24 @@
+//! HTTP semantics and caching (RFC 9110, RFC 9111 and friends) as pure functions.
+//!
+//! Everything here answers from its arguments alone: fields, a status, a time. Nothing here reads a clock,
+//! does I/O or awaits, so every rule can be tested, fuzzed and compared with a slow model.
+//!
+//! Where the RFCs leave a choice, or a message is malformed, the reading is taken that can only cost a
+//! fetch, never the one that could hand out a wrong or private answer.
+
+pub mod cache_control;
+pub mod cache_status;
+pub mod coding;
+pub mod delta;
+pub mod etag;
+pub mod fields;
+pub mod freshness;
+pub mod proxy_status;
+pub mod storage;
+pub mod target;
+pub mod validation;
+pub mod vary;
+
+mod structured;
+#[cfg(test)]
+mod testing;

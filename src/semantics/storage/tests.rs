@@ -1,0 +1,180 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::semantics::testing::fields;
+
+const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+const ETAG: (&str, &str) = ("etag", r#""a""#);
+
+type Lines<'a> = &'a [(&'static str, &'a str)];
+
+fn judge_with(policy: &Policy, request: Lines, status: u16, response: Lines) -> Judgement {
+    let headers = fields(request);
+    let request = RequestFacts { method: &Method::GET, headers: &headers };
+    judge(&request, StatusCode::from_u16(status).unwrap(), &fields(response), policy, NOW, NOW)
+}
+
+fn refused(request: Lines, status: u16, response: Lines) -> Option<Refusal> {
+    match judge_with(&Policy::default(), request, status, response) {
+        Judgement::Refuse(refusal) => Some(refusal),
+        Judgement::Store(_) => None,
+    }
+}
+
+fn refused_cc(cache_control: &str) -> Option<Refusal> {
+    refused(&[], 200, &[("cache-control", cache_control)])
+}
+
+fn stored(response: Lines) -> Storable {
+    match judge_with(&Policy::default(), &[], 200, response) {
+        Judgement::Store(storable) => storable,
+        Judgement::Refuse(refusal) => panic!("refused: {}", refusal.name()),
+    }
+}
+
+#[test]
+fn a_fresh_answer_to_a_get_is_shared() {
+    let storable = stored(&[("cache-control", "max-age=60")]);
+    assert_eq!(storable.reuse, Reuse::Shared);
+    assert_eq!(storable.freshness.lifetime, Duration::from_mins(1));
+    assert!(storable.serve_stale);
+}
+
+#[test]
+fn only_a_get_is_stored() {
+    for method in [Method::HEAD, Method::POST, Method::OPTIONS] {
+        let request = RequestFacts { method: &method, headers: &HeaderMap::new() };
+        let response = fields(&[("cache-control", "max-age=60")]);
+        let judgement = judge(&request, StatusCode::OK, &response, &Policy::default(), NOW, NOW);
+        assert_eq!(judgement, Judgement::Refuse(Refusal::Method));
+    }
+}
+
+#[test]
+fn either_side_can_forbid_it() {
+    let request = [("cache-control", "no-store")];
+    assert_eq!(refused(&request, 200, &[("cache-control", "max-age=60")]), Some(Refusal::RequestNoStore));
+    assert_eq!(refused_cc("no-store, max-age=60"), Some(Refusal::NoStore));
+    assert_eq!(refused_cc("public, private, max-age=60"), Some(Refusal::Private));
+    assert_eq!(refused_cc(r#"private="set-cookie", max-age=60"#), Some(Refusal::Private));
+}
+
+#[test]
+fn no_other_reason_hides_that_it_is_private() {
+    let request = [("cache-control", "no-store")];
+    assert_eq!(refused(&request, 206, &[("cache-control", "no-store, private")]), Some(Refusal::Private));
+    assert_eq!(refused(&request, 206, &[("set-cookie", "id=1"), ("vary", "*")]), Some(Refusal::SetCookie));
+    assert!(Refusal::Private.says_private() && Refusal::SetCookie.says_private());
+    assert!(Refusal::Authorization.says_private() && !Refusal::NoStore.says_private());
+}
+
+#[test]
+fn with_a_lifetime_any_final_status_will_do() {
+    for status in [200, 203, 204, 299, 301, 302, 303, 307, 308, 404, 410, 499, 500, 503, 599] {
+        assert_eq!(refused(&[], status, &[("cache-control", "max-age=60")]), None, "{status}");
+    }
+    for status in [100, 103, 304, 600, 999] {
+        let refusal = refused(&[], status, &[("cache-control", "max-age=60")]);
+        assert_eq!(refusal, Some(Refusal::Status), "{status}");
+    }
+    assert_eq!(refused(&[], 206, &[("cache-control", "max-age=60")]), Some(Refusal::Partial));
+}
+
+#[test]
+fn must_understand_asks_for_a_known_status_and_then_lifts_no_store() {
+    let response = [("cache-control", "must-understand, no-store, max-age=60")];
+    assert_eq!(refused(&[], 200, &response), None);
+    assert_eq!(refused(&[], 299, &response), Some(Refusal::Status));
+}
+
+#[test]
+fn without_a_lifetime_only_a_200_with_a_validator_is_stored() {
+    assert_eq!(refused(&[], 200, &[]), Some(Refusal::NoLifetime));
+    assert_eq!(refused(&[], 404, &[ETAG]), Some(Refusal::NoLifetime));
+    assert_eq!(stored(&[ETAG]).reuse, Reuse::Validate);
+    assert_eq!(stored(&[("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")]).reuse, Reuse::Validate);
+}
+
+#[test]
+fn what_was_never_fresh_must_be_validated() {
+    for cache_control in ["no-cache, max-age=60", r#"no-cache="x", max-age=60"#, "max-age=0", "max-age=x"] {
+        assert_eq!(stored(&[("cache-control", cache_control), ETAG]).reuse, Reuse::Validate);
+    }
+    assert_eq!(stored(&[("cache-control", "max-age=60"), ("age", "60"), ETAG]).reuse, Reuse::Validate);
+    assert_eq!(stored(&[("expires", "0"), ETAG]).reuse, Reuse::Validate);
+}
+
+#[test]
+fn what_nothing_could_ever_use_is_not_stored() {
+    assert_eq!(refused_cc("no-cache"), Some(Refusal::NoLifetime));
+    assert_eq!(refused_cc("no-cache, max-age=60"), Some(Refusal::NoValidator));
+    assert_eq!(refused_cc("max-age=0, must-revalidate"), Some(Refusal::NoValidator));
+    assert_eq!(refused_cc("max-age=0"), None);
+}
+
+#[test]
+fn the_origin_can_forbid_staleness() {
+    for cache_control in ["max-age=60, must-revalidate", "max-age=60, proxy-revalidate", "s-maxage=60"] {
+        assert!(!stored(&[("cache-control", cache_control)]).serve_stale, "{cache_control}");
+    }
+    assert!(!stored(&[("cache-control", "no-cache"), ETAG]).serve_stale);
+}
+
+#[test]
+fn credentials_need_a_word_from_the_origin() {
+    let request = [("authorization", "Basic eDp5")];
+    let refused = |cache_control| refused(&request, 200, &[("cache-control", cache_control)]);
+    assert_eq!(refused("max-age=60"), Some(Refusal::Authorization));
+    assert_eq!(refused("max-age=60, proxy-revalidate"), Some(Refusal::Authorization));
+    assert_eq!(refused("max-age=60, public"), None);
+    assert_eq!(refused("s-maxage=60"), None);
+    assert_eq!(refused("max-age=60, must-revalidate"), None);
+}
+
+#[test]
+fn personal_cookies_count_as_credentials() {
+    let policy = Policy { personal_cookies: vec!["sid".into()], ..Policy::default() };
+    let judge = |cookie, cache_control| {
+        judge_with(&policy, &[("cookie", cookie)], 200, &[("cache-control", cache_control)])
+    };
+    assert_eq!(judge("a=1; sid=2", "max-age=60"), Judgement::Refuse(Refusal::PersonalCookie));
+    assert!(matches!(judge("a=1; sid=2", "public, max-age=60"), Judgement::Store(_)));
+    assert!(matches!(judge("a=sid; SID=2; xsid=1", "max-age=60"), Judgement::Store(_)));
+}
+
+#[test]
+fn a_request_is_personal_by_its_credentials() {
+    let policy = Policy { personal_cookies: vec!["sid".into()], ..Policy::default() };
+    assert!(is_personal(&fields(&[("authorization", "x")]), &Policy::default()));
+    assert!(is_personal(&fields(&[("cookie", "a=1"), ("cookie", "sid=2")]), &policy));
+    assert!(is_personal(&fields(&[("cookie", "a=1;sid")]), &policy));
+    assert!(!is_personal(&fields(&[("cookie", "sid=2")]), &Policy::default()));
+}
+
+#[test]
+fn a_cookie_is_set_for_one_client_unless_the_site_says_otherwise() {
+    let response = [("cache-control", "public, max-age=60"), ("set-cookie", "id=1")];
+    assert_eq!(refused(&[], 200, &response), Some(Refusal::SetCookie));
+    let generous = Policy { store_set_cookie: true, ..Policy::default() };
+    assert!(matches!(judge_with(&generous, &[], 200, &response), Judgement::Store(_)));
+}
+
+#[test]
+fn a_star_in_vary_is_never_stored() {
+    for vary in ["*", "origin, *", "origin;"] {
+        let response = [("cache-control", "max-age=60"), ("vary", vary)];
+        assert_eq!(refused(&[], 200, &response), Some(Refusal::VaryStar), "{vary}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_store_and_private_always_win(
+        status in 200_u16..600,
+        others in "(public|s-maxage=9|max-age=9|immutable|x=\"y\"|, ){0,6}",
+        word in "no-store|private|PRIVATE|Private=x",
+    ) {
+        let response = [("cache-control", others.as_str()), ("cache-control", word.as_str()), ETAG];
+        prop_assert!(refused(&[], status, &response).is_some());
+    }
+}
