@@ -1,0 +1,11 @@
+//! The one integration binary: every behaviour at the boundary, with a scripted origin on one side and raw-byte
+//! clients on the other.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::missing_panics_doc, missing_docs)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod layering;
+mod rig;

@@ -1,0 +1,133 @@
+//! A node between a scripted origin and raw clients: over in-memory pipes with paused time, or over sockets.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use forebay::app::{Node, Running};
+use forebay::base::clock::{Clock, Timestamp};
+use forebay::base::units::ByteSize;
+use forebay::body::tunnel::Io;
+use forebay::config::{MemoryPlan, OriginUrl, Settings};
+use forebay::listener::http1;
+use forebay::origin::connect::{Connect, Connecting};
+use tokio::io::DuplexStream;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::support::client::Client;
+use crate::support::origin::{Act, Origin, SeenRequest};
+
+/// Wall time at the start of a test over pipes.
+pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// Where clients seem to come from over pipes.
+pub const PEER: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)), 4711);
+
+/// The settings of a test's node; tests change what they are about.
+pub fn settings(origin: &str) -> Settings {
+    let origin: OriginUrl = origin.parse().expect("an origin");
+    let memory = MemoryPlan::new(ByteSize::mib(128)).expect("enough memory");
+    let mut settings = Settings::new(origin, memory);
+    settings.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    settings.workers = 2;
+    settings
+}
+
+/// A node over in-memory pipes. Use it with `#[tokio::test(start_paused = true)]`.
+pub struct Pipes {
+    pub node: Node,
+    pub origin: Arc<Origin>,
+    pub clock: Clock,
+    pub settings: Settings,
+    pub draining: CancellationToken,
+    pub connections: TaskTracker,
+}
+
+impl Pipes {
+    pub fn new(script: impl Fn(&SeenRequest, usize) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self::with(settings("http://origin.test"), script)
+    }
+
+    pub fn with(
+        settings: Settings,
+        script: impl Fn(&SeenRequest, usize) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
+        let origin = Arc::new(Origin::pipe(script));
+        let clock = Clock::manual(START);
+        let connector = Arc::new(PipeConnector(Arc::clone(&origin)));
+        let node = Node::build(&settings, clock.clone(), connector, None);
+        let (draining, connections) = (CancellationToken::new(), TaskTracker::new());
+        Self { node, origin, clock, settings, draining, connections }
+    }
+
+    /// A new client connection. Dropping the client closes it.
+    pub fn client(&self) -> Client<DuplexStream> {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let machine = Arc::clone(&self.node.machine);
+        let listener = self.settings.listener.clone();
+        let draining = self.draining.clone();
+        self.connections.spawn(async move { http1::serve(far, PEER, &*machine, &listener, draining).await });
+        Client::over(near)
+    }
+
+    /// Waits until nothing runs any more: no fetch and nothing to join. A stuck task fails the test, because
+    /// time is paused and runs on to the limit.
+    pub async fn quiet(&self) {
+        for _ in 0..10_000 {
+            if self.node.fetcher.running() == 0 {
+                assert_eq!(self.node.fetcher.joinable(), 0, "an ended fetch left the table");
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("{} fetches never ended", self.node.fetcher.running());
+    }
+}
+
+/// A node on real sockets of the loopback, with worker threads of its own.
+pub struct Sockets {
+    pub running: Running,
+    pub origin: Origin,
+}
+
+impl Sockets {
+    pub async fn new(script: impl Fn(&SeenRequest, usize) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self::with(|_| {}, script).await
+    }
+
+    pub async fn with(
+        change: impl FnOnce(&mut Settings),
+        script: impl Fn(&SeenRequest, usize) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
+        let origin = Origin::tcp(script).await;
+        let mut settings = settings(&origin.url());
+        change(&mut settings);
+        let running = Running::start(&settings, None).expect("a running node");
+        Self { running, origin }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.running.addresses[0]
+    }
+
+    pub async fn client(&self) -> Client<TcpStream> {
+        Client::connect(self.addr()).await
+    }
+}
+
+struct PipeConnector(Arc<Origin>);
+
+impl std::fmt::Debug for PipeConnector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PipeConnector")
+    }
+}
+
+impl Connect for PipeConnector {
+    fn connect<'a>(&'a self, _authority: &'a str) -> Connecting<'a> {
+        Box::pin(async { Ok(Box::new(self.0.connect()) as Box<dyn Io>) as io::Result<_> })
+    }
+}
