@@ -1,0 +1,203 @@
+"""What the benches share: free ports, servers as child processes, their CPU time, and a table.
+
+Everything runs on loopback, in a temporary directory, and is stopped by process id.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def stop_cleanly():
+    """Makes SIGTERM end the bench through its `finally` blocks, so that it stops what it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def free_port():
+    """A port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+forebay_binary = ROOT / "target" / "release" / "forebay"
+
+
+def choose_forebay(binary):
+    """Takes this binary, or builds the release one; ends the bench if there is none."""
+    global forebay_binary
+    if binary:
+        forebay_binary = Path(binary).resolve()
+    elif subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT).returncode != 0:
+        sys.exit("cargo build --release failed; bench the others with --only")
+    if not forebay_binary.exists():
+        sys.exit(f"no {forebay_binary}; bench the others with --only")
+
+
+class Server:
+    """A server process, its children, and what it wrote to its log."""
+
+    def __init__(self, name, command, port, directory):
+        self.name, self.port = name, port
+        self.log = Path(directory) / f"{name}.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [str(c) for c in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def wait_ready(self, seconds=10):
+        """Waits until its port accepts a connection."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                break
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                time.sleep(0.02)
+        said = self.log.read_text(errors="replace")
+        self.stop()
+        raise RuntimeError(f"{self.name} does not listen on port {self.port}; it said:\n{said}")
+
+    def pids(self):
+        """Its process and all below it."""
+        parents = {}
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                parents[int(entry)] = int(stat_fields(entry)[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        family = {self.process.pid}
+        while more := {p for p, parent in parents.items() if parent in family} - family:
+            family |= more
+        return family
+
+    def cpu_seconds(self):
+        """User and system time of all its processes so far."""
+        total = 0
+        for pid in self.pids():
+            try:
+                fields = stat_fields(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            total += int(fields[11]) + int(fields[12])
+        return total / TICK
+
+    def stop(self):
+        """SIGTERM, and SIGKILL for what is left after five seconds."""
+        family = self.pids() if self.process.poll() is None else set()
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            for pid in family:
+                try:
+                    os.kill(pid, 9)
+                except ProcessLookupError:
+                    pass
+            self.process.wait(5)
+
+
+def stat_fields(pid):
+    """The fields of /proc/PID/stat after the process name, beginning with its state."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+
+
+def nginx(directory, name, port, http, workers=1):
+    """Starts nginx with these lines in its http block, all its files below `directory`."""
+    home = Path(directory) / name
+    home.mkdir()
+    paths = "\n".join(
+        f"{kind}_temp_path {home}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    # An nginx that was started by root would give up its rights and then could not enter our directory.
+    user = "user root;" if os.getuid() == 0 else ""
+    config = home / "nginx.conf"
+    config.write_text(f"""
+{user}
+worker_processes {workers};
+daemon off;
+pid {home}/pid;
+error_log {home}/error.log;
+worker_rlimit_nofile 16384;
+events {{ worker_connections 8192; }}
+http {{
+    {paths}
+    sendfile on;
+    tcp_nopush off;
+    keepalive_requests 1000000000;
+    keepalive_timeout 600s;
+    {http}
+}}
+""")
+    return Server(name, [program("nginx"), "-p", home, "-e", home / "error.log", "-c", config], port, directory)
+
+
+def forebay(directory, port, origin):
+    """Starts Forebay in front of an origin."""
+    command = [forebay_binary, "serve", "--origin", f"http://127.0.0.1:{origin}", "--listen", f"127.0.0.1:{port}"]
+    return Server("forebay", command + ["--access-log", "off"], port, directory)
+
+
+def program(name):
+    """The path of a program, which may be in a directory that only root has in its PATH."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if path is None:
+        sys.exit(f"{name} is not installed; leave it out with --only")
+    return path
+
+
+def get(port, path):
+    """One GET on a connection of its own: (status, header text, body)."""
+    with socket.create_connection(("127.0.0.1", port), 30) as s:
+        s.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+        parts = []
+        while piece := s.recv(65536):
+            parts.append(piece)
+    head, _, body = b"".join(parts).partition(b"\r\n\r\n")
+    if re.search(rb"(?im)^transfer-encoding:\s*chunked", head):
+        body = unchunk(body)
+    return int(head.split()[1]), head.decode("latin-1"), body
+
+
+def unchunk(data):
+    """The content of a whole chunked body."""
+    out = []
+    while True:
+        size, _, data = data.partition(b"\r\n")
+        size = int(size.split(b";")[0], 16)
+        if size == 0:
+            return b"".join(out)
+        out.append(data[:size])
+        data = data[size + 2 :]
+
+
+def machine():
+    """What to know about the machine beside the figures."""
+    return {"cpus": os.cpu_count(), "load_before": os.getloadavg()[0], "kernel": os.uname().release}
+
+
+def median(values):
+    """The median, or None of nothing."""
+    values = list(values)
+    return statistics.median(values) if values else None
+
+
+def table(head, rows):
+    """Prints rows in columns, the first to the left and the others to the right."""
+    rows = [[str(c) for c in row] for row in [head, *rows]]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])]
+        print("  ".join(cells).rstrip())

@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""Server CPU per request for a small hit: Forebay beside nginx (plain and tuned) and HAProxy.
+
+    python3 benches/hit.py [--rounds 5] [--seconds 4] [--only NAME]... [--binary PATH] [--json FILE]
+
+Each server fronts the same nginx origin, which serves a 1,024 byte file for an hour. Each is warmed, then wrk runs
+against one after the other, round by round. See README.md for how to read the figures.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # keeps the checkout clean
+import common
+
+SIZE = 1024
+PATH = "/object.bin"
+
+
+def origin(directory):
+    """nginx with one file, and an access log in which requests are counted."""
+    root = Path(directory) / "files"
+    root.mkdir()
+    (root / PATH.strip("/")).write_bytes(bytes(i * 7 % 251 for i in range(SIZE)))
+    port = common.free_port()
+    log = Path(directory) / "origin-requests"
+    http = f"""
+    access_log {log};
+    server {{ listen 127.0.0.1:{port} backlog=4096; root {root}; expires 1h; }}"""
+    return common.nginx(directory, "origin", port, http), log
+
+
+def start_nginx(directory, port, origin_port, name="nginx", extra=""):
+    """A caching nginx: two workers, a cache on disk, sendfile, no log."""
+    http = f"""
+    access_log off;
+    proxy_cache_path {directory}/{name}-cache levels=1:2 keys_zone=hits:16m max_size=256m use_temp_path=off;
+    upstream origin {{ server 127.0.0.1:{origin_port}; keepalive 64; keepalive_requests 1000000000; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        {extra}
+        location / {{
+            proxy_pass http://origin;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_cache hits;
+        }}
+    }}"""
+    return common.nginx(directory, name, port, http, workers=2)
+
+
+def start_nginx_tuned(directory, port, origin_port):
+    """The same with what makes it fastest at small hits: cache files are kept open, and copied, not sendfile'd."""
+    extra = "open_file_cache max=10000 inactive=600s; sendfile off;"
+    return start_nginx(directory, port, origin_port, "nginx-tuned", extra)
+
+
+def start_haproxy(directory, port, origin_port):
+    """HAProxy with its small-object cache in memory: two threads."""
+    config = Path(directory) / "haproxy.cfg"
+    config.write_text(f"""
+global
+    nbthread 2
+    maxconn 8192
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 600s
+    timeout server 60s
+    timeout http-keep-alive 600s
+    http-reuse always
+cache hits
+    total-max-size 64
+    max-object-size 1048576
+    max-age 3600
+frontend front
+    bind 127.0.0.1:{port} backlog 4096
+    http-request cache-use hits
+    http-response cache-store hits
+    default_backend back
+backend back
+    server origin 127.0.0.1:{origin_port}
+""")
+    return common.Server("haproxy", [common.program("haproxy"), "-db", "-f", config], port, directory)
+
+
+STARTERS = {
+    "nginx": start_nginx,
+    "nginx-tuned": start_nginx_tuned,
+    "haproxy": start_haproxy,
+    "forebay": common.forebay,
+}
+
+
+def warm(server, log, expected):
+    """Makes the object a hit, and checks that hits are right and do not reach the origin."""
+    for _ in range(20):
+        status, head, body = common.get(server.port, PATH)
+        if status != 200 or body != expected:
+            sys.exit(f"{server.name} gave a wrong answer:\n{head}")
+    before = count(log)
+    for _ in range(50):
+        common.get(server.port, PATH)
+    if count(log) != before:
+        sys.exit(f"{server.name} does not hit: {count(log) - before} of 50 requests reached the origin")
+
+
+def count(log):
+    """Requests that the origin has logged."""
+    return log.read_bytes().count(b"\n")
+
+
+def measure(server, log, seconds):
+    """One run of wrk: CPU per request, requests per second, latencies."""
+    url = f"http://127.0.0.1:{server.port}{PATH}"
+    hits, cpu, began = count(log), server.cpu_seconds(), time.monotonic()
+    command = ["wrk", "-t2", "-c64", f"-d{seconds}s", "--latency", url]
+    wrk = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30)
+    cpu, wall = server.cpu_seconds() - cpu, time.monotonic() - began
+    if wrk.returncode != 0:
+        sys.exit(f"wrk failed: {wrk.stdout}{wrk.stderr}")
+    bad = re.findall(r"(?m)^\s*(Non-2xx.*|Socket errors.*)$", wrk.stdout)
+    if missed := count(log) - hits:
+        bad.append(f"{missed} requests reached the origin: not all were hits")
+    if bad:
+        print(f"  {server.name}: {'; '.join(bad)}", file=sys.stderr)
+    requests = int(re.search(r"(\d+) requests in", wrk.stdout)[1])
+    if requests == 0:
+        sys.exit(f"{server.name} answered nothing:\n{wrk.stdout}")
+    return {
+        "requests": requests,
+        "cpu_us": cpu * 1e6 / requests,
+        "rps": float(re.search(r"Requests/sec:\s*([\d.]+)", wrk.stdout)[1]),
+        "p50_ms": latency(wrk.stdout, 50),
+        "p99_ms": latency(wrk.stdout, 99),
+        "cores": cpu / wall,
+        "origin_requests": missed,
+        "trouble": bad,
+    }
+
+
+def latency(text, percent):
+    """A percentile out of wrk's report, in ms."""
+    value, unit = re.search(rf"(?m)^\s*{percent}%\s+([\d.]+)(us|ms|s|m)\s*$", text).groups()
+    return float(value) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
+
+
+def summarise(rounds):
+    """The median of each figure over the rounds of one server."""
+    keys = ("cpu_us", "rps", "p50_ms", "p99_ms", "cores")
+    out = {key: common.median(r[key] for r in rounds) for key in keys}
+    out["cpu_us_range"] = [min(r["cpu_us"] for r in rounds), max(r["cpu_us"] for r in rounds)]
+    out["origin_requests"] = sum(r["origin_requests"] for r in rounds)
+    return out
+
+
+def report(results):
+    """Prints the medians, and CPU per request as a ratio to that of each peer that ran."""
+    peers = [name for name in results if name != "forebay"]
+    head = ["server", "CPU µs/request", "(lowest–highest)", "requests/s", "p50 ms", "p99 ms", "cores", "at origin"]
+    rows = []
+    for name, r in results.items():
+        low, high = r["cpu_us_range"]
+        row = [name, f"{r['cpu_us']:.2f}", f"({low:.2f}–{high:.2f})", f"{r['rps']:,.0f}", f"{r['p50_ms']:.2f}"]
+        row += [f"{r['p99_ms']:.2f}", f"{r['cores']:.2f}", r["origin_requests"]]
+        rows.append(row + [f"{r['cpu_us'] / results[p]['cpu_us']:.2f}" for p in peers])
+    print()
+    common.table(head + [f"/ {p}" for p in peers], rows)
+
+
+def main():
+    """Starts the servers, measures round by round, reports."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=4, help="of each run of wrk")
+    parser.add_argument("--only", action="append", choices=STARTERS, help="this server alone; may be repeated")
+    parser.add_argument("--binary", metavar="PATH", help="this forebay, instead of building one")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    args = parser.parse_args()
+    common.stop_cleanly()
+    names = args.only or list(STARTERS)
+    common.program("wrk")
+    if "forebay" in names:
+        common.choose_forebay(args.binary)
+
+    machine = common.machine()
+    rounds = {name: [] for name in names}
+    servers = []
+    with tempfile.TemporaryDirectory(prefix="forebay-hit-") as directory:
+        try:
+            source, log = origin(directory)
+            servers.append(source)
+            source.wait_ready()
+            expected = common.get(source.port, PATH)[2]
+            for name in names:
+                servers.append(STARTERS[name](directory, common.free_port(), source.port))
+                servers[-1].wait_ready()
+                warm(servers[-1], log, expected)
+            for number in range(args.rounds):
+                for server in servers[1:]:
+                    result = measure(server, log, args.seconds)
+                    rounds[server.name].append(result)
+                    figures = f"{result['cpu_us']:6.2f} µs {result['rps']:9,.0f}/s"
+                    print(f"round {number + 1} {server.name:11} {figures}", flush=True)
+        finally:
+            for server in reversed(servers):
+                server.stop()
+
+    results = {name: summarise(r) for name, r in rounds.items()}
+    report(results)
+    if args.json:
+        data = {"bench": "hit", "bytes": SIZE, "seconds": args.seconds, "machine": machine}
+        Path(args.json).write_text(json.dumps(data | {"median": results, "rounds": rounds}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Runs every test of Forebay. Needs a Rust toolchain; what else the tests need is installed when this runs as root
+# on Debian or Ubuntu, and asked for otherwise. The last line is always "N passed, N failed".
+#
+#   ./test.sh                     with cargo-nextest, which is built once if it is missing
+#   TEST_RUNNER=cargo ./test.sh   with plain `cargo test`
+#   ./test.sh NAME...             only tests whose names contain one of these words
+set -euo pipefail
+cd "$(dirname "$0")"
+
+# Debian keeps servers where only root's PATH looks.
+export PATH="$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin"
+
+passed=0
+failed=0
+filters=("$@")
+
+report() {
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
+}
+
+# Something kept tests from running at all: never to be mistaken for success.
+give_up() {
+    echo "test.sh: $1" >&2
+    failed=$((failed + 1))
+    report
+    exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# The commands that tests start, and the Debian packages that bring them.
+install_needs() {
+    local packages=()
+    has nginx || packages+=(nginx-light)
+    has curl || packages+=(curl)
+    has npm || packages+=(npm)
+    [ "${#packages[@]}" -eq 0 ] && return
+    if [ "$(id -u)" -ne 0 ] || ! has apt-get; then
+        give_up "the tests need these Debian packages (or what is like them elsewhere): ${packages[*]}"
+    fi
+    echo "test.sh: installing ${packages[*]}" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    # RUNLEVEL=1 keeps the packages from starting their services.
+    { apt-get update -q && RUNLEVEL=1 apt-get install -q -y --no-install-recommends "${packages[@]}"; } \
+        >&2 </dev/null || give_up "apt-get could not install ${packages[*]}"
+}
+
+has_nextest() { cargo nextest --version >/dev/null 2>&1; }
+
+choose_runner() {
+    if [ "${TEST_RUNNER:-nextest}" = cargo ]; then
+        runner=cargo
+    elif has_nextest; then
+        runner=nextest
+    elif echo "test.sh: building cargo-nextest, once; TEST_RUNNER=cargo does without" >&2 &&
+        CARGO_TARGET_DIR='' cargo install cargo-nextest --locked >&2 </dev/null && has_nextest; then
+        runner=nextest
+    else
+        echo "test.sh: no cargo-nextest; using cargo test" >&2
+        runner=cargo
+    fi
+}
+
+# Runs a command, shows what it says, and keeps it in $log. Its exit status is the result.
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+run() {
+    "$@" </dev/null 2>&1 | tee "$log"
+}
+
+# Summary [   1.234s] 12 tests run: 11 passed (1 slow), 1 failed, 2 skipped
+# What was run and did not pass has failed, whatever it is called (failed, timed out, ...).
+run_with_nextest() {
+    local status=0 summary counts ran ok
+    run cargo nextest run --no-fail-fast --color never --no-tests pass "${filters[@]}" || status=$?
+    summary=$(grep -E '^ *Summary \[.*\] .*tests? run:' "$log" | tail -n 1 || true)
+    counts=${summary#*] }
+    ran=$(sed -nE 's/^ *([0-9]+\/)?([0-9]+) tests? run:.*/\2/p' <<<"$counts")
+    ok=$(sed -nE 's/.*run: .*\b([0-9]+) passed.*/\1/p' <<<"$counts")
+    count "${ran:-0}" "${ok:-0}" "$status"
+}
+
+# test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+run_with_cargo() {
+    local status=0 ran ok
+    run cargo test --no-fail-fast --color never "$@" || status=$?
+    read -r ok ran < <(sed -nE 's/^test result: .* ([0-9]+) passed; ([0-9]+) failed;.*/\1 \2/p' "$log" |
+        awk '{ ok += $1; ran += $1 + $2 } END { print ok + 0, ran + 0 }')
+    count "$ran" "$ok" "$status"
+}
+
+# Adds the tests of one run. One that ended badly without naming a failed test counts as one.
+count() {
+    local ran=$1 ok=$2 status=$3
+    local bad=$((ran - ok))
+    [ "$status" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+    passed=$((passed + ok))
+    failed=$((failed + bad))
+}
+
+has cargo || give_up "no cargo: install a Rust toolchain first (https://rustup.rs)"
+install_needs
+choose_runner
+if [ "$runner" = nextest ]; then
+    run_with_nextest
+    # nextest runs no examples in documentation.
+    run_with_cargo --doc -- "${filters[@]}"
+else
+    run_with_cargo -- "${filters[@]}"
+fi
+[ $((passed + failed)) -gt 0 ] || give_up "no test ran"
+report
