@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 use crate::rig::{Pipes, START, Sockets, settings};
 use crate::support::bytes::{Verify, pattern};
 use crate::support::client::{Client, Ended};
-use crate::support::ms;
 use crate::support::origin::{
     Act, Gate, SeenRequest, chunk, head, interim, last_chunk, respond, respond_chunked,
 };
+use crate::support::{ms, within};
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 
@@ -65,6 +65,16 @@ async fn pipelined_requests_are_answered_in_order() {
     for expected in ["/1", "/2", "/3"] {
         assert_eq!(client.read_answer().await.text(), expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_does_not_wait_for_the_rest_of_the_next_request() {
+    let pipes = Pipes::new(echo);
+    let mut client = pipes.client();
+    client.send("GET /1 HTTP/1.1\r\nHost: test\r\n\r\nGET /2 HT").await;
+    assert_eq!(within(ms(100), client.read_answer()).await.text(), "/1");
+    client.send("TP/1.1\r\nHost: test\r\n\r\n").await;
+    assert_eq!(client.read_answer().await.text(), "/2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +242,10 @@ async fn a_head_hit_has_the_length_and_no_body() {
     pipes.quiet().await;
     client.request("HEAD", "/page", &[], b"").await;
     let hit = client.read_answer().await;
-    assert_eq!((hit.header("content-length"), hit.cache_status().as_str()), (Some("5"), "forebay; hit; ttl=60"));
+    assert_eq!(
+        (hit.header("content-length"), hit.cache_status().as_str()),
+        (Some("5"), "forebay; hit; ttl=60")
+    );
     assert_eq!(client.get("/page").await.text(), "/page", "the connection is still in step");
 }
 
@@ -257,7 +270,11 @@ async fn a_get_that_joins_a_head_gets_all_of_it() {
     let pipes = Pipes::new(move |_, _| {
         let body = pattern(3, 3 << 20);
         let length = body.len().to_string();
-        vec![head("200 OK", &[FRESH, ("Content-Length", &length)]), Act::WaitFor(held.clone()), Act::send(body)]
+        vec![
+            head("200 OK", &[FRESH, ("Content-Length", &length)]),
+            Act::WaitFor(held.clone()),
+            Act::send(body),
+        ]
     });
     let (mut first, mut second) = (pipes.client(), pipes.client());
     first.request("HEAD", "/huge", &[], b"").await;
@@ -273,8 +290,7 @@ async fn a_get_that_joins_a_head_gets_all_of_it() {
 
 // ---- expectations and interim answers ----
 
-const EXPECTING: &str =
-    "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+const EXPECTING: &str = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
 
 #[tokio::test(start_paused = true)]
 async fn a_client_is_told_to_continue_once_the_origin_wants_the_body() {
@@ -473,6 +489,19 @@ async fn a_head_with_too_many_fields_is_refused() {
     client.send(&format!("GET / HTTP/1.1\r\nHost: test\r\n{fields}\r\n")).await;
     assert_eq!(client.read_answer().await.status, 431);
     assert_eq!(pipes.origin.hits(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_http_is_told_400() {
+    let pipes = Pipes::new(echo);
+    for nonsense in
+        ["\x16\x03\x01\x02\r\n\r\n", "GET / HTTP/1.1\r\nNo colon\r\n\r\n", "GET  HTTP/1.1\r\n\r\n"]
+    {
+        let mut client = pipes.client();
+        client.send(nonsense).await;
+        assert_eq!(client.read_answer().await.status, 400, "{nonsense:?}");
+        assert_eq!(client.expect_end().await, Ended::Closed);
+    }
 }
 
 #[tokio::test(start_paused = true)]

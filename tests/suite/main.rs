@@ -8,5 +8,10 @@
 mod support;
 
 mod collapse;
+mod faults;
+mod http1;
 mod layering;
+mod cancel;
+mod property;
+mod spoon;
 mod rig;

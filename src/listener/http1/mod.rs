@@ -33,7 +33,6 @@ pub async fn serve<H: Handler>(
         .max_header_size(settings.max_head)
         .max_buf_size(settings.max_head.max(64 << 10))
         .max_headers(settings.max_fields)
-        .pipeline_flush(true)
         // Date is the origin's or ours, decided in `deliver`.
         .auto_date_header(false)
         .serve_connection(TokioIo::new(io), exchange)

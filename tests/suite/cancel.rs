@@ -1,0 +1,144 @@
+//! A fetch that is dropped at any of its awaits tells everybody, stores nothing wrong and leaves nothing behind.
+//!
+//! The node runs on a runtime of its own, which is dropped after so many turns of its scheduler: the number of
+//! turns walks through every await of the fetch. Who reads, reads on another runtime.
+
+use std::time::Duration;
+
+use forebay::base::ids::{KeyRules, SiteId};
+use forebay::body::busy::BodyError;
+use forebay::cache::key::{Key, KeyParts};
+use forebay::cache::lookup::Lookup;
+use forebay::fetch::Joined;
+use forebay::fetch::ask::Ask;
+use forebay::fetch::flight::{Advice, Seat};
+use http::uri::Scheme;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+
+use crate::rig::{PEER, Pipes};
+use crate::support::bytes::{Verify, pattern};
+use crate::support::origin::{Act, respond};
+use crate::support::within;
+
+const LIMIT: Duration = Duration::from_secs(5);
+const LENGTH: usize = (2 << 20) + 100;
+/// More turns than a whole fetch takes.
+const TURNS: usize = 400;
+
+fn ask() -> Ask {
+    let target = "/".parse().expect("a target");
+    let key = Key::new(&KeyParts {
+        site: SiteId(0),
+        rules: KeyRules(0),
+        scheme: &Scheme::HTTP,
+        host: "a",
+        target: &target,
+        arm: "",
+    });
+    Ask {
+        key,
+        method: http::Method::GET,
+        target,
+        host: "a".into(),
+        scheme: Scheme::HTTP,
+        peer: PEER.ip(),
+        version: http::Version::HTTP_11,
+        headers: http::HeaderMap::new(),
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// What was seen of one fetch that was dropped.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    failed_before_head: bool,
+    part: bool,
+    whole: bool,
+    stored: bool,
+}
+
+fn drop_after(turns: usize, cache_control: &'static str) -> Seen {
+    let (node, reading) = (runtime(), runtime());
+    let guard = node.enter();
+    let rig = Pipes::new(move |_, _| {
+        vec![respond("200 OK", &[("Cache-Control", cache_control)], pattern(5, LENGTH)), Act::Stall]
+    });
+    drop(guard);
+    let ask = Arc::new(ask());
+    let seat = node.block_on(async {
+        let Joined::Seat(seat, ..) = rig.node.fetcher.join(&ask, 0, rig.clock.now()) else {
+            panic!("nothing is stored yet")
+        };
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        seat
+    });
+    drop(node);
+    let mut seen = reading.block_on(read(seat, &ask));
+    assert_eq!(rig.node.fetcher.joinable(), 0, "{turns}: a dropped fetch stayed in the table");
+    match rig.node.cache.lookup(&ask.key, &ask.headers, rig.clock.now()) {
+        Lookup::Fresh(hit) => {
+            seen.stored = true;
+            assert_eq!(hit.object.representation.digest, *blake3::hash(&pattern(5, LENGTH)).as_bytes());
+        }
+        Lookup::Stale(_) | Lookup::Miss(_) => {
+            assert_eq!(rig.node.budget.used(), 0, "{turns}: memory was left behind");
+        }
+    }
+    assert_eq!(rig.node.spill.used(), 0, "{turns}: spill was left behind");
+    seen
+}
+
+async fn read(mut seat: Seat, ask: &Ask) -> Seen {
+    let mut seen = Seen::default();
+    match within(LIMIT, seat.advice(ask)).await {
+        Advice::Fail(_) => seen.failed_before_head = true,
+        Advice::Read(_) => {
+            let mut reader = seat.into_reader();
+            let mut verify = Verify::new(5);
+            loop {
+                match within(LIMIT, reader.next()).await {
+                    Some(Ok(bytes)) => verify.feed(&bytes),
+                    Some(Err(error)) => {
+                        assert_eq!(error, BodyError::Aborted);
+                        seen.part = true;
+                        break;
+                    }
+                    None => {
+                        verify.finish(LENGTH as u64);
+                        seen.whole = true;
+                        break;
+                    }
+                }
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+    seen
+}
+
+fn walk(cache_control: &'static str) -> Vec<Seen> {
+    (0..TURNS).map(|turns| drop_after(turns, cache_control)).collect()
+}
+
+#[test]
+fn a_fetch_that_is_stored_may_be_dropped_anywhere() {
+    let seen = walk("max-age=60");
+    assert!(seen.iter().any(|seen| seen.failed_before_head), "dropped before the head");
+    assert!(seen.iter().any(|seen| seen.part), "dropped in the body");
+    assert!(seen.iter().any(|seen| seen.whole && seen.stored), "not dropped at all");
+    assert!(seen.iter().all(|seen| seen.whole || !seen.stored), "a part was stored");
+}
+
+#[test]
+fn a_fetch_that_spills_may_be_dropped_anywhere() {
+    let seen = walk("no-store");
+    assert!(seen.iter().any(|seen| seen.failed_before_head), "dropped before the head");
+    assert!(seen.iter().any(|seen| seen.part), "dropped in the body");
+    assert!(seen.iter().all(|seen| !seen.stored));
+}
