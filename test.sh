@@ -34,7 +34,6 @@ has() { command -v "$1" >/dev/null 2>&1; }
 install_needs() {
     local packages=()
     has nginx || packages+=(nginx-light)
-    has curl || packages+=(curl)
     has npm || packages+=(npm)
     [ "${#packages[@]}" -eq 0 ] && return
     if [ "$(id -u)" -ne 0 ] || ! has apt-get; then
@@ -55,7 +54,7 @@ choose_runner() {
     elif has_nextest; then
         runner=nextest
     elif echo "test.sh: building cargo-nextest, once; TEST_RUNNER=cargo does without" >&2 &&
-        CARGO_TARGET_DIR='' cargo install cargo-nextest --locked >&2 </dev/null && has_nextest; then
+        cargo install cargo-nextest --locked >&2 </dev/null && has_nextest; then
         runner=nextest
     else
         echo "test.sh: no cargo-nextest; using cargo test" >&2
@@ -71,7 +70,7 @@ run() {
 }
 
 # Summary [   1.234s] 12 tests run: 11 passed (1 slow), 1 failed, 2 skipped
-# What was run and did not pass has failed, whatever it is called (failed, timed out, ...).
+# What was to run and did not pass has failed, whatever it is called (failed, timed out, cancelled).
 run_with_nextest() {
     local status=0 summary counts ran ok
     run cargo nextest run --no-fail-fast --color never --no-tests pass "${filters[@]}" || status=$?

@@ -23,10 +23,8 @@ pub struct Node {
     pub fetcher: Fetcher,
     /// The tiers.
     pub cache: Arc<Cache>,
-    /// What the node holds in memory.
-    pub budget: Arc<Budget>,
-    /// What it holds in spill files.
-    pub spill: Arc<SpillArea>,
+    /// Memory and spill files, and what the node holds in them.
+    pub means: Means,
     /// What it has counted.
     pub counters: Arc<Counters>,
 }
@@ -45,17 +43,17 @@ impl Node {
         let counters = Arc::new(Counters::default());
         let origin =
             Origin::new(settings.origin_url.authority().to_owned(), settings.origin.clone(), connector);
-        let means = Means { budget: Arc::clone(&budget), spill: Arc::clone(&spill), window: WINDOW };
+        let means = Means { budget: Arc::clone(&budget), spill, window: WINDOW };
         let fetcher = Fetcher::new(
             settings.fetch.clone(),
             Arc::clone(&cache),
             origin,
-            means,
+            means.clone(),
             clock.clone(),
             Arc::clone(&counters),
         );
         let parts = Parts {
-            budget: Arc::clone(&budget),
+            budget,
             router: Router::single(),
             cache: Arc::clone(&cache),
             fetcher: fetcher.clone(),
@@ -64,6 +62,6 @@ impl Node {
             log,
         };
         let machine = Arc::new(ClientMachine::new(settings.request.clone(), parts));
-        Self { machine, fetcher, cache, budget, spill, counters }
+        Self { machine, fetcher, cache, means, counters }
     }
 }

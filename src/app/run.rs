@@ -12,12 +12,12 @@ use tokio_util::task::TaskTracker;
 use super::Node;
 use crate::base::clock::Clock;
 use crate::config::Settings;
-use crate::listener::{self, Handler, accept, bind};
+use crate::listener::{Handler, Serving, accept, bind};
 use crate::origin::connect::Tcp;
 use crate::telemetry::access_log::AccessLog;
 
 /// Threads for file I/O that one worker may have.
-const BLOCKING_THREADS: usize = 32;
+const BLOCKING_THREADS: usize = 4;
 
 /// Why a node does not run.
 #[derive(Debug, thiserror::Error)]
@@ -61,13 +61,18 @@ impl Running {
         let node = Node::build(settings, Clock::system(), Arc::new(Tcp), log);
         let (addresses, sockets) = bind_all(&settings.listen, settings.workers)?;
         let draining = CancellationToken::new();
+        let connections = TaskTracker::new();
         let mut workers = Vec::with_capacity(sockets.len());
         for (index, sockets) in sockets.into_iter().enumerate() {
             let worker = Worker {
                 handler: Arc::clone(&node.machine),
                 sockets,
-                settings: settings.listener.clone(),
-                draining: draining.clone(),
+                serving: Serving {
+                    settings: settings.listener.clone(),
+                    uploads: node.means.clone(),
+                    draining: draining.clone(),
+                },
+                connections: connections.clone(),
                 deadline: settings.drain,
             };
             workers.push(worker.spawn(index).map_err(RunError::Worker)?);
@@ -108,8 +113,9 @@ fn bind_all(
 struct Worker<H> {
     handler: Arc<H>,
     sockets: Vec<TcpListener>,
-    settings: listener::Settings,
-    draining: CancellationToken,
+    serving: Serving,
+    /// Those of all workers: a connection may read what another worker fetches, so none ends before the last.
+    connections: TaskTracker,
     deadline: Duration,
 }
 
@@ -129,23 +135,19 @@ impl<H: Handler> Worker<H> {
     }
 
     async fn serve(self) -> io::Result<()> {
-        let connections = TaskTracker::new();
         let mut accepting = tokio::task::JoinSet::new();
         for socket in self.sockets {
             let socket = tokio::net::TcpListener::from_std(socket)?;
             let handler = Arc::clone(&self.handler);
-            accepting.spawn(accept::accept(
-                socket,
-                handler,
-                self.settings.clone(),
-                self.draining.clone(),
-                connections.clone(),
-            ));
+            accepting.spawn(accept::accept(socket, handler, self.serving.clone(), self.connections.clone()));
         }
         accepting.join_all().await;
-        connections.close();
-        if tokio::time::timeout(self.deadline, connections.wait()).await.is_err() {
-            tracing::warn!(left = connections.len(), "the drain deadline passed; ending what still runs");
+        self.connections.close();
+        if tokio::time::timeout(self.deadline, self.connections.wait()).await.is_err() {
+            tracing::warn!(
+                left = self.connections.len(),
+                "the drain deadline passed; ending what still runs"
+            );
         }
         Ok(())
     }

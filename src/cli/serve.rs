@@ -25,7 +25,7 @@ pub(super) struct Serve {
     origin: Option<OriginUrl>,
 
     /// Where to listen; may be given more than once
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     listen: Vec<SocketAddr>,
 
     /// Memory limit of the whole process
@@ -56,6 +56,10 @@ pub(super) struct Serve {
     #[arg(long, value_name = "LEVEL", default_value = "info",
           value_parser = ["error", "warn", "info", "debug", "trace"])]
     log_level: String,
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write IP:PORT, for example 127.0.0.1:8080 or [::]:80")
 }
 
 /// Why `serve` ends without having served.

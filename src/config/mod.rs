@@ -17,7 +17,7 @@ pub use origin_url::{OriginUrl, OriginUrlError};
 const NODE_NAME: &str = "forebay";
 
 /// Bytes of one body that stay in memory before it spills or waits for its reader.
-pub const WINDOW: u64 = 128 << 10;
+pub const WINDOW: u64 = 64 << 10;
 
 /// Everything that a node is run with.
 #[derive(Clone, Debug)]

@@ -114,8 +114,8 @@ impl Lead {
         let passes = matches!(self.purpose, Purpose::Pass);
         let offered = passes && self.flight.ask.upgrade().is_some();
         match exchange.head.status {
-            StatusCode::SWITCHING_PROTOCOLS if !offered => Err(OriginError::unasked()),
-            StatusCode::PARTIAL_CONTENT if !passes => Err(OriginError::unasked()),
+            StatusCode::SWITCHING_PROTOCOLS if !offered => Err(OriginError::malformed()),
+            StatusCode::PARTIAL_CONTENT if !passes => Err(OriginError::malformed()),
             _ => Ok(exchange),
         }
     }
@@ -187,8 +187,8 @@ impl Lead {
             self.writer.lower_retention(Retention::Window);
         }
         // A HEAD is fetched as a GET so that it can be stored, but costs the origin a block at most.
-        let only_head_wanted = self.flight.ask.method == Method::HEAD && self.flight.busy.readers() == 0;
-        !(only_head_wanted && len > BLOCK as u64)
+        let head_wanted = self.flight.ask.method == Method::HEAD;
+        !(head_wanted && len > BLOCK as u64 && self.writer.abandon_unread())
     }
 
     /// Brings what was stored up to date with a 304 (RFC 9111 §4.3.4).

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Handler, Settings, http1};
+use super::{Handler, Serving, http1};
 
 /// Said to a connection over the limit, before its request is read.
 const TOO_MANY: &[u8] =
@@ -19,26 +18,19 @@ const TOO_MANY: &[u8] =
 /// Pause after the kernel refused a connection for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Accepts connections until `draining` is cancelled, then closes the socket. Connections run in `tasks`; they
+/// Accepts connections until the listener drains, then closes the socket. Connections run in `tasks`; they
 /// finish the response that they are at and close.
-pub async fn accept<H: Handler>(
-    socket: TcpListener,
-    handler: Arc<H>,
-    settings: Settings,
-    draining: CancellationToken,
-    tasks: TaskTracker,
-) {
+pub async fn accept<H: Handler>(socket: TcpListener, handler: Arc<H>, serving: Serving, tasks: TaskTracker) {
     loop {
         let accepted = tokio::select! {
-            () = draining.cancelled() => return,
+            () = serving.draining.cancelled() => return,
             accepted = socket.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
                 let handler = Arc::clone(&handler);
-                let settings = settings.clone();
-                let draining = draining.clone();
-                tasks.spawn(async move { welcome(stream, peer, &*handler, &settings, draining).await });
+                let serving = serving.clone();
+                tasks.spawn(async move { welcome(stream, peer, &*handler, &serving).await });
             }
             Err(error) if is_the_client(&error) => {}
             Err(error) => {
@@ -57,13 +49,7 @@ fn is_the_client(error: &io::Error) -> bool {
     )
 }
 
-async fn welcome<H: Handler>(
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    handler: &H,
-    settings: &Settings,
-    draining: CancellationToken,
-) {
+async fn welcome<H: Handler>(mut stream: TcpStream, peer: SocketAddr, handler: &H, serving: &Serving) {
     let Some(_guest) = handler.admit(peer) else {
         let _ = stream.write_all(TOO_MANY).await;
         return;
@@ -71,5 +57,5 @@ async fn welcome<H: Handler>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
-    http1::serve(stream, peer, handler, settings, draining).await;
+    http1::serve(stream, peer, handler, serving).await;
 }

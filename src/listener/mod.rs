@@ -9,6 +9,9 @@ pub mod http1;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
+use crate::body::busy::Means;
 use crate::body::message::{Reply, Request};
 
 /// What answers the requests of a listener.
@@ -23,6 +26,17 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send;
 }
 
+/// What every connection of a listener is served with.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    /// Limits.
+    pub settings: Settings,
+    /// What request bodies are kept with on their way.
+    pub uploads: Means,
+    /// Once cancelled, connections end with the response that they are at.
+    pub draining: CancellationToken,
+}
+
 /// Limits of the client side.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -32,17 +46,10 @@ pub struct Settings {
     pub max_head: usize,
     /// Most fields in a request; more is answered with 431.
     pub max_fields: usize,
-    /// Bytes of a request body that wait in memory for the origin.
-    pub request_window: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            header_timeout: Duration::from_secs(60),
-            max_head: 64 << 10,
-            max_fields: 128,
-            request_window: 256 << 10,
-        }
+        Self { header_timeout: Duration::from_secs(60), max_head: 64 << 10, max_fields: 128 }
     }
 }

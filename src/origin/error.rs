@@ -60,8 +60,8 @@ impl OriginError {
             && !matches!(self.error, ProxyError::HttpResponseTimeout | ProxyError::ConnectionTimeout)
     }
 
-    /// The origin answered something that was not asked for.
-    pub fn unasked() -> Self {
+    /// The origin answered something that cannot be understood, or that was not asked for.
+    pub fn malformed() -> Self {
         Self { error: ProxyError::HttpProtocolError, blame: Blame::Origin, retry: Retry::Never }
     }
 

@@ -51,28 +51,33 @@ pub struct Exchange {
 impl Origin {
     /// Sends `request` and waits for the head of the response; 1xx other than 101 are passed over.
     ///
-    /// A connection that was idle may have been closed by the origin just now: such a failure is tried once
-    /// more on a new connection, if the request has no content and is idempotent.
+    /// The origin may have closed an idle connection just now. What was not sent on it goes out on a new one;
+    /// what may have been sent is sent once more only if it is idempotent and has no content (RFC 9110 §9.2.2).
     ///
     /// Cancelled, the connection is closed.
     pub async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
-        let repeat = repeatable(&request);
+        let spare = spare(&request);
+        let upload = match &request.body {
+            Body::Busy(reader) => Some(reader.body()),
+            _ => None,
+        };
+        let mut outgoing = to_hyper(request, &self.settings);
         if let Some((sender, thread)) = self.idle.take() {
-            match self.send(sender, thread, request).await {
-                Err(error) if error.error == ProxyError::ConnectionTerminated => {
-                    let Some(again) = repeat else { return Err(error) };
+            match self.send(sender, thread, outgoing, upload.as_ref()).await {
+                Ok(exchange) => return Ok(exchange),
+                Err(Failure { error, unsent }) => {
+                    let again = unsent
+                        .map(|unsent| *unsent)
+                        .or_else(|| spare.map(|spare| to_hyper(spare, &self.settings)));
+                    let closed = error.error == ProxyError::ConnectionTerminated;
+                    outgoing = again.filter(|_| closed).ok_or(error)?;
                     tracing::debug!("an idle connection had been closed by the origin: trying a new one");
-                    return self.send_on_new(again).await;
                 }
-                done => return done,
             }
         }
-        self.send_on_new(request).await
-    }
-
-    async fn send_on_new(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
         let sender = self.open().await?;
-        self.send(sender, std::thread::current().id(), request).await
+        let thread = std::thread::current().id();
+        self.send(sender, thread, outgoing, upload.as_ref()).await.map_err(|failure| failure.error)
     }
 
     /// A new connection, driven by a task of its own until either side closes it.
@@ -101,22 +106,31 @@ impl Origin {
         &self,
         mut sender: Sender,
         thread: std::thread::ThreadId,
-        request: OriginRequest,
-    ) -> Result<Exchange, OriginError> {
-        let upload = match &request.body {
-            Body::Busy(reader) => Some(reader.body()),
-            _ => None,
+        request: hyper::Request<WireBody>,
+        upload: Option<&BusyBody>,
+    ) -> Result<Exchange, Failure> {
+        let sending = sender.try_send_request(request);
+        let Some(sent) = within(self.settings.first_byte_timeout, upload, sending).await else {
+            return Err(OriginError::timed_out(ProxyError::HttpResponseTimeout, Retry::Idempotent).into());
         };
-        let request = to_hyper(request, &self.settings);
-        let sending = sender.send_request(request);
-        let response = within(self.settings.first_byte_timeout, upload, sending)
-            .await
-            .ok_or_else(|| OriginError::timed_out(ProxyError::HttpResponseTimeout, Retry::Idempotent))?
-            .map_err(|error| OriginError::exchanging(&error))?;
-        Ok(self.received(response, Lease { sender, thread, home: Arc::clone(&self.idle) }))
+        let response = sent.map_err(|mut unsent| Failure {
+            error: OriginError::exchanging(unsent.error()),
+            unsent: unsent.take_message().map(Box::new),
+        })?;
+        Ok(self.received(response, Lease { sender, thread, home: Arc::clone(&self.idle) })?)
     }
 
-    fn received(&self, mut response: hyper::Response<Incoming>, lease: Lease) -> Exchange {
+    fn received(
+        &self,
+        mut response: hyper::Response<Incoming>,
+        lease: Lease,
+    ) -> Result<Exchange, OriginError> {
+        let has = |name| response.headers().contains_key(name);
+        let (sized, coded) = (has(header::CONTENT_LENGTH), has(header::TRANSFER_ENCODING));
+        if sized && coded {
+            // Two framings: whoever wrote this, or stands between, may mean the other one (RFC 9112 §6.3).
+            return Err(OriginError::malformed());
+        }
         let tunnel = (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| {
             let upgrade = hyper::upgrade::on(&mut response);
             Tunnel::new(async {
@@ -125,25 +139,31 @@ impl Origin {
             })
         });
         let (head, incoming) = response.into_parts();
-        let framed = head.headers.contains_key(header::CONTENT_LENGTH)
-            || head.headers.contains_key(header::TRANSFER_ENCODING);
-        let ends_by_close = !framed && !http_body::Body::is_end_stream(&incoming);
-        Exchange {
+        let ends_by_close = !sized && !coded && !http_body::Body::is_end_stream(&incoming);
+        let between = self.settings.between_bytes_timeout;
+        Ok(Exchange {
             head: ReplyHead { status: head.status, headers: head.headers },
-            body: IncomingBody {
-                incoming,
-                between: self.settings.between_bytes_timeout,
-                lease,
-                trailers: None,
-            },
+            body: IncomingBody { incoming, between, lease, trailers: None },
             tunnel,
             ends_by_close,
-        }
+        })
     }
 }
 
-/// The same request once more, if sending it twice does no harm (RFC 9110 §9.2.2) and it can be repeated.
-fn repeatable(request: &OriginRequest) -> Option<OriginRequest> {
+/// A request that got no answer; with the request itself if nothing of it was sent.
+struct Failure {
+    error: OriginError,
+    unsent: Option<Box<hyper::Request<WireBody>>>,
+}
+
+impl From<OriginError> for Failure {
+    fn from(error: OriginError) -> Self {
+        Self { error, unsent: None }
+    }
+}
+
+/// The same request once more, if sending it twice does no harm and it can be repeated.
+fn spare(request: &OriginRequest) -> Option<OriginRequest> {
     let repeatable = request.method.is_idempotent() && matches!(request.body, Body::Empty);
     repeatable.then(|| OriginRequest {
         method: request.method.clone(),
@@ -181,14 +201,14 @@ fn until(go_ahead: &Arc<Notify>, limit: Duration) -> impl Future<Output = ()> + 
 }
 
 /// `future`'s output, unless `limit` passes in which the upload (if there is one) made no progress either.
-async fn within<T>(limit: Duration, upload: Option<BusyBody>, future: impl Future<Output = T>) -> Option<T> {
+async fn within<T>(limit: Duration, upload: Option<&BusyBody>, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
-    let mut seen = upload.as_ref().map(BusyBody::len);
+    let mut seen = upload.map(BusyBody::len);
     loop {
         if let Ok(output) = tokio::time::timeout(limit, future.as_mut()).await {
             return Some(output);
         }
-        let now = upload.as_ref().map(BusyBody::len);
+        let now = upload.map(BusyBody::len);
         if now == seen {
             return None;
         }

@@ -87,10 +87,10 @@ fn drop_after(turns: usize, cache_control: &'static str) -> Seen {
             assert_eq!(hit.object.representation.digest, *blake3::hash(&pattern(5, LENGTH)).as_bytes());
         }
         Lookup::Stale(_) | Lookup::Miss(_) => {
-            assert_eq!(rig.node.budget.used(), 0, "{turns}: memory was left behind");
+            assert_eq!(rig.node.means.budget.used(), 0, "{turns}: memory was left behind");
         }
     }
-    assert_eq!(rig.node.spill.used(), 0, "{turns}: spill was left behind");
+    assert_eq!(rig.node.means.spill.used(), 0, "{turns}: spill was left behind");
     seen
 }
 

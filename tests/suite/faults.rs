@@ -85,6 +85,15 @@ fn faults() -> Vec<Fault> {
             Error(502, "http_protocol_error"),
         ),
         fault(
+            "answers with two framings",
+            vec![
+                head("200 OK", &[CACHEABLE, ("Content-Length", "8"), ("Transfer-Encoding", "chunked")]),
+                chunk(HALF),
+                Act::Stall,
+            ],
+            Error(502, "http_protocol_error"),
+        ),
+        fault(
             "answers a head without end",
             vec![head("200 OK", &[("X-Long", "x".repeat(100_000).as_str())]), Act::Stall],
             Error(502, "http_response_header_section_size"),

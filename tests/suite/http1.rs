@@ -14,7 +14,7 @@ use crate::rig::{Pipes, START, Sockets, settings};
 use crate::support::bytes::{Verify, pattern};
 use crate::support::client::{Client, Ended};
 use crate::support::origin::{
-    Act, Gate, SeenRequest, chunk, head, interim, last_chunk, respond, respond_chunked,
+    Act, Gate, SeenRequest, chunk, head, interim, last_chunk, respond, respond_chunked, respond_to,
 };
 use crate::support::{ms, within};
 
@@ -264,6 +264,29 @@ async fn a_head_of_something_huge_costs_the_origin_about_a_block() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_head_that_is_passed_stays_a_head() {
+    let pipes = Pipes::new(|request, _| vec![respond_to(request, "200 OK", &[FRESH], "body")]);
+    let mut client = pipes.client();
+    client.request("HEAD", "/", &[("If-Match", "*")], b"").await;
+    let answer = client.read_answer().await;
+    assert_eq!((answer.status, answer.header("content-length")), (200, Some("4")));
+    assert_eq!(pipes.origin.exchange(0).request.method, "HEAD");
+    assert_eq!(client.get("/").await.text(), "body", "the connection is still in step");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_content_has_no_framing() {
+    let pipes = Pipes::new(|_, _| vec![respond("204 No Content", &[FRESH, ("Content-Length", "0")], "")]);
+    let mut client = pipes.client();
+    for _cold_then_warm in 0..2 {
+        let answer = client.get("/").await;
+        assert_eq!((answer.status, answer.header("content-length")), (204, None));
+        pipes.quiet().await;
+    }
+    assert_eq!(pipes.origin.hits(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_get_that_joins_a_head_gets_all_of_it() {
     let gate = Gate::new();
     let held = Arc::clone(&gate);
@@ -336,6 +359,35 @@ async fn a_body_that_the_origin_refuses_is_never_asked_for() {
         assert_eq!((answer.text().as_str(), answer.interim.len()), ("no", 0));
         pipes.quiet().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_with_a_body_unsent_carries_no_other_request() {
+    let pipes = Pipes::new(|request, nth| match request.method.as_str() {
+        "POST" => vec![respond("417 Expectation Failed", &[], "no")],
+        _ => echo(request, nth),
+    });
+    let mut client = pipes.client();
+    client.send(EXPECTING).await;
+    assert_eq!(client.read_answer().await.status, 417);
+    let after = within(ms(10_000), async { pipes.client().get("/after").await }).await;
+    assert_eq!(after.text(), "/after");
+    pipes.quiet().await;
+    assert_eq!(pipes.client().get("/later").await.text(), "/later");
+    assert_eq!(pipes.origin.hits_of("/after") + pipes.origin.hits_of("/later"), 2);
+    pipes.origin.assert_clean();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_need_not_wait_for_the_end_of_the_upload() {
+    let pipes = Pipes::new(|_, _| vec![respond("413 Content Too Large", &[], "too much"), Act::Close]);
+    let mut client = pipes.client();
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1048576\r\n\r\n").await;
+    // The node need not read all of it before it answers.
+    let _ = client.try_send(&pattern(1, 100_000)).await;
+    let answer = client.read_answer().await;
+    assert_eq!((answer.status, answer.text().as_str()), (413, "too much"));
+    pipes.quiet().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -505,21 +557,33 @@ async fn what_is_not_http_is_told_400() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ambiguous_framing_never_reaches_the_origin_as_two_requests() {
+async fn nothing_follows_a_body_with_two_framings() {
     let pipes = Pipes::new(reads_the_body);
     let mut client = pipes.client();
+    let framings = "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n";
     let smuggled = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n";
-    let length = smuggled.len();
-    let both = format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n");
-    let _ = client.try_send(format!("POST / HTTP/1.1\r\nHost: test\r\n{both}\r\n").as_bytes()).await;
-    let _ = client.try_send(smuggled.as_bytes()).await;
-    client.try_answer().await;
-    let exchanges = pipes.origin.tally().exchanges;
-    let both = |e: &&crate::support::origin::Exchange| {
-        e.request.header("content-length").is_some() && e.request.header("transfer-encoding").is_some()
-    };
-    assert_eq!(exchanges.iter().filter(both).count(), 0);
+    client.send(&format!("POST / HTTP/1.1\r\nHost: test\r\n{framings}\r\n{smuggled}")).await;
+    client.read_answer().await;
+    assert_eq!(client.expect_end().await, Ended::Closed);
+    assert_eq!(pipes.origin.hits_of("/smuggled"), 0);
     pipes.origin.assert_clean();
+}
+
+#[tokio::test(start_paused = true)]
+async fn framing_that_makes_no_sense_is_refused() {
+    for framing in [
+        "Content-Length: 4\r\nContent-Length: 5\r\n",
+        "Content-Length: 4, 5\r\n",
+        "Content-Length: +4\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: chunked, gzip\r\n",
+    ] {
+        let pipes = Pipes::new(reads_the_body);
+        let mut client = pipes.client();
+        client.send(&format!("POST / HTTP/1.1\r\nHost: test\r\n{framing}\r\nbody")).await;
+        assert_eq!(client.read_answer().await.status, 400, "{framing:?}");
+        assert_eq!(pipes.origin.hits(), 0, "{framing:?}");
+    }
 }
 
 // ---- helpers ----
@@ -560,7 +624,7 @@ pub fn pipes_over(connector: Arc<dyn Connect>) -> Pipes {
     let unused = Pipes::new(|_, _| vec![Act::Reset]);
     let (settings, clock) = (settings("http://origin.test"), Clock::manual(START));
     let node = Node::build(&settings, clock.clone(), connector, None);
-    Pipes { node, settings, clock, ..unused }
+    Pipes { node, clock, settings, ..unused }
 }
 
 #[derive(Debug)]

@@ -7,11 +7,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod caching;
+mod cancel;
+mod cli;
 mod collapse;
+mod conditional;
+mod drain;
 mod faults;
 mod http1;
 mod layering;
-mod cancel;
 mod property;
-mod spoon;
+mod rebuilt;
 mod rig;
+mod site;
+mod spoon;

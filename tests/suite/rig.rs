@@ -9,7 +9,7 @@ use forebay::base::clock::{Clock, Timestamp};
 use forebay::base::units::ByteSize;
 use forebay::body::tunnel::Io;
 use forebay::config::{MemoryPlan, OriginUrl, Settings};
-use forebay::listener::http1;
+use forebay::listener::{Serving, http1};
 use forebay::origin::connect::{Connect, Connecting};
 use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
@@ -67,9 +67,12 @@ impl Pipes {
     pub fn client(&self) -> Client<DuplexStream> {
         let (near, far) = tokio::io::duplex(64 << 10);
         let machine = Arc::clone(&self.node.machine);
-        let listener = self.settings.listener.clone();
-        let draining = self.draining.clone();
-        self.connections.spawn(async move { http1::serve(far, PEER, &*machine, &listener, draining).await });
+        let serving = Serving {
+            settings: self.settings.listener.clone(),
+            uploads: self.node.means.clone(),
+            draining: self.draining.clone(),
+        };
+        self.connections.spawn(async move { http1::serve(far, PEER, &*machine, &serving).await });
         Client::over(near)
     }
 

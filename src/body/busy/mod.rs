@@ -130,7 +130,7 @@ impl BusyBody {
         (body, writer, reader)
     }
 
-    /// One more reader, from the first byte on; none once bytes are gone or the body has failed.
+    /// One more reader, from the first byte on; none once bytes are gone, or the body has failed or was given up.
     pub fn reader(&self) -> Option<Reader> {
         Reader::join(&self.0)
     }

@@ -12,7 +12,7 @@ use super::state::{Place, State};
 use super::{BodyError, BusyBody, End, Retention, Shared};
 
 /// The most bytes that one read takes from the spill file.
-const FILE_READ: u64 = 128 << 10;
+const FILE_READ: u64 = 64 << 10;
 
 /// Reads a busy body from its first byte at its own pace. Dropping it leaves the body to the others.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ enum Next {
 impl Reader {
     pub(super) fn join(shared: &Arc<Shared>) -> Option<Self> {
         let mut state = shared.state.lock();
-        let gone = state.start > 0;
+        let gone = state.start > 0 || state.abandoned;
         if gone || matches!(state.end, Some(End::Failed(_))) {
             return None;
         }
@@ -162,6 +162,7 @@ impl Drop for Reader {
         let mut state = self.shared.state.lock();
         state.readers.remove(self.slot);
         state.free_behind_slowest();
+        state.abandon_if_unwanted();
         drop(state);
         self.shared.room.notify_one();
     }

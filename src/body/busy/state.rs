@@ -47,6 +47,8 @@ pub(super) struct State {
     /// Bytes of segments in memory.
     pub(super) memory: u64,
     pub(super) end: Option<End>,
+    /// Nobody wanted it any more at some moment: it will not be finished, so nobody may join.
+    pub(super) abandoned: bool,
     /// Some reader has asked for bytes that were not there.
     pub(super) demanded: bool,
     pub(super) readers: Readers,
@@ -61,6 +63,7 @@ impl State {
             len: 0,
             memory: 0,
             end: None,
+            abandoned: false,
             demanded: false,
             readers: Readers::default(),
         }
@@ -140,9 +143,12 @@ impl State {
         freed
     }
 
-    /// Whether anyone reads it or it will be stored.
-    pub(super) fn wanted(&self) -> bool {
-        self.retention == Retention::Store || self.readers.count() > 0
+    /// Gives the body up if nobody reads it and it will not be stored. Decided here, under the lock under which
+    /// readers join, so that none joins a body that its writer gives up.
+    pub(super) fn abandon_if_unwanted(&mut self) {
+        if self.retention != Retention::Store && self.readers.count() == 0 {
+            self.abandoned = true;
+        }
     }
 }
 

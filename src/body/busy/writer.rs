@@ -11,7 +11,7 @@ use super::{BodyError, End, Retention, Shared};
 use crate::body::content::{BLOCK, Content, INLINE_MAX, Parts};
 
 /// Bytes beyond the memory window are written to the spill file in batches of at least this size.
-const SPILL_BATCH: u64 = 256 << 10;
+const SPILL_BATCH: u64 = 128 << 10;
 
 /// Nobody reads the body any more and it will not be stored: the transfer should end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,9 +69,20 @@ impl Writer {
         if retention < state.retention {
             state.retention = retention;
             state.free_behind_slowest();
+            state.abandon_if_unwanted();
             drop(state);
             self.blocks = Vec::new();
         }
+    }
+
+    /// Gives the body up, even if it was to be stored, unless somebody reads it. True if it was given up.
+    pub fn abandon_unread(&mut self) -> bool {
+        let mut state = self.shared.state.lock();
+        if state.readers.count() == 0 {
+            state.retention = state.retention.min(Retention::Spool);
+            state.abandon_if_unwanted();
+        }
+        state.abandoned
     }
 
     /// Adds `chunk` and wakes the readers; waits while there is no room for it.
@@ -120,7 +131,7 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let cost = part.len() as u64 + SEGMENT_OVERHEAD;
         let mut state = shared.state.lock();
-        if !state.wanted() {
+        if state.abandoned {
             return Outcome::Abandoned;
         }
         let fits = state.memory + part.len() as u64 <= shared.means.window;
@@ -130,6 +141,7 @@ impl Writer {
                     tracing::debug!("the budget is used up: a body will not be stored");
                     state.retention = Retention::Spool;
                     state.free_behind_slowest();
+                    state.abandon_if_unwanted();
                     self.blocks = Vec::new();
                     return Outcome::Again;
                 };
@@ -267,7 +279,7 @@ impl Writer {
     pub async fn abandoned(&self) {
         loop {
             let left = self.shared.room.notified();
-            if !self.shared.state.lock().wanted() {
+            if self.shared.state.lock().abandoned {
                 return;
             }
             left.await;
@@ -280,7 +292,7 @@ impl Writer {
             let asked = self.shared.room.notified();
             {
                 let state = self.shared.state.lock();
-                if state.demanded || !state.wanted() {
+                if state.demanded || state.abandoned {
                     return;
                 }
             }

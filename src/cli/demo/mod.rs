@@ -6,13 +6,16 @@ mod site;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::body::budget::Budget;
+use crate::body::busy::{Means, SpillArea};
 use crate::config::OriginUrl;
-use crate::listener::{Settings, accept, bind};
+use crate::listener::{Serving, Settings, accept, bind};
 use site::DemoSite;
 
 /// The running demo site; it ends when this is dropped.
@@ -47,7 +50,11 @@ pub(super) fn start() -> io::Result<Demo> {
     std::thread::Builder::new().name("demo-site".into()).spawn(move || {
         runtime.block_on(async move {
             let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
-            accept::accept(socket, Arc::new(DemoSite), Settings::default(), stop, TaskTracker::new()).await;
+            // Its pages take no uploads, so there is nothing to keep.
+            let uploads =
+                Means { budget: Budget::new(0), spill: SpillArea::new(PathBuf::new(), 0), window: 0 };
+            let serving = Serving { settings: Settings::default(), uploads, draining: stop };
+            accept::accept(socket, Arc::new(DemoSite), serving, TaskTracker::new()).await;
         });
     })?;
     Ok(Demo { address, stopping })

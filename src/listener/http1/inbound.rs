@@ -9,16 +9,14 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use crate::body::Body;
-use crate::body::budget::Budget;
-use crate::body::busy::{BodyError, BusyBody, Means, Retention, SpillArea, Writer};
+use crate::body::busy::{BodyError, BusyBody, Means, Retention, Writer};
 use crate::body::message::Request;
-use crate::listener::Settings;
 
 /// Our request, and the key to the connection if the client offers to leave HTTP.
 pub(super) fn translate(
     mut request: hyper::Request<Incoming>,
     peer: SocketAddr,
-    settings: &Settings,
+    uploads: &Means,
 ) -> (Request, Option<OnUpgrade>) {
     let upgrade = request.headers().contains_key(header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let (head, incoming) = request.into_parts();
@@ -30,24 +28,18 @@ pub(super) fn translate(
         target,
         version: head.version,
         headers: head.headers,
-        body: receive(incoming, settings),
+        body: receive(incoming, uploads),
         peer,
     };
     (request, upgrade)
 }
 
 /// The request's content as a busy body with a bounded window, filled by a task of its own.
-fn receive(incoming: Incoming, settings: &Settings) -> Body {
+fn receive(incoming: Incoming, uploads: &Means) -> Body {
     if incoming.is_end_stream() {
         return Body::Empty;
     }
-    let means = Means {
-        // The window is this body's whole bound, so no other budget is asked.
-        budget: Budget::new(u64::MAX),
-        spill: SpillArea::new(std::path::PathBuf::new(), 0),
-        window: settings.request_window,
-    };
-    let (_, writer, reader) = BusyBody::with_reader(means, Retention::Window);
+    let (_, writer, reader) = BusyBody::with_reader(uploads.clone(), Retention::Window);
     tokio::spawn(pump(incoming, writer));
     Body::Busy(reader)
 }

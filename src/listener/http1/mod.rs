@@ -12,21 +12,21 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::sync::CancellationToken;
 
-use super::{Handler, Settings};
+use super::{Handler, Serving};
+use crate::body::busy::Means;
 use crate::body::wire::WireBody;
 
 /// Serves one connection to its end: until the client closes, breaks the protocol or idles too long, or until
-/// `draining` is cancelled and the response in progress has left.
+/// the listener drains and the response in progress has left.
 pub async fn serve<H: Handler>(
     io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
     handler: &H,
-    settings: &Settings,
-    draining: CancellationToken,
+    serving: &Serving,
 ) {
-    let exchange = service_fn(|request| answer(handler, settings, peer, request));
+    let settings = &serving.settings;
+    let exchange = service_fn(|request| answer(handler, &serving.uploads, peer, request));
     let connection = Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
@@ -40,7 +40,7 @@ pub async fn serve<H: Handler>(
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = draining.cancelled() => {
+        () = serving.draining.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -52,11 +52,11 @@ pub async fn serve<H: Handler>(
 
 async fn answer<H: Handler>(
     handler: &H,
-    settings: &Settings,
+    uploads: &Means,
     peer: SocketAddr,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<WireBody>, Infallible> {
-    let (request, upgrade) = inbound::translate(request, peer, settings);
+    let (request, upgrade) = inbound::translate(request, peer, uploads);
     let reply = handler.handle(request).await;
     Ok(outbound::translate(reply, upgrade))
 }
