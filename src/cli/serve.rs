@@ -109,12 +109,11 @@ impl Serve {
         let memory = MemoryPlan::new(self.memory)?;
         self.check_spill_directory()?;
         let (log, log_thread) = self.access_log()?.unzip();
-        let (origin, demo) = match &self.origin {
-            Some(origin) => (origin.clone(), None),
-            None => {
-                let site = demo::start().map_err(ServeError::Demo)?;
-                (site.origin_url(), Some(site))
-            }
+        let (origin, demo) = if let Some(origin) = &self.origin {
+            (origin.clone(), None)
+        } else {
+            let site = demo::start().map_err(ServeError::Demo)?;
+            (site.origin_url(), Some(site))
         };
         let mut settings = Settings::new(origin, memory);
         settings.listen = self.listen;
@@ -132,7 +131,7 @@ impl Serve {
         match (&demo, running.addresses.first()) {
             (Some(_), Some(address)) => demo::say_what_to_try(*address),
             _ => {
-                tracing::info!(origin = %settings.origin_url, memory = %self.memory, "in front of the origin")
+                tracing::info!(origin = %settings.origin_url, memory = %self.memory, "in front of the origin");
             }
         }
         let reason = runtime.block_on(stop.requested());

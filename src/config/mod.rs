@@ -76,13 +76,13 @@ impl Settings {
             request: request::Settings {
                 node: NODE_NAME.into(),
                 policy: policy.clone(),
-                stale_on_error: Duration::from_secs(24 * 60 * 60),
+                stale_on_error: Duration::from_hours(24),
                 max_connections: 10_000,
             },
             cache: cache::Settings {
                 memory: memory.tier,
                 max_markers: memory.markers,
-                marker_life: Duration::from_secs(120),
+                marker_life: Duration::from_mins(2),
             },
             fetch: fetch::Settings {
                 node: NODE_NAME.into(),

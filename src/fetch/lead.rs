@@ -109,13 +109,14 @@ impl Lead {
         }
     }
 
-    /// A 101 that nobody asked for, or a part when the whole was asked for, is no answer.
+    /// A 101 that nobody asked for, a part when the whole was asked for, or a 304 to no condition is no answer.
     fn makes_sense(&self, exchange: Exchange) -> Result<Exchange, OriginError> {
         let passes = matches!(self.purpose, Purpose::Pass);
         let offered = passes && self.flight.ask.upgrade().is_some();
         match exchange.head.status {
             StatusCode::SWITCHING_PROTOCOLS if !offered => Err(OriginError::malformed()),
             StatusCode::PARTIAL_CONTENT if !passes => Err(OriginError::malformed()),
+            StatusCode::NOT_MODIFIED if !passes && self.stale.is_none() => Err(OriginError::malformed()),
             _ => Ok(exchange),
         }
     }
@@ -130,12 +131,13 @@ impl Lead {
         if verdict.store.is_none() {
             self.writer.lower_retention(retention_of(&head.headers));
         }
+        let length = announced_length(&head.headers);
         let stored_head = verdict.store.is_some().then(|| head.clone());
         self.prepare_others(&verdict, head.status, times);
         self.tell(Announcement::Head(Arc::new(Announced {
             head,
             others: verdict.others,
-            storing: verdict.store.is_some(),
+            storing: verdict.store.is_some() && !self.stops_at_first_block(length),
             refusal: verdict.refusal,
             trailer,
             tunnel: Mutex::new(tunnel),
@@ -176,6 +178,11 @@ impl Lead {
         }
     }
 
+    /// A HEAD is fetched as a GET so that it can be stored, but costs the origin a block at most.
+    fn stops_at_first_block(&self, length: Option<u64>) -> bool {
+        self.flight.ask.method == Method::HEAD && length.is_some_and(|length| length > BLOCK as u64)
+    }
+
     /// Keeps less of a body that turns out long; false if it should not go on at all.
     fn keep_within_limits(&mut self) -> bool {
         let len = self.flight.busy.len();
@@ -186,9 +193,7 @@ impl Lead {
         if len > settings.max_spool {
             self.writer.lower_retention(Retention::Window);
         }
-        // A HEAD is fetched as a GET so that it can be stored, but costs the origin a block at most.
-        let head_wanted = self.flight.ask.method == Method::HEAD;
-        !(head_wanted && len > BLOCK as u64 && self.writer.abandon_unread())
+        !(self.stops_at_first_block(Some(len)) && self.writer.abandon_unread())
     }
 
     /// Brings what was stored up to date with a 304 (RFC 9111 §4.3.4).

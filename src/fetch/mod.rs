@@ -125,7 +125,7 @@ impl Fetcher {
         }
         let under_way = shard.get(&ask.key.hash()).into_iter().flatten();
         if let Some(seat) =
-            under_way.filter(|flight| flight.suits(ask, &known)).find_map(|flight| flight.seat())
+            under_way.filter(|flight| flight.suits(ask, &known)).find_map(flight::Flight::seat)
         {
             shared.counters.collapsed.inc();
             return Joined::Seat(seat, why, stale);

@@ -42,6 +42,8 @@ pub struct Serving {
 pub struct Settings {
     /// Time for a whole request head, and for an idle connection until its next one begins.
     pub header_timeout: Duration,
+    /// Time between two reads of a request body.
+    pub body_timeout: Duration,
     /// Most bytes of a request head; more is answered with 431 or 414.
     pub max_head: usize,
     /// Most fields in a request; more is answered with 431.
@@ -50,6 +52,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { header_timeout: Duration::from_secs(60), max_head: 64 << 10, max_fields: 128 }
+        let minute = Duration::from_mins(1);
+        Self { header_timeout: minute, body_timeout: minute, max_head: 64 << 10, max_fields: 128 }
     }
 }

@@ -22,7 +22,9 @@ pub struct OriginError {
 impl OriginError {
     /// An error of the connection attempt: nothing was sent.
     pub(super) fn connecting(error: &io::Error) -> Self {
-        let unresolved = error.get_ref().is_some_and(|inner| inner.is::<Unresolved>());
+        let unresolved = error.get_ref().is_some_and(
+            <dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static>::is::<Unresolved>,
+        );
         let error = match error.kind() {
             _ if unresolved => ProxyError::DnsError,
             io::ErrorKind::ConnectionRefused => ProxyError::ConnectionRefused,

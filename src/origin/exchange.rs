@@ -12,11 +12,10 @@ use tokio::sync::Notify;
 
 use super::error::OriginError;
 use super::idle::Sender;
-use super::incoming::{IncomingBody, Lease};
+use super::incoming::{IncomingBody, Lease, Upload};
 use super::{Origin, Settings};
 use crate::base::blame::Retry;
 use crate::body::Body;
-use crate::body::busy::BusyBody;
 use crate::body::message::ReplyHead;
 use crate::body::tunnel::{Io, Tunnel};
 use crate::body::wire::WireBody;
@@ -58,13 +57,13 @@ impl Origin {
     pub async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
         let spare = spare(&request);
         let upload = match &request.body {
-            Body::Busy(reader) => Some(reader.body()),
+            Body::Busy(reader) => Some(Upload(reader.body())),
             _ => None,
         };
         let mut outgoing = to_hyper(request, &self.settings);
         if let Some((sender, thread)) = self.idle.take() {
             match self.send(sender, thread, outgoing, upload.as_ref()).await {
-                Ok(exchange) => return Ok(exchange),
+                Ok(exchange) => return Ok(exchange.with(upload)),
                 Err(Failure { error, unsent }) => {
                     let again = unsent
                         .map(|unsent| *unsent)
@@ -77,7 +76,8 @@ impl Origin {
         }
         let sender = self.open().await?;
         let thread = std::thread::current().id();
-        self.send(sender, thread, outgoing, upload.as_ref()).await.map_err(|failure| failure.error)
+        let sent = self.send(sender, thread, outgoing, upload.as_ref()).await;
+        sent.map(|exchange| exchange.with(upload)).map_err(|failure| failure.error)
     }
 
     /// A new connection, driven by a task of its own until either side closes it.
@@ -107,7 +107,7 @@ impl Origin {
         mut sender: Sender,
         thread: std::thread::ThreadId,
         request: hyper::Request<WireBody>,
-        upload: Option<&BusyBody>,
+        upload: Option<&Upload>,
     ) -> Result<Exchange, Failure> {
         let sending = sender.try_send_request(request);
         let Some(sent) = within(self.settings.first_byte_timeout, upload, sending).await else {
@@ -143,10 +143,18 @@ impl Origin {
         let between = self.settings.between_bytes_timeout;
         Ok(Exchange {
             head: ReplyHead { status: head.status, headers: head.headers },
-            body: IncomingBody { incoming, between, lease, trailers: None },
+            body: IncomingBody { incoming, between, lease, trailers: None, upload: None },
             tunnel,
             ends_by_close,
         })
+    }
+}
+
+impl Exchange {
+    /// Ties the upload to the response: it ends with it.
+    fn with(mut self, upload: Option<Upload>) -> Self {
+        self.body.upload = upload;
+        self
     }
 }
 
@@ -201,14 +209,14 @@ fn until(go_ahead: &Arc<Notify>, limit: Duration) -> impl Future<Output = ()> + 
 }
 
 /// `future`'s output, unless `limit` passes in which the upload (if there is one) made no progress either.
-async fn within<T>(limit: Duration, upload: Option<&BusyBody>, future: impl Future<Output = T>) -> Option<T> {
+async fn within<T>(limit: Duration, upload: Option<&Upload>, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
-    let mut seen = upload.map(BusyBody::len);
+    let mut seen = upload.map(|upload| upload.0.len());
     loop {
         if let Ok(output) = tokio::time::timeout(limit, future.as_mut()).await {
             return Some(output);
         }
-        let now = upload.map(BusyBody::len);
+        let now = upload.map(|upload| upload.0.len());
         if now == seen {
             return None;
         }

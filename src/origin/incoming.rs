@@ -11,7 +11,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::idle::{IdleConnections, Sender};
-use crate::body::busy::BodyError;
+use crate::body::busy::{BodyError, BusyBody, End};
 
 /// How long a connection may take to be ready again after a whole body.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -23,6 +23,21 @@ pub struct IncomingBody {
     pub(super) between: Duration,
     pub(super) lease: Lease,
     pub(super) trailers: Option<HeaderMap>,
+    /// Held for its drop.
+    pub(super) upload: Option<Upload>,
+}
+
+/// The request's content. An exchange that is over has no use for what was not sent of it: dropping this ends an
+/// upload that is still under way, on both sides.
+#[derive(Debug)]
+pub(super) struct Upload(pub(super) BusyBody);
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !matches!(self.0.end(), Some(End::Finished(_))) {
+            self.0.give_up();
+        }
+    }
 }
 
 /// The connection under an exchange, and where it goes afterwards.
@@ -64,8 +79,9 @@ impl IncomingBody {
     /// Gives the connection back for the next request. To be called after the whole body was read; a
     /// connection that says anything more, or does not settle, is closed. Cancelled, it is closed too.
     pub async fn release(self) {
-        let Lease { mut sender, thread, home } = self.lease;
-        drop(self.incoming);
+        let Self { incoming, lease, upload, .. } = self;
+        let Lease { mut sender, thread, home } = lease;
+        drop((incoming, upload));
         if let Ok(Ok(())) = tokio::time::timeout(SETTLE, sender.ready()).await {
             home.put(sender, thread);
         }

@@ -41,8 +41,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
-            first_byte_timeout: Duration::from_secs(60),
-            between_bytes_timeout: Duration::from_secs(60),
+            first_byte_timeout: Duration::from_mins(1),
+            between_bytes_timeout: Duration::from_mins(1),
             continue_timeout: Duration::from_secs(1),
             max_head: 64 << 10,
             max_idle: 256,

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
@@ -54,10 +54,7 @@ fn write_lines(queue: &Receiver<Vec<u8>>, sink: impl Write) {
             if sink.write_all(&line).is_err() {
                 return;
             }
-            next = match queue.try_recv() {
-                Ok(line) => Some(line),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
+            next = queue.try_recv().ok();
         }
         if sink.flush().is_err() {
             return;

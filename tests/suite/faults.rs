@@ -12,7 +12,7 @@ use crate::support::origin::{Act, Gate, chunk, head, interim, respond};
 use crate::support::{ms, within};
 
 const CACHEABLE: (&str, &str) = ("Cache-Control", "max-age=60");
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_mins(10);
 const HALF: &[u8] = b"half of ";
 const WHOLE: &[u8] = b"half of it";
 
@@ -201,7 +201,7 @@ async fn every_fault_of_the_origin_has_its_outcome() {
             match fault.outcome {
                 Whole => assert_eq!(next.body, WHOLE, "{}", fault.name),
                 Error(..) | Part => {
-                    assert_eq!(next.text(), "well", "{}: something wrong was stored", fault.name)
+                    assert_eq!(next.text(), "well", "{}: something wrong was stored", fault.name);
                 }
             }
         }

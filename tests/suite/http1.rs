@@ -370,6 +370,9 @@ async fn a_connection_with_a_body_unsent_carries_no_other_request() {
     let mut client = pipes.client();
     client.send(EXPECTING).await;
     assert_eq!(client.read_answer().await.status, 417);
+    // Nobody waits for a body that nobody wants: both connections end.
+    within(ms(10_000), client.expect_end()).await;
+    within(ms(10_000), pipes.origin.wait_for_closed_by_peer(1)).await;
     let after = within(ms(10_000), async { pipes.client().get("/after").await }).await;
     assert_eq!(after.text(), "/after");
     pipes.quiet().await;
@@ -388,6 +391,17 @@ async fn an_answer_need_not_wait_for_the_end_of_the_upload() {
     let answer = client.read_answer().await;
     assert_eq!((answer.status, answer.text().as_str()), (413, "too much"));
     pipes.quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_stalls_is_ended() {
+    let pipes = Pipes::new(|_, _| vec![Act::ReadBody, respond("200 OK", &[], "never")]);
+    let mut client = pipes.client();
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nonly this").await;
+    let answer = within(2 * pipes.settings.listener.body_timeout, client.read_answer()).await;
+    assert_eq!(answer.status, 400);
+    pipes.quiet().await;
+    assert!(!pipes.origin.exchange(0).body_whole);
 }
 
 #[tokio::test(start_paused = true)]

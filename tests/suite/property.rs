@@ -226,7 +226,7 @@ async fn run(behaviours: Vec<Behaviour>, visitors: Vec<Visitor>) -> Result<(), T
             }
         });
     }
-    while let Some(visit) = within(Duration::from_secs(3600), visits.join_next()).await {
+    while let Some(visit) = within(Duration::from_hours(1), visits.join_next()).await {
         visit.expect("no panic")?;
     }
     rig.quiet().await;

@@ -266,7 +266,7 @@ async fn an_origin_that_speaks_something_else_is_a_502() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_another_question_is_a_502() {
-    for status in ["206 Partial Content", "101 Switching Protocols"] {
+    for status in ["206 Partial Content", "101 Switching Protocols", "304 Not Modified"] {
         let part = ("Content-Range", "bytes 0-3/8");
         let pipes = Pipes::new(move |_, _| vec![respond(status, &[part], "half")]);
         assert_failure(&pipes.client().get("/").await, 502, "http_protocol_error");

@@ -135,6 +135,19 @@ impl BusyBody {
         Reader::join(&self.0)
     }
 
+    /// Gives the body up, whoever reads or writes it: readers get an error, the writer is told that nobody wants
+    /// it.
+    pub fn give_up(&self) {
+        let mut state = self.0.state.lock();
+        state.abandoned = true;
+        let wakers = state.readers.end_all(BodyError::Aborted);
+        drop(state);
+        self.0.room.notify_one();
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
     /// How many readers there are.
     pub fn readers(&self) -> usize {
         self.0.state.lock().readers.count()

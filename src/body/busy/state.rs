@@ -220,6 +220,14 @@ impl Readers {
         slowest.waker.take()
     }
 
+    /// Ends every reader; those who wait are to be woken after the lock is released.
+    pub(super) fn end_all(&mut self, error: BodyError) -> Vec<Waker> {
+        for slot in self.slots.iter_mut().flatten() {
+            slot.ended.get_or_insert(error);
+        }
+        self.take_wakers()
+    }
+
     /// Everyone who waits, to be woken after the lock is released.
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
         self.slots.iter_mut().flatten().filter_map(|slot| slot.waker.take()).collect()

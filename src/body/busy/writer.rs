@@ -37,8 +37,8 @@ pub struct Writer {
 /// What an attempt to add bytes came to.
 enum Outcome {
     Added,
-    /// The newest bytes are over the window and make a batch: spill them, then try again.
-    SpillFirst,
+    /// The newest bytes are over what may stay in memory: spill all beyond so many bytes, then try again.
+    SpillFirst(u64),
     /// Wait until a reader makes room.
     NoRoom,
     Again,
@@ -87,9 +87,9 @@ impl Writer {
 
     /// Adds `chunk` and wakes the readers; waits while there is no room for it.
     ///
-    /// Cancel-safe up to the chunk itself: dropped while it waits for room, the chunk was not added; dropped
-    /// while it spills, it was. Either way no reader sees a byte twice or misses one, because a dropped append
-    /// is followed by a dropped writer, which fails the body.
+    /// Dropped while it waits for room or spills, the chunk was not added, or (while storing) only its part up to
+    /// the next block. The writer is good for nothing then but to be dropped, which fails the body: so no reader
+    /// sees a byte twice or misses one.
     pub async fn append(&mut self, chunk: Bytes) -> Result<(), Abandoned> {
         let mut rest = chunk;
         while !rest.is_empty() {
@@ -119,7 +119,7 @@ impl Writer {
                     self.seal_full_block();
                     return Ok(());
                 }
-                Outcome::SpillFirst => self.spill_out().await,
+                Outcome::SpillFirst(keep) => self.spill_out(keep).await,
                 Outcome::NoRoom => room.await,
                 Outcome::Again => {}
                 Outcome::Abandoned => return Err(Abandoned),
@@ -159,13 +159,14 @@ impl Writer {
             }
             Retention::Window => Outcome::NoRoom,
             Retention::Spool if !self.spill_closed && state.memory >= shared.means.window + SPILL_BATCH => {
-                Outcome::SpillFirst
+                Outcome::SpillFirst(shared.means.window)
             }
             Retention::Spool => {
                 let charge = match shared.means.budget.try_charge(cost) {
                     Some(charge) if fits || !self.spill_closed => charge,
-                    // The batch for the spill file is a small bound of its own.
-                    _ if state.memory == 0 || !self.spill_closed => shared.means.budget.charge(cost),
+                    _ if state.memory == 0 => shared.means.budget.charge(cost),
+                    // The node's budget is used up: nothing of this body stays in memory but the next chunk.
+                    _ if !self.spill_closed => return Outcome::SpillFirst(0),
                     _ => return Self::over_every_budget(state),
                 };
                 state.push(part.clone(), charge);
@@ -228,10 +229,10 @@ impl Writer {
         self.sealed = end;
     }
 
-    /// Moves what is over the window, the newest bytes, to the spill file. A failure leaves them in memory and
+    /// Moves the newest bytes beyond `keep` to the spill file. A failure leaves them in memory and
     /// closes the spill for this body.
-    async fn spill_out(&mut self) {
-        let (start, end, pieces) = self.over_window();
+    async fn spill_out(&mut self, keep: u64) {
+        let (start, end, pieces) = self.beyond(keep);
         let area = Arc::clone(&self.shared.means.spill);
         let existing = self.spill.clone();
         let written = tokio::task::spawn_blocking(move || {
@@ -256,10 +257,10 @@ impl Writer {
         }
     }
 
-    /// The run of newest segments that exceeds the window: all in memory, none spilled before.
-    fn over_window(&self) -> (u64, u64, Vec<Bytes>) {
+    /// The run of newest segments beyond `keep` bytes: all in memory, none spilled before.
+    fn beyond(&self, keep: u64) -> (u64, u64, Vec<Bytes>) {
         let state = self.shared.state.lock();
-        let mut over = state.memory.saturating_sub(self.shared.means.window);
+        let mut over = state.memory.saturating_sub(keep);
         let mut pieces = Vec::new();
         let mut start = state.len;
         for segment in state.segments.iter().rev() {

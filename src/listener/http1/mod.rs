@@ -14,11 +14,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Handler, Serving};
-use crate::body::busy::Means;
 use crate::body::wire::WireBody;
+use outbound::TunnelSlot;
 
 /// Serves one connection to its end: until the client closes, breaks the protocol or idles too long, or until
-/// the listener drains and the response in progress has left.
+/// the listener drains and the response in progress has left. A connection that becomes a tunnel ends with it.
 pub async fn serve<H: Handler>(
     io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
@@ -26,7 +26,8 @@ pub async fn serve<H: Handler>(
     serving: &Serving,
 ) {
     let settings = &serving.settings;
-    let exchange = service_fn(|request| answer(handler, &serving.uploads, peer, request));
+    let tunnel_slot = TunnelSlot::default();
+    let exchange = service_fn(|request| answer(handler, serving, peer, &tunnel_slot, request));
     let connection = Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
@@ -48,15 +49,20 @@ pub async fn serve<H: Handler>(
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a client connection ended early");
     }
+    let tunnel = tunnel_slot.lock().take();
+    if let Some((upgrade, tunnel)) = tunnel {
+        outbound::join(upgrade, tunnel).await;
+    }
 }
 
 async fn answer<H: Handler>(
     handler: &H,
-    uploads: &Means,
+    serving: &Serving,
     peer: SocketAddr,
+    tunnel_slot: &TunnelSlot,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<WireBody>, Infallible> {
-    let (request, upgrade) = inbound::translate(request, peer, uploads);
+    let (request, upgrade) = inbound::translate(request, peer, serving);
     let reply = handler.handle(request).await;
-    Ok(outbound::translate(reply, upgrade))
+    Ok(outbound::translate(reply, upgrade, tunnel_slot))
 }

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::io::copy_bidirectional;
 
 use crate::body::Body;
@@ -10,14 +11,19 @@ use crate::body::message::Reply;
 use crate::body::tunnel::Tunnel;
 use crate::body::wire::WireBody;
 
-pub(super) fn translate(reply: Reply, upgrade: Option<OnUpgrade>) -> hyper::Response<WireBody> {
+/// Where a connection leaves the tunnel that it turns into, for its own task to join.
+pub(super) type TunnelSlot = Mutex<Option<(OnUpgrade, Tunnel)>>;
+
+pub(super) fn translate(
+    reply: Reply,
+    upgrade: Option<OnUpgrade>,
+    tunnel_slot: &TunnelSlot,
+) -> hyper::Response<WireBody> {
     let Reply { mut head, mut body, record } = reply;
     if let Body::Tunnel(tunnel) = body {
         body = Body::Empty;
         match upgrade {
-            Some(upgrade) => {
-                tokio::spawn(join(upgrade, tunnel));
-            }
+            Some(upgrade) => *tunnel_slot.lock() = Some((upgrade, tunnel)),
             // The client never offered to leave HTTP: a 101 would lie.
             None => head.status = StatusCode::BAD_GATEWAY,
         }
@@ -29,7 +35,7 @@ pub(super) fn translate(reply: Reply, upgrade: Option<OnUpgrade>) -> hyper::Resp
 }
 
 /// Joins the two sides once both have left HTTP. Ends when both directions have closed or one has failed.
-async fn join(upgrade: OnUpgrade, tunnel: Tunnel) {
+pub(super) async fn join(upgrade: OnUpgrade, tunnel: Tunnel) {
     let (client, origin) = tokio::join!(upgrade, tunnel.open());
     let (Ok(client), Ok(mut origin)) = (client, origin) else {
         tracing::debug!("a tunnel did not open on both sides");
