@@ -10,7 +10,9 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
 /// The origin's side of a connection that left HTTP. The listener joins the client's side to it.
-pub struct Tunnel(Pin<Box<dyn Future<Output = std::io::Result<Box<dyn Io>>> + Send>>);
+pub struct Tunnel(Opening);
+
+type Opening = Pin<Box<dyn Future<Output = std::io::Result<Box<dyn Io>>> + Send>>;
 
 impl Tunnel {
     /// A tunnel whose stream is at hand once `opening` is done, which is when the 101 has passed.

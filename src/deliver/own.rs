@@ -16,7 +16,7 @@ use super::For;
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// The origin failed: 502, 503 or 504 with `Proxy-Status` (RFC 9209). Says nothing about who the origin is.
-pub fn failed(error: &OriginError, to: &For<'_>, now: Timestamp) -> Reply {
+pub fn failed(error: OriginError, to: &For<'_>, now: Timestamp) -> Reply {
     let status = error.error.status();
     let mut reply = page(status, explanation(status), &to.ask.method, now);
     reply.head.headers.insert(PROXY_STATUS, error.error.field(to.node, None));

@@ -114,7 +114,7 @@ impl Fetcher {
     pub fn join(&self, ask: &Arc<Ask>, attempt: u8, now: Timestamp) -> Joined {
         let shared = &self.shared;
         let known = shared.cache.known_vary(&ask.key);
-        let mut shard = shared.table.lock(ask.key.hash());
+        let mut flights = shared.table.lock(ask.key.hash());
         let (why, stale) = match shared.cache.lookup(&ask.key, &ask.headers, now) {
             Lookup::Fresh(hit) => return Joined::Hit(hit),
             Lookup::Stale(hit) => (Why::Stale, Some(hit)),
@@ -123,7 +123,7 @@ impl Fetcher {
         if let Some(marker) = shared.cache.marker(&ask.key, now) {
             return Joined::Marked(marker, why, stale);
         }
-        let under_way = shard.get(&ask.key.hash()).into_iter().flatten();
+        let under_way = flights.get(&ask.key.hash()).into_iter().flatten();
         if let Some(seat) =
             under_way.filter(|flight| flight.suits(ask, &known)).find_map(flight::Flight::seat)
         {
@@ -131,7 +131,7 @@ impl Fetcher {
             return Joined::Seat(seat, why, stale);
         }
         let seat = self.start(ask, attempt, stale.clone(), Body::Empty, Retention::Store, |flight| {
-            Purpose::Shared(Claim::insert(&shared.table, &mut shard, flight))
+            Purpose::Shared(Claim::insert(&shared.table, &mut flights, flight))
         });
         Joined::Seat(seat, why, stale)
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
@@ -14,6 +14,12 @@ use super::{Handler, Serving, http1};
 /// Said to a connection over the limit, before its request is read.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
+
+/// The most that is taken in from one that is turned away.
+const MAX_UNREAD: u64 = 64 << 10;
+
+/// How long one that is turned away may take to read why.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Pause after the kernel refused a connection for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(50);
@@ -51,11 +57,21 @@ fn is_the_client(error: &io::Error) -> bool {
 
 async fn welcome<H: Handler>(mut stream: TcpStream, peer: SocketAddr, handler: &H, serving: &Serving) {
     let Some(_guest) = handler.admit(peer) else {
-        let _ = stream.write_all(TOO_MANY).await;
-        return;
+        return turn_away(&mut stream).await;
     };
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
     http1::serve(stream, peer, handler, serving).await;
+}
+
+/// Says why, then takes in what the client sent: closing over unread bytes would reset the connection and lose
+/// the answer.
+async fn turn_away(stream: &mut TcpStream) {
+    let said = async {
+        stream.write_all(TOO_MANY).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(MAX_UNREAD), &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(LINGER, said).await;
 }

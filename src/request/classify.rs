@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::Step;
 use super::turn::{Begun, Turn};
-use super::{ClientMachine, Step};
 use crate::admission::Admitted;
 use crate::body::Body;
 use crate::body::message::Request;
@@ -40,35 +40,28 @@ impl Bypass {
     }
 }
 
-impl ClientMachine {
-    pub(super) fn classify(
-        &self,
-        request: Request,
-        admitted: Admitted,
-        site: &Site,
-        begun: Begun,
-    ) -> (Turn, Step) {
-        let Request { method, scheme, target, version, headers, body, peer, .. } = request;
-        let key = Key::new(&KeyParts {
-            site: site.id,
-            rules: site.key_rules,
-            scheme: &scheme,
-            host: &admitted.host,
-            target: &target,
-            arm: "",
-        });
-        let host = admitted.host;
-        let ask = Ask { key, method, target, host, scheme, peer: peer.ip(), version, headers };
-        let bypass = bypass(&ask, &body);
-        let mut turn = Turn::new(Arc::new(ask), begun);
-        match bypass {
-            None => (turn, Step::Lookup),
-            Some(bypass) => {
-                let (forward, detail) = bypass.says();
-                turn.forward = forward;
-                turn.detail = detail;
-                (turn, Step::Pass(body))
-            }
+/// Starts the turn of an admitted request, with the first step that it takes.
+pub(super) fn classify(request: Request, admitted: Admitted, site: &Site, begun: Begun) -> (Turn, Step) {
+    let Request { method, scheme, target, version, headers, body, peer, .. } = request;
+    let key = Key::new(&KeyParts {
+        site: site.id,
+        rules: site.key_rules,
+        scheme: &scheme,
+        host: &admitted.host,
+        target: &target,
+        arm: "",
+    });
+    let host = admitted.host;
+    let ask = Ask { key, method, target, host, scheme, peer: peer.ip(), version, headers };
+    let bypass = bypass(&ask, &body);
+    let mut turn = Turn::new(Arc::new(ask), begun);
+    match bypass {
+        None => (turn, Step::Lookup),
+        Some(bypass) => {
+            let (forward, detail) = bypass.says();
+            turn.forward = forward;
+            turn.detail = detail;
+            (turn, Step::Pass(body))
         }
     }
 }

@@ -9,7 +9,7 @@
 //!                    └─ Pass ────── Wait ─────────────────────────────┘
 //! ```
 //!
-//! [`ClientMachine::answer`] is the loop over [`Step`]; each step has a function of its own.
+//! `ClientMachine::answer` is the loop over `Step`; each step has a function of its own.
 
 mod classify;
 mod steps;
@@ -121,7 +121,7 @@ impl ClientMachine {
             }
         };
         let site = self.router.site(&admitted.host);
-        let (mut turn, mut step) = self.classify(request, admitted, site, begun);
+        let (mut turn, mut step) = classify::classify(request, admitted, site, begun);
         loop {
             step = match step {
                 Step::Lookup => self.lookup(&mut turn),

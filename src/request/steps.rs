@@ -98,7 +98,7 @@ impl ClientMachine {
                 self.counters.released.inc();
                 Step::Alone(turn.stale.clone())
             }
-            Advice::Fail(error) => Step::Done(self.fail(turn, &error)),
+            Advice::Fail(error) => Step::Done(self.fail(turn, error)),
         }
     }
 
@@ -139,7 +139,7 @@ impl ClientMachine {
     }
 
     /// No head came: what is stored, if it may be used stale, or the error (RFC 9111 §4.2.4).
-    fn fail(&self, turn: &mut Turn, error: &OriginError) -> Reply {
+    fn fail(&self, turn: &mut Turn, error: OriginError) -> Reply {
         self.counters.forwarded.inc();
         let now = self.clock.now();
         if let Some(stale) = turn.stale.take().filter(|hit| self.may_use_stale(hit, now)) {

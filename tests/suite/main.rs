@@ -2,7 +2,7 @@
 //! clients on the other.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::missing_panics_doc, missing_docs)]
+#![allow(clippy::missing_panics_doc, clippy::struct_excessive_bools, clippy::too_many_lines, missing_docs)]
 
 #[path = "../support/mod.rs"]
 mod support;

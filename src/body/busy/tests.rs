@@ -20,7 +20,7 @@ fn plenty() -> Means {
 
 /// Bytes that tell their offset.
 fn bytes_at(offset: usize, len: usize) -> Bytes {
-    (offset..offset + len).map(|at| (at % 251) as u8).collect::<Vec<_>>().into()
+    (offset..offset + len).map(|at| u8::try_from(at % 251).expect("small")).collect::<Vec<_>>().into()
 }
 
 async fn write(writer: &mut Writer, len: usize, chunk: usize) -> Result<(), Abandoned> {
