@@ -166,6 +166,41 @@ async fn what_nobody_wants_is_abandoned_unless_it_is_stored() {
 }
 
 #[tokio::test]
+async fn with_the_budget_used_up_only_the_next_chunk_stays_in_memory() {
+    let means = means(10_000, 64 << 10, 1 << 30);
+    let others = means.budget.charge(10_000);
+    let (_body, mut writer, mut slow) = BusyBody::with_reader(means.clone(), Retention::Spool);
+    for offset in (0..1 << 20).step_by(16 * KIB) {
+        writer.append(bytes_at(offset, 16 * KIB)).await.expect("wanted");
+        let kept = means.budget.used() - 10_000;
+        assert!(kept < 17 * KIB as u64, "{kept} bytes over the budget");
+    }
+    writer.finish(None);
+    assert!(read_all(&mut slow).await.expect("whole") == bytes_at(0, 1 << 20));
+    drop(others);
+}
+
+#[tokio::test]
+async fn nobody_joins_a_body_that_was_given_up() {
+    let (body, mut writer, reader) = BusyBody::with_reader(plenty(), Retention::Store);
+    assert!(!writer.abandon_unread(), "somebody reads it");
+    drop(reader);
+    assert!(writer.abandon_unread());
+    assert!(body.reader().is_none());
+    assert_eq!(writer.append(bytes_at(0, 1)).await, Err(Abandoned));
+}
+
+#[tokio::test]
+async fn giving_up_tells_both_sides() {
+    let (body, writer, mut reader) = BusyBody::with_reader(plenty(), Retention::Window);
+    let waiting = tokio::spawn(async move { reader.next().await });
+    tokio::task::yield_now().await;
+    body.give_up();
+    assert_eq!(waiting.await.expect("not stuck"), Some(Err(BodyError::Aborted)));
+    writer.abandoned().await;
+}
+
+#[tokio::test]
 async fn a_reader_that_leaves_frees_a_waiting_writer() {
     let (body, mut writer, keen) = BusyBody::with_reader(means(1 << 30, 1000, 0), Retention::Window);
     let stuck = body.reader().expect("may join");
@@ -235,6 +270,8 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let means = means(budget, window, spill);
         runtime.block_on(random_run(actions, means.clone(), finishes))?;
+        // A cancelled spill runs to its end on the blocking pool, which is waited for here.
+        drop(runtime);
         prop_assert_eq!((means.budget.used(), means.spill.used()), (0, 0));
     }
 }
