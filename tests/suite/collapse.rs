@@ -358,3 +358,60 @@ async fn on_real_sockets_waiters_follow_the_leader_at_once() {
     let last = answers.iter().map(|(at, _)| at.duration_since(opened)).max().unwrap();
     assert!(last < ms(2500), "the last waiter was done after {last:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_real_sockets_every_waiter_reads_before_the_body_ends() {
+    let body = pattern(4, 200_000);
+    let sent = body.clone();
+    let rest = Gate::new();
+    let go = Arc::clone(&rest);
+    let rig = Sockets::new(move |_, _| {
+        let length = sent.len().to_string();
+        vec![
+            head("200 OK", &[CACHEABLE, ("Content-Length", &length)]),
+            Act::Send(sent.slice(..1000)),
+            Act::WaitFor(Arc::clone(&go)),
+            Act::Send(sent.slice(1000..)),
+        ]
+    })
+    .await;
+    let mut begun = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let mut client = rig.client().await;
+        begun.spawn(async move {
+            client.request("GET", "/", &[], b"").await;
+            client.read_head().await;
+            let first = client.read_chunk().await.expect("a first byte");
+            (client, first)
+        });
+    }
+    // The body cannot end before the gate opens, and all have begun to read.
+    let begun = within(LIMIT, begun.join_all()).await;
+    rest.open();
+    for (mut client, first) in begun {
+        let whole = [first.to_vec(), within(LIMIT, client.read_body()).await].concat();
+        assert!(client.is_complete() && whole == body);
+    }
+    assert_eq!(rig.origin.hits(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_real_sockets_an_uncacheable_head_releases_everybody_in_parallel() {
+    let all_asked = Gate::new();
+    let go = Arc::clone(&all_asked);
+    let rig = Sockets::new(move |_, nth| {
+        // All but the first are answered only once all of them are there.
+        let wait = if nth == 0 { Act::Wait(ms(50)) } else { Act::WaitFor(Arc::clone(&go)) };
+        vec![wait, respond("200 OK", &[("Cache-Control", "no-store")], nth.to_string())]
+    })
+    .await;
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let mut client = rig.client().await;
+        clients.spawn(async move { client.get("/").await.text() });
+    }
+    within(LIMIT, rig.origin.wait_for_hits(50)).await;
+    all_asked.open();
+    let answers: BTreeSet<String> = within(LIMIT, clients.join_all()).await.into_iter().collect();
+    assert_eq!(answers.len(), 50, "each got an answer of its own");
+}
