@@ -114,9 +114,13 @@ impl MemoryTier {
         });
     }
 
-    /// Blocks first, then the head: a head is never visible before its content.
+    /// Blocks first, then the head: a head is never visible before its content. An answer that was received
+    /// before the one that is stored (fetches overtake each other) does not take its place.
     pub(super) fn store(&self, key: &Key, hit: &Hit) {
         let object = &hit.object;
+        if self.holds_newer(key, object) {
+            return;
+        }
         if let Parts::Blocks(blocks) = &hit.parts {
             for (index, block) in (0..).zip(blocks.iter()) {
                 self.entries.insert(
@@ -133,6 +137,12 @@ impl MemoryTier {
             let name = EntryName::Slot(key.variant(&object.vary_values));
             self.entries.insert(ShortHash(name), Entry::Slot(Arc::new(slot)));
         }
+    }
+
+    fn holds_newer(&self, key: &Key, object: &Object) -> bool {
+        let name = if object.vary.is_empty() { key.hash() } else { key.variant(&object.vary_values) };
+        let held = self.slot(key, name).and_then(|slot| slot.object.clone());
+        held.is_some_and(|held| held.freshness.response_time > object.freshness.response_time)
     }
 
     pub(super) fn remove(&self, key: &Key, object: &Object) {

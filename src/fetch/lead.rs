@@ -12,19 +12,17 @@ use tokio::sync::watch;
 
 use super::cleaned::clean;
 use super::flight::{Announced, Announcement, Flight, Others, Refreshed};
-use super::{Purpose, Shared, outgoing};
+use super::verdict::{self, Verdict};
+use super::{Purpose, Shared, outgoing, store};
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
 use crate::body::Body;
 use crate::body::busy::{BodyError, Retention, Writer};
-use crate::body::content::{BLOCK, Content};
+use crate::body::content::BLOCK;
 use crate::cache::lookup::Hit;
 use crate::cache::markers::Marker;
-use crate::cache::object::{Object, Representation, StoredHead, head_weight};
 use crate::origin::{Exchange, IncomingBody, OriginError, OriginRequest};
-use crate::semantics::storage::{self, Judgement, RequestFacts, Reuse, Storable};
-use crate::semantics::vary::VarySet;
-use crate::semantics::{cache_control, validation};
+use crate::semantics::{cache_control, storage, validation};
 
 /// A fetch and everything that it owns.
 pub(super) struct Lead {
@@ -43,15 +41,6 @@ struct Times {
     born: Sequence,
     request: Timestamp,
     response: Timestamp,
-}
-
-/// What the head of a response means for storing it and for others.
-#[derive(Debug)]
-struct Verdict {
-    /// Present if the body goes into the cache.
-    store: Option<(Storable, VarySet)>,
-    others: Others,
-    refusal: Option<&'static str>,
 }
 
 impl Lead {
@@ -129,9 +118,9 @@ impl Lead {
         let verdict = self.judge(head.status, &head.headers, ends_by_close, times);
         let head = clean(head, &self.flight.ask, self.shared.origin.authority(), times.response);
         if verdict.store.is_none() {
-            self.writer.lower_retention(retention_of(&head.headers));
+            self.writer.lower_retention(verdict::retention_unstored(&head.headers));
         }
-        let length = announced_length(&head.headers);
+        let length = verdict::announced_length(&head.headers);
         let stored_head = verdict.store.is_some().then(|| head.clone());
         self.prepare_others(&verdict, head.status, times);
         self.tell(Announcement::Head(Arc::new(Announced {
@@ -152,8 +141,7 @@ impl Lead {
         }
         let content = writer.finish(body.take_trailers());
         if let (Some(content), Some((storable, vary)), Some(head)) = (content, verdict.store, stored_head) {
-            let head = StoredHead { status: head.status, headers: head.headers };
-            store(&shared, &flight, head, &content, &storable, vary, times.born);
+            store::store(&shared, &flight.ask, head, &content, &storable, vary, times.born);
         }
         // Only now may a new fetch for the key begin.
         drop(purpose);
@@ -197,54 +185,26 @@ impl Lead {
     }
 
     /// Brings what was stored up to date with a 304 (RFC 9111 §4.3.4).
-    async fn refresh(self, stale: &Hit, exchange: Exchange, times: Times) {
+    async fn refresh(mut self, stale: &Hit, exchange: Exchange, times: Times) {
         let Exchange { head, body, .. } = exchange;
+        let status = stale.object.head.status;
         let head = clean(head, &self.flight.ask, self.shared.origin.authority(), times.response);
         let merged = validation::update_stored(&stale.object.head.headers, &head.headers);
-        let verdict = self.judge(stale.object.head.status, &merged, false, times);
-        let charge = self.shared.means.budget.charge(head_weight(&merged) as u64);
-        // What may not be stored any more still answers the one request that it was confirmed for.
-        let storable = verdict.store.as_ref().map_or_else(
-            || Storable { freshness: stale.object.freshness, reuse: Reuse::Validate, serve_stale: false },
-            |(storable, _)| *storable,
-        );
-        let object = stale.object.refreshed(merged, &storable, times.born, charge);
-        let hit = Hit { object: Arc::new(object), parts: stale.parts.clone() };
-        if verdict.store.is_some() {
-            self.shared.cache.store(&self.flight.ask.key, &hit);
-            self.shared.counters.stored.inc();
-        } else {
-            self.shared.cache.remove(&self.flight.ask.key, &stale.object);
-        }
-        let mut this = self;
-        this.prepare_others(&verdict, stale.object.head.status, times);
-        let stored = verdict.store.is_some();
-        this.tell(Announcement::Refreshed(Arc::new(Refreshed { hit, others: verdict.others, stored })));
-        drop(this);
+        let verdict = self.judge(status, &merged, false, times);
+        let (hit, stored) =
+            store::refreshed(&self.shared, &self.flight.ask, stale, merged, &verdict, times.born);
+        self.prepare_others(&verdict, status, times);
+        self.tell(Announcement::Refreshed(Arc::new(Refreshed { hit, others: verdict.others, stored })));
+        drop(self);
         body.release().await;
     }
 
     fn judge(&self, status: StatusCode, headers: &HeaderMap, ends_by_close: bool, times: Times) -> Verdict {
-        let refuse = |refusal| Verdict { store: None, others: Others::Alone, refusal: Some(refusal) };
         if matches!(self.purpose, Purpose::Pass) {
-            return Verdict { store: None, others: Others::Alone, refusal: None };
+            return Verdict::passed();
         }
-        if ends_by_close {
-            return refuse("end-by-close");
-        }
-        // The fetch is a GET also where the client asked with HEAD.
-        let facts = RequestFacts { method: &Method::GET, headers: &self.flight.ask.headers };
-        let policy = &self.shared.settings.policy;
-        let storable = match storage::judge(&facts, status, headers, policy, times.request, times.response) {
-            Judgement::Store(storable) => storable,
-            Judgement::Refuse(refusal) => return refuse(refusal.name()),
-        };
-        let Some(vary) = VarySet::of(headers) else { return refuse("vary-star") };
-        if announced_length(headers).is_some_and(|length| length > self.shared.settings.max_object) {
-            // Too large to keep, but those who came in time may read it together.
-            return Verdict { store: None, others: share(&storable, vary), refusal: Some("too-large") };
-        }
-        Verdict { others: share(&storable, vary.clone()), store: Some((storable, vary)), refusal: None }
+        let (ask, settings) = (&self.flight.ask, &self.shared.settings);
+        verdict::judge(ask, settings, status, headers, ends_by_close, (times.request, times.response))
     }
 
     /// Lets the next requests find their way before the waiters are woken: the variants that are now known, or
@@ -285,53 +245,4 @@ impl Lead {
     fn tell(&self, announcement: Announcement) {
         self.announce.send_replace(Some(announcement));
     }
-}
-
-/// What others may do with a response that may be stored.
-fn share(storable: &Storable, vary: VarySet) -> Others {
-    match storable.reuse {
-        Reuse::Shared => Others::Share(vary),
-        Reuse::Validate => Others::Alone,
-    }
-}
-
-/// How a body is kept that will not be stored: event streams never end, so they wait for their reader.
-fn retention_of(headers: &HeaderMap) -> Retention {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let essence = content_type.split(';').next().unwrap_or("").trim();
-    if essence.eq_ignore_ascii_case("text/event-stream") { Retention::Window } else { Retention::Spool }
-}
-
-fn announced_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn store(
-    shared: &Shared,
-    flight: &Flight,
-    mut head: StoredHead,
-    content: &Content,
-    storable: &Storable,
-    vary: VarySet,
-    born: Sequence,
-) {
-    if head.status != StatusCode::NO_CONTENT {
-        head.headers.insert(header::CONTENT_LENGTH, content.length.into());
-    }
-    let charge = shared.means.budget.charge(head_weight(&head.headers) as u64);
-    let object = Object {
-        generation: shared.cache.next_generation(),
-        born,
-        head: Arc::new(head),
-        freshness: storable.freshness,
-        reuse: storable.reuse,
-        serve_stale: storable.serve_stale,
-        vary_values: vary.values(&flight.ask.headers),
-        vary,
-        representation: Representation::of(content),
-        charge: Some(charge),
-    };
-    let hit = Hit { object: Arc::new(object), parts: content.parts.clone() };
-    shared.cache.store(&flight.ask.key, &hit);
-    shared.counters.stored.inc();
 }

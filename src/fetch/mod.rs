@@ -10,7 +10,9 @@ mod cleaned;
 pub mod flight;
 mod lead;
 mod outgoing;
+mod store;
 mod table;
+mod verdict;
 
 use std::sync::Arc;
 

@@ -1,12 +1,13 @@
 //! What is stored, for whom, for how long, and what happens when the origin is asked again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::rig::{Pipes, settings};
 use crate::support::bytes::pattern;
 use crate::support::client::Answer;
 use crate::support::ms;
-use crate::support::origin::{Act, SeenRequest, head, respond, respond_chunked};
+use crate::support::origin::{Act, Gate, SeenRequest, head, respond, respond_chunked};
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 const V1: (&str, &str) = ("ETag", "\"v1\"");
@@ -481,4 +482,34 @@ async fn bytes_beyond_the_length_are_not_the_answer_to_a_request_that_follows_at
     for _ in 0..2 {
         assert_eq!(client.read_answer().await.text(), "hello");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_overtaken_does_not_replace_the_newer_one() {
+    let late = Gate::new();
+    let go = Arc::clone(&late);
+    let pipes = Pipes::new(move |_, nth| match nth {
+        // Leaves a marker, so that the next two fetch alone.
+        0 => vec![respond("200 OK", &[("Cache-Control", "no-store")], "mine")],
+        1 => vec![
+            head("200 OK", &[("Cache-Control", "max-age=60"), ("Content-Length", "5")]),
+            Act::WaitFor(Arc::clone(&go)),
+            Act::send("older"),
+        ],
+        _ => vec![respond("200 OK", &[("Cache-Control", "max-age=60")], "newer")],
+    });
+    pipes.client().get("/").await;
+    let mut slow = pipes.client();
+    slow.request("GET", "/", &[], b"").await;
+    pipes.origin.wait_for_hits(2).await;
+    slow.read_head().await;
+    pipes.clock.advance(Duration::from_secs(2));
+    let mut other = pipes.client();
+    other.request("GET", "/", &[], b"").await;
+    assert_eq!(other.read_answer().await.text(), "newer");
+    late.open();
+    assert_eq!(slow.read_body().await, b"older");
+    pipes.quiet().await;
+    let answer = pipes.client().get("/").await;
+    assert_eq!((answer.text().as_str(), answer.cache_status().contains("hit")), ("newer", true));
 }

@@ -354,7 +354,8 @@ async fn bytes_beyond_the_promised_length_never_answer_the_next_request() {
 #[tokio::test(start_paused = true)]
 async fn an_endless_stream_is_passed_as_it_comes_and_ends_with_its_client() {
     let rig = Pipes::new(|_, _| {
-        let fields = [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")];
+        // Its lifetime does not make it storable: it never ends.
+        let fields = [CACHEABLE, ("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")];
         let event = Bytes::from_static(b"d\r\ndata: tick\n\n\n\r\n");
         vec![head("200 OK", &fields), Act::Endless { piece: event, every: ms(1000) }]
     });

@@ -1,0 +1,75 @@
+//! What a fetch brought becomes an object that lookup can find.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::header::{self, HeaderMap};
+
+use super::Shared;
+use super::ask::Ask;
+use super::verdict::Verdict;
+use crate::base::ids::Sequence;
+use crate::body::content::Content;
+use crate::body::message::ReplyHead;
+use crate::cache::lookup::Hit;
+use crate::cache::object::{Object, Representation, StoredHead, head_weight};
+use crate::semantics::storage::{Reuse, Storable};
+use crate::semantics::vary::VarySet;
+
+/// Stores a whole response.
+pub(super) fn store(
+    shared: &Shared,
+    ask: &Ask,
+    head: ReplyHead,
+    content: &Content,
+    storable: &Storable,
+    vary: VarySet,
+    born: Sequence,
+) {
+    let ReplyHead { status, mut headers } = head;
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(header::CONTENT_LENGTH, content.length.into());
+    }
+    let charge = shared.means.budget.charge(head_weight(&headers) as u64);
+    let object = Object {
+        generation: shared.cache.next_generation(),
+        born,
+        head: Arc::new(StoredHead { status, headers }),
+        freshness: storable.freshness,
+        reuse: storable.reuse,
+        serve_stale: storable.serve_stale,
+        vary_values: vary.values(&ask.headers),
+        vary,
+        representation: Representation::of(content),
+        charge: Some(charge),
+    };
+    let hit = Hit { object: Arc::new(object), parts: content.parts.clone() };
+    shared.cache.store(&ask.key, &hit);
+    shared.counters.stored.inc();
+}
+
+/// Stores `stale` again under the `merged` fields that a 304 confirmed, or takes it out if they forbid to keep it.
+/// It answers the request that it was confirmed for in any case. Also tells whether it was stored.
+pub(super) fn refreshed(
+    shared: &Shared,
+    ask: &Ask,
+    stale: &Hit,
+    merged: HeaderMap,
+    verdict: &Verdict,
+    born: Sequence,
+) -> (Hit, bool) {
+    let charge = shared.means.budget.charge(head_weight(&merged) as u64);
+    let for_one_request =
+        Storable { freshness: stale.object.freshness, reuse: Reuse::Validate, serve_stale: false };
+    let storable = verdict.store.as_ref().map_or(for_one_request, |(storable, _)| *storable);
+    let object = stale.object.refreshed(merged, &storable, born, charge);
+    let hit = Hit { object: Arc::new(object), parts: stale.parts.clone() };
+    let stored = verdict.store.is_some();
+    if stored {
+        shared.cache.store(&ask.key, &hit);
+        shared.counters.stored.inc();
+    } else {
+        shared.cache.remove(&ask.key, &stale.object);
+    }
+    (hit, stored)
+}

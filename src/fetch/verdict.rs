@@ -1,0 +1,85 @@
+//! What the head of a response means: whether it is stored, who may have it, and how its body is kept.
+
+use http::header::{self, HeaderMap};
+use http::{Method, StatusCode};
+
+use super::Settings;
+use super::ask::Ask;
+use super::flight::Others;
+use crate::base::clock::Timestamp;
+use crate::body::busy::Retention;
+use crate::semantics::storage::{self, Judgement, RequestFacts, Reuse, Storable};
+use crate::semantics::vary::VarySet;
+
+/// The verdict on a head.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// Present if the response goes into the cache.
+    pub(super) store: Option<(Storable, VarySet)>,
+    /// Who may have it.
+    pub(super) others: Others,
+    /// Why it is not stored, in the word that `Cache-Status` and the log use.
+    pub(super) refusal: Option<&'static str>,
+}
+
+impl Verdict {
+    /// On the answer to a client's own request.
+    pub(super) fn passed() -> Self {
+        Self { store: None, others: Others::Alone, refusal: None }
+    }
+
+    fn refused(refusal: &'static str) -> Self {
+        Self { store: None, others: Others::Alone, refusal: Some(refusal) }
+    }
+}
+
+/// The verdict on the answer to a normalised request, sent and received at `times`.
+pub(super) fn judge(
+    ask: &Ask,
+    settings: &Settings,
+    status: StatusCode,
+    headers: &HeaderMap,
+    ends_by_close: bool,
+    (sent, received): (Timestamp, Timestamp),
+) -> Verdict {
+    if ends_by_close {
+        return Verdict::refused("end-by-close");
+    }
+    if is_event_stream(headers) {
+        return Verdict::refused("event-stream");
+    }
+    // The fetch is a GET also where the client asked with HEAD.
+    let facts = RequestFacts { method: &Method::GET, headers: &ask.headers };
+    let storable = match storage::judge(&facts, status, headers, &settings.policy, sent, received) {
+        Judgement::Store(storable) => storable,
+        Judgement::Refuse(refusal) => return Verdict::refused(refusal.name()),
+    };
+    let Some(vary) = VarySet::of(headers) else {
+        return Verdict::refused(storage::Refusal::VaryStar.name());
+    };
+    let others = match storable.reuse {
+        Reuse::Shared => Others::Share(vary.clone()),
+        Reuse::Validate => Others::Alone,
+    };
+    if announced_length(headers).is_some_and(|length| length > settings.max_object) {
+        // Too large to keep, but those who came in time may read it together.
+        return Verdict { store: None, others, refusal: Some("too-large") };
+    }
+    Verdict { store: Some((storable, vary)), others, refusal: None }
+}
+
+/// How a body is kept that will not be stored: an event stream has no end, so it waits for its reader.
+pub(super) fn retention_unstored(headers: &HeaderMap) -> Retention {
+    if is_event_stream(headers) { Retention::Window } else { Retention::Spool }
+}
+
+/// The length that the head promises.
+pub(super) fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = content_type.split(';').next().unwrap_or("").trim();
+    essence.eq_ignore_ascii_case("text/event-stream")
+}
