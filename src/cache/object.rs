@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::base::ids::{Generation, Sequence};
 use crate::body::budget::Charge;
@@ -47,6 +47,26 @@ pub struct StoredHead {
     pub headers: HeaderMap,
 }
 
+impl StoredHead {
+    /// A head whose values own their memory. A field that came off a socket is a slice of the buffer that it was
+    /// read into: kept as it is, a few hundred bytes of head would keep all of that alive.
+    pub fn new(status: StatusCode, fields: &HeaderMap) -> Self {
+        let joined: Bytes =
+            fields.values().flat_map(|value| value.as_bytes()).copied().collect::<Vec<_>>().into();
+        let mut headers = HeaderMap::with_capacity(fields.len());
+        let mut at = 0;
+        for (name, value) in fields {
+            let end = at + value.len();
+            let mut own = HeaderValue::from_maybe_shared(joined.slice(at..end))
+                .unwrap_or_else(|_| HeaderValue::from_static(""));
+            own.set_sensitive(value.is_sensitive());
+            headers.append(name.clone(), own);
+            at = end;
+        }
+        Self { status, headers }
+    }
+}
+
 /// One coding of the content: as the origin sent it.
 #[derive(Clone, Debug)]
 pub struct Representation {
@@ -81,11 +101,17 @@ impl Representation {
 impl Object {
     /// The same content under a confirmed head (RFC 9111 §4.3.4).
     #[must_use]
-    pub fn refreshed(&self, headers: HeaderMap, storable: &Storable, born: Sequence, charge: Charge) -> Self {
+    pub fn refreshed(
+        &self,
+        headers: &HeaderMap,
+        storable: &Storable,
+        born: Sequence,
+        charge: Charge,
+    ) -> Self {
         Self {
             generation: self.generation,
             born,
-            head: Arc::new(StoredHead { status: self.head.status, headers }),
+            head: Arc::new(StoredHead::new(self.head.status, headers)),
             freshness: storable.freshness,
             reuse: storable.reuse,
             serve_stale: storable.serve_stale,
@@ -112,4 +138,26 @@ pub fn head_weight(headers: &HeaderMap) -> usize {
     const OBJECT: usize = 512;
     const FIELD: usize = 112;
     OBJECT + headers.values().map(|value| value.len() + FIELD).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::budget::Budget;
+
+    #[test]
+    fn a_stored_head_keeps_no_read_buffer_alive() {
+        let budget = Budget::new(100_000);
+        let read_buffer = budget.charge(65_536).attach(b"text/html; charset=utf-8\"v1\"en, de".to_vec());
+        let mut fields = HeaderMap::new();
+        for (name, range) in [("content-type", 0..24), ("etag", 24..28), ("content-language", 28..34)] {
+            fields.append(name, HeaderValue::from_maybe_shared(read_buffer.slice(range)).expect("a value"));
+        }
+        fields.append("vary", HeaderValue::from_static("a"));
+        fields.append("vary", HeaderValue::from_static(""));
+        let stored = StoredHead::new(StatusCode::OK, &fields);
+        assert_eq!(stored.headers, fields);
+        drop((fields, read_buffer));
+        assert_eq!(budget.used(), 0);
+    }
 }

@@ -34,7 +34,7 @@ pub(super) fn store(
     let object = Object {
         generation: shared.cache.next_generation(),
         born,
-        head: Arc::new(StoredHead { status, headers }),
+        head: Arc::new(StoredHead::new(status, &headers)),
         freshness: storable.freshness,
         reuse: storable.reuse,
         serve_stale: storable.serve_stale,
@@ -62,7 +62,7 @@ pub(super) fn refreshed(
     let for_one_request =
         Storable { freshness: stale.object.freshness, reuse: Reuse::Validate, serve_stale: false };
     let storable = verdict.store.as_ref().map_or(for_one_request, |(storable, _)| *storable);
-    let object = stale.object.refreshed(merged, &storable, born, charge);
+    let object = stale.object.refreshed(&merged, &storable, born, charge);
     let hit = Hit { object: Arc::new(object), parts: stale.parts.clone() };
     let stored = verdict.store.is_some();
     if stored {

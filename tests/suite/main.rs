@@ -16,6 +16,7 @@ mod drain;
 mod faults;
 mod http1;
 mod layering;
+mod memory;
 mod property;
 mod rebuilt;
 mod rig;

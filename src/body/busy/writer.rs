@@ -34,6 +34,10 @@ pub struct Writer {
     ended: bool,
 }
 
+/// Chunks below this size are copied. A chunk is a slice of the buffer that it was read into; kept as it is, a
+/// drip of small ones would keep many times its bytes alive.
+const COPIED: usize = 4 << 10;
+
 /// What an attempt to add bytes came to.
 enum Outcome {
     Added,
@@ -91,7 +95,7 @@ impl Writer {
     /// the next block. The writer is good for nothing then but to be dropped, which fails the body: so no reader
     /// sees a byte twice or misses one.
     pub async fn append(&mut self, chunk: Bytes) -> Result<(), Abandoned> {
-        let mut rest = chunk;
+        let mut rest = if chunk.len() < COPIED { Bytes::copy_from_slice(&chunk) } else { chunk };
         while !rest.is_empty() {
             let part = rest.split_to(self.until_block_end(rest.len()));
             self.append_part(part).await?;
