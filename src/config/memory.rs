@@ -8,9 +8,12 @@ const LEAST: ByteSize = ByteSize::mib(64);
 /// Code, stacks, the runtime and the allocator's own needs.
 const FIXED: u64 = ByteSize::mib(24).0;
 
+/// The part of the limit that the allocator may lose to fragmentation.
+const FRAGMENTED: u64 = 6;
+
 /// The shares of a memory limit, in bytes.
 ///
-/// A fixed part and an eighth of the limit are left for what is not counted: code, stacks, read buffers, what the
+/// A fixed part and a sixth of the limit are left for what is not counted: code, stacks, read buffers, what the
 /// allocator keeps. The rest is the budget, of which the memory tier may take three quarters; connections and
 /// bodies under way always have the last quarter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +43,7 @@ impl MemoryPlan {
         if limit < LEAST {
             return Err(MemoryError::TooLittle(limit));
         }
-        let budget = limit.0 - FIXED - limit.0 / 8;
+        let budget = limit.0 - FIXED - limit.0 / FRAGMENTED;
         Ok(Self { limit: limit.0, budget, tier: budget / 4 * 3, markers: budget / 100 / MARKER })
     }
 }

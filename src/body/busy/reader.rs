@@ -63,7 +63,9 @@ impl Reader {
                 Ok(Next::End(End::Finished(_))) => return Poll::Ready(None),
                 Ok(Next::End(End::Failed(error))) | Err(error) => return Poll::Ready(Some(Err(error))),
                 Ok(Next::File(file, offset, len)) => {
-                    self.from_file = Some(tokio::task::spawn_blocking(move || file.read(offset, len)));
+                    // Allocated here, where it is freed: memory that changes threads is slow to come back.
+                    let buffer = vec![0; len];
+                    self.from_file = Some(tokio::task::spawn_blocking(move || file.read(offset, buffer)));
                 }
             }
         }

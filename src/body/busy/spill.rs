@@ -73,9 +73,8 @@ impl SpillFile {
         Ok(begin)
     }
 
-    /// Blocking: reads exactly `len` bytes at `offset`, which were written before.
-    pub(super) fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
-        let mut buffer = vec![0; len];
+    /// Blocking: fills `buffer` with the bytes at `offset`, which were written before.
+    pub(super) fn read(&self, offset: u64, mut buffer: Vec<u8>) -> io::Result<Bytes> {
         self.file.read_exact_at(&mut buffer, offset)?;
         Ok(buffer.into())
     }

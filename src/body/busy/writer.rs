@@ -11,7 +11,7 @@ use super::{BodyError, End, Retention, Shared};
 use crate::body::content::{BLOCK, Content, INLINE_MAX, Parts};
 
 /// Bytes beyond the memory window are written to the spill file in batches of at least this size.
-const SPILL_BATCH: u64 = 128 << 10;
+const SPILL_BATCH: u64 = 64 << 10;
 
 /// Nobody reads the body any more and it will not be stored: the transfer should end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
