@@ -52,7 +52,7 @@ impl StoredHead {
     /// read into: kept as it is, a few hundred bytes of head would keep all of that alive.
     pub fn new(status: StatusCode, fields: &HeaderMap) -> Self {
         let joined: Bytes =
-            fields.values().flat_map(|value| value.as_bytes()).copied().collect::<Vec<_>>().into();
+            fields.values().flat_map(http::HeaderValue::as_bytes).copied().collect::<Vec<_>>().into();
         let mut headers = HeaderMap::with_capacity(fields.len());
         let mut at = 0;
         for (name, value) in fields {

@@ -192,7 +192,7 @@ impl Lead {
         let merged = validation::update_stored(&stale.object.head.headers, &head.headers);
         let verdict = self.judge(status, &merged, false, times);
         let (hit, stored) =
-            store::refreshed(&self.shared, &self.flight.ask, stale, merged, &verdict, times.born);
+            store::refreshed(&self.shared, &self.flight.ask, stale, &merged, &verdict, times.born);
         self.prepare_others(&verdict, status, times);
         self.tell(Announcement::Refreshed(Arc::new(Refreshed { hit, others: verdict.others, stored })));
         drop(self);

@@ -54,15 +54,15 @@ pub(super) fn refreshed(
     shared: &Shared,
     ask: &Ask,
     stale: &Hit,
-    merged: HeaderMap,
+    merged: &HeaderMap,
     verdict: &Verdict,
     born: Sequence,
 ) -> (Hit, bool) {
-    let charge = shared.means.budget.charge(head_weight(&merged) as u64);
+    let charge = shared.means.budget.charge(head_weight(merged) as u64);
     let for_one_request =
         Storable { freshness: stale.object.freshness, reuse: Reuse::Validate, serve_stale: false };
     let storable = verdict.store.as_ref().map_or(for_one_request, |(storable, _)| *storable);
-    let object = stale.object.refreshed(&merged, &storable, born, charge);
+    let object = stale.object.refreshed(merged, &storable, born, charge);
     let hit = Hit { object: Arc::new(object), parts: stale.parts.clone() };
     let stored = verdict.store.is_some();
     if stored {
