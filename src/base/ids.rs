@@ -30,15 +30,10 @@ impl fmt::Display for Sequence {
 }
 
 /// One store of one object: each gets its own, so blocks of two stores can never be mixed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// Taken when the head comes: of two stores, the one with the later head has the later generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(u64);
-
-impl Generation {
-    /// Its number, for tables that hash it.
-    pub const fn number(self) -> u64 {
-        self.0
-    }
-}
 
 /// Hands out generations, each once in a process.
 #[derive(Debug, Default)]

@@ -30,12 +30,22 @@ impl Budget {
 
     /// Charges `bytes` if they fit under the limit.
     pub fn try_charge(self: &Arc<Self>, bytes: u64) -> Option<Charge> {
+        self.try_charge_under(bytes, self.limit)
+    }
+
+    fn try_charge_under(self: &Arc<Self>, bytes: u64, limit: u64) -> Option<Charge> {
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|sum| *sum <= self.limit)
+                used.checked_add(bytes).filter(|sum| *sum <= limit)
             })
             .ok()
             .map(|_| Charge { budget: Arc::clone(self), bytes })
+    }
+
+    /// Charges `bytes` of a body if they fit: bodies leave the last eighth to connections, so that stalled readers
+    /// of large bodies never keep others from being let in.
+    pub fn try_charge_body(self: &Arc<Self>, bytes: u64) -> Option<Charge> {
+        self.try_charge_under(bytes, self.limit - self.limit / 8)
     }
 
     /// Charges `bytes` even over the limit: for small amounts that have a bound of their own.

@@ -94,7 +94,7 @@ impl http_body::Body for WireBody {
             Body::Empty | Body::Tunnel(_) => true,
             Body::Bytes(bytes) => bytes.is_empty(),
             Body::Blocks(blocks) => Blocks::remaining(blocks) == 0,
-            Body::Busy(reader) => reader.is_finished(),
+            Body::Busy(reader) => self.trailers_sent || reader.is_finished(),
         }
     }
 
@@ -106,7 +106,8 @@ impl http_body::Body for WireBody {
 impl Drop for WireBody {
     fn drop(&mut self) {
         if let Some(mut record) = self.record.take() {
-            record.complete = http_body::Body::is_end_stream(self);
+            // hyper lets go of a body as soon as its promised length has left.
+            record.complete = http_body::Body::is_end_stream(self) || record.promised == Some(record.sent);
             record.write();
         }
     }

@@ -58,9 +58,9 @@ pub(super) fn lookup(tier: &MemoryTier, key: &Key, request: &HeaderMap, now: Tim
             KeyState::Known => Missing::Variant,
         });
     };
-    // Until ranges come, an object of which a block was evicted is as good as gone.
-    let Some(parts) = tier.parts(&object) else {
-        tier.remove(key, &object);
+    // Until ranges come, an object of which a block was evicted is as good as gone. Its head stays: through it
+    // the tier learns that the blocks are wanted.
+    let Some(parts) = tier.parts(key, &object) else {
         return Lookup::Miss(Missing::Uri);
     };
     let hit = Hit { object, parts };

@@ -3,6 +3,10 @@
 //! A key's slot holds the object that varies by nothing and the list of `Vary` sets seen; other variants have a
 //! slot each, named by the key and their values. Blocks have entries of their own. So a plain small hit is one
 //! look-up.
+//!
+//! The policy lets in what is asked for more often than what would have to go, and counts by the hash of a name. A
+//! block's hash is that of its slot and index, whatever its generation: so what is often asked for keeps its
+//! standing when it is fetched anew.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -32,7 +36,15 @@ pub(super) struct MemoryTier {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EntryName {
     Slot(KeyHash),
-    Block(Generation, u32),
+    Block(BlockName),
+}
+
+/// A block of one store of the object in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct BlockName {
+    slot: KeyHash,
+    generation: Generation,
+    index: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -86,17 +98,23 @@ impl MemoryTier {
         KeyState::Known
     }
 
-    /// All blocks of `object`, or `None` if one of them is gone.
-    pub(super) fn parts(&self, object: &Object) -> Option<Parts> {
+    /// All of the content of `object`, or `None` if a block is gone. Asks for every block in any case, so that the
+    /// policy learns that all of them are wanted.
+    pub(super) fn parts(&self, key: &Key, object: &Object) -> Option<Parts> {
         match &object.representation.place {
             Place::Inline(bytes) => Some(Parts::Inline(bytes.clone())),
-            Place::Blocks(count) => (0..*count)
-                .map(|index| match self.entries.get(&ShortHash(EntryName::Block(object.generation, index))) {
-                    Some(Entry::Block(bytes)) => Some(bytes),
-                    Some(Entry::Slot(_)) | None => None,
-                })
-                .collect::<Option<Vec<_>>>()
-                .map(|blocks| Parts::Blocks(blocks.into())),
+            Place::Blocks(_) => {
+                let found: Vec<Option<Bytes>> =
+                    block_names(slot_name(key, object), object).map(|name| self.block(name)).collect();
+                found.into_iter().collect::<Option<Vec<_>>>().map(|blocks| Parts::Blocks(blocks.into()))
+            }
+        }
+    }
+
+    fn block(&self, name: BlockName) -> Option<Bytes> {
+        match self.entries.get(&ShortHash(EntryName::Block(name))) {
+            Some(Entry::Block(bytes)) => Some(bytes),
+            Some(Entry::Slot(_)) | None => None,
         }
     }
 
@@ -105,7 +123,7 @@ impl MemoryTier {
     }
 
     pub(super) fn note_vary(&self, key: &Key, set: &VarySet) {
-        self.change_slot(key, |slot| {
+        self.change_slot(key, key.hash(), |slot| {
             if slot.vary_sets.contains(set) {
                 return;
             }
@@ -114,56 +132,49 @@ impl MemoryTier {
         });
     }
 
-    /// Blocks first, then the head: a head is never visible before its content. An answer that was received
-    /// before the one that is stored (fetches overtake each other) does not take its place.
-    pub(super) fn store(&self, key: &Key, hit: &Hit) {
+    /// Blocks first, then the head: a head is never visible before its content. What came from a later head stays
+    /// (fetches overtake each other); true if `hit` is visible now, unless the policy refuses it.
+    pub(super) fn store(&self, key: &Key, hit: &Hit) -> bool {
         let object = &hit.object;
-        if self.holds_newer(key, object) {
-            return;
-        }
+        let name = slot_name(key, object);
         if let Parts::Blocks(blocks) = &hit.parts {
-            for (index, block) in (0..).zip(blocks.iter()) {
-                self.entries.insert(
-                    ShortHash(EntryName::Block(object.generation, index)),
-                    Entry::Block(block.clone()),
-                );
+            for (block_name, block) in block_names(name, object).zip(blocks.iter()) {
+                self.entries.insert(ShortHash(EntryName::Block(block_name)), Entry::Block(block.clone()));
             }
         }
-        if object.vary.is_empty() {
-            self.change_slot(key, |slot| slot.object = Some(Arc::clone(object)));
-        } else {
+        if !object.vary.is_empty() {
             self.note_vary(key, &object.vary);
-            let slot = Slot { key: key.clone(), object: Some(Arc::clone(object)), vary_sets: Arc::default() };
-            let name = EntryName::Slot(key.variant(&object.vary_values));
-            self.entries.insert(ShortHash(name), Entry::Slot(Arc::new(slot)));
         }
-    }
-
-    fn holds_newer(&self, key: &Key, object: &Object) -> bool {
-        let name = if object.vary.is_empty() { key.hash() } else { key.variant(&object.vary_values) };
-        let held = self.slot(key, name).and_then(|slot| slot.object.clone());
-        held.is_some_and(|held| held.freshness.response_time > object.freshness.response_time)
+        let mut replaced = None;
+        let mut overtaken = false;
+        self.change_slot(key, name, |slot| {
+            overtaken = slot.object.as_ref().is_some_and(|held| held.generation > object.generation);
+            if !overtaken {
+                replaced = slot.object.replace(Arc::clone(object));
+            }
+        });
+        if overtaken {
+            self.drop_blocks(name, object);
+        }
+        if let Some(old) = replaced.filter(|old| old.generation != object.generation) {
+            self.drop_blocks(name, &old);
+        }
+        !overtaken
     }
 
     pub(super) fn remove(&self, key: &Key, object: &Object) {
-        let is_it =
-            |slot: &Slot| slot.object.as_ref().is_some_and(|held| held.generation == object.generation);
-        if object.vary.is_empty() {
-            self.change_slot(key, |slot| {
-                if is_it(slot) {
-                    slot.object = None;
-                }
-            });
-        } else {
-            let name = key.variant(&object.vary_values);
-            if self.slot(key, name).is_some_and(|slot| is_it(&slot)) {
-                self.entries.invalidate(&ShortHash(EntryName::Slot(name)));
+        let name = slot_name(key, object);
+        self.change_slot(key, name, |slot| {
+            if slot.object.as_ref().is_some_and(|held| held.generation == object.generation) {
+                slot.object = None;
             }
-        }
-        if let Place::Blocks(count) = object.representation.place {
-            for index in 0..count {
-                self.entries.invalidate(&ShortHash(EntryName::Block(object.generation, index)));
-            }
+        });
+        self.drop_blocks(name, object);
+    }
+
+    fn drop_blocks(&self, slot: KeyHash, object: &Object) {
+        for name in block_names(slot, object) {
+            self.entries.invalidate(&ShortHash(EntryName::Block(name)));
         }
     }
 
@@ -174,9 +185,9 @@ impl MemoryTier {
         }
     }
 
-    /// Reads, changes and writes the slot of `key` in one step.
-    fn change_slot(&self, key: &Key, change: impl FnOnce(&mut Slot)) {
-        self.entries.entry(ShortHash(EntryName::Slot(key.hash()))).and_compute_with(|found| {
+    /// Reads, changes and writes a slot of `key` in one step.
+    fn change_slot(&self, key: &Key, name: KeyHash, change: impl FnOnce(&mut Slot)) {
+        self.entries.entry(ShortHash(EntryName::Slot(name))).and_compute_with(|found| {
             let mut slot = match found.map(moka::Entry::into_value) {
                 Some(Entry::Slot(slot)) if slot.key == *key => (*slot).clone(),
                 _ => Slot { key: key.clone(), object: None, vary_sets: Arc::default() },
@@ -189,6 +200,20 @@ impl MemoryTier {
             }
         });
     }
+}
+
+/// The slot in which `object` is found.
+fn slot_name(key: &Key, object: &Object) -> KeyHash {
+    if object.vary.is_empty() { key.hash() } else { key.variant(&object.vary_values) }
+}
+
+fn block_names(slot: KeyHash, object: &Object) -> impl Iterator<Item = BlockName> + use<> {
+    let count = match object.representation.place {
+        Place::Inline(_) => 0,
+        Place::Blocks(count) => count,
+    };
+    let generation = object.generation;
+    (0..count).map(move |index| BlockName { slot, generation, index })
 }
 
 /// Whether a key has a slot at all.
@@ -226,8 +251,8 @@ impl Hash for ShortHash<EntryName> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self.0 {
             EntryName::Slot(hash) => state.write_u64(hash.short()),
-            EntryName::Block(generation, index) => {
-                state.write_u64(scatter(generation.number().rotate_left(24) ^ u64::from(index)));
+            EntryName::Block(BlockName { slot, index, .. }) => {
+                state.write_u64(scatter(slot.short() ^ (u64::from(index) + 1)));
             }
         }
     }

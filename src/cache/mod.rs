@@ -76,9 +76,10 @@ impl Cache {
         }
     }
 
-    /// Makes `hit` visible to lookup. The tier may refuse it: it keeps what is asked for most.
-    pub fn store(&self, key: &Key, hit: &Hit) {
-        self.memory.store(key, hit);
+    /// Makes `hit` visible to lookup; false if one with a later head is there. The tier may refuse it all the
+    /// same: it keeps what is asked for most.
+    pub fn store(&self, key: &Key, hit: &Hit) -> bool {
+        self.memory.store(key, hit)
     }
 
     /// Takes `object` out, unless another one has taken its place.

@@ -1,8 +1,9 @@
 //! `forebay serve`: a node until SIGTERM or SIGINT.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,8 +15,11 @@ use super::{USAGE, demo};
 use crate::app::Running;
 use crate::base::units::ByteSize;
 use crate::config::{MemoryPlan, OriginUrl, Settings, Spill};
-use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::access_log::{AccessLog, LogWriter};
 use crate::telemetry::human;
+
+/// How long the last lines of the access log may take to be written.
+const LOG_LIMIT: Duration = Duration::from_secs(1);
 
 /// What `serve` may be told.
 #[derive(Debug, Args)]
@@ -108,7 +112,7 @@ impl Serve {
             .map_err(ServeError::Signals)?;
         let memory = MemoryPlan::new(self.memory)?;
         self.check_spill_directory()?;
-        let (log, log_thread) = self.access_log()?.unzip();
+        let (log, log_writer) = self.access_log()?.unzip();
         let (origin, demo) = if let Some(origin) = &self.origin {
             (origin.clone(), None)
         } else {
@@ -138,8 +142,8 @@ impl Serve {
         tracing::info!(%reason, deadline = ?settings.drain, "draining: no new connections");
         running.drain();
         drop(demo);
-        if let Some(thread) = log_thread {
-            let _ = thread.join();
+        if let Some(writer) = log_writer {
+            writer.finish(LOG_LIMIT);
         }
         tracing::info!("stopped");
         Ok(())
@@ -155,12 +159,13 @@ impl Serve {
             .map_err(|error| ServeError::SpillDirectory { path: self.spill_dir.display().to_string(), error })
     }
 
-    fn access_log(&self) -> Result<Option<(AccessLog, std::thread::JoinHandle<()>)>, ServeError> {
+    fn access_log(&self) -> Result<Option<(AccessLog, LogWriter)>, ServeError> {
         let path = self.access_log.as_str();
         let failed = |error| ServeError::AccessLog { path: path.to_owned(), error };
         let sink: Box<dyn Write + Send> = match path {
             "off" => return Ok(None),
-            "-" => Box::new(io::stdout()),
+            // Not `Stdout`, which keeps what could not be written.
+            "-" => Box::new(File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?)),
             path => Box::new(OpenOptions::new().create(true).append(true).open(path).map_err(failed)?),
         };
         AccessLog::start(sink).map(Some).map_err(failed)

@@ -87,6 +87,7 @@ impl Settings {
             fetch: fetch::Settings {
                 node: NODE_NAME.into(),
                 policy,
+                max_fetches: 4096,
                 max_object: memory.tier / 4,
                 max_spool: ByteSize::gib(1).0,
             },

@@ -15,7 +15,7 @@ pub fn fetched(announced: &Announced, reader: Reader, to: &For<'_>, normalised: 
     let head = &announced.head;
     if let Some(tunnel) = announced.tunnel.lock().take() {
         let mut headers = head.headers.clone();
-        if let Some(protocol) = to.ask.upgrade() {
+        if let Some(protocol) = &to.ask.upgrade {
             headers.entry(header::UPGRADE).or_insert_with(|| protocol.clone());
             headers.insert(header::CONNECTION, http::HeaderValue::from_static("upgrade"));
         }
@@ -28,7 +28,7 @@ pub fn fetched(announced: &Announced, reader: Reader, to: &For<'_>, normalised: 
         (head.status, head.headers.clone())
     };
     to.cache.append_to(to.node, &mut headers);
-    if let Some(trailer) = announced.trailer.as_ref().filter(|_| to.ask.takes_trailers()) {
+    if let Some(trailer) = announced.trailer.as_ref().filter(|_| to.ask.takes_trailers) {
         headers.insert(header::TRAILER, trailer.clone());
     }
     let body = if unchanged || to.is_head() { Body::Empty } else { Body::Busy(reader) };

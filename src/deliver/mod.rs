@@ -7,15 +7,23 @@ mod fetched;
 mod own;
 mod stored;
 
-use http::{HeaderMap, Method, StatusCode};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 pub use fetched::fetched;
 pub use own::{failed, rejected};
 pub use stored::stored;
 
+use crate::body::message::Reply;
 use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::validation::{self, Precondition};
+
+/// Tells how old an answer is (RFC 9111 §5.1).
+pub fn set_age(reply: &mut Reply, age: Duration) {
+    reply.head.headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+}
 
 /// For whom an answer is, and what it says of the cache.
 #[derive(Clone, Copy, Debug)]

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 
+use super::unbelieved::is_unbelieved;
 use crate::cache::key::Key;
 use crate::semantics::fields;
 
@@ -25,20 +26,55 @@ pub struct Ask {
     pub peer: IpAddr,
     /// The client's HTTP version.
     pub version: Version,
-    /// The client's fields as they came.
+    /// The fields that an origin gets to see, and so the only ones that may select a variant: without hop-by-hop
+    /// fields and those that are not believed.
     pub headers: HeaderMap,
+    /// The protocols that the client would leave HTTP for, if it offers any (RFC 9110 §7.8). Never `h2c`, which
+    /// would be a way past every rule.
+    pub upgrade: Option<HeaderValue>,
+    /// Whether the client takes trailers (RFC 9110 §10.1.4).
+    pub takes_trailers: bool,
+    /// The trailers that the client announces.
+    pub trailer: Option<HeaderValue>,
 }
 
 impl Ask {
-    /// The protocols that the client would leave HTTP for, if it offers any (RFC 9110 §7.8).
-    pub fn upgrade(&self) -> Option<&http::HeaderValue> {
-        let offered = self.version == Version::HTTP_11 && fields::connection_names(&self.headers, "upgrade");
-        self.headers.get(header::UPGRADE).filter(|_| offered)
+    /// The ask of a request with these `fields` as they came.
+    #[allow(clippy::too_many_arguments, reason = "a request has this many parts")]
+    pub fn new(
+        key: Key,
+        method: Method,
+        target: PathAndQuery,
+        host: String,
+        scheme: Scheme,
+        peer: IpAddr,
+        version: Version,
+        fields: HeaderMap,
+    ) -> Self {
+        let mut headers = fields;
+        let upgrade = offered_upgrade(&headers).filter(|_| version == Version::HTTP_11);
+        let takes_trailers = fields::list_members(&headers, &header::TE)
+            .any(|member| member.eq_ignore_ascii_case(b"trailers"));
+        let trailer = headers.get(header::TRAILER).cloned();
+        fields::strip_hop_by_hop(&mut headers);
+        strip_unbelieved(&mut headers);
+        Self { key, method, target, host, scheme, peer, version, headers, upgrade, takes_trailers, trailer }
     }
+}
 
-    /// Whether the client takes trailers (RFC 9110 §10.1.4).
-    pub fn takes_trailers(&self) -> bool {
-        fields::list_members(&self.headers, &header::TE)
-            .any(|member| member.eq_ignore_ascii_case(b"trailers"))
+fn offered_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    if !fields::connection_names(headers, "upgrade") {
+        return None;
+    }
+    let offered: Vec<&[u8]> = fields::list_members(headers, &header::UPGRADE)
+        .filter(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
+        .collect();
+    if offered.is_empty() { None } else { HeaderValue::from_bytes(&offered.join(&b", "[..])).ok() }
+}
+
+fn strip_unbelieved(headers: &mut HeaderMap) {
+    let unbelieved: Vec<_> = headers.keys().filter(|name| is_unbelieved(name)).cloned().collect();
+    for name in unbelieved {
+        headers.remove(name);
     }
 }

@@ -21,6 +21,32 @@ const IDENTITY: [HeaderName; 8] = [
     HeaderName::from_static("x-generator"),
 ];
 
+/// Fields that mean something only before the content: its framing and its form, who may have it, how long it
+/// may be kept, and where to go next.
+const HEAD_ONLY: [HeaderName; 21] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_TYPE,
+    header::CONTENT_RANGE,
+    header::CONTENT_LOCATION,
+    header::HOST,
+    header::AUTHORIZATION,
+    header::WWW_AUTHENTICATE,
+    HeaderName::from_static("authentication-info"),
+    header::SET_COOKIE,
+    header::COOKIE,
+    header::AGE,
+    header::CACHE_CONTROL,
+    header::EXPIRES,
+    header::PRAGMA,
+    header::DATE,
+    header::VARY,
+    header::WARNING,
+    header::LOCATION,
+    header::RETRY_AFTER,
+    header::MAX_FORWARDS,
+];
+
 /// Cleans the fields of a response to `ask` that came from `origin` (`host:port`) at `received`.
 pub(super) fn clean(head: ReplyHead, ask: &Ask, origin: &str, received: Timestamp) -> ReplyHead {
     let ReplyHead { status, mut headers } = head;
@@ -38,10 +64,23 @@ pub(super) fn clean(head: ReplyHead, ask: &Ask, origin: &str, received: Timestam
     ReplyHead { status, headers }
 }
 
-/// A link to the origin's own address becomes a link to the host that the client asked for.
+/// The trailers of a response as clients may see them: nothing that belongs to the hop, to the framing or to the
+/// head's own decisions (RFC 9110 §6.5.1), which a client that merges trailers into the head would believe, and
+/// nothing that tells who the origin is.
+pub(super) fn clean_trailers(mut trailers: HeaderMap) -> HeaderMap {
+    fields::strip_hop_by_hop(&mut trailers);
+    for name in IDENTITY.iter().chain(&HEAD_ONLY) {
+        trailers.remove(name);
+    }
+    trailers
+}
+
+/// A link to the origin's own address becomes a link to the host that the client asked for. One without a scheme
+/// (`//host/path`, RFC 3986 §4.2) stays without: the client knows better than we by which it came.
 fn hide_origin(headers: &mut HeaderMap, name: HeaderName, ask: &Ask, origin: &str) {
     let Some(link) = headers.get(&name).and_then(|value| value.to_str().ok()) else { return };
-    let Ok(uri) = link.parse::<Uri>() else { return };
+    let absolute = if link.starts_with("//") { format!("{}:{link}", ask.scheme) } else { link.to_owned() };
+    let Ok(uri) = absolute.parse::<Uri>() else { return };
     let Some(authority) = uri.authority() else { return };
     if !points_at_origin(authority.as_str(), ask, origin) {
         return;
@@ -50,7 +89,8 @@ fn hide_origin(headers: &mut HeaderMap, name: HeaderName, ask: &Ask, origin: &st
     // The parser drops a fragment; the client wants it.
     let fragment = link.split_once('#').map_or("", |(_, fragment)| fragment);
     let hash = if link.contains('#') { "#" } else { "" };
-    let visible = format!("{}://{}{path}{hash}{fragment}", ask.scheme, ask.host);
+    let scheme = if link.starts_with("//") { String::new() } else { format!("{}:", ask.scheme) };
+    let visible = format!("{scheme}//{}{path}{hash}{fragment}", ask.host);
     if let Ok(visible) = HeaderValue::from_str(&visible) {
         headers.insert(name, visible);
     }
@@ -72,4 +112,20 @@ fn points_at_origin(authority: &str, ask: &Ask, origin: &str) -> bool {
     let is_host_with_origin_port =
         host_only(authority) == host_only(&ask.host) && port(authority) == port(origin);
     is_origin || is_host_with_origin_port
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_say_nothing_of_the_origin_and_nothing_that_only_a_head_may() {
+        let mut trailers = HeaderMap::new();
+        let gone = ["server", "via", "set-cookie", "content-length", "transfer-encoding", "cache-control"];
+        for name in gone.into_iter().chain(["x-sum"]) {
+            trailers.insert(name, HeaderValue::from_static("1"));
+        }
+        let cleaned = clean_trailers(trailers);
+        assert_eq!(cleaned.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-sum"]);
+    }
 }

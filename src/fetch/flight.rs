@@ -7,12 +7,14 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::ask::Ask;
+use crate::base::clock::Timestamp;
 use crate::body::busy::{BusyBody, Reader};
 use crate::body::message::ReplyHead;
 use crate::body::tunnel::Tunnel;
 use crate::cache::lookup::Hit;
 use crate::origin::OriginError;
 use crate::semantics::coding;
+use crate::semantics::freshness::Freshness;
 use crate::semantics::vary::VarySet;
 
 /// A fetch under way: who asked first, what was announced of it, and the body as it arrives.
@@ -49,6 +51,8 @@ pub struct Announced {
     pub storing: bool,
     /// Why it is not.
     pub refusal: Option<&'static str>,
+    /// How long it may be used, if it may be stored.
+    pub freshness: Option<Freshness>,
     /// The origin's announcement of trailers.
     pub trailer: Option<HeaderValue>,
     /// After a 101: the connection, for the one client that asked.
@@ -84,8 +88,9 @@ pub enum Advice {
     Use(Arc<Refreshed>),
     /// Look again: this was another variant.
     Again,
-    /// Look again: the leader failed, and one of the waiters takes its place.
-    TakeOver,
+    /// Look again: the leader failed, and one of the waiters takes its place; with the error, for one who has
+    /// waited for enough of them.
+    TakeOver(OriginError),
     /// Fetch alone: this answer is not for sharing.
     Alone,
     /// Give up together.
@@ -93,7 +98,7 @@ pub enum Advice {
 }
 
 /// Leaders that may fail before a head one after the other, for the same waiters.
-const MAX_ATTEMPTS: u8 = 3;
+pub const MAX_ATTEMPTS: u8 = 3;
 
 impl Flight {
     pub(super) fn new(
@@ -107,12 +112,13 @@ impl Flight {
     }
 
     /// Whether a request like `ask` may wait for this fetch, as far as is known: before the head by the
-    /// `known` variants of the key, after it by its own `Vary`.
-    pub(super) fn suits(&self, ask: &Ask, known: &[VarySet]) -> bool {
+    /// `known` variants of the key, after it by its own `Vary`, and as long as it is fresh.
+    pub(super) fn suits(&self, ask: &Ask, known: &[VarySet], now: Timestamp) -> bool {
         match &*self.announced.borrow() {
             None => known.iter().all(|set| set.selects_same(&self.ask.headers, &ask.headers)),
             Some(Announcement::Head(announced)) => {
-                self.may_share(&announced.others, &announced.head.headers, ask)
+                let expired = announced.freshness.is_some_and(|freshness| !freshness.is_fresh(now));
+                !expired && self.for_waiter(&announced.others, &announced.head.headers, ask).is_none()
             }
             Some(Announcement::Refreshed(_) | Announcement::Failed(_)) => false,
         }
@@ -130,16 +136,6 @@ impl Flight {
 
     fn seat_with(self: &Arc<Self>, reader: Reader, leads: bool) -> Seat {
         Seat { flight: Arc::clone(self), reader, leads, announced: self.announced.clone() }
-    }
-
-    fn may_share(&self, others: &Others, head: &HeaderMap, ask: &Ask) -> bool {
-        match others {
-            Others::Share(vary) => {
-                vary.selects_same(&self.ask.headers, &ask.headers)
-                    && coding::accepts_coding(&ask.headers, head)
-            }
-            Others::Alone => false,
-        }
     }
 
     fn advise(&self, announcement: Announcement, leads: bool, ask: &Ask) -> Advice {
@@ -162,7 +158,7 @@ impl Flight {
             }
             Announcement::Failed(error) => {
                 if error.next_leader_may_succeed() && self.attempt + 1 < MAX_ATTEMPTS {
-                    Advice::TakeOver
+                    Advice::TakeOver(error)
                 } else {
                     Advice::Fail(error)
                 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use http::header::{self, HeaderMap};
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::cleaned::clean;
+use super::cleaned::{clean, clean_trailers};
 use super::flight::{Announced, Announcement, Flight, Others, Refreshed};
 use super::verdict::{self, Verdict};
 use super::{Purpose, Shared, outgoing, store};
@@ -22,7 +22,7 @@ use crate::body::content::BLOCK;
 use crate::cache::lookup::Hit;
 use crate::cache::markers::Marker;
 use crate::origin::{Exchange, IncomingBody, OriginError, OriginRequest};
-use crate::semantics::{cache_control, storage, validation};
+use crate::semantics::{fields, storage, validation};
 
 /// A fetch and everything that it owns.
 pub(super) struct Lead {
@@ -33,6 +33,8 @@ pub(super) struct Lead {
     pub(super) purpose: Purpose,
     /// What the origin is asked to confirm.
     pub(super) stale: Option<Hit>,
+    /// Its place among the fetches that may run.
+    pub(super) _place: OwnedSemaphorePermit,
 }
 
 /// When a request left and its response's head came, by the ledger and by the clock.
@@ -101,7 +103,7 @@ impl Lead {
     /// A 101 that nobody asked for, a part when the whole was asked for, or a 304 to no condition is no answer.
     fn makes_sense(&self, exchange: Exchange) -> Result<Exchange, OriginError> {
         let passes = matches!(self.purpose, Purpose::Pass);
-        let offered = passes && self.flight.ask.upgrade().is_some();
+        let offered = passes && self.flight.ask.upgrade.is_some();
         match exchange.head.status {
             StatusCode::SWITCHING_PROTOCOLS if !offered => Err(OriginError::malformed()),
             StatusCode::PARTIAL_CONTENT if !passes => Err(OriginError::malformed()),
@@ -120,7 +122,8 @@ impl Lead {
         if verdict.store.is_none() {
             self.writer.lower_retention(verdict::retention_unstored(&head.headers));
         }
-        let length = verdict::announced_length(&head.headers);
+        let generation = self.shared.cache.next_generation();
+        let length = fields::announced_length(&head.headers);
         let stored_head = verdict.store.is_some().then(|| head.clone());
         self.prepare_others(&verdict, head.status, times);
         self.tell(Announcement::Head(Arc::new(Announced {
@@ -128,6 +131,7 @@ impl Lead {
             others: verdict.others,
             storing: verdict.store.is_some() && !self.stops_at_first_block(length),
             refusal: verdict.refusal,
+            freshness: verdict.store.as_ref().map(|(storable, _)| storable.freshness),
             trailer,
             tunnel: Mutex::new(tunnel),
         })));
@@ -139,9 +143,9 @@ impl Lead {
             shared.counters.broken_bodies.inc();
             return writer.fail(error);
         }
-        let content = writer.finish(body.take_trailers());
+        let content = writer.finish(body.take_trailers().map(clean_trailers));
         if let (Some(content), Some((storable, vary)), Some(head)) = (content, verdict.store, stored_head) {
-            store::store(&shared, &flight.ask, head, &content, &storable, vary, times.born);
+            store::store(&shared, &flight.ask, head, &content, &storable, vary, (times.born, generation));
         }
         // Only now may a new fetch for the key begin.
         drop(purpose);
@@ -218,7 +222,7 @@ impl Lead {
             }
             Others::Alone => {
                 let reason = verdict.refusal.unwrap_or("needs-validation");
-                if self.leaves_marker(status) {
+                if self.leaves_marker(verdict, status) {
                     cache.mark(key, Marker { born: times.born, since: times.response, reason });
                 }
                 self.leave_table();
@@ -226,14 +230,11 @@ impl Lead {
         }
     }
 
-    /// Requests for one person, or that must leave no trace, say nothing about the key, nor does an origin in
-    /// trouble.
-    fn leaves_marker(&self, status: StatusCode) -> bool {
-        let headers = &self.flight.ask.headers;
-        let personal = storage::is_personal(headers, &self.shared.settings.policy)
-            || cache_control::request_forbids_store(headers);
-        let passes = matches!(self.purpose, Purpose::Pass);
-        !passes && !personal && !status.is_server_error()
+    /// Requests for one person, or that must leave no trace, say nothing about the key; nor does an error of one
+    /// client's making, or an origin in trouble.
+    fn leaves_marker(&self, verdict: &Verdict, status: StatusCode) -> bool {
+        let personal = storage::is_personal(&self.flight.ask.headers, &self.shared.settings.policy);
+        !verdict.speaks_of_request && !personal && !status.is_server_error()
     }
 
     fn leave_table(&mut self) {

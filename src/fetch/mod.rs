@@ -12,23 +12,25 @@ mod lead;
 mod outgoing;
 mod store;
 mod table;
+mod unbelieved;
 mod verdict;
 
 use std::sync::Arc;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::base::clock::{Clock, Timestamp};
 use crate::body::Body;
-use crate::body::busy::{BusyBody, Means, Retention};
+use crate::body::busy::{BusyBody, Means, Retention, Writer};
 use crate::cache::Cache;
 use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
-use crate::origin::Origin;
-use crate::semantics::storage;
+use crate::origin::{Origin, OriginError};
+use crate::semantics::{cache_control, storage};
 use crate::telemetry::counters::Counters;
 use ask::Ask;
-use flight::{Flight, Seat};
+use flight::{Announcement, Flight, Seat};
 use table::{Claim, FlightTable};
 
 /// Limits and rules of fetches.
@@ -38,6 +40,8 @@ pub struct Settings {
     pub node: String,
     /// Which responses may be stored.
     pub policy: storage::Policy,
+    /// Most fetches at a time; beyond, requests that need one are answered with 503.
+    pub max_fetches: usize,
     /// The largest body that is stored, in bytes.
     pub max_object: u64,
     /// The most bytes of a body of unknown length that are taken at the origin's speed; beyond, it is taken for
@@ -61,6 +65,7 @@ struct Shared {
     clock: Clock,
     counters: Arc<Counters>,
     tasks: TaskTracker,
+    places: Arc<Semaphore>,
 }
 
 /// What came of the wish to join.
@@ -106,7 +111,20 @@ impl Fetcher {
         counters: Arc<Counters>,
     ) -> Self {
         let (table, tasks) = (Arc::new(FlightTable::new()), TaskTracker::new());
-        Self { shared: Arc::new(Shared { settings, cache, origin, table, means, clock, counters, tasks }) }
+        let places = Arc::new(Semaphore::new(settings.max_fetches.min(Semaphore::MAX_PERMITS)));
+        Self {
+            shared: Arc::new(Shared {
+                settings,
+                cache,
+                origin,
+                table,
+                means,
+                clock,
+                counters,
+                tasks,
+                places,
+            }),
+        }
     }
 
     /// Joins the fetch that `ask` may wait for, or starts it; all decided under one short lock, under which
@@ -127,26 +145,39 @@ impl Fetcher {
         }
         let under_way = flights.get(&ask.key.hash()).into_iter().flatten();
         if let Some(seat) =
-            under_way.filter(|flight| flight.suits(ask, &known)).find_map(flight::Flight::seat)
+            under_way.filter(|flight| flight.suits(ask, &known, now)).find_map(flight::Flight::seat)
         {
             shared.counters.collapsed.inc();
             return Joined::Seat(seat, why, stale);
         }
-        let seat = self.start(ask, attempt, stale.clone(), Body::Empty, Retention::Store, |flight| {
-            Purpose::Shared(Claim::insert(&shared.table, &mut flights, flight))
-        });
+        let (flight, seat, ready) = self.prepare(ask, attempt, false, Retention::Store);
+        if let Some(ready) = ready {
+            let claim = Claim::insert(&shared.table, &mut flights, &flight);
+            self.start(flight, ready, Purpose::Shared(claim), stale.clone(), Body::Empty);
+        }
         Joined::Seat(seat, why, stale)
     }
 
-    /// Fetches for this client alone; what comes may be stored.
+    /// Fetches for this client alone; what comes may be stored. If the request forbids that, the fetch ends when
+    /// the client leaves.
     pub fn alone(&self, ask: &Arc<Ask>, stale: Option<Hit>) -> Seat {
-        self.start(ask, 0, stale, Body::Empty, Retention::Store, |_| Purpose::Alone)
+        let forbids = cache_control::request_forbids_store(&ask.headers);
+        let retention = if forbids { Retention::Spool } else { Retention::Store };
+        let (flight, seat, ready) = self.prepare(ask, 0, false, retention);
+        if let Some(ready) = ready {
+            self.start(flight, ready, Purpose::Alone, stale, Body::Empty);
+        }
+        seat
     }
 
     /// Passes the client's own request with its content; nothing is stored, and when the client leaves the
     /// fetch ends.
     pub fn pass(&self, ask: &Arc<Ask>, body: Body) -> Seat {
-        self.start(ask, 0, None, body, Retention::Spool, |_| Purpose::Pass)
+        let (flight, seat, ready) = self.prepare(ask, 0, true, Retention::Spool);
+        if let Some(ready) = ready {
+            self.start(flight, ready, Purpose::Pass, None, body);
+        }
+        seat
     }
 
     /// How many fetches can be joined now.
@@ -165,22 +196,37 @@ impl Fetcher {
         self.shared.tasks.wait().await;
     }
 
-    fn start(
+    /// A flight with its first seat, and what its task needs; nothing for a task when too many fetches run
+    /// already, and the seat is told so.
+    fn prepare(
         &self,
         ask: &Arc<Ask>,
         attempt: u8,
-        stale: Option<Hit>,
-        body: Body,
+        passes: bool,
         retention: Retention,
-        purpose: impl FnOnce(&Arc<Flight>) -> Purpose,
-    ) -> Seat {
+    ) -> (Arc<Flight>, Seat, Option<Ready>) {
         let (busy, writer, reader) = BusyBody::with_reader(self.shared.means.clone(), retention);
-        let passes = retention != Retention::Store;
         let (flight, announce) = Flight::new(Arc::clone(ask), attempt, passes, busy);
         let seat = flight.leading_seat(reader);
-        let purpose = purpose(&flight);
-        let lead = lead::Lead { shared: Arc::clone(&self.shared), flight, announce, writer, purpose, stale };
-        self.shared.tasks.spawn(lead.run(body));
-        seat
+        let place = Arc::clone(&self.shared.places).try_acquire_owned();
+        let Ok(place) = place else {
+            announce.send_replace(Some(Announcement::Failed(OriginError::too_many())));
+            return (flight, seat, None);
+        };
+        (flight, seat, Some(Ready { announce, writer, place }))
     }
+
+    fn start(&self, flight: Arc<Flight>, ready: Ready, purpose: Purpose, stale: Option<Hit>, body: Body) {
+        let Ready { announce, writer, place } = ready;
+        let shared = Arc::clone(&self.shared);
+        let lead = lead::Lead { shared, flight, announce, writer, purpose, stale, _place: place };
+        self.shared.tasks.spawn(lead.run(body));
+    }
+}
+
+/// What a fetch's task owns beside its flight.
+struct Ready {
+    announce: watch::Sender<Option<Announcement>>,
+    writer: Writer,
+    place: OwnedSemaphorePermit,
 }

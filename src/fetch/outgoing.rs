@@ -10,32 +10,19 @@ use super::ask::Ask;
 use crate::body::Body;
 use crate::cache::object::Object;
 use crate::origin::OriginRequest;
-use crate::semantics::{fields, validation};
+use crate::semantics::validation;
 
-/// Fields by which clients could tell an origin about themselves, or have it answer for another resource than
-/// the key says. None of them is believed; the first group is made anew.
-const UNBELIEVED: [HeaderName; 13] = [
-    header::FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-scheme"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-method-override"),
-];
+/// What is one client's business in a request whose answer may be for many: its range, its content, and its wishes
+/// of the caches on the way.
+const PERSONAL: [HeaderName; 5] =
+    [header::RANGE, header::EXPECT, header::CONTENT_LENGTH, header::CACHE_CONTROL, header::PRAGMA];
 
 /// A normalised request for something that may be stored: a GET without the client's conditions and range, in
 /// identity coding, with the validators of `stale` if there is something to confirm.
 pub(super) fn normalised(ask: &Ask, stale: Option<&Object>, node: &str) -> OriginRequest {
     let mut headers = believed(ask, node);
     validation::strip_conditionals(&mut headers);
-    for name in [header::RANGE, header::EXPECT, header::CONTENT_LENGTH] {
+    for name in &PERSONAL {
         headers.remove(name);
     }
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -48,24 +35,20 @@ pub(super) fn normalised(ask: &Ask, stale: Option<&Object>, node: &str) -> Origi
 /// The client's own request, for an answer that is for this client alone.
 pub(super) fn passed(ask: &Ask, body: Body, node: &str) -> OriginRequest {
     let mut headers = believed(ask, node);
-    if let Some(trailer) = ask.headers.get(header::TRAILER) {
+    if let Some(trailer) = &ask.trailer {
         headers.insert(header::TRAILER, trailer.clone());
     }
-    if let Some(upgrade) = ask.upgrade() {
+    if let Some(upgrade) = &ask.upgrade {
         headers.insert(header::UPGRADE, upgrade.clone());
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     OriginRequest { method: ask.method.clone(), target: ask.target.clone(), headers, body }
 }
 
-/// The client's end-to-end fields without the unbelieved ones, and with our own word for what they claimed.
+/// The client's fields as far as they are believed ([`Ask::new`]), and our own word for the rest.
 fn believed(ask: &Ask, node: &str) -> HeaderMap {
     let mut headers = ask.headers.clone();
-    fields::strip_hop_by_hop(&mut headers);
-    for name in &UNBELIEVED {
-        headers.remove(name);
-    }
-    if ask.takes_trailers() {
+    if ask.takes_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }

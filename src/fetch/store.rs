@@ -8,7 +8,7 @@ use http::header::{self, HeaderMap};
 use super::Shared;
 use super::ask::Ask;
 use super::verdict::Verdict;
-use crate::base::ids::Sequence;
+use crate::base::ids::{Generation, Sequence};
 use crate::body::content::Content;
 use crate::body::message::ReplyHead;
 use crate::cache::lookup::Hit;
@@ -24,7 +24,7 @@ pub(super) fn store(
     content: &Content,
     storable: &Storable,
     vary: VarySet,
-    born: Sequence,
+    (born, generation): (Sequence, Generation),
 ) {
     let ReplyHead { status, mut headers } = head;
     if status != StatusCode::NO_CONTENT {
@@ -32,7 +32,7 @@ pub(super) fn store(
     }
     let charge = shared.means.budget.charge(head_weight(&headers) as u64);
     let object = Object {
-        generation: shared.cache.next_generation(),
+        generation,
         born,
         head: Arc::new(StoredHead::new(status, &headers)),
         freshness: storable.freshness,
@@ -44,12 +44,14 @@ pub(super) fn store(
         charge: Some(charge),
     };
     let hit = Hit { object: Arc::new(object), parts: content.parts.clone() };
-    shared.cache.store(&ask.key, &hit);
-    shared.counters.stored.inc();
+    if shared.cache.store(&ask.key, &hit) {
+        shared.counters.stored.inc();
+    }
 }
 
-/// Stores `stale` again under the `merged` fields that a 304 confirmed, or takes it out if they forbid to keep it.
-/// It answers the request that it was confirmed for in any case. Also tells whether it was stored.
+/// Stores `stale` again under the `merged` fields that a 304 confirmed, unless another object has taken its place
+/// meanwhile. It is taken out if those fields forbid to keep it, or select by others than before; it answers the
+/// request that it was confirmed for in any case. Also tells whether it was stored.
 pub(super) fn refreshed(
     shared: &Shared,
     ask: &Ask,
@@ -61,14 +63,15 @@ pub(super) fn refreshed(
     let charge = shared.means.budget.charge(head_weight(merged) as u64);
     let for_one_request =
         Storable { freshness: stale.object.freshness, reuse: Reuse::Validate, serve_stale: false };
-    let storable = verdict.store.as_ref().map_or(for_one_request, |(storable, _)| *storable);
+    let kept = verdict.store.as_ref().filter(|(_, vary)| *vary == stale.object.vary);
+    let storable = kept.map_or(for_one_request, |(storable, _)| *storable);
     let object = stale.object.refreshed(merged, &storable, born, charge);
     let hit = Hit { object: Arc::new(object), parts: stale.parts.clone() };
-    let stored = verdict.store.is_some();
+    let stored = kept.is_some() && shared.cache.store(&ask.key, &hit);
     if stored {
-        shared.cache.store(&ask.key, &hit);
         shared.counters.stored.inc();
-    } else {
+    }
+    if kept.is_none() && !verdict.speaks_of_request {
         shared.cache.remove(&ask.key, &stale.object);
     }
     (hit, stored)

@@ -6,8 +6,10 @@ use http::{Method, StatusCode};
 use super::Settings;
 use super::ask::Ask;
 use super::flight::Others;
+use super::unbelieved::is_unbelieved;
 use crate::base::clock::Timestamp;
 use crate::body::busy::Retention;
+use crate::semantics::fields;
 use crate::semantics::storage::{self, Judgement, RequestFacts, Reuse, Storable};
 use crate::semantics::vary::VarySet;
 
@@ -20,16 +22,18 @@ pub(super) struct Verdict {
     pub(super) others: Others,
     /// Why it is not stored, in the word that `Cache-Status` and the log use.
     pub(super) refusal: Option<&'static str>,
+    /// It is refused for what the request is, and says nothing about the key.
+    pub(super) speaks_of_request: bool,
 }
 
 impl Verdict {
     /// On the answer to a client's own request.
     pub(super) fn passed() -> Self {
-        Self { store: None, others: Others::Alone, refusal: None }
+        Self { store: None, others: Others::Alone, refusal: None, speaks_of_request: true }
     }
 
     fn refused(refusal: &'static str) -> Self {
-        Self { store: None, others: Others::Alone, refusal: Some(refusal) }
+        Self { store: None, others: Others::Alone, refusal: Some(refusal), speaks_of_request: false }
     }
 }
 
@@ -52,30 +56,41 @@ pub(super) fn judge(
     let facts = RequestFacts { method: &Method::GET, headers: &ask.headers };
     let storable = match storage::judge(&facts, status, headers, &settings.policy, sent, received) {
         Judgement::Store(storable) => storable,
-        Judgement::Refuse(refusal) => return Verdict::refused(refusal.name()),
+        Judgement::Refuse(refusal) => {
+            let speaks_of_request = refusal.blames_request() || blames_request(status);
+            return Verdict { speaks_of_request, ..Verdict::refused(refusal.name()) };
+        }
     };
     let Some(vary) = VarySet::of(headers) else {
         return Verdict::refused(storage::Refusal::VaryStar.name());
     };
+    if vary.names().iter().any(is_unbelieved) {
+        // It differs by what this node itself says of each client, which no two requests can be compared by.
+        return Verdict::refused("vary-unbelieved");
+    }
     let others = match storable.reuse {
         Reuse::Shared => Others::Share(vary.clone()),
         Reuse::Validate => Others::Alone,
     };
-    if announced_length(headers).is_some_and(|length| length > settings.max_object) {
+    if fields::announced_length(headers).is_some_and(|length| length > settings.max_object) {
         // Too large to keep, but those who came in time may read it together.
-        return Verdict { store: None, others, refusal: Some("too-large") };
+        return Verdict { others, ..Verdict::refused("too-large") };
     }
-    Verdict { store: Some((storable, vary)), others, refusal: None }
+    Verdict { store: Some((storable, vary)), others, refusal: None, speaks_of_request: false }
+}
+
+/// Errors that one client's request brings about, and others' need not.
+fn blames_request(status: StatusCode) -> bool {
+    status.is_client_error()
+        && !matches!(
+            status,
+            StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS
+        )
 }
 
 /// How a body is kept that will not be stored: an event stream has no end, so it waits for its reader.
 pub(super) fn retention_unstored(headers: &HeaderMap) -> Retention {
     if is_event_stream(headers) { Retention::Window } else { Retention::Spool }
-}
-
-/// The length that the head promises.
-pub(super) fn announced_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
+use super::http1::ending::{ClientStream, Ending};
 use super::{Handler, Serving, http1};
 
 /// Said to a connection over the limit, before its request is read.
@@ -62,7 +63,9 @@ async fn welcome<H: Handler>(mut stream: TcpStream, peer: SocketAddr, handler: &
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
-    http1::serve(stream, peer, handler, serving).await;
+    let ending = Ending::default();
+    let stream = ClientStream::new(stream, ending.clone());
+    http1::serve_until(stream, &ending, peer, handler, serving).await;
 }
 
 /// Says why, then takes in what the client sent: closing over unread bytes would reset the connection and lose

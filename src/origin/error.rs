@@ -67,6 +67,11 @@ impl OriginError {
         Self { error: ProxyError::HttpProtocolError, blame: Blame::Origin, retry: Retry::Never }
     }
 
+    /// The node runs as many fetches as it may.
+    pub fn too_many() -> Self {
+        Self { error: ProxyError::ConnectionLimitReached, blame: Blame::Node, retry: Retry::Never }
+    }
+
     /// The node itself ended the exchange.
     pub fn internal() -> Self {
         Self { error: ProxyError::ProxyInternalError, blame: Blame::Node, retry: Retry::Never }

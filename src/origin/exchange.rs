@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Uri, header};
+use http::{HeaderMap, Method, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
@@ -131,6 +131,10 @@ impl Origin {
             // Two framings: whoever wrote this, or stands between, may mean the other one (RFC 9112 §6.3).
             return Err(OriginError::malformed());
         }
+        if coded && !is_plainly_chunked(&response) {
+            // hyper undoes chunks and nothing else: the content would be passed on, and kept, still coded.
+            return Err(OriginError::malformed());
+        }
         let tunnel = (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| {
             let upgrade = hyper::upgrade::on(&mut response);
             Tunnel::new(async {
@@ -148,6 +152,14 @@ impl Origin {
             ends_by_close,
         })
     }
+}
+
+/// Whether `chunked` is all that was done to the content for its transfer, by a version that knows chunks
+/// (RFC 9112 §6.1).
+fn is_plainly_chunked(response: &hyper::Response<Incoming>) -> bool {
+    let mut lines = response.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = lines.next().is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    is_chunked && lines.next().is_none() && response.version() == Version::HTTP_11
 }
 
 impl Exchange {

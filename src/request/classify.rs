@@ -52,7 +52,7 @@ pub(super) fn classify(request: Request, admitted: Admitted, site: &Site, begun:
         arm: "",
     });
     let host = admitted.host;
-    let ask = Ask { key, method, target, host, scheme, peer: peer.ip(), version, headers };
+    let ask = Ask::new(key, method, target, host, scheme, peer.ip(), version, headers);
     let bypass = bypass(&ask, &body);
     let mut turn = Turn::new(Arc::new(ask), begun);
     match bypass {
@@ -73,7 +73,7 @@ fn bypass(ask: &Ask, body: &Body) -> Option<Bypass> {
     if !matches!(body, Body::Empty) {
         return Some(Bypass::Content);
     }
-    if ask.upgrade().is_some() {
+    if ask.upgrade.is_some() {
         return Some(Bypass::Upgrade);
     }
     validation::has_origin_precondition(&ask.headers).then_some(Bypass::Precondition)

@@ -1,5 +1,7 @@
 //! The steps of the client machine, in the order in which a request meets them.
 
+use http::Method;
+
 use super::turn::Turn;
 use super::{ClientMachine, Step};
 use crate::base::clock::Timestamp;
@@ -7,7 +9,7 @@ use crate::body::Body;
 use crate::body::message::Reply;
 use crate::cache::lookup::{Hit, Lookup};
 use crate::deliver;
-use crate::fetch::flight::{Advice, Announced, Refreshed, Seat};
+use crate::fetch::flight::{Advice, Announced, MAX_ATTEMPTS, Refreshed, Seat};
 use crate::fetch::{Joined, Why};
 use crate::origin::OriginError;
 use crate::semantics::cache_control::{self, CacheControl};
@@ -63,9 +65,14 @@ impl ClientMachine {
                 turn.stale = stale;
                 Step::Wait(seat)
             }
-            Joined::Marked(_, why, stale) => {
+            Joined::Marked(marker, why, stale) => {
+                tracing::trace!(reason = marker.reason, "hit-for-miss");
                 turn.note(why);
                 turn.detail = Some(HIT_FOR_MISS);
+                if turn.ask.method == Method::HEAD && stale.is_none() {
+                    // Nothing to store is expected: no content need be asked for.
+                    return Step::Pass(Body::Empty);
+                }
                 turn.stale.clone_from(&stale);
                 Step::Alone(stale)
             }
@@ -90,9 +97,9 @@ impl ClientMachine {
                 self.counters.released.inc();
                 if turn.sent_back < MAX_SENT_BACK { Step::Join } else { Step::Alone(turn.stale.take()) }
             }
-            Advice::TakeOver => {
-                turn.attempt = seat.attempt() + 1;
-                Step::Join
+            Advice::TakeOver(error) => {
+                turn.attempt = turn.attempt.max(seat.attempt()) + 1;
+                if turn.attempt < MAX_ATTEMPTS { Step::Join } else { Step::Done(self.fail(turn, error)) }
             }
             Advice::Alone => {
                 self.counters.released.inc();
@@ -121,7 +128,12 @@ impl ClientMachine {
             ..turn.forwarded()
         };
         let normalised = !seat.passes();
-        deliver::fetched(announced, seat.into_reader(), &turn.answer(&self.settings.node, cache), normalised)
+        let to = turn.answer(&self.settings.node, cache);
+        let mut reply = deliver::fetched(announced, seat.into_reader(), &to, normalised);
+        if let Some(freshness) = announced.freshness.filter(|_| cache.collapsed) {
+            deliver::set_age(&mut reply, freshness.age(self.clock.now()));
+        }
+        reply
     }
 
     /// Answered from memory after the origin confirmed it.

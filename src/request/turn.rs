@@ -12,6 +12,7 @@ use crate::deliver::For;
 use crate::fetch::Why;
 use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::{CacheStatus, Forward};
+use crate::semantics::fields::announced_length;
 use crate::telemetry::access_log::{AccessLog, Record};
 
 /// When a request began.
@@ -67,6 +68,7 @@ impl Begun {
                 cache: "rejected",
                 detail: Some(rejection.name()),
                 head_ms: 0,
+                promised: announced_length(&reply.head.headers),
                 sent: 0,
                 complete: false,
                 broken: None,
@@ -131,6 +133,7 @@ impl Turn {
                 cache: if self.hit { "hit" } else { self.forward.name() },
                 detail: self.detail,
                 head_ms: u64::try_from(self.begun.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                promised: announced_length(&reply.head.headers),
                 sent: 0,
                 complete: false,
                 broken: None,

@@ -109,6 +109,11 @@ impl Refusal {
         }
     }
 
+    /// Whether it is refused for what the request is: another request's answer may well be stored.
+    pub const fn blames_request(self) -> bool {
+        matches!(self, Self::Method | Self::RequestNoStore | Self::Authorization | Self::PersonalCookie)
+    }
+
     /// Whether the response is meant for one client, so that not even those who waited for it may have it.
     pub const fn says_private(self) -> bool {
         matches!(self, Self::Private | Self::SetCookie | Self::Authorization | Self::PersonalCookie)

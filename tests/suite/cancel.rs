@@ -36,16 +36,9 @@ fn ask() -> Ask {
         target: &target,
         arm: "",
     });
-    Ask {
-        key,
-        method: http::Method::GET,
-        target,
-        host: "a".into(),
-        scheme: Scheme::HTTP,
-        peer: PEER.ip(),
-        version: http::Version::HTTP_11,
-        headers: http::HeaderMap::new(),
-    }
+    let method = http::Method::GET;
+    let version = http::Version::HTTP_11;
+    Ask::new(key, method, target, "a".into(), Scheme::HTTP, PEER.ip(), version, http::HeaderMap::new())
 }
 
 fn runtime() -> Runtime {

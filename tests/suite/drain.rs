@@ -215,3 +215,16 @@ async fn people_read_standard_error_and_programs_standard_output() {
     assert_eq!((line["target"].as_str(), line["cache"].as_str()), (Some("/page"), Some("uri-miss")));
     assert!(node.lines().iter().all(|line| !line.starts_with('{')), "{:?}", node.lines());
 }
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_is_told_and_holds_nothing_up() {
+    let origin = Origin::tcp(site).await;
+    let (mut node, address) = node(&origin, &["--access-log", "/dev/full"]).await;
+    for _ in 0..3 {
+        assert_eq!(Client::connect(address).await.get("/page").await.status, 200);
+    }
+    node.wait_for_line("the access log cannot be written").await;
+    node.terminate();
+    assert_eq!(node.exit_code().await, Some(0));
+    node.wait_for_line("lines were dropped lines=3").await;
+}

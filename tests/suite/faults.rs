@@ -1,14 +1,17 @@
 //! What goes wrong, and the stated outcome each time: no stuck waiter, nothing wrong stored, every task ended.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::rig::Pipes;
+use crate::rig::{Pipes, Sockets};
 use crate::support::bytes::pattern;
 use crate::support::client::Answer;
-use crate::support::origin::{Act, Gate, chunk, head, interim, respond};
+use crate::support::origin::{Act, Gate, chunk, head, interim, last_chunk, respond};
 use crate::support::{ms, within};
 
 const CACHEABLE: (&str, &str) = ("Cache-Control", "max-age=60");
@@ -88,6 +91,27 @@ fn faults() -> Vec<Fault> {
             "answers with two framings",
             vec![
                 head("200 OK", &[CACHEABLE, ("Content-Length", "8"), ("Transfer-Encoding", "chunked")]),
+                chunk(HALF),
+                Act::Stall,
+            ],
+            Error(502, "http_protocol_error"),
+        ),
+        fault(
+            "codes its transfer in a way of its own",
+            vec![
+                head("200 OK", &[CACHEABLE, ("Transfer-Encoding", "gzip, chunked")]),
+                chunk(HALF),
+                Act::Stall,
+            ],
+            Error(502, "http_protocol_error"),
+        ),
+        fault(
+            "chunks twice",
+            vec![
+                head(
+                    "200 OK",
+                    &[CACHEABLE, ("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")],
+                ),
                 chunk(HALF),
                 Act::Stall,
             ],
@@ -368,4 +392,36 @@ async fn an_endless_stream_is_passed_as_it_comes_and_ends_with_its_client() {
     }
     drop(client);
     rig.quiet().await;
+}
+
+/// All that a client of HTTP/1.0 reads, and the error that ends it if one does.
+async fn http_10(node: &Sockets) -> (String, Option<io::ErrorKind>) {
+    let mut stream = TcpStream::connect(node.addr()).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\nHost: test\r\n\r\n").await.unwrap();
+    let mut all = Vec::new();
+    let ended = within(LIMIT, stream.read_to_end(&mut all)).await;
+    (String::from_utf8(all).unwrap(), ended.err().map(|error| error.kind()))
+}
+
+#[tokio::test]
+async fn a_part_never_passes_for_a_whole_to_a_client_that_knows_no_chunks() {
+    let node = Sockets::new(|_, _| vec![in_chunks(), chunk(HALF), Act::Wait(ms(50)), Act::Close]).await;
+    let (text, error) = http_10(&node).await;
+    assert_eq!(error, Some(io::ErrorKind::ConnectionReset), "{text}");
+}
+
+#[tokio::test]
+async fn a_whole_ends_in_an_orderly_way_for_a_client_that_knows_no_chunks() {
+    let node =
+        Sockets::new(|_, _| vec![in_chunks(), chunk(HALF), Act::Wait(ms(50)), chunk("it"), last_chunk(&[])])
+            .await;
+    let (text, error) = http_10(&node).await;
+    assert!(text.ends_with("\r\n\r\nhalf of it") && error.is_none(), "{text} {error:?}");
+}
+
+#[tokio::test]
+async fn a_sized_body_ends_in_an_orderly_way_for_a_client_that_knows_no_chunks() {
+    let node = Sockets::new(|_, _| vec![sized(WHOLE.len()), Act::Wait(ms(50)), Act::send(WHOLE)]).await;
+    let (text, error) = http_10(&node).await;
+    assert!(text.ends_with("\r\n\r\nhalf of it") && error.is_none(), "{text} {error:?}");
 }

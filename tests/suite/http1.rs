@@ -600,6 +600,48 @@ async fn framing_that_makes_no_sense_is_refused() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_transfer_coding_that_is_not_undone_here_is_refused() {
+    for coding in [
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+    ] {
+        let pipes = Pipes::new(reads_the_body);
+        let mut client = pipes.client();
+        let request = format!("POST / HTTP/1.1\r\nHost: test\r\n{coding}\r\n3\r\nabc\r\n0\r\n\r\n");
+        client.send(&request).await;
+        let answer = client.read_answer().await;
+        assert_eq!((answer.status, answer.header("connection")), (501, Some("close")), "{coding:?}");
+        assert_eq!(client.expect_end().await, Ended::Closed, "{coding:?}");
+        assert_eq!(pipes.origin.hits(), 0, "{coding:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_alone_is_no_target() {
+    for line in ["GET foo", "GET foo:80", "POST foo", "OPTIONS foo"] {
+        let pipes = Pipes::new(echo);
+        let mut client = pipes.client();
+        client.send(&format!("{line} HTTP/1.1\r\nHost: test\r\n\r\n")).await;
+        assert_eq!(client.read_answer().await.status, 400, "{line}");
+        assert_eq!(pipes.origin.hits(), 0, "{line}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn options_of_a_url_without_a_path_asks_about_the_whole_server() {
+    for (url, target) in [("http://a.test", "*"), ("http://a.test/", "/"), ("http://a.test?q", "/?q")] {
+        let pipes = Pipes::new(|_, _| vec![respond("204 No Content", &[], "")]);
+        let mut client = pipes.client();
+        client.request("OPTIONS", url, &[], b"").await;
+        assert_eq!(client.read_answer().await.status, 204, "{url}");
+        let request = pipes.origin.exchange(0).request;
+        assert_eq!((request.target.as_str(), request.header("host")), (target, Some("a.test")), "{url}");
+    }
+}
+
 // ---- helpers ----
 
 fn reads_the_body(_: &SeenRequest, _: usize) -> Vec<Act> {

@@ -18,6 +18,7 @@ mod http1;
 mod layering;
 mod memory;
 mod property;
+mod races;
 mod rebuilt;
 mod rig;
 mod site;

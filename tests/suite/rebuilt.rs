@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::http1::pipes_over;
 use crate::rig::{Pipes, settings};
 use crate::support::client::{Answer, Client};
-use crate::support::origin::{Act, SeenRequest, head, respond};
+use crate::support::origin::{Act, SeenRequest, chunk, head, last_chunk, respond};
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 
@@ -68,6 +68,58 @@ async fn what_a_client_says_of_where_it_comes_from_is_not_believed() {
             assert_eq!(request.header(gone), None, "{gone}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_spelling_of_a_lie_gets_through() {
+    let lies = [
+        "X_Forwarded_For",
+        "x-forwarded_host",
+        "X-Forwarded",
+        "X-Forwarded-Ssl",
+        "X-Forwarded-Prefix",
+        "Forwarded-For",
+        "Front-End-Https",
+        "X-Host",
+        "X_Original_Host",
+        "X-HTTP-Host-Override",
+        "X-Scheme",
+        "X-Url-Scheme",
+        "Client-IP",
+        "True-Client-IP",
+        "X-Client-IP",
+        "X-Cluster-Client-Ip",
+        "Proxy",
+    ];
+    let fields: Vec<_> = lies.iter().map(|name| (*name, "evil")).collect();
+    for method in ["GET", "POST"] {
+        let request = seen(method, &fields).await;
+        assert!(request.headers.iter().all(|(_, value)| value != "evil"), "{method}: {:?}", request.headers);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_client_demands_of_caches_is_not_asked_for_all() {
+    let demands = [("Cache-Control", "max-stale=5, no-transform"), ("Pragma", "x-mine")];
+    let request = seen("GET", &demands).await;
+    assert_eq!((request.header("cache-control"), request.header("pragma")), (None, None));
+    let passed = seen("POST", &demands).await;
+    assert_eq!(passed.header("cache-control"), Some("max-stale=5, no-transform"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn h2c_is_never_offered() {
+    let connection = ("Connection", "Upgrade, HTTP2-Settings");
+    let settings = ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA");
+    for upgrade in ["h2c", "H2C", "h2c-14, h2c"] {
+        let request = seen("GET", &[connection, settings, ("Upgrade", upgrade)]).await;
+        for name in ["upgrade", "connection", "http2-settings"] {
+            assert_eq!(request.header(name), None, "{upgrade}: {name}");
+        }
+        assert_eq!(request.header("accept-encoding"), Some("identity"), "{upgrade}: not a pass");
+    }
+    let request = seen("GET", &[connection, settings, ("Upgrade", "h2c, echo/1")]).await;
+    assert_eq!((request.header("upgrade"), request.header("http2-settings")), (Some("echo/1"), None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,6 +218,8 @@ async fn links_to_the_origin_lead_to_us() {
         ("http://origin.test/new?a=b#c", "http://test/new?a=b#c"),
         ("http://origin.test:80/new", "http://test/new"),
         ("http://elsewhere.test/new", "http://elsewhere.test/new"),
+        ("//origin.test:80/new?a=b#c", "//test/new?a=b#c"),
+        ("//elsewhere.test/new", "//elsewhere.test/new"),
         ("/relative", "/relative"),
     ] {
         let pipes = Pipes::new(move |_, _| vec![respond("301 Moved Permanently", &[("Location", link)], "")]);
@@ -180,6 +234,17 @@ async fn a_missing_date_is_added() {
     assert_eq!(answer.header_all("date"), ["Fri, 15 Jan 2027 08:00:00 GMT"]);
     let given = answered("200 OK", &[FRESH, ("Date", "Fri, 15 Jan 2027 07:59:58 GMT")]).await;
     assert_eq!(given.header_all("date"), ["Fri, 15 Jan 2027 07:59:58 GMT"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn trailers_tell_no_more_than_heads() {
+    let pipes = Pipes::new(|_, _| {
+        let fields = [FRESH, ("Trailer", "X-Sum, Server, Set-Cookie"), ("Transfer-Encoding", "chunked")];
+        let trailers = [("X-Sum", "42"), ("Server", "secretd/1.2"), ("Set-Cookie", "a=b")];
+        vec![head("200 OK", &fields), chunk("summed"), last_chunk(&trailers)]
+    });
+    let answer = pipes.client().get_with("/", &[("TE", "trailers"), ("Connection", "te")]).await;
+    assert_eq!(answer.trailers, [("x-sum".to_owned(), "42".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -143,6 +143,11 @@ impl State {
         freed
     }
 
+    /// Whether the last bytes that were written are in memory, so that there is something to spill.
+    pub(super) fn newest_is_in_memory(&self) -> bool {
+        self.segments.back().is_some_and(|segment| matches!(segment.place, Place::Memory(..)))
+    }
+
     /// Gives the body up if nobody reads it and it will not be stored. Decided here, under the lock under which
     /// readers join, so that none joins a body that its writer gives up.
     pub(super) fn abandon_if_unwanted(&mut self) {

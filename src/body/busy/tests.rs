@@ -181,6 +181,23 @@ async fn with_the_budget_used_up_only_the_next_chunk_stays_in_memory() {
 }
 
 #[tokio::test]
+async fn with_the_budget_used_up_a_stalled_reader_and_a_spilled_tail_do_not_hold_the_writer() {
+    let means = means(1 << 20, 64 << 10, 1 << 30);
+    let budget = Arc::clone(&means.budget);
+    // The reader does not read: the first bytes stay in memory, the rest goes to the file.
+    let (_body, mut writer, _stalled) = BusyBody::with_reader(means, Retention::Spool);
+    write(&mut writer, 512 << 10, 16 * KIB).await.expect("wanted");
+    let _others = budget.charge(budget.limit());
+    for at in (512 << 10..1 << 20).step_by(256 << 10) {
+        let append = writer.append(bytes_at(at, 256 << 10));
+        tokio::time::timeout(std::time::Duration::from_secs(5), append)
+            .await
+            .expect("not held")
+            .expect("wanted");
+    }
+}
+
+#[tokio::test]
 async fn nobody_joins_a_body_that_was_given_up() {
     let (body, mut writer, reader) = BusyBody::with_reader(plenty(), Retention::Store);
     assert!(!writer.abandon_unread(), "somebody reads it");

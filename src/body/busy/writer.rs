@@ -40,7 +40,7 @@ const COPIED: usize = 4 << 10;
 
 /// What an attempt to add bytes came to.
 enum Outcome {
-    Added,
+    Added(Retention),
     /// The newest bytes are over what may stay in memory: spill all beyond so many bytes, then try again.
     SpillFirst(u64),
     /// Wait until a reader makes room.
@@ -119,8 +119,11 @@ impl Writer {
             let shared = Arc::clone(&self.shared);
             let room = shared.room.notified();
             match self.try_append(&part) {
-                Outcome::Added => {
-                    self.seal_full_block();
+                Outcome::Added(retention) => {
+                    if retention == Retention::Store {
+                        self.hasher.update(&part);
+                        self.seal_full_block();
+                    }
                     return Ok(());
                 }
                 Outcome::SpillFirst(keep) => self.spill_out(keep).await,
@@ -141,7 +144,7 @@ impl Writer {
         let fits = state.memory + part.len() as u64 <= shared.means.window;
         match state.retention {
             Retention::Store => {
-                let Some(charge) = shared.means.budget.try_charge(cost) else {
+                let Some(charge) = shared.means.budget.try_charge_body(cost) else {
                     tracing::debug!("the budget is used up: a body will not be stored");
                     state.retention = Retention::Spool;
                     state.free_behind_slowest();
@@ -149,33 +152,35 @@ impl Writer {
                     self.blocks = Vec::new();
                     return Outcome::Again;
                 };
-                self.hasher.update(part);
                 state.push(part.clone(), charge);
                 wake(state);
-                Outcome::Added
+                Outcome::Added(Retention::Store)
             }
             // An empty body always takes one chunk: a budget that is used up slows transfers, it never stops
             // them. Chunks are bounded by the origin's read buffer.
             Retention::Window if fits || state.memory == 0 => {
                 state.push(part.clone(), shared.means.budget.charge(cost));
                 wake(state);
-                Outcome::Added
+                Outcome::Added(Retention::Window)
             }
             Retention::Window => Outcome::NoRoom,
             Retention::Spool if !self.spill_closed && state.memory >= shared.means.window + SPILL_BATCH => {
                 Outcome::SpillFirst(shared.means.window)
             }
             Retention::Spool => {
-                let charge = match shared.means.budget.try_charge(cost) {
+                let charge = match shared.means.budget.try_charge_body(cost) {
                     Some(charge) if fits || !self.spill_closed => charge,
+                    // The node's budget is used up: nothing more of this body stays in memory but the next chunk.
                     _ if state.memory == 0 => shared.means.budget.charge(cost),
-                    // The node's budget is used up: nothing of this body stays in memory but the next chunk.
+                    _ if !self.spill_closed && !state.newest_is_in_memory() => {
+                        shared.means.budget.charge(cost)
+                    }
                     _ if !self.spill_closed => return Outcome::SpillFirst(0),
                     _ => return Self::over_every_budget(state),
                 };
                 state.push(part.clone(), charge);
                 wake(state);
-                Outcome::Added
+                Outcome::Added(Retention::Spool)
             }
         }
     }
@@ -196,11 +201,8 @@ impl Writer {
 
     /// Makes one block of the pieces written since the last one, once they are enough.
     fn seal_full_block(&mut self) {
-        let (retention, len) = {
-            let state = self.shared.state.lock();
-            (state.retention, state.len)
-        };
-        if retention == Retention::Store && len - self.sealed >= BLOCK as u64 {
+        let len = self.shared.state.lock().len;
+        if len - self.sealed >= BLOCK as u64 {
             self.seal_to(len);
         }
     }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -13,6 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use crate::body::Body;
 use crate::body::busy::{BodyError, BusyBody, Retention, Writer};
 use crate::body::message::Request;
+use crate::body::wire::WireBody;
 use crate::listener::Serving;
 
 /// Our request, and the key to the connection if the client offers to leave HTTP.
@@ -23,7 +24,7 @@ pub(super) fn translate(
 ) -> (Request, Option<OnUpgrade>) {
     let upgrade = request.headers().contains_key(header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let (head, incoming) = request.into_parts();
-    let target = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let target = target(&head.method, &head.uri);
     let request = Request {
         method: head.method,
         scheme: Scheme::HTTP,
@@ -35,6 +36,42 @@ pub(super) fn translate(
         peer,
     };
     (request, upgrade)
+}
+
+/// What is answered at once to a request of which hyper cannot tell the end, or to which resource it goes.
+pub(super) fn refusal(request: &hyper::Request<Incoming>) -> Option<hyper::Response<WireBody>> {
+    let status = unclear(request.method(), request.uri(), request.headers())?;
+    tracing::debug!(%status, "a request was refused by the form of its head");
+    let mut response = hyper::Response::new(WireBody::new(Body::Empty, None));
+    *response.status_mut() = status;
+    // Its content is left unread.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Some(response)
+}
+
+fn unclear(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<StatusCode> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coded = codings.next().is_some_and(|line| !line.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if coded || codings.next().is_some() {
+        // hyper undoes chunks alone: another coding would be passed on as if it were content (RFC 9112 §6.1).
+        return Some(StatusCode::NOT_IMPLEMENTED);
+    }
+    // `GET foo`: only CONNECT names a host and nothing else (RFC 9112 §3.2.3).
+    let authority_form = uri.scheme().is_none() && uri.authority().is_some();
+    (authority_form && method != Method::CONNECT).then_some(StatusCode::BAD_REQUEST)
+}
+
+/// Path and query. OPTIONS of a URL without a path asks about the whole server (RFC 9112 §3.2.4): the parser
+/// gives such a path as `/`, yet it compares unequal to one that was written.
+fn target(method: &Method, uri: &Uri) -> PathAndQuery {
+    let root = PathAndQuery::from_static("/");
+    match uri.path_and_query() {
+        Some(target) if method == Method::OPTIONS && target.as_str() == "/" && *target != root => {
+            PathAndQuery::from_static("*")
+        }
+        Some(target) => target.clone(),
+        None => root,
+    }
 }
 
 /// The request's content as a busy body with a bounded window, filled by a task of its own.

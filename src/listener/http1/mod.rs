@@ -1,5 +1,6 @@
 //! One HTTP/1.1 connection, by hyper.
 
+pub(super) mod ending;
 mod inbound;
 mod outbound;
 
@@ -14,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Handler, Serving};
-use crate::body::wire::WireBody;
+use ending::{ClientBody, Ending};
 use outbound::TunnelSlot;
 
 /// Serves one connection to its end: until the client closes, breaks the protocol or idles too long, or until
@@ -25,9 +26,20 @@ pub async fn serve<H: Handler>(
     handler: &H,
     serving: &Serving,
 ) {
+    serve_until(io, &Ending::default(), peer, handler, serving).await;
+}
+
+/// [`serve`], which notes in `ending` whether the connection must not end as if all were well.
+pub(super) async fn serve_until<H: Handler>(
+    io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ending: &Ending,
+    peer: SocketAddr,
+    handler: &H,
+    serving: &Serving,
+) {
     let settings = &serving.settings;
     let tunnel_slot = TunnelSlot::default();
-    let exchange = service_fn(|request| answer(handler, serving, peer, &tunnel_slot, request));
+    let exchange = service_fn(|request| answer(handler, serving, peer, &tunnel_slot, ending, request));
     let connection = Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
@@ -60,9 +72,14 @@ async fn answer<H: Handler>(
     serving: &Serving,
     peer: SocketAddr,
     tunnel_slot: &TunnelSlot,
+    ending: &Ending,
     request: hyper::Request<Incoming>,
-) -> Result<hyper::Response<WireBody>, Infallible> {
+) -> Result<hyper::Response<ClientBody>, Infallible> {
+    if let Some(refusal) = inbound::refusal(&request) {
+        return Ok(refusal.map(ClientBody::from));
+    }
+    let version = request.version();
     let (request, upgrade) = inbound::translate(request, peer, serving);
     let reply = handler.handle(request).await;
-    Ok(outbound::translate(reply, upgrade, tunnel_slot))
+    Ok(ending.watch(version, outbound::translate(reply, upgrade, tunnel_slot)))
 }
