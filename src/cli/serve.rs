@@ -127,6 +127,8 @@ impl Serve {
             settings.workers = workers.into();
         }
 
+        use_descriptors(&mut settings);
+
         let stop = runtime.block_on(async { Stop::prepare() }).map_err(ServeError::Signals)?;
         let running = Running::start(&settings, log)?;
         for address in &running.addresses {
@@ -169,6 +171,22 @@ impl Serve {
             path => Box::new(OpenOptions::new().create(true).append(true).open(path).map_err(failed)?),
         };
         AccessLog::start(sink).map(Some).map_err(failed)
+    }
+}
+
+/// Takes the descriptors that the limits ask for, or lowers the limits to those that there are.
+fn use_descriptors(settings: &mut Settings) {
+    let needed = settings.descriptors();
+    let available = rlimit::increase_nofile_limit(needed).unwrap_or(0);
+    if available < needed {
+        settings.fit_to_descriptors(available);
+        tracing::warn!(
+            available,
+            needed,
+            connections = settings.request.max_connections,
+            fetches = settings.fetch.max_fetches,
+            "few file descriptors: limits are lowered (raise them with ulimit -n)"
+        );
     }
 }
 

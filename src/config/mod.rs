@@ -19,6 +19,9 @@ const NODE_NAME: &str = "forebay";
 /// Bytes of one body that stay in memory before it spills or waits for its reader.
 pub const WINDOW: u64 = 64 << 10;
 
+/// Descriptors for listening sockets, logs, idle connections to the origin and the runtime itself.
+const RESERVED_DESCRIPTORS: u64 = 320;
+
 /// Everything that a node is run with.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -93,5 +96,45 @@ impl Settings {
             },
             origin: origin::Settings::default(),
         }
+    }
+
+    /// Descriptors that the node may need: one for each connection, and for each fetch one to the origin and one
+    /// to spill to.
+    pub fn descriptors(&self) -> u64 {
+        (self.request.max_connections + 2 * self.fetch.max_fetches) as u64 + RESERVED_DESCRIPTORS
+    }
+
+    /// Lowers the limits on connections and fetches, in proportion, to what `available` descriptors allow.
+    pub fn fit_to_descriptors(&mut self, available: u64) {
+        let needed = self.descriptors();
+        if available >= needed {
+            return;
+        }
+        let usable = u128::from(available.saturating_sub(RESERVED_DESCRIPTORS));
+        let scale = |limit: usize| {
+            let scaled = limit as u128 * usable / u128::from(needed - RESERVED_DESCRIPTORS).max(1);
+            usize::try_from(scaled).unwrap_or(limit).max(1)
+        };
+        self.request.max_connections = scale(self.request.max_connections);
+        self.fetch.max_fetches = scale(self.fetch.max_fetches);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_descriptors_mean_few_connections_and_fetches() {
+        let memory = MemoryPlan::new(ByteSize::gib(1)).expect("enough");
+        let mut settings = Settings::new("http://a".parse().expect("an origin"), memory);
+        let plenty = settings.descriptors();
+        settings.fit_to_descriptors(plenty);
+        assert_eq!(settings.request.max_connections, 10_000);
+        settings.fit_to_descriptors(1024);
+        assert!(settings.descriptors() <= 1024, "{settings:?}");
+        assert!(settings.request.max_connections > 350 && settings.fetch.max_fetches > 100);
+        settings.fit_to_descriptors(0);
+        assert!(settings.request.max_connections > 0);
     }
 }

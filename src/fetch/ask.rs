@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
 use super::unbelieved::is_unbelieved;
 use crate::cache::key::Key;
@@ -34,7 +34,7 @@ pub struct Ask {
     pub upgrade: Option<HeaderValue>,
     /// Whether the client takes trailers (RFC 9110 §10.1.4).
     pub takes_trailers: bool,
-    /// The trailers that the client announces.
+    /// The trailers that the client announces, as far as they are believed.
     pub trailer: Option<HeaderValue>,
 }
 
@@ -55,7 +55,7 @@ impl Ask {
         let upgrade = offered_upgrade(&headers).filter(|_| version == Version::HTTP_11);
         let takes_trailers = fields::list_members(&headers, &header::TE)
             .any(|member| member.eq_ignore_ascii_case(b"trailers"));
-        let trailer = headers.get(header::TRAILER).cloned();
+        let trailer = announced_trailers(&headers);
         fields::strip_hop_by_hop(&mut headers);
         strip_unbelieved(&mut headers);
         Self { key, method, target, host, scheme, peer, version, headers, upgrade, takes_trailers, trailer }
@@ -66,10 +66,25 @@ fn offered_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     if !fields::connection_names(headers, "upgrade") {
         return None;
     }
-    let offered: Vec<&[u8]> = fields::list_members(headers, &header::UPGRADE)
-        .filter(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
-        .collect();
-    if offered.is_empty() { None } else { HeaderValue::from_bytes(&offered.join(&b", "[..])).ok() }
+    let offered: Vec<&[u8]> =
+        fields::list_members(headers, &header::UPGRADE).filter(|protocol| !is_h2c(protocol)).collect();
+    list(&offered)
+}
+
+/// HTTP/2 without TLS by any name that a server may take for it: `h2c`, `h2c-14`, `h2`.
+fn is_h2c(protocol: &[u8]) -> bool {
+    protocol.get(..2).is_some_and(|begin| begin.eq_ignore_ascii_case(b"h2"))
+}
+
+/// The announced trailers but those that would not be believed in a head either. What is not announced is not sent.
+fn announced_trailers(headers: &HeaderMap) -> Option<HeaderValue> {
+    let believed = |name: &&[u8]| HeaderName::from_bytes(name).is_ok_and(|name| !is_unbelieved(&name));
+    let names: Vec<&[u8]> = fields::list_members(headers, &header::TRAILER).filter(believed).collect();
+    list(&names)
+}
+
+fn list(members: &[&[u8]]) -> Option<HeaderValue> {
+    if members.is_empty() { None } else { HeaderValue::from_bytes(&members.join(&b", "[..])).ok() }
 }
 
 fn strip_unbelieved(headers: &mut HeaderMap) {

@@ -17,6 +17,7 @@ use super::{Purpose, Shared, outgoing, store};
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
 use crate::body::Body;
+use crate::body::budget::Charge;
 use crate::body::busy::{BodyError, Retention, Writer};
 use crate::body::content::BLOCK;
 use crate::cache::lookup::Hit;
@@ -35,6 +36,8 @@ pub(super) struct Lead {
     pub(super) stale: Option<Hit>,
     /// Its place among the fetches that may run.
     pub(super) _place: OwnedSemaphorePermit,
+    /// What its heads take.
+    pub(super) _memory: Charge,
 }
 
 /// When a request left and its response's head came, by the ledger and by the clock.

@@ -22,10 +22,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::base::clock::{Clock, Timestamp};
 use crate::body::Body;
+use crate::body::budget::Charge;
 use crate::body::busy::{BusyBody, Means, Retention, Writer};
 use crate::cache::Cache;
 use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
+use crate::cache::object::head_weight;
 use crate::origin::{Origin, OriginError};
 use crate::semantics::{cache_control, storage};
 use crate::telemetry::counters::Counters;
@@ -213,13 +215,16 @@ impl Fetcher {
             announce.send_replace(Some(Announcement::Failed(OriginError::too_many())));
             return (flight, seat, None);
         };
-        (flight, seat, Some(Ready { announce, writer, place }))
+        let heads = HEADS * head_weight(&ask.headers) as u64;
+        let memory = self.shared.means.budget.charge(heads);
+        (flight, seat, Some(Ready { announce, writer, place, memory }))
     }
 
     fn start(&self, flight: Arc<Flight>, ready: Ready, purpose: Purpose, stale: Option<Hit>, body: Body) {
-        let Ready { announce, writer, place } = ready;
+        let Ready { announce, writer, place, memory } = ready;
         let shared = Arc::clone(&self.shared);
-        let lead = lead::Lead { shared, flight, announce, writer, purpose, stale, _place: place };
+        let lead =
+            lead::Lead { shared, flight, announce, writer, purpose, stale, _place: place, _memory: memory };
         self.shared.tasks.spawn(lead.run(body));
     }
 }
@@ -229,4 +234,8 @@ struct Ready {
     announce: watch::Sender<Option<Announcement>>,
     writer: Writer,
     place: OwnedSemaphorePermit,
+    memory: Charge,
 }
+
+/// Heads that a fetch holds of one request: the ask, the request that is sent, and one to send again.
+const HEADS: u64 = 3;

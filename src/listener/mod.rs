@@ -53,6 +53,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let minute = Duration::from_mins(1);
-        Self { header_timeout: minute, body_timeout: minute, max_head: 64 << 10, max_fields: 128 }
+        Self { header_timeout: minute, body_timeout: minute, max_head: 32 << 10, max_fields: 128 }
     }
 }

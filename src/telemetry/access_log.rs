@@ -83,7 +83,7 @@ impl LogWriter {
     /// Waits until all lines are written, once every clone of the log is dropped, and tells what was lost. One
     /// who does not read what we write cannot keep us from ending: after `limit` the rest is lost too.
     pub fn finish(self, limit: Duration) {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         while !self.thread.is_finished() && begun.elapsed() < limit {
             std::thread::sleep(POLL);
         }
@@ -132,7 +132,7 @@ impl<W: Write> Output<W> {
         let mut rest = batch;
         if let Err(error) = self.mend().and_then(|()| self.write_all(&mut rest)) {
             // Each line has one end: so many did not reach theirs.
-            let lines = rest.iter().filter(|byte| **byte == b'\n').count() as u64;
+            let lines = rest.split(|byte| *byte == b'\n').count().saturating_sub(1) as u64;
             self.queue.dropped.fetch_add(lines, Ordering::Relaxed);
             if !std::mem::replace(&mut self.warned, true) {
                 tracing::warn!(%error, "the access log cannot be written; lines are lost until it can");
@@ -312,10 +312,12 @@ mod tests {
         assert!(target.len() <= LONGEST_TEXT + '…'.len_utf8());
     }
 
+    type Written = Arc<parking_lot::Mutex<Vec<u8>>>;
+
     /// A sink that is told by the test what to do with each write.
     struct Scripted {
-        does: std::sync::mpsc::Receiver<io::Result<usize>>,
-        written: Arc<parking_lot::Mutex<Vec<u8>>>,
+        does: Receiver<io::Result<usize>>,
+        written: Written,
     }
 
     impl Write for Scripted {
@@ -330,10 +332,9 @@ mod tests {
         }
     }
 
-    fn scripted() -> (std::sync::mpsc::Sender<io::Result<usize>>, Scripted, Arc<parking_lot::Mutex<Vec<u8>>>)
-    {
-        let (script, does) = std::sync::mpsc::channel();
-        let written = Arc::default();
+    fn scripted() -> (SyncSender<io::Result<usize>>, Scripted, Written) {
+        let (script, does) = sync_channel(8);
+        let written = Written::default();
         (script, Scripted { does, written: Arc::clone(&written) }, written)
     }
 
@@ -369,7 +370,7 @@ mod tests {
         assert!(log.queue.bytes.load(Ordering::Relaxed) <= QUEUE_BYTES);
         assert!(log.dropped() >= (QUEUE_BYTES / BATCH) as u64 - 2, "{}", log.dropped());
         drop(log);
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         writer.finish(Duration::from_millis(50));
         assert!(begun.elapsed() < Duration::from_secs(5));
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::cli::FOREBAY;
 use crate::support::client::{Client, Ended};
 use crate::support::origin::{Act, Gate, Origin, SeenRequest, head, respond};
-use crate::support::process::Process;
+use crate::support::process::{Process, run};
 use crate::support::{ms, within};
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
@@ -227,4 +227,24 @@ async fn a_log_that_cannot_be_written_is_told_and_holds_nothing_up() {
     node.terminate();
     assert_eq!(node.exit_code().await, Some(0));
     node.wait_for_line("lines were dropped lines=3").await;
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
+    let origin = Origin::tcp(site).await;
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    assert!(run("mkfifo", &[&fifo]).await.status.success());
+    let _unread = std::fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    let (mut node, address) = node(&origin, &["--access-log", fifo.to_str().unwrap()]).await;
+    let mut client = Client::connect(address).await;
+    // Some ten lines more than a pipe takes.
+    for n in 0..40 {
+        client.get(&format!("/{n}?{}", "q".repeat(2 << 10))).await;
+    }
+    let begun = Instant::now();
+    node.terminate();
+    assert_eq!(node.exit_code().await, Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    node.wait_for_line("could not be written in time").await;
 }

@@ -51,8 +51,8 @@ async fn fifty_slow_clients_cost_disk_and_not_the_origin_or_memory() {
     let growth = rss.growth_kib().await;
     println!("origin released after {:?}, RssAnon grew by {growth} KiB", released.duration_since(begin));
     assert!(growth < 64 << 10, "RssAnon grew by {growth} KiB");
-    // A bound against braking, not a measure of this machine's disk: at 64 KiB/s the bodies take 128 s.
-    assert!(released.duration_since(begin) < Duration::from_secs(15), "{:?}", released.duration_since(begin));
+    // At 64 KiB/s the bodies take 128 s: this bounds braking, and is many times what a disk needs.
+    assert!(released.duration_since(begin) < Duration::from_secs(3), "{:?}", released.duration_since(begin));
 }
 
 /// Draws at [`RATE`] until `until`, then at full speed; every byte is checked.

@@ -24,7 +24,7 @@ pub(super) fn translate(
 ) -> (Request, Option<OnUpgrade>) {
     let upgrade = request.headers().contains_key(header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
     let (head, incoming) = request.into_parts();
-    let target = target(&head.method, &head.uri);
+    let target = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let request = Request {
         method: head.method,
         scheme: Scheme::HTTP,
@@ -59,19 +59,6 @@ fn unclear(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<StatusCode
     // `GET foo`: only CONNECT names a host and nothing else (RFC 9112 §3.2.3).
     let authority_form = uri.scheme().is_none() && uri.authority().is_some();
     (authority_form && method != Method::CONNECT).then_some(StatusCode::BAD_REQUEST)
-}
-
-/// Path and query. OPTIONS of a URL without a path asks about the whole server (RFC 9112 §3.2.4): the parser
-/// gives such a path as `/`, yet it compares unequal to one that was written.
-fn target(method: &Method, uri: &Uri) -> PathAndQuery {
-    let root = PathAndQuery::from_static("/");
-    match uri.path_and_query() {
-        Some(target) if method == Method::OPTIONS && target.as_str() == "/" && *target != root => {
-            PathAndQuery::from_static("*")
-        }
-        Some(target) => target.clone(),
-        None => root,
-    }
 }
 
 /// The request's content as a busy body with a bounded window, filled by a task of its own.
