@@ -9,6 +9,14 @@ use crate::support::origin::{Act, Gate, chunk, head, last_chunk, respond};
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 
+impl Pipes {
+    /// Waits until what came is stored, and the tier has decided what it keeps.
+    async fn settle(&self) {
+        self.quiet().await;
+        self.node.cache.memory_used();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_variant_is_named_by_what_the_origin_saw() {
     let pipes = Pipes::new(|request, _| {
@@ -39,7 +47,7 @@ async fn what_varies_by_our_own_fields_is_not_stored() {
             draining: pipes.draining.clone(),
         };
         tokio::spawn(async move {
-            forebay::listener::http1::serve(far, (ip, 1).into(), &*machine, &serving).await
+            forebay::listener::http1::serve(far, (ip, 1).into(), &*machine, &serving).await;
         });
         crate::support::client::Client::over(near)
     };
@@ -52,12 +60,12 @@ async fn what_varies_by_our_own_fields_is_not_stored() {
 #[tokio::test(start_paused = true)]
 async fn nobody_joins_a_fetch_whose_answer_has_expired() {
     let gate = Gate::new();
-    let g = gate.clone();
+    let go = gate.clone();
     let pipes = Pipes::new(move |_, nth| match nth {
         0 => vec![
             head("200 OK", &[("Cache-Control", "max-age=1"), ("Transfer-Encoding", "chunked")]),
             chunk("old"),
-            Act::WaitFor(g.clone()),
+            Act::WaitFor(go.clone()),
             last_chunk(&[]),
         ],
         _ => vec![respond("200 OK", &[("Cache-Control", "max-age=1")], "new")],
@@ -65,10 +73,10 @@ async fn nobody_joins_a_fetch_whose_answer_has_expired() {
     let mut leader = pipes.client();
     leader.request("GET", "/", &[], b"").await;
     leader.read_head().await;
-    pipes.clock.advance(Duration::from_secs(3600));
+    pipes.clock.advance(Duration::from_hours(1));
     let mut late = pipes.client();
     late.request("GET", "/", &[], b"").await;
-    let h = late.read_head().await;
+    let _h = late.read_head().await;
     gate.open();
     let body = late.read_body().await;
     assert_eq!(String::from_utf8_lossy(&body), "new");
@@ -99,13 +107,13 @@ async fn a_304_that_adds_vary_is_heeded() {
 #[tokio::test(start_paused = true)]
 async fn a_late_304_does_not_bring_back_the_old_object() {
     let gate = Gate::new();
-    let g = gate.clone();
+    let go = gate.clone();
     let pipes = Pipes::new(move |request, nth| match nth {
         0 => vec![respond("200 OK", &[("Cache-Control", "max-age=10"), ("ETag", "\"1\"")], "one")],
         1 => {
             assert!(request.header("authorization").is_some());
             vec![
-                Act::WaitFor(g.clone()),
+                Act::WaitFor(go.clone()),
                 respond(
                     "304 Not Modified",
                     &[("Cache-Control", "public, max-age=60"), ("ETag", "\"1\"")],
@@ -172,13 +180,10 @@ async fn dead_blocks_give_way() {
     let pipes = Pipes::with(settings, |_, nth| {
         vec![respond("200 OK", &[("Cache-Control", "max-age=10")], pattern(nth as u64, 5 << 20))]
     });
-    for generation in 0..12 {
-        let mut hits = 0;
+    for _generation in 0..12 {
         for _ in 0..30 {
-            let a = pipes.client().get("/big").await;
-            pipes.quiet().await;
-            pipes.node.cache.memory_used();
-            hits += usize::from(a.cache_status().contains("hit;"));
+            pipes.client().get("/big").await;
+            pipes.settle().await;
         }
         pipes.clock.advance(Duration::from_secs(11));
     }
@@ -188,12 +193,12 @@ async fn dead_blocks_give_way() {
 #[tokio::test(start_paused = true)]
 async fn one_who_joins_late_is_told_the_age() {
     let gate = Gate::new();
-    let g = gate.clone();
+    let go = gate.clone();
     let pipes = Pipes::new(move |_, _| {
         vec![
             head("200 OK", &[FRESH, ("Transfer-Encoding", "chunked")]),
             chunk("old"),
-            Act::WaitFor(g.clone()),
+            Act::WaitFor(go.clone()),
             last_chunk(&[]),
         ]
     });
@@ -219,19 +224,14 @@ async fn a_popular_large_newcomer_gets_in() {
             pattern(request.target.len() as u64, 5 << 20),
         )]
     });
-    for asks in 0..3 {
-        let _ = asks;
-        for n in 0..5 {
-            pipes.client().get(&format!("/old{n}")).await;
-            pipes.quiet().await;
-            pipes.node.cache.memory_used();
-        }
+    for n in (0..5).cycle().take(15) {
+        pipes.client().get(&format!("/old{n}")).await;
+        pipes.settle().await;
     }
     let mut hits = 0;
     for _ in 0..200 {
         let a = pipes.client().get("/popular").await;
-        pipes.quiet().await;
-        pipes.node.cache.memory_used();
+        pipes.settle().await;
         hits += usize::from(a.cache_status().contains("hit;"));
     }
     eprintln!("REV3 popular: {hits} hits of 200; origin {}", pipes.origin.hits_of("/popular"));
