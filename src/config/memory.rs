@@ -14,8 +14,8 @@ const FRAGMENTED: u64 = 6;
 /// The shares of a memory limit, in bytes.
 ///
 /// A fixed part and a sixth of the limit are left for what is not counted: code, stacks, read buffers, what the
-/// allocator keeps. The rest is the budget, of which the memory tier may take three quarters; connections and
-/// bodies under way always have the last quarter.
+/// allocator keeps. The rest is the budget, of which the memory tier may take three quarters, bodies under way may
+/// fill it to seven eighths, and connections always have the last eighth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// The limit of the process.

@@ -15,6 +15,12 @@ use crate::support::client::Client;
 use crate::support::origin::{Act, SeenRequest, chunk, head, last_chunk};
 use crate::support::{ms, within};
 
+/// More than a block, so that one is sealed on the way.
+const LARGE: usize = (1 << 20) + 70_000;
+
+/// What is larger is not stored.
+const MAX_OBJECT: usize = 1_500_000;
+
 /// How the origin treats one request.
 #[derive(Clone, Debug)]
 struct Behaviour {
@@ -37,6 +43,8 @@ enum Sharing {
     NoCache,
     NoWord,
     TooLarge,
+    /// Fresh for a second, then confirmed or replaced.
+    Validated,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +67,8 @@ struct Visitor {
     authorized: bool,
     leaves: Option<u64>,
     slow: bool,
+    /// Seconds by which the clock moves on when it arrives.
+    later: u64,
 }
 
 fn behaviour() -> impl Strategy<Value = Behaviour> {
@@ -71,6 +81,7 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
         1 => Just(Sharing::NoCache),
         1 => Just(Sharing::NoWord),
         1 => Just(Sharing::TooLarge),
+        3 => Just(Sharing::Validated),
     ];
     let fault = prop_oneof![
         6 => Just(Fault::None),
@@ -79,7 +90,8 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
         1 => (0..100_usize).prop_map(Fault::Stall),
         1 => Just(Fault::Error),
     ];
-    let length = prop_oneof![Just(0), 1..20_000_usize, 20_000..400_000_usize];
+    let length =
+        prop_oneof![2 => Just(0), 4 => 1..20_000_usize, 4 => 20_000..400_000_usize, 1 => Just(LARGE)];
     (0..300_u64, sharing, length, any::<bool>(), 0..40_u64, fault).prop_map(
         |(wait, sharing, length, chunked, pause, fault)| Behaviour {
             wait,
@@ -94,16 +106,10 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
 
 fn visitor() -> impl Strategy<Value = Visitor> {
     let leaves = prop_oneof![3 => Just(None), 1 => (0..600_u64).prop_map(Some)];
-    (
-        0..800_u64,
-        any::<bool>(),
-        any::<bool>(),
-        prop::bool::weighted(0.1),
-        prop::bool::weighted(0.1),
-        leaves,
-        any::<bool>(),
-    )
-        .prop_map(|(arrives, path, german, head, authorized, leaves, slow)| Visitor {
+    let rarely = || prop::bool::weighted(0.1);
+    let later = prop_oneof![2 => Just(0), 1 => 1..3_u64];
+    (0..800_u64, any::<bool>(), any::<bool>(), rarely(), rarely(), leaves, any::<bool>(), later).prop_map(
+        |(arrives, path, german, head, authorized, leaves, slow, later)| Visitor {
             arrives,
             path,
             german,
@@ -111,7 +117,9 @@ fn visitor() -> impl Strategy<Value = Visitor> {
             authorized,
             leaves,
             slow,
-        })
+            later,
+        },
+    )
 }
 
 /// Every answer tells its seed, its length, whom it was made for and in which language, so that a client can tell
@@ -121,7 +129,13 @@ fn answer(request: &SeenRequest, nth: usize, behaviour: &Behaviour) -> Vec<Act> 
     if behaviour.fault == Fault::BeforeHead {
         return vec![wait, Act::Reset];
     }
-    let length = if behaviour.sharing == Sharing::TooLarge { 600_000 } else { behaviour.length };
+    if behaviour.sharing == Sharing::Validated
+        && nth.is_multiple_of(2)
+        && let Some(known) = request.header("if-none-match")
+    {
+        return vec![wait, head("304 Not Modified", &[("ETag", known), ("Cache-Control", "max-age=1")])];
+    }
+    let length = if behaviour.sharing == Sharing::TooLarge { MAX_OBJECT + 100_000 } else { behaviour.length };
     let body = pattern(nth as u64, length);
     let echo = |name| request.header(name).unwrap_or("none").to_owned();
     let mut fields = vec![
@@ -132,6 +146,9 @@ fn answer(request: &SeenRequest, nth: usize, behaviour: &Behaviour) -> Vec<Act> 
         ("X-Path", request.target.clone()),
     ];
     fields.extend(sharing_fields(behaviour.sharing));
+    if behaviour.sharing == Sharing::Validated {
+        fields.push(("ETag", format!("\"{nth}\"")));
+    }
     fields.push(if behaviour.chunked {
         ("Transfer-Encoding", "chunked".to_owned())
     } else {
@@ -162,6 +179,7 @@ fn sharing_fields(sharing: Sharing) -> Vec<(&'static str, String)> {
     match sharing {
         Sharing::MaxAge | Sharing::TooLarge => vec![cache_control("max-age=60")],
         Sharing::VaryLanguage => vec![cache_control("max-age=60"), ("Vary", "Accept-Language".to_owned())],
+        Sharing::Validated => vec![cache_control("max-age=1")],
         Sharing::NoStore => vec![cache_control("no-store")],
         Sharing::Private => vec![cache_control("private, max-age=60")],
         Sharing::SetCookie => vec![cache_control("max-age=60"), ("Set-Cookie", "a=b".to_owned())],
@@ -182,7 +200,7 @@ async fn visit(mut client: Client<DuplexStream>, id: usize, visitor: &Visitor) -
     client.request(if visitor.head { "HEAD" } else { "GET" }, path, &fields, b"").await;
     let Some(head) = client.try_head().await else { return Ok(()) };
     let Some(seed) = head.header("x-seed") else {
-        prop_assert!(matches!(head.status, 502 | 504), "{head:?}");
+        prop_assert!(matches!(head.status, 502..=504), "{head:?}");
         return Ok(());
     };
     prop_assert_eq!(head.header("x-path"), Some(path));
@@ -208,9 +226,10 @@ async fn visit(mut client: Client<DuplexStream>, id: usize, visitor: &Visitor) -
     Ok(())
 }
 
-async fn run(behaviours: Vec<Behaviour>, visitors: Vec<Visitor>) -> Result<(), TestCaseError> {
+async fn run(behaviours: Vec<Behaviour>, visitors: Vec<Visitor>, budget: u64) -> Result<(), TestCaseError> {
     let mut settings = settings("http://origin.test");
-    settings.fetch.max_object = 500_000;
+    settings.fetch.max_object = MAX_OBJECT as u64;
+    settings.memory.budget = budget;
     let rig = Arc::new(Pipes::with(settings, move |request, nth| {
         answer(request, nth, &behaviours[nth % behaviours.len()])
     }));
@@ -219,6 +238,7 @@ async fn run(behaviours: Vec<Behaviour>, visitors: Vec<Visitor>) -> Result<(), T
         let rig = Arc::clone(&rig);
         visits.spawn(async move {
             tokio::time::sleep(ms(visitor.arrives)).await;
+            rig.clock.advance(Duration::from_secs(visitor.later));
             let visit = visit(rig.client(), id, &visitor);
             match visitor.leaves {
                 Some(after) => tokio::time::timeout(ms(after), visit).await.unwrap_or(Ok(())),
@@ -245,8 +265,9 @@ proptest! {
     fn every_reader_gets_the_exact_bytes_or_an_error(
         behaviours in prop::collection::vec(behaviour(), 1..6),
         visitors in prop::collection::vec(visitor(), 1..14),
+        budget in prop_oneof![2 => Just(64 << 20), 1 => 600_000_u64..3_000_000],
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-        runtime.expect("a runtime").block_on(run(behaviours, visitors))?;
+        runtime.expect("a runtime").block_on(run(behaviours, visitors, budget))?;
     }
 }
