@@ -14,7 +14,6 @@ Five scenes against each server, each round with objects of its own:
 See README.md for how to read the figures.
 """
 
-import argparse
 import asyncio
 import json
 import multiprocessing
@@ -294,12 +293,9 @@ def show(server, name, result):
 
 def main():
     """Starts origin and servers, plays the scenes, reports."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = common.options(__doc__, STARTERS)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--clients", type=int, default=500, help="in the cacheable scenes")
-    parser.add_argument("--only", action="append", choices=STARTERS, help="this server alone; may be repeated")
-    parser.add_argument("--binary", metavar="PATH", help="this forebay, instead of building one")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
     args = parser.parse_args()
     common.stop_cleanly()
     names = args.only or list(STARTERS)

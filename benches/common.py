@@ -3,6 +3,7 @@
 Everything runs on loopback, in a temporary directory, and is stopped by process id.
 """
 
+import argparse
 import os
 import re
 import shutil
@@ -201,3 +202,12 @@ def table(head, rows):
     for row in rows:
         cells = [row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])]
         print("  ".join(cells).rstrip())
+
+
+def options(doc, starters):
+    """The command line that every bench has; each adds its own."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--only", action="append", choices=starters, help="this server alone; may be repeated")
+    parser.add_argument("--binary", metavar="PATH", help="this forebay, instead of building one")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    return parser

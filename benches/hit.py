@@ -7,7 +7,6 @@ Each server fronts the same nginx origin, which serves a 1,024 byte file for an 
 against one after the other, round by round. See README.md for how to read the figures.
 """
 
-import argparse
 import json
 import re
 import subprocess
@@ -176,12 +175,9 @@ def report(results):
 
 def main():
     """Starts the servers, measures round by round, reports."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = common.options(__doc__, STARTERS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="of each run of wrk")
-    parser.add_argument("--only", action="append", choices=STARTERS, help="this server alone; may be repeated")
-    parser.add_argument("--binary", metavar="PATH", help="this forebay, instead of building one")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
     args = parser.parse_args()
     common.stop_cleanly()
     names = args.only or list(STARTERS)

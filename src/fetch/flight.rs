@@ -51,7 +51,7 @@ pub struct Announced {
     pub storing: bool,
     /// Why it is not.
     pub refusal: Option<&'static str>,
-    /// How long it may be used, if it may be stored.
+    /// How long it may be used, if others may have it at all.
     pub freshness: Option<Freshness>,
     /// The origin's announcement of trailers.
     pub trailer: Option<HeaderValue>,

@@ -95,7 +95,8 @@ impl Lead {
                 Some((exchange, times))
             }
             Err(error) => {
-                tracing::debug!(%error, key = ?self.flight.ask.key, "a fetch failed before its head");
+                let blame = error.blame.name();
+                tracing::debug!(%error, blame, key = ?self.flight.ask.key, "a fetch failed before its head");
                 self.leave_table();
                 self.tell(Announcement::Failed(error));
                 None
@@ -134,7 +135,7 @@ impl Lead {
             others: verdict.others,
             storing: verdict.store.is_some() && !self.stops_at_first_block(length),
             refusal: verdict.refusal,
-            freshness: verdict.store.as_ref().map(|(storable, _)| storable.freshness),
+            freshness: verdict.freshness,
             trailer,
             tunnel: Mutex::new(tunnel),
         })));

@@ -10,6 +10,7 @@ use super::unbelieved::is_unbelieved;
 use crate::base::clock::Timestamp;
 use crate::body::busy::Retention;
 use crate::semantics::fields;
+use crate::semantics::freshness::Freshness;
 use crate::semantics::storage::{self, Judgement, RequestFacts, Reuse, Storable};
 use crate::semantics::vary::VarySet;
 
@@ -18,6 +19,8 @@ use crate::semantics::vary::VarySet;
 pub(super) struct Verdict {
     /// Present if the response goes into the cache.
     pub(super) store: Option<(Storable, VarySet)>,
+    /// How long it may be used, if others may have it at all.
+    pub(super) freshness: Option<Freshness>,
     /// Who may have it.
     pub(super) others: Others,
     /// Why it is not stored, in the word that `Cache-Status` and the log use.
@@ -29,11 +32,11 @@ pub(super) struct Verdict {
 impl Verdict {
     /// On the answer to a client's own request.
     pub(super) fn passed() -> Self {
-        Self { store: None, others: Others::Alone, refusal: None, speaks_of_request: true }
+        Self { store: None, freshness: None, others: Others::Alone, refusal: None, speaks_of_request: true }
     }
 
     fn refused(refusal: &'static str) -> Self {
-        Self { store: None, others: Others::Alone, refusal: Some(refusal), speaks_of_request: false }
+        Self { refusal: Some(refusal), speaks_of_request: false, ..Self::passed() }
     }
 }
 
@@ -68,15 +71,16 @@ pub(super) fn judge(
         // It differs by what this node itself says of each client, which no two requests can be compared by.
         return Verdict::refused("vary-unbelieved");
     }
+    let freshness = Some(storable.freshness);
     let others = match storable.reuse {
         Reuse::Shared => Others::Share(vary.clone()),
         Reuse::Validate => Others::Alone,
     };
     if fields::announced_length(headers).is_some_and(|length| length > settings.max_object) {
         // Too large to keep, but those who came in time may read it together.
-        return Verdict { others, ..Verdict::refused("too-large") };
+        return Verdict { freshness, others, ..Verdict::refused("too-large") };
     }
-    Verdict { store: Some((storable, vary)), others, refusal: None, speaks_of_request: false }
+    Verdict { store: Some((storable, vary)), freshness, others, refusal: None, speaks_of_request: false }
 }
 
 /// Errors that one client's request brings about, and others' need not.

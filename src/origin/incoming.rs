@@ -71,11 +71,6 @@ impl IncomingBody {
         self.trailers.take()
     }
 
-    /// Whether there is nothing to read at all.
-    pub fn is_empty(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
     /// Gives the connection back for the next request. To be called after the whole body was read; a
     /// connection that says anything more, or does not settle, is closed. Cancelled, it is closed too.
     pub async fn release(self) {

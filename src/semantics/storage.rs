@@ -113,11 +113,6 @@ impl Refusal {
     pub const fn blames_request(self) -> bool {
         matches!(self, Self::Method | Self::RequestNoStore | Self::Authorization | Self::PersonalCookie)
     }
-
-    /// Whether the response is meant for one client, so that not even those who waited for it may have it.
-    pub const fn says_private(self) -> bool {
-        matches!(self, Self::Private | Self::SetCookie | Self::Authorization | Self::PersonalCookie)
-    }
 }
 
 /// Whether a shared cache may store this response, and how it may use it (RFC 9111 §3).

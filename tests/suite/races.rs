@@ -237,3 +237,43 @@ async fn a_popular_large_newcomer_gets_in() {
     eprintln!("REV3 popular: {hits} hits of 200; origin {}", pipes.origin.hits_of("/popular"));
     assert!(hits > 190);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_too_large_to_store_is_not_joined_once_it_has_expired() {
+    let gate = Gate::new();
+    let go = gate.clone();
+    let mut settings = settings("http://origin.test");
+    settings.fetch.max_object = 10;
+    let pipes = Pipes::with(settings, move |_, nth| {
+        let fields = [("Cache-Control", "max-age=1"), ("Content-Length", "11")];
+        let wait = if nth == 0 { Act::WaitFor(go.clone()) } else { Act::Wait(ms(0)) };
+        vec![head("200 OK", &fields), wait, Act::send(if nth == 0 { "the old one" } else { "the new one" })]
+    });
+    let mut leader = pipes.client();
+    leader.request("GET", "/", &[], b"").await;
+    leader.read_head().await;
+    pipes.clock.advance(Duration::from_secs(2));
+    assert_eq!(pipes.client().get("/").await.text(), "the new one");
+    gate.open();
+    assert_eq!(leader.read_body().await, b"the old one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_the_limit_of_fetches_a_miss_is_a_503_and_a_hit_is_a_hit() {
+    let mut settings = settings("http://origin.test");
+    settings.fetch.max_fetches = 1;
+    let pipes = Pipes::with(settings, |request, _| match request.path() {
+        "/stored" => vec![respond("200 OK", &[FRESH], "stored")],
+        _ => vec![Act::Stall],
+    });
+    pipes.client().get("/stored").await;
+    pipes.settle().await;
+    let mut busy = pipes.client();
+    busy.request("GET", "/busy", &[], b"").await;
+    pipes.origin.wait_for_hits(2).await;
+    let refused = pipes.client().get("/other").await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("proxy-status").is_some_and(|status| status.contains("connection_limit_reached")));
+    assert!(pipes.client().get("/stored").await.cache_status().contains("hit"));
+    assert_eq!(pipes.origin.hits(), 2);
+}

@@ -64,8 +64,8 @@ fn no_other_reason_hides_that_it_is_private() {
     let request = [("cache-control", "no-store")];
     assert_eq!(refused(&request, 206, &[("cache-control", "no-store, private")]), Some(Refusal::Private));
     assert_eq!(refused(&request, 206, &[("set-cookie", "id=1"), ("vary", "*")]), Some(Refusal::SetCookie));
-    assert!(Refusal::Private.says_private() && Refusal::SetCookie.says_private());
-    assert!(Refusal::Authorization.says_private() && !Refusal::NoStore.says_private());
+    assert!(Refusal::Authorization.blames_request() && Refusal::RequestNoStore.blames_request());
+    assert!(!Refusal::Private.blames_request() && !Refusal::SetCookie.blames_request());
 }
 
 #[test]
