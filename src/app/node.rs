@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::base::clock::Clock;
 use crate::body::budget::Budget;
 use crate::body::busy::{Means, SpillArea};
-use crate::cache::Cache;
+use crate::cache::disk::volume::OpenError;
+use crate::cache::{self, Cache};
 use crate::config::{Settings, WINDOW};
 use crate::fetch::Fetcher;
 use crate::origin::{Origin, connect::Connect};
@@ -30,17 +31,28 @@ pub struct Node {
 }
 
 impl Node {
-    /// Puts a node together. Nothing is bound, connected or started yet.
+    /// Puts a node together. Nothing is bound or connected yet; the disk tier, if there is one, begins to load.
     pub fn build(
         settings: &Settings,
         clock: Clock,
         connector: Arc<dyn Connect>,
         log: Option<AccessLog>,
-    ) -> Self {
+    ) -> Result<Self, OpenError> {
+        Self::build_on(settings, clock, connector, log, Cache::open)
+    }
+
+    /// The same, with a cache that `open` makes.
+    pub fn build_on(
+        settings: &Settings,
+        clock: Clock,
+        connector: Arc<dyn Connect>,
+        log: Option<AccessLog>,
+        open: impl FnOnce(&cache::Settings, &Arc<Budget>, &Arc<Counters>) -> Result<Cache, OpenError>,
+    ) -> Result<Self, OpenError> {
         let budget = Budget::new(settings.memory.budget);
         let spill = SpillArea::new(settings.spill.directory.clone(), settings.spill.limit);
-        let cache = Arc::new(Cache::new(&settings.cache));
         let counters = Arc::new(Counters::default());
+        let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
         let origin =
             Origin::new(settings.origin_url.authority().to_owned(), settings.origin.clone(), connector);
         let means = Means { budget: Arc::clone(&budget), spill, window: WINDOW };
@@ -62,6 +74,6 @@ impl Node {
             log,
         };
         let machine = Arc::new(ClientMachine::new(settings.request.clone(), parts));
-        Self { machine, fetcher, cache, means, counters }
+        Ok(Self { machine, fetcher, cache, means, counters })
     }
 }

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Node;
 use crate::base::clock::Clock;
+use crate::cache::disk::volume::OpenError;
 use crate::config::Settings;
 use crate::listener::{Handler, Serving, accept, bind};
 use crate::origin::connect::Tcp;
@@ -18,6 +19,9 @@ use crate::telemetry::access_log::AccessLog;
 
 /// Threads for file I/O that one worker may have.
 const BLOCKING_THREADS: usize = 4;
+
+/// How long the disk tier may take to write what waits.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a node does not run.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,9 @@ pub enum RunError {
         /// What the kernel said.
         error: io::Error,
     },
+    /// The disk tier cannot have its directory.
+    #[error("the cache directory cannot be used: {0}")]
+    Disk(#[from] OpenError),
     /// A thread or its runtime could not be started.
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
@@ -58,7 +65,7 @@ pub struct Running {
 impl Running {
     /// Binds every address and starts the workers.
     pub fn start(settings: &Settings, log: Option<AccessLog>) -> Result<Self, RunError> {
-        let node = Node::build(settings, Clock::system(), Arc::new(Tcp), log);
+        let node = Node::build(settings, Clock::system(), Arc::new(Tcp), log)?;
         let (addresses, sockets) = bind_all(&settings.listen, settings.workers)?;
         let draining = CancellationToken::new();
         let connections = TaskTracker::new();
@@ -86,6 +93,7 @@ impl Running {
         for worker in self.workers {
             let _ = worker.join();
         }
+        self.node.cache.close(CLOSE_LIMIT);
     }
 }
 

@@ -32,17 +32,26 @@ impl fmt::Display for Sequence {
 /// One store of one object: each gets its own, so blocks of two stores can never be mixed.
 ///
 /// Taken when the head comes: of two stores, the one with the later head has the later generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Generation(u64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(pub u64);
 
-/// Hands out generations, each once in a process.
+/// Hands out generations, each once.
 #[derive(Debug, Default)]
 pub struct Generations(AtomicU64);
+
+/// Generations of one epoch: more than any process lives to hand out.
+const PER_EPOCH: u64 = 1 << 40;
 
 impl Generations {
     /// A generation that was never handed out before by this source.
     pub fn next(&self) -> Generation {
         Generation(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// From now on only generations of this epoch: later than all that were handed out in earlier ones, by
+    /// processes that are gone.
+    pub fn raise_to_epoch(&self, epoch: u64) {
+        self.0.fetch_max(epoch.saturating_mul(PER_EPOCH), Ordering::Relaxed);
     }
 }
 
@@ -61,5 +70,16 @@ mod tests {
     fn generations_differ() {
         let source = Generations::default();
         assert_ne!(source.next(), source.next());
+    }
+
+    #[test]
+    fn a_later_epoch_has_later_generations() {
+        let (before, after) = (Generations::default(), Generations::default());
+        before.raise_to_epoch(3);
+        after.raise_to_epoch(4);
+        let of_three = before.next();
+        assert!(after.next() > of_three);
+        after.raise_to_epoch(3);
+        assert!(after.next() > of_three, "raising never goes back");
     }
 }

@@ -63,6 +63,13 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// Changes it to `bytes`, even over the limit: for what grows and shrinks as one.
+    pub fn set(&mut self, bytes: u64) {
+        self.budget.used.fetch_add(bytes, Ordering::Relaxed);
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+
     /// Ties this charge to `content`: it is returned when the last clone of the result is dropped, whoever
     /// holds it by then.
     pub fn attach(self, content: Vec<u8>) -> Bytes {
@@ -99,6 +106,16 @@ mod tests {
         drop(first);
         assert_eq!(budget.used(), 0);
         assert!(budget.try_charge(100).is_some());
+    }
+
+    #[test]
+    fn a_charge_that_changes_is_returned_as_it_is_by_then() {
+        let budget = Budget::new(100);
+        let mut charge = budget.charge(60);
+        charge.set(10);
+        assert_eq!(budget.used(), 10);
+        drop(charge);
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]

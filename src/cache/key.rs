@@ -59,6 +59,16 @@ impl Key {
         self.hash
     }
 
+    /// All parts, length-prefixed: what is compared on a hit.
+    pub fn full(&self) -> &[u8] {
+        &self.full
+    }
+
+    /// The site, which is the first part.
+    pub fn site(&self) -> SiteId {
+        SiteId(self.full.first_chunk().map_or(0, |site| u32::from_be_bytes(*site)))
+    }
+
     /// Bytes of the full key.
     pub fn weight(&self) -> usize {
         self.full.len()

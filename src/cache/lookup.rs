@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::disk::DiskTier;
+use super::disk::find::Pinned;
+use super::disk::intake::{Change, Intent};
 use super::key::Key;
 use super::memory::{KeyState, MemoryTier};
 use super::object::Object;
@@ -33,16 +36,31 @@ pub enum Missing {
     Variant,
 }
 
-/// A stored object with its content pinned: whatever the tier does, the bytes stay until they are sent.
+/// A stored object with its content pinned: whatever the tiers do, the bytes stay until they are sent.
 #[derive(Clone, Debug)]
 pub struct Hit {
     /// The object.
     pub object: Arc<Object>,
-    /// All of its content.
-    pub parts: Parts,
+    /// Its content.
+    pub content: Held,
 }
 
-pub(super) fn lookup(tier: &MemoryTier, key: &Key, request: &HeaderMap, now: Timestamp) -> Lookup {
+/// Where the content of a hit is held.
+#[derive(Clone, Debug)]
+pub enum Held {
+    /// All of it in memory.
+    Memory(Parts),
+    /// On disk, but for the first block.
+    Disk(Pinned),
+}
+
+pub(super) fn lookup(
+    tier: &MemoryTier,
+    disk: Option<&DiskTier>,
+    key: &Key,
+    request: &HeaderMap,
+    now: Timestamp,
+) -> Lookup {
     let mut newest: Option<Arc<Object>> = None;
     let values = |set: &VarySet| set.values(request);
     let state = tier.candidates(key, values, |object| {
@@ -52,23 +70,50 @@ pub(super) fn lookup(tier: &MemoryTier, key: &Key, request: &HeaderMap, now: Tim
             newest = Some(Arc::clone(object));
         }
     });
-    let Some(object) = newest else {
-        return Lookup::Miss(match state {
-            KeyState::Unknown => Missing::Uri,
-            KeyState::Known => Missing::Variant,
-        });
-    };
-    // Until ranges come, an object of which a block was evicted is as good as gone. Its head stays: through it
-    // the tier learns that the blocks are wanted.
-    let Some(parts) = tier.parts(key, &object) else {
-        return Lookup::Miss(Missing::Uri);
-    };
-    let hit = Hit { object, parts };
-    if hit.is_fresh(now) { Lookup::Fresh(hit) } else { Lookup::Stale(hit) }
+    // An object of which a block was evicted is as good as gone from memory. Its head stays: through it the tier learns
+    // that the blocks are wanted.
+    let parts = newest.as_ref().and_then(|object| tier.parts(key, object));
+    if let (Some(object), Some(parts)) = (&newest, parts) {
+        return Hit { object: Arc::clone(object), content: Held::Memory(parts) }.judged(now);
+    }
+    // What waits to be written to disk is in memory too, whether the memory tier took it or not.
+    if let Some(hit) = disk.and_then(|disk| waiting(disk, key, request)) {
+        return hit.judged(now);
+    }
+    Lookup::Miss(match state {
+        KeyState::Unknown => Missing::Uri,
+        KeyState::Known if newest.is_some() => Missing::Uri,
+        KeyState::Known => Missing::Variant,
+    })
+}
+
+/// The newest object for a request among those that wait to be written.
+fn waiting(disk: &DiskTier, key: &Key, request: &HeaderMap) -> Option<Hit> {
+    let base = disk.waiting(key.hash().short(), key)?;
+    let variants = base.vary.iter().filter_map(|set| {
+        let values = set.values(request);
+        let intent = disk.waiting(key.variant(&values).short(), key)?;
+        stored(intent).filter(|hit| hit.object.vary_values == values)
+    });
+    let mut newest: Option<Hit> = None;
+    for hit in variants.collect::<Vec<_>>().into_iter().chain(stored(base)) {
+        let usable = coding::accepts_coding(request, &hit.object.head.headers);
+        if usable && newest.as_ref().is_none_or(|best| is_newer(&hit.object, &best.object)) {
+            newest = Some(hit);
+        }
+    }
+    newest
+}
+
+fn stored(intent: Intent) -> Option<Hit> {
+    match intent.change {
+        Change::Store(hit) => Some(hit),
+        Change::Keep | Change::Gone(_) => None,
+    }
 }
 
 /// The later `Date` wins; our own receipt decides between equals (RFC 9111 §4.1).
-fn is_newer(a: &Object, b: &Object) -> bool {
+pub(super) fn is_newer(a: &Object, b: &Object) -> bool {
     let date = |object: &Object| {
         object.head.headers.get(http::header::DATE).and_then(crate::semantics::fields::parse_date)
     };
@@ -76,6 +121,10 @@ fn is_newer(a: &Object, b: &Object) -> bool {
 }
 
 impl Hit {
+    fn judged(self, now: Timestamp) -> Lookup {
+        if self.is_fresh(now) { Lookup::Fresh(self) } else { Lookup::Stale(self) }
+    }
+
     /// Whether it may be used without asking the origin.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.object.reuse == Reuse::Shared && matches!(self.object.freshness.state(now), State::Fresh { .. })

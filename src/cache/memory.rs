@@ -16,7 +16,7 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 
 use super::key::{Key, KeyHash};
-use super::lookup::Hit;
+use super::lookup::{Held, Hit};
 use super::object::{Object, Place};
 use crate::base::ids::Generation;
 use crate::body::content::Parts;
@@ -105,10 +105,21 @@ impl MemoryTier {
             Place::Inline(bytes) => Some(Parts::Inline(bytes.clone())),
             Place::Blocks(_) => {
                 let found: Vec<Option<Bytes>> =
-                    block_names(slot_name(key, object), object).map(|name| self.block(name)).collect();
+                    block_names(object.slot(key), object).map(|name| self.block(name)).collect();
                 found.into_iter().collect::<Option<Vec<_>>>().map(|blocks| Parts::Blocks(blocks.into()))
             }
         }
+    }
+
+    /// One block of an object, if it is there.
+    pub(super) fn block_of(&self, key: &Key, object: &Object, index: u32) -> Option<Bytes> {
+        self.block(BlockName { slot: object.slot(key), generation: object.generation, index })
+    }
+
+    /// Offers one block of an object to the tier.
+    pub(super) fn offer_block(&self, key: &Key, object: &Object, index: u32, block: Bytes) {
+        let name = BlockName { slot: object.slot(key), generation: object.generation, index };
+        self.entries.insert(ShortHash(EntryName::Block(name)), Entry::Block(block));
     }
 
     fn block(&self, name: BlockName) -> Option<Bytes> {
@@ -136,11 +147,14 @@ impl MemoryTier {
     /// (fetches overtake each other); true if `hit` is visible now, unless the policy refuses it.
     pub(super) fn store(&self, key: &Key, hit: &Hit) -> bool {
         let object = &hit.object;
-        let name = slot_name(key, object);
-        if let Parts::Blocks(blocks) = &hit.parts {
-            for (block_name, block) in block_names(name, object).zip(blocks.iter()) {
-                self.entries.insert(ShortHash(EntryName::Block(block_name)), Entry::Block(block.clone()));
-            }
+        let name = object.slot(key);
+        let here = match &hit.content {
+            Held::Memory(Parts::Inline(_)) => &[][..],
+            Held::Memory(Parts::Blocks(blocks)) => blocks,
+            Held::Disk(pinned) => std::slice::from_ref(pinned.first()),
+        };
+        for (block_name, block) in block_names(name, object).zip(here) {
+            self.entries.insert(ShortHash(EntryName::Block(block_name)), Entry::Block(block.clone()));
         }
         if !object.vary.is_empty() {
             self.note_vary(key, &object.vary);
@@ -163,7 +177,7 @@ impl MemoryTier {
     }
 
     pub(super) fn remove(&self, key: &Key, object: &Object) {
-        let name = slot_name(key, object);
+        let name = object.slot(key);
         self.change_slot(key, name, |slot| {
             if slot.object.as_ref().is_some_and(|held| held.generation == object.generation) {
                 slot.object = None;
@@ -200,11 +214,6 @@ impl MemoryTier {
             }
         });
     }
-}
-
-/// The slot in which `object` is found.
-fn slot_name(key: &Key, object: &Object) -> KeyHash {
-    if object.vary.is_empty() { key.hash() } else { key.variant(&object.vary_values) }
 }
 
 fn block_names(slot: KeyHash, object: &Object) -> impl Iterator<Item = BlockName> + use<> {

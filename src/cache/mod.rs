@@ -3,10 +3,12 @@
 //! - [`key`]: which responses may stand for one another.
 //! - [`object`]: a stored response: a head and its representation.
 //! - [`memory`]: the first tier.
+//! - [`disk`]: the second tier, which outlives the process.
 //! - [`markers`]: keys whose last answer was not for sharing (hit-for-miss).
 //! - [`ledger`]: the order of purges.
 //! - [`lookup`]: the question that a request asks, and its possible answers.
 
+pub mod disk;
 pub mod key;
 pub mod ledger;
 pub mod lookup;
@@ -14,13 +16,21 @@ pub mod markers;
 pub mod memory;
 pub mod object;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Generations, Sequence};
+use crate::body::budget::Budget;
 use crate::semantics::vary::VarySet;
+use crate::telemetry::counters::Counters;
+use disk::DiskTier;
+use disk::find::{NoBlock, Pinned};
+pub use disk::settings::{Admission, Settings as DiskSettings};
+use disk::volume::{DirectoryOpener, OpenError, Opener};
 use key::Key;
 use ledger::Ledger;
 use lookup::{Hit, Lookup};
@@ -37,35 +47,120 @@ pub struct Settings {
     pub max_markers: u64,
     /// How long a marker lives.
     pub marker_life: Duration,
+    /// The disk tier, if there is one.
+    pub disk: Option<DiskSettings>,
 }
 
 /// The tiers, the markers and the ledger of a node.
 #[derive(Debug)]
 pub struct Cache {
     memory: MemoryTier,
+    disk: Option<DiskTier>,
     markers: Markers,
-    ledger: Ledger,
-    generations: Generations,
+    ledger: Arc<Ledger>,
+    generations: Arc<Generations>,
 }
 
 impl Cache {
-    /// An empty cache.
-    pub fn new(settings: &Settings) -> Self {
-        Self {
-            memory: MemoryTier::new(settings.memory),
-            markers: Markers::new(settings.max_markers, settings.marker_life),
-            ledger: Ledger::default(),
-            generations: Generations::default(),
-        }
+    /// A cache whose memory is empty. With a disk tier, its directory is opened and its index is loaded in the
+    /// background; blocking, but only for a few small files.
+    pub fn open(
+        settings: &Settings,
+        budget: &Arc<Budget>,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, OpenError> {
+        let opener = settings
+            .disk
+            .as_ref()
+            .map(|disk| -> Arc<dyn Opener> { Arc::new(DirectoryOpener { path: disk.directory.clone() }) });
+        Self::open_on(settings, opener, budget, counters)
     }
 
-    /// What the tiers know for a request with these fields. Memory only: takes no lock and never waits.
+    /// The same on any disk.
+    pub fn open_on(
+        settings: &Settings,
+        opener: Option<Arc<dyn Opener>>,
+        budget: &Arc<Budget>,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, OpenError> {
+        let (ledger, generations) = (Arc::<Ledger>::default(), Arc::<Generations>::default());
+        let means = opener.map(|opener| disk::Means {
+            opener,
+            budget: Arc::clone(budget),
+            counters: Arc::clone(counters),
+            ledger: Arc::clone(&ledger),
+            generations: Arc::clone(&generations),
+        });
+        let disk = match (&settings.disk, means) {
+            (Some(settings), Some(means)) => Some(DiskTier::start(settings.clone(), means)?),
+            _ => None,
+        };
+        Ok(Self {
+            memory: MemoryTier::new(settings.memory),
+            disk,
+            markers: Markers::new(settings.max_markers, settings.marker_life),
+            ledger,
+            generations,
+        })
+    }
+
+    /// What memory knows for a request with these fields, which is counted. Takes no lock if memory has it, and never
+    /// waits.
     pub fn lookup(&self, key: &Key, request: &HeaderMap, now: Timestamp) -> Lookup {
-        lookup::lookup(&self.memory, key, request, now)
+        if let Some(disk) = &self.disk {
+            disk.count(key.hash().short());
+        }
+        self.look_again(key, request, now)
+    }
+
+    /// The same for a request that has been counted.
+    pub fn look_again(&self, key: &Key, request: &HeaderMap, now: Timestamp) -> Lookup {
+        lookup::lookup(&self.memory, self.disk.as_ref(), key, request, now)
+    }
+
+    /// What the disk has for a request that memory could not answer, fresh or not; it goes into memory, as far as that
+    /// takes it. Cancel-safe: dropped, the read under way is thrown away.
+    pub async fn find<R>(&self, key: &Key, request: &Arc<R>) -> Option<Hit>
+    where
+        R: AsRef<HeaderMap> + Send + Sync + 'static,
+    {
+        let hit = self.disk.as_ref()?.find(key, request, self.known_vary(key)).await?;
+        self.memory.store(key, &hit);
+        Some(hit)
+    }
+
+    /// A block of a hit that is on disk, from the tier that has it. Cancel-safe.
+    pub async fn block(
+        &self,
+        key: &Key,
+        object: &Object,
+        pinned: &Pinned,
+        index: u32,
+    ) -> Result<Bytes, NoBlock> {
+        if let Some(block) = self.memory.block_of(key, object, index) {
+            return Ok(block);
+        }
+        let disk = self.disk.as_ref().ok_or(NoBlock::Damaged)?;
+        let block = disk.block(pinned, index as usize).await?;
+        self.memory.offer_block(key, object, index, block.clone());
+        Ok(block)
+    }
+
+    /// A block of a hit was found bad: the object is taken out of both tiers.
+    pub fn report_damage(&self, key: &Key, object: &Object, pinned: &Pinned) {
+        if let Some(disk) = &self.disk {
+            disk.report(key, pinned);
+        }
+        self.memory.remove(key, object);
+    }
+
+    /// The disk tier, if there is one.
+    pub fn disk(&self) -> Option<&DiskTier> {
+        self.disk.as_ref()
     }
 
     /// The names by which the known variants of `key` differ.
-    pub fn known_vary(&self, key: &Key) -> std::sync::Arc<[VarySet]> {
+    pub fn known_vary(&self, key: &Key) -> Arc<[VarySet]> {
         self.memory.known_vary(key)
     }
 
@@ -76,15 +171,29 @@ impl Cache {
         }
     }
 
-    /// Makes `hit` visible to lookup; false if one with a later head is there. The tier may refuse it all the
-    /// same: it keeps what is asked for most.
+    /// Makes `hit` visible to lookup; false if one with a later head is there. The tiers may refuse it all the
+    /// same: they keep what is asked for most.
     pub fn store(&self, key: &Key, hit: &Hit) -> bool {
-        self.memory.store(key, hit)
+        let stored = self.memory.store(key, hit);
+        if let Some(disk) = self.disk.as_ref().filter(|_| stored) {
+            disk.store(key, hit);
+        }
+        stored
     }
 
     /// Takes `object` out, unless another one has taken its place.
     pub fn remove(&self, key: &Key, object: &Object) {
         self.memory.remove(key, object);
+        if let Some(disk) = &self.disk {
+            disk.forget(object.slot(key).short(), key, object.generation);
+        }
+    }
+
+    /// Blocking: writes what waits to be written, and lets go of the disk, within `patience`.
+    pub fn close(&self, patience: Duration) {
+        if let Some(disk) = &self.disk {
+            disk.close(patience);
+        }
     }
 
     /// The marker on `key`, if it is still alive.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::key::{Key, KeyHash};
 use crate::base::ids::{Generation, Sequence};
 use crate::body::budget::Charge;
 use crate::body::content::{Content, Digest, Parts};
@@ -99,6 +100,11 @@ impl Representation {
 }
 
 impl Object {
+    /// The slot in which it is found: the key's own, unless it varies.
+    pub fn slot(&self, key: &Key) -> KeyHash {
+        if self.vary.is_empty() { key.hash() } else { key.variant(&self.vary_values) }
+    }
+
     /// The same content under a confirmed head (RFC 9111 §4.3.4).
     #[must_use]
     pub fn refreshed(

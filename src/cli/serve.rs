@@ -12,9 +12,9 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{USAGE, demo};
-use crate::app::Running;
+use crate::app::{RunError, Running};
 use crate::base::units::ByteSize;
-use crate::config::{MemoryPlan, OriginUrl, Settings, Spill};
+use crate::config::{Disk, MemoryPlan, OriginUrl, Settings, Spill};
 use crate::telemetry::access_log::{AccessLog, LogWriter};
 use crate::telemetry::human;
 
@@ -36,11 +36,25 @@ pub(super) struct Serve {
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     memory: ByteSize,
 
-    /// Where bodies go that exceed their memory; on a real disk
-    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
-    spill_dir: PathBuf,
+    /// Where to keep what memory cannot hold, also over restarts; an empty or a new directory on a real disk
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
 
-    /// Disk that such bodies may take together; 0 turns spilling off
+    /// Disk that the cache directory may take, with its index and with bodies that exceed their memory
+    #[arg(long, value_name = "SIZE", default_value = "10GiB", requires = "cache_dir")]
+    disk: ByteSize,
+
+    /// What a full disk lets in: what is asked for at least as often as what would have to go (frequency), everything
+    /// (always), or as frequency and nothing at its first request (second-request)
+    #[arg(long, value_name = "RULE", default_value = "frequency", requires = "cache_dir",
+          value_parser = ["always", "frequency", "second-request"])]
+    disk_admission: String,
+
+    /// Where bodies go that exceed their memory; on a real disk [default: in the cache directory, else /var/tmp]
+    #[arg(long, value_name = "DIR")]
+    spill_dir: Option<PathBuf>,
+
+    /// Disk that such bodies may take together, at most a quarter of --disk; 0 turns spilling off
     #[arg(long, value_name = "SIZE", default_value = "4GiB")]
     spill: ByteSize,
 
@@ -71,6 +85,8 @@ fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
 enum ServeError {
     #[error("--memory: {0}")]
     Memory(#[from] crate::config::MemoryError),
+    #[error("--disk: {0}")]
+    Disk(#[from] crate::config::DiskError),
     #[error("--spill-dir: {path}: {error}")]
     SpillDirectory { path: String, error: io::Error },
     #[error("--access-log: cannot write {path}: {error}")]
@@ -86,7 +102,11 @@ enum ServeError {
 impl ServeError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Memory(_) | Self::SpillDirectory { .. } | Self::AccessLog { .. } => ExitCode::from(USAGE),
+            Self::Memory(_)
+            | Self::Disk(_)
+            | Self::SpillDirectory { .. }
+            | Self::AccessLog { .. }
+            | Self::Run(RunError::Disk(_)) => ExitCode::from(USAGE),
             Self::Demo(_) | Self::Run(_) | Self::Signals(_) => ExitCode::FAILURE,
         }
     }
@@ -111,7 +131,6 @@ impl Serve {
             .build()
             .map_err(ServeError::Signals)?;
         let memory = MemoryPlan::new(self.memory)?;
-        self.check_spill_directory()?;
         let (log, log_writer) = self.access_log()?.unzip();
         let (origin, demo) = if let Some(origin) = &self.origin {
             (origin.clone(), None)
@@ -121,7 +140,19 @@ impl Serve {
         };
         let mut settings = Settings::new(origin, memory);
         settings.listen = self.listen;
-        settings.spill = Spill { directory: self.spill_dir, limit: self.spill.0 };
+        settings.spill.limit = self.spill.0;
+        match self.cache_dir {
+            Some(directory) => {
+                // The rule was checked when it was parsed.
+                let admission = self.disk_admission.parse().unwrap_or_default();
+                let disk = Disk { directory, limit: self.disk, admission };
+                settings.use_disk(disk, self.spill_dir.clone())?;
+            }
+            None => settings.spill.directory = self.spill_dir.clone().unwrap_or(settings.spill.directory),
+        }
+        if settings.cache.disk.is_none() || self.spill_dir.is_some() {
+            check_spill_directory(&settings.spill)?;
+        }
         settings.drain = self.drain;
         if let Some(workers) = self.workers {
             settings.workers = workers.into();
@@ -151,16 +182,6 @@ impl Serve {
         Ok(())
     }
 
-    fn check_spill_directory(&self) -> Result<(), ServeError> {
-        if self.spill.0 == 0 {
-            return Ok(());
-        }
-        let probe = tempfile::tempfile_in(&self.spill_dir);
-        probe
-            .map(drop)
-            .map_err(|error| ServeError::SpillDirectory { path: self.spill_dir.display().to_string(), error })
-    }
-
     fn access_log(&self) -> Result<Option<(AccessLog, LogWriter)>, ServeError> {
         let path = self.access_log.as_str();
         let failed = |error| ServeError::AccessLog { path: path.to_owned(), error };
@@ -172,6 +193,17 @@ impl Serve {
         };
         AccessLog::start(sink).map(Some).map_err(failed)
     }
+}
+
+/// A directory that the operator named must be there. The one in the cache directory is made with that.
+fn check_spill_directory(spill: &Spill) -> Result<(), ServeError> {
+    if spill.limit == 0 {
+        return Ok(());
+    }
+    let probe = tempfile::tempfile_in(&spill.directory);
+    probe
+        .map(drop)
+        .map_err(|error| ServeError::SpillDirectory { path: spill.directory.display().to_string(), error })
 }
 
 /// Takes the descriptors that the limits ask for, or lowers the limits to those that there are.

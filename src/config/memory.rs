@@ -15,7 +15,8 @@ const FRAGMENTED: u64 = 6;
 ///
 /// A fixed part and a sixth of the limit are left for what is not counted: code, stacks, read buffers, what the
 /// allocator keeps. The rest is the budget, of which the memory tier may take three quarters, bodies under way may
-/// fill it to seven eighths, and connections always have the last eighth.
+/// fill it to seven eighths, and connections always have the last eighth. With a disk tier, an eighth of the budget
+/// is for its index and its queue, and the memory tier has five eighths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// The limit of the process.
@@ -24,6 +25,8 @@ pub struct MemoryPlan {
     pub budget: u64,
     /// What the memory tier may hold of it.
     pub tier: u64,
+    /// What the index and the queue of the disk tier may take of it.
+    pub disk: u64,
     /// How many markers there may be: at most a hundredth of the budget.
     pub markers: u64,
 }
@@ -44,7 +47,13 @@ impl MemoryPlan {
             return Err(MemoryError::TooLittle(limit));
         }
         let budget = limit.0 - FIXED - limit.0 / FRAGMENTED;
-        Ok(Self { limit: limit.0, budget, tier: budget / 4 * 3, markers: budget / 100 / MARKER })
+        Ok(Self { limit: limit.0, budget, tier: budget / 4 * 3, disk: 0, markers: budget / 100 / MARKER })
+    }
+
+    /// The same limit shared out with a disk tier.
+    #[must_use]
+    pub fn with_disk(self) -> Self {
+        Self { tier: self.budget / 8 * 5, disk: self.budget / 8, ..self }
     }
 }
 
@@ -64,6 +73,8 @@ mod tests {
         fn the_shares_never_exceed_the_whole(limit in LEAST.0..=u64::MAX) {
             let plan = MemoryPlan::new(ByteSize(limit)).expect("enough");
             prop_assert!(plan.tier < plan.budget && plan.budget < plan.limit);
+            let plan = plan.with_disk();
+            prop_assert!(plan.tier + plan.disk <= plan.budget / 4 * 3);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the operator says, checked into what the node runs.
 
+mod disk;
 mod memory;
 mod origin_url;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use crate::base::units::ByteSize;
 use crate::{cache, fetch, listener, origin, request};
 
+pub use disk::{Disk, DiskError};
 pub use memory::{MemoryError, MemoryPlan};
 pub use origin_url::{OriginUrl, OriginUrlError};
 
@@ -86,6 +88,7 @@ impl Settings {
                 memory: memory.tier,
                 max_markers: memory.markers,
                 marker_life: Duration::from_mins(2),
+                disk: None,
             },
             fetch: fetch::Settings {
                 node: NODE_NAME.into(),
@@ -98,10 +101,14 @@ impl Settings {
         }
     }
 
-    /// Descriptors that the node may need: one for each connection, and for each fetch one to the origin and one
-    /// to spill to.
+    /// Descriptors that the node may need: one for each connection, for each fetch one to the origin and one to spill
+    /// to, and one for each segment of the disk tier's index.
     pub fn descriptors(&self) -> u64 {
-        (self.request.max_connections + 2 * self.fetch.max_fetches) as u64 + RESERVED_DESCRIPTORS
+        (self.request.max_connections + 2 * self.fetch.max_fetches) as u64 + self.fixed_descriptors()
+    }
+
+    fn fixed_descriptors(&self) -> u64 {
+        RESERVED_DESCRIPTORS + self.cache.disk.as_ref().map_or(0, cache::DiskSettings::most_segments)
     }
 
     /// Lowers the limits on connections and fetches, in proportion, to what `available` descriptors allow.
@@ -110,9 +117,10 @@ impl Settings {
         if available >= needed {
             return;
         }
-        let usable = u128::from(available.saturating_sub(RESERVED_DESCRIPTORS));
+        let fixed = self.fixed_descriptors();
+        let usable = u128::from(available.saturating_sub(fixed));
         let scale = |limit: usize| {
-            let scaled = limit as u128 * usable / u128::from(needed - RESERVED_DESCRIPTORS).max(1);
+            let scaled = limit as u128 * usable / u128::from(needed - fixed).max(1);
             usize::try_from(scaled).unwrap_or(limit).max(1)
         };
         self.request.max_connections = scale(self.request.max_connections);

@@ -5,13 +5,21 @@ use http::{HeaderValue, StatusCode, header};
 use super::For;
 use crate::base::clock::Timestamp;
 use crate::body::Body;
+use crate::body::busy::Reader;
 use crate::body::content::{Blocks, Parts};
 use crate::body::message::Reply;
-use crate::cache::lookup::Hit;
+use crate::cache::disk::find::Pinned;
+use crate::cache::lookup::{Held, Hit};
 use crate::semantics::validation;
 
-/// The object, or a 304 if the client has it already (RFC 9111 §4.3.2), with its age (§5.1).
-pub fn stored(hit: Hit, to: &For<'_>, now: Timestamp) -> Reply {
+/// The object, or a 304 if the client has it already (RFC 9111 §4.3.2), with its age (§5.1). What is not in memory
+/// as a whole is read by `replay`.
+pub fn stored(
+    hit: &Hit,
+    to: &For<'_>,
+    now: Timestamp,
+    replay: impl FnOnce(&Hit, &Pinned) -> Reader,
+) -> Reply {
     let head = &hit.object.head;
     let unchanged = to.is_unchanged(head.status, &head.headers);
     let (status, mut headers) = if unchanged {
@@ -21,13 +29,11 @@ pub fn stored(hit: Hit, to: &For<'_>, now: Timestamp) -> Reply {
     };
     headers.insert(header::AGE, HeaderValue::from(hit.object.freshness.age(now).as_secs()));
     to.cache.append_to(to.node, &mut headers);
-    let body = if unchanged || to.is_head() { Body::Empty } else { content(hit.parts) };
+    let body = match &hit.content {
+        _ if unchanged || to.is_head() => Body::Empty,
+        Held::Memory(Parts::Inline(bytes)) => Body::Bytes(bytes.clone()),
+        Held::Memory(Parts::Blocks(blocks)) => Body::Blocks(Blocks::new(blocks.iter().cloned())),
+        Held::Disk(pinned) => Body::Busy(replay(hit, pinned)),
+    };
     Reply::new(status, headers, body)
-}
-
-fn content(parts: Parts) -> Body {
-    match parts {
-        Parts::Inline(bytes) => Body::Bytes(bytes),
-        Parts::Blocks(blocks) => Body::Blocks(Blocks::new(blocks.iter().cloned())),
-    }
 }

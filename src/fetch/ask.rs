@@ -62,6 +62,12 @@ impl Ask {
     }
 }
 
+impl AsRef<HeaderMap> for Ask {
+    fn as_ref(&self) -> &HeaderMap {
+        &self.headers
+    }
+}
+
 fn offered_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     if !fields::connection_names(headers, "upgrade") {
         return None;

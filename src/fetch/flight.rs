@@ -36,6 +36,8 @@ pub enum Announcement {
     Head(Arc<Announced>),
     /// The origin confirmed what was stored.
     Refreshed(Arc<Refreshed>),
+    /// The disk had it: the origin was not asked.
+    Stored(Hit),
     /// No head came.
     Failed(OriginError),
 }
@@ -86,6 +88,8 @@ pub enum Advice {
     Read(Arc<Announced>),
     /// Answer with what was confirmed.
     Use(Arc<Refreshed>),
+    /// Answer with what the disk had.
+    Hit(Hit),
     /// Look again: this was another variant.
     Again,
     /// Look again: the leader failed, and one of the waiters takes its place; with the error, for one who has
@@ -120,7 +124,7 @@ impl Flight {
                 let expired = announced.freshness.is_some_and(|freshness| !freshness.is_fresh(now));
                 !expired && self.for_waiter(&announced.others, &announced.head.headers, ask).is_none()
             }
-            Some(Announcement::Refreshed(_) | Announcement::Failed(_)) => false,
+            Some(Announcement::Refreshed(_) | Announcement::Stored(_) | Announcement::Failed(_)) => false,
         }
     }
 
@@ -142,6 +146,7 @@ impl Flight {
         match announcement {
             Announcement::Head(announced) if leads => Advice::Read(announced),
             Announcement::Refreshed(refreshed) if leads => Advice::Use(refreshed),
+            Announcement::Stored(hit) if leads => Advice::Hit(hit),
             Announcement::Failed(error) if leads => Advice::Fail(error),
             Announcement::Head(announced) => {
                 match self.for_waiter(&announced.others, &announced.head.headers, ask) {
@@ -153,6 +158,13 @@ impl Flight {
                 let headers = &refreshed.hit.object.head.headers;
                 match self.for_waiter(&refreshed.others, headers, ask) {
                     None => Advice::Use(refreshed),
+                    Some(advice) => advice,
+                }
+            }
+            Announcement::Stored(hit) => {
+                let others = Others::Share(hit.object.vary.clone());
+                match self.for_waiter(&others, &hit.object.head.headers, ask) {
+                    None => Advice::Hit(hit),
                     Some(advice) => advice,
                 }
             }

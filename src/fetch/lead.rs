@@ -51,6 +51,9 @@ struct Times {
 impl Lead {
     /// Runs the fetch to its end. Dropped at any await, it has failed: see the module's text.
     pub(super) async fn run(mut self, body: Body) {
+        if self.answers_from_disk().await {
+            return;
+        }
         let request = match self.purpose {
             Purpose::Pass => outgoing::passed(&self.flight.ask, body, self.node()),
             Purpose::Shared(_) | Purpose::Alone => self.normalised(),
@@ -68,6 +71,27 @@ impl Lead {
         let request = self.normalised();
         if let Some((exchange, times)) = self.ask_origin(request).await {
             self.deliver(exchange, times).await;
+        }
+    }
+
+    /// Looks on disk, where memory had nothing. What is fresh there ends the fetch; what is stale is to be confirmed.
+    async fn answers_from_disk(&mut self) -> bool {
+        if matches!(self.purpose, Purpose::Pass) || self.stale.is_some() {
+            return false;
+        }
+        let found = tokio::select! {
+            found = self.shared.cache.find(&self.flight.ask.key, &self.flight.ask) => found,
+            () = self.writer.abandoned() => None,
+        };
+        match found {
+            Some(hit) if hit.is_fresh(self.shared.clock.now()) => {
+                self.tell(Announcement::Stored(hit));
+                true
+            }
+            stale => {
+                self.stale = stale;
+                false
+            }
         }
     }
 

@@ -10,6 +10,7 @@ mod cleaned;
 pub mod flight;
 mod lead;
 mod outgoing;
+mod replay;
 mod store;
 mod table;
 mod unbelieved;
@@ -137,7 +138,7 @@ impl Fetcher {
         let shared = &self.shared;
         let known = shared.cache.known_vary(&ask.key);
         let mut flights = shared.table.lock(ask.key.hash());
-        let (why, stale) = match shared.cache.lookup(&ask.key, &ask.headers, now) {
+        let (why, stale) = match shared.cache.look_again(&ask.key, &ask.headers, now) {
             Lookup::Fresh(hit) => return Joined::Hit(hit),
             Lookup::Stale(hit) => (Why::Stale, Some(hit)),
             Lookup::Miss(missing) => (Why::Missing(missing), None),

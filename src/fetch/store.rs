@@ -11,7 +11,7 @@ use super::verdict::Verdict;
 use crate::base::ids::{Generation, Sequence};
 use crate::body::content::Content;
 use crate::body::message::ReplyHead;
-use crate::cache::lookup::Hit;
+use crate::cache::lookup::{Held, Hit};
 use crate::cache::object::{Object, Representation, StoredHead, head_weight};
 use crate::semantics::storage::{Reuse, Storable};
 use crate::semantics::vary::VarySet;
@@ -43,7 +43,7 @@ pub(super) fn store(
         representation: Representation::of(content),
         charge: Some(charge),
     };
-    let hit = Hit { object: Arc::new(object), parts: content.parts.clone() };
+    let hit = Hit { object: Arc::new(object), content: Held::Memory(content.parts.clone()) };
     if shared.cache.store(&ask.key, &hit) {
         shared.counters.stored.inc();
     }
@@ -66,7 +66,7 @@ pub(super) fn refreshed(
     let kept = verdict.store.as_ref().filter(|(_, vary)| *vary == stale.object.vary);
     let storable = kept.map_or(for_one_request, |(storable, _)| *storable);
     let object = stale.object.refreshed(merged, &storable, born, charge);
-    let hit = Hit { object: Arc::new(object), parts: stale.parts.clone() };
+    let hit = Hit { object: Arc::new(object), content: stale.content.clone() };
     let stored = kept.is_some() && shared.cache.store(&ask.key, &hit);
     if stored {
         shared.counters.stored.inc();

@@ -7,6 +7,7 @@ use super::{ClientMachine, Step};
 use crate::base::clock::Timestamp;
 use crate::body::Body;
 use crate::body::message::Reply;
+use crate::cache::disk::find::Pinned;
 use crate::cache::lookup::{Hit, Lookup};
 use crate::deliver;
 use crate::fetch::flight::{Advice, Announced, MAX_ATTEMPTS, Refreshed, Seat};
@@ -23,6 +24,9 @@ const MAX_SENT_BACK: u8 = 2;
 /// The detail of a request that did not wait because of a marker.
 const HIT_FOR_MISS: &str = "hit-for-miss";
 
+/// The detail of a hit on disk.
+const DISK: &str = "disk";
+
 /// The detail of a stale answer.
 const STALE_ON_ERROR: &str = "stale-on-error";
 
@@ -31,7 +35,7 @@ impl ClientMachine {
     pub(super) fn lookup(&self, turn: &mut Turn) -> Step {
         let ask = &turn.ask;
         let (why, stale) = match self.cache.lookup(&ask.key, &ask.headers, turn.time()) {
-            Lookup::Fresh(hit) => return self.hit(turn, hit),
+            Lookup::Fresh(hit) => return self.hit(turn, &hit),
             Lookup::Stale(hit) => (Why::Stale, Some(hit)),
             Lookup::Miss(missing) => (Why::Missing(missing), None),
         };
@@ -59,7 +63,7 @@ impl ClientMachine {
         // Asked anew: the request may have waited since it came.
         let now = self.clock.now();
         match self.fetcher.join(&turn.ask, turn.attempt, now) {
-            Joined::Hit(hit) => self.hit(turn, hit),
+            Joined::Hit(hit) => self.hit(turn, &hit),
             Joined::Seat(seat, why, stale) => {
                 turn.note(why);
                 turn.stale = stale;
@@ -92,6 +96,11 @@ impl ClientMachine {
         match seat.advice(&turn.ask).await {
             Advice::Read(announced) => Step::Done(self.read(turn, &announced, seat)),
             Advice::Use(refreshed) => Step::Done(self.confirmed(turn, &refreshed, &seat)),
+            Advice::Hit(hit) => {
+                self.counters.disk_hits.inc();
+                turn.detail = Some(DISK);
+                self.hit(turn, &hit)
+            }
             Advice::Again => {
                 turn.sent_back += 1;
                 self.counters.released.inc();
@@ -110,12 +119,13 @@ impl ClientMachine {
     }
 
     /// Answered from memory.
-    fn hit(&self, turn: &mut Turn, hit: Hit) -> Step {
+    fn hit(&self, turn: &mut Turn, hit: &Hit) -> Step {
         self.counters.hits.inc();
         turn.hit = true;
         let now = turn.time();
-        let cache = CacheStatus { hit: true, ttl: Some(ttl(&hit, now)), ..CacheStatus::default() };
-        Step::Done(deliver::stored(hit, &turn.answer(&self.settings.node, cache), now))
+        let (ttl, detail) = (Some(ttl(hit, now)), turn.detail);
+        let cache = CacheStatus { hit: true, ttl, detail, ..CacheStatus::default() };
+        Step::Done(self.stored(turn, hit, cache, now))
     }
 
     /// Answered by a body that is still arriving.
@@ -147,7 +157,13 @@ impl ClientMachine {
             ttl: Some(ttl(&refreshed.hit, now)),
             ..turn.forwarded()
         };
-        deliver::stored(refreshed.hit.clone(), &turn.answer(&self.settings.node, cache), now)
+        self.stored(turn, &refreshed.hit, cache, now)
+    }
+
+    /// What is stored, as the answer of this turn.
+    fn stored(&self, turn: &Turn, hit: &Hit, cache: CacheStatus, now: Timestamp) -> Reply {
+        let replay = |hit: &Hit, pinned: &Pinned| self.fetcher.replay(&turn.ask, hit, pinned);
+        deliver::stored(hit, &turn.answer(&self.settings.node, cache), now, replay)
     }
 
     /// No head came: what is stored, if it may be used stale, or the error (RFC 9111 §4.2.4).
@@ -157,7 +173,7 @@ impl ClientMachine {
         if let Some(stale) = turn.stale.take().filter(|hit| self.may_use_stale(hit, now)) {
             turn.detail = Some(STALE_ON_ERROR);
             let cache = CacheStatus { ttl: Some(ttl(&stale, now)), ..turn.forwarded() };
-            return deliver::stored(stale, &turn.answer(&self.settings.node, cache), now);
+            return self.stored(turn, &stale, cache, now);
         }
         self.counters.origin_errors.inc();
         turn.detail = Some(error.error.token());

@@ -28,6 +28,11 @@ impl VarySet {
         Some(Self(names.into()))
     }
 
+    /// The set of these names, as [`VarySet::names`] gave them before it was written down.
+    pub fn of_names(names: impl IntoIterator<Item = HeaderName>) -> Self {
+        Self(names.into_iter().collect())
+    }
+
     /// Whether all requests for the key get the same variant.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -21,8 +21,26 @@ impl Counter {
 /// What the node has counted since its start.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Requests answered from memory without asking the origin.
+    /// Requests answered from what is stored without asking the origin.
     pub hits: Counter,
+    /// Those of them that the disk tier answered.
+    pub disk_hits: Counter,
+    /// Objects written to disk.
+    pub disk_stored: Counter,
+    /// Objects that were not let in on disk, because what would have had to go is worth more.
+    pub disk_refused: Counter,
+    /// Objects that were not taken for writing, because too much was waiting.
+    pub disk_busy: Counter,
+    /// Reads of the disk that were not waited for any longer.
+    pub disk_slow: Counter,
+    /// Records, blocks and segments on disk that were damaged or missing.
+    pub disk_damaged: Counter,
+    /// Reads of the disk that failed with an error of the device.
+    pub disk_read_errors: Counter,
+    /// Writes to the disk that failed.
+    pub disk_write_errors: Counter,
+    /// How often the disk tier went out of use, for writes or altogether.
+    pub disk_failures: Counter,
     /// Requests that went forward, for whatever reason.
     pub forwarded: Counter,
     /// Requests that joined a fetch which another had started.

@@ -681,7 +681,7 @@ fn by_hand() -> (Pipes, mpsc::Receiver<DuplexStream>) {
 pub fn pipes_over(connector: Arc<dyn Connect>) -> Pipes {
     let unused = Pipes::new(|_, _| vec![Act::Reset]);
     let (settings, clock) = (settings("http://origin.test"), Clock::manual(START));
-    let node = Node::build(&settings, clock.clone(), connector, None);
+    let node = Node::build(&settings, clock.clone(), connector, None).expect("a node");
     Pipes { node, clock, settings, ..unused }
 }
 

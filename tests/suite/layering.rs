@@ -46,7 +46,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("config", "request", &["Settings"]),
     ("config", "listener", &["Settings"]),
     ("config", "fetch", &["Settings"]),
-    ("config", "cache", &["Settings"]),
+    ("config", "cache", &["Settings", "DiskSettings", "Admission"]),
     ("config", "origin", &["Settings"]),
 ];
 

@@ -58,7 +58,7 @@ impl Pipes {
         let origin = Arc::new(Origin::pipe(script));
         let clock = Clock::manual(START);
         let connector = Arc::new(PipeConnector(Arc::clone(&origin)));
-        let node = Node::build(&settings, clock.clone(), connector, None);
+        let node = Node::build(&settings, clock.clone(), connector, None).expect("a node");
         let (draining, connections) = (CancellationToken::new(), TaskTracker::new());
         Self { node, origin, clock, settings, draining, connections }
     }

@@ -76,6 +76,9 @@ pub enum BodyError {
     /// The spill file could not be read back.
     #[error("the spill file could not be read")]
     Spill,
+    /// What was stored is damaged, and the origin cannot give the rest of the same.
+    #[error("the stored content is damaged")]
+    Damaged,
 }
 
 impl BodyError {
@@ -88,6 +91,7 @@ impl BodyError {
             Self::Aborted => "aborted",
             Self::TooSlow => "too-slow",
             Self::Spill => "spill",
+            Self::Damaged => "damaged",
         }
     }
 }

@@ -1,0 +1,255 @@
+//! How a request finds an object on disk, and a reader its blocks.
+//!
+//! Reading happens on the blocking pool. Dropped while it waits, a request has left: the read ends there and is thrown
+//! away, and with it the pin.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::contents::Pin;
+use super::intake::Change;
+use super::mounted::Mounted;
+use super::record::{BlockRef, Stored};
+use super::{DiskTier, Shared};
+use crate::base::ids::Generation;
+use crate::body::content::Parts;
+use crate::cache::key::Key;
+use crate::cache::lookup::{Held, Hit, is_newer};
+use crate::cache::object::{Place, head_weight};
+use crate::semantics::coding;
+use crate::semantics::vary::VarySet;
+use crate::telemetry::counters::Counter;
+
+/// The content of an object on disk, of which the first block is in memory and verified. It stays there while this
+/// is held.
+#[derive(Clone, Debug)]
+pub struct Pinned(Arc<PinnedBlocks>);
+
+#[derive(Debug)]
+struct PinnedBlocks {
+    mounted: Arc<Mounted>,
+    slot: u64,
+    generation: Generation,
+    blocks: Arc<[BlockRef]>,
+    first: Bytes,
+    _pin: Pin,
+}
+
+/// Why a block cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoBlock {
+    /// It is not there, or not what was stored. The object is taken out.
+    #[error("a block on disk is damaged")]
+    Damaged,
+    /// The budget is used up.
+    #[error("the budget is used up")]
+    NoMemory,
+    /// The disk does not answer in time.
+    #[error("the disk is too slow")]
+    Slow,
+}
+
+impl Pinned {
+    /// The first block.
+    pub fn first(&self) -> &Bytes {
+        &self.0.first
+    }
+
+    pub(super) fn blocks(&self) -> &Arc<[BlockRef]> {
+        &self.0.blocks
+    }
+
+    /// Whether its blocks are on this disk.
+    pub(super) fn is_on(&self, mounted: &Arc<Mounted>) -> bool {
+        Arc::ptr_eq(&self.0.mounted, mounted)
+    }
+}
+
+impl DiskTier {
+    /// The newest object for a request with these fields whose content can be had, its first block verified. `known`
+    /// are the `Vary` sets of the key that memory knows.
+    ///
+    /// A key that is not known yet waits for the index to be loaded, up to its patience. Cancel-safe.
+    pub async fn find<R>(&self, key: &Key, request: &Arc<R>, known: Arc<[VarySet]>) -> Option<Hit>
+    where
+        R: AsRef<HeaderMap> + Send + Sync + 'static,
+    {
+        let mounted = self.shared.mounted()?;
+        let slot = key.hash().short();
+        if mounted.get(slot).is_none() && !self.loaded_in_time(&mounted).await {
+            return None;
+        }
+        if mounted.get(slot).is_none() && known.is_empty() {
+            return None;
+        }
+        let (shared, key, request) = (Arc::clone(&self.shared), key.clone(), Arc::clone(request));
+        let search = move || {
+            Search { shared: &shared, mounted: &mounted, key: &key }.find((*request).as_ref(), &known)
+        };
+        let found = self.in_time(search).await;
+        if found.is_none() {
+            self.shared.means.counters.disk_slow.inc();
+        }
+        found.flatten()
+    }
+
+    async fn loaded_in_time(&self, mounted: &Mounted) -> bool {
+        use std::sync::atomic::Ordering;
+        if mounted.loaded.load(Ordering::Acquire) {
+            return true;
+        }
+        let mut health = self.shared.health.subscribe();
+        let loaded = health.wait_for(|_| mounted.loaded.load(Ordering::Acquire));
+        tokio::time::timeout(self.shared.settings.load_patience, loaded)
+            .await
+            .is_ok_and(|loaded| loaded.is_ok())
+    }
+
+    /// A block of a pinned content, verified. Cancel-safe.
+    pub async fn block(&self, pinned: &Pinned, index: usize) -> Result<Bytes, NoBlock> {
+        if index == 0 {
+            return Ok(pinned.0.first.clone());
+        }
+        let shared = Arc::clone(&self.shared);
+        let inner = Arc::clone(&pinned.0);
+        let read = move || {
+            let block = inner.blocks.get(index).ok_or(NoBlock::Damaged)?;
+            shared.read_block(&inner.mounted, block)
+        };
+        self.in_time(read).await.unwrap_or(Err(NoBlock::Slow))
+    }
+
+    /// A block of it was found bad: nobody shall find it again.
+    pub fn report(&self, key: &Key, pinned: &Pinned) {
+        self.shared.damaged(&pinned.0.mounted, pinned.0.slot, key, Some(pinned.0.generation), "a block");
+    }
+
+    async fn in_time<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let read = tokio::task::spawn_blocking(read);
+        tokio::time::timeout(self.shared.settings.read_patience, read).await.ok()?.ok()
+    }
+}
+
+impl Shared {
+    fn read_block(&self, mounted: &Mounted, block: &BlockRef) -> Result<Bytes, NoBlock> {
+        let charge = self.means.budget.try_charge_body(u64::from(block.length)).ok_or(NoBlock::NoMemory)?;
+        match mounted.volume.read_content(&block.address, block.length as usize) {
+            Ok(bytes) if block.verify(&bytes) => Ok(charge.attach(bytes)),
+            Ok(_) => Err(NoBlock::Damaged),
+            Err(error) => {
+                tracing::debug!(%error, "a content could not be read");
+                self.suspect(&error);
+                Err(NoBlock::Damaged)
+            }
+        }
+    }
+
+    /// An error of the device, not of one file, is the keeper's business.
+    fn suspect(&self, error: &io::Error) {
+        if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) {
+            self.means.counters.disk_read_errors.inc();
+            self.intake.nudge();
+        }
+    }
+
+    /// Takes a damaged object out.
+    fn damaged(&self, mounted: &Mounted, slot: u64, key: &Key, generation: Option<Generation>, what: &str) {
+        if mounted.get(slot).is_some_and(|entry| entry.generation == generation) {
+            Counter::inc(&self.means.counters.disk_damaged);
+            tracing::warn!(key = ?key.hash(), "disk tier: {what} is damaged or missing; the object is taken out");
+            self.intake.forget(slot, key, generation.unwrap_or_default());
+        }
+    }
+}
+
+/// One request's search. Blocking.
+struct Search<'a> {
+    shared: &'a Arc<Shared>,
+    mounted: &'a Arc<Mounted>,
+    key: &'a Key,
+}
+
+impl Search<'_> {
+    fn find(&self, request: &HeaderMap, known: &[VarySet]) -> Option<Hit> {
+        let mut newest: Option<(u64, Stored)> = None;
+        let mut consider = |slot: u64, stored: Stored| {
+            let usable = coding::accepts_coding(request, &stored.object.head.headers);
+            if usable && newest.as_ref().is_none_or(|(_, best)| is_newer(&stored.object, &best.object)) {
+                newest = Some((slot, stored));
+            }
+        };
+        let base = self.key.hash().short();
+        let (vary_sets, plain) = self.record(base)?;
+        if let Some(plain) = plain {
+            consider(base, plain);
+        }
+        let unseen = known.iter().filter(|set| !vary_sets.contains(set));
+        for set in vary_sets.iter().chain(unseen).filter(|set| !set.is_empty()) {
+            let values = set.values(request);
+            let slot = self.key.variant(&values).short();
+            match self.record(slot) {
+                Some((_, Some(variant))) if variant.object.vary_values == values => consider(slot, variant),
+                _ => {}
+            }
+        }
+        let (slot, stored) = newest?;
+        self.shared.sketch.count(slot);
+        self.with_content(slot, stored)
+    }
+
+    /// What the disk has in a slot, unless something else waits to be written there, which memory and intake have
+    /// been asked for already. `None` if its record cannot be read.
+    fn record(&self, slot: u64) -> Option<(Vec<VarySet>, Option<Stored>)> {
+        let overtaken = match self.shared.intake.waiting(slot, self.key).map(|intent| intent.change) {
+            Some(Change::Gone(_) | Change::Store(_)) => true,
+            Some(Change::Keep) | None => false,
+        };
+        match self.mounted.record(slot, self.key) {
+            Ok(Some((_, record))) => Some((record.vary_sets, record.object.filter(|_| !overtaken))),
+            Ok(None) => Some((Vec::new(), None)),
+            Err((entry, error)) => {
+                self.shared.suspect(&error);
+                self.shared.damaged(self.mounted, slot, self.key, entry.generation, "a record");
+                None
+            }
+        }
+    }
+
+    /// The object with what a first answer needs of its content.
+    fn with_content(&self, slot: u64, stored: Stored) -> Option<Hit> {
+        let Stored { mut object, blocks } = stored;
+        let budget = &self.shared.means.budget;
+        object.charge = Some(budget.charge(head_weight(&object.head.headers) as u64));
+        if let Place::Inline(bytes) = &mut object.representation.place {
+            // A copy without the record around it, and charged.
+            let own = budget.charge(bytes.len() as u64).attach(bytes.to_vec());
+            *bytes = own.clone();
+            return Some(Hit { object: Arc::new(object), content: Held::Memory(Parts::Inline(own)) });
+        }
+        let pin = self.mounted.contents.pin(&blocks)?;
+        let first = match self.shared.read_block(self.mounted, blocks.first()?) {
+            Ok(first) => first,
+            Err(NoBlock::Damaged) => {
+                self.shared.damaged(self.mounted, slot, self.key, Some(object.generation), "a block");
+                return None;
+            }
+            Err(NoBlock::NoMemory | NoBlock::Slow) => return None,
+        };
+        let content = if blocks.len() == 1 {
+            Held::Memory(Parts::Blocks([first].into()))
+        } else {
+            Held::Disk(Pinned(Arc::new(PinnedBlocks {
+                mounted: Arc::clone(self.mounted),
+                slot,
+                generation: object.generation,
+                blocks,
+                first,
+                _pin: pin,
+            })))
+        };
+        Some(Hit { object: Arc::new(object), content })
+    }
+}

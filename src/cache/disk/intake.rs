@@ -1,0 +1,206 @@
+//! What the keeper has yet to write: a bounded queue, from which lookups are answered as well.
+//!
+//! For each slot there is one intent, the latest. An object is visible to lookup from the moment that it is taken
+//! in, so that a fetch may leave its table although nothing is written yet. Over the limit objects are refused;
+//! that a slot is to be emptied is never refused, because what is on disk would then outlive what replaced it.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::base::ids::Generation;
+use crate::cache::key::Key;
+use crate::cache::lookup::Hit;
+use crate::semantics::vary::VarySet;
+
+/// Intents beside their objects are small, but not nothing.
+const INTENT_COST: u64 = 512;
+
+/// What is to become of a slot.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// The key that the slot belongs to.
+    pub key: Key,
+    /// What is to become of its object.
+    pub change: Change,
+    /// `Vary` sets to be noted.
+    pub vary: Vec<VarySet>,
+}
+
+/// What is to become of a slot's object.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// It stays as it is on disk.
+    Keep,
+    /// This takes its place.
+    Store(Hit),
+    /// It goes, if it is of this generation or an earlier one.
+    Gone(Generation),
+}
+
+/// What comes of waiting for work.
+#[derive(Debug)]
+pub enum Work {
+    /// An intent for a slot, with the ticket that [`Intake::done`] wants back.
+    Intent(u64, u64, Intent),
+    /// Nothing came within the time.
+    Nothing,
+    /// Nothing will come any more.
+    Closed,
+}
+
+/// The queue.
+#[derive(Debug)]
+pub struct Intake {
+    state: Mutex<State>,
+    arrived: Condvar,
+    /// Bytes that may wait.
+    limit: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    intents: HashMap<u64, Waiting>,
+    order: VecDeque<u64>,
+    bytes: u64,
+    tickets: u64,
+    closed: bool,
+    /// The keeper is to look around although nothing has come.
+    nudged: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    intent: Intent,
+    ticket: u64,
+    /// It is in `order`; otherwise the keeper is at it.
+    queued: bool,
+}
+
+impl Intake {
+    /// An empty queue in which so many bytes may wait.
+    pub fn new(limit: u64) -> Self {
+        Self { state: Mutex::default(), arrived: Condvar::new(), limit }
+    }
+
+    /// Takes an object in; false if too much is waiting.
+    pub fn store(&self, slot: u64, key: &Key, hit: Hit) -> bool {
+        let cost = cost(&Change::Store(hit.clone()));
+        self.add(slot, key, Change::Store(hit), None, |state, limit| {
+            state.bytes == 0 || state.bytes + cost <= limit
+        })
+    }
+
+    /// Notes a `Vary` set of a key; false if too much is waiting.
+    pub fn note_vary(&self, slot: u64, key: &Key, set: &VarySet) -> bool {
+        self.add(slot, key, Change::Keep, Some(set), |state, limit| state.bytes + INTENT_COST <= limit)
+    }
+
+    /// Empties a slot of an object of this generation, or an earlier one.
+    pub fn forget(&self, slot: u64, key: &Key, generation: Generation) {
+        let later = |waiting: &Waiting| matches!(&waiting.intent.change, Change::Store(hit) if hit.object.generation > generation);
+        self.add(slot, key, Change::Gone(generation), None, |state, _| {
+            !state.intents.get(&slot).is_some_and(later)
+        });
+    }
+
+    fn add(
+        &self,
+        slot: u64,
+        key: &Key,
+        change: Change,
+        vary: Option<&VarySet>,
+        fits: impl FnOnce(&State, u64) -> bool,
+    ) -> bool {
+        let mut state = self.state.lock();
+        if state.closed || !fits(&state, self.limit) {
+            return false;
+        }
+        state.tickets += 1;
+        let ticket = state.tickets;
+        let earlier = state.intents.remove(&slot);
+        let queued = earlier.as_ref().is_some_and(|waiting| waiting.queued);
+        state.bytes -= earlier.as_ref().map_or(0, |waiting| cost(&waiting.intent.change));
+        let earlier = earlier.filter(|waiting| waiting.intent.key == *key).map(|waiting| waiting.intent);
+        let mut intent = Intent { key: key.clone(), change, vary: Vec::new() };
+        if let Some(earlier) = earlier {
+            if matches!(intent.change, Change::Keep) {
+                intent.change = earlier.change;
+            }
+            intent.vary = earlier.vary;
+        }
+        if let Some(set) = vary.filter(|set| !intent.vary.contains(set)) {
+            intent.vary.push(set.clone());
+        }
+        state.bytes += cost(&intent.change);
+        state.intents.insert(slot, Waiting { intent, ticket, queued: true });
+        if !queued {
+            state.order.push_back(slot);
+        }
+        drop(state);
+        self.arrived.notify_one();
+        true
+    }
+
+    /// What is to become of a slot, if anything is.
+    pub fn waiting(&self, slot: u64, key: &Key) -> Option<Intent> {
+        let state = self.state.lock();
+        state.intents.get(&slot).map(|waiting| &waiting.intent).filter(|intent| intent.key == *key).cloned()
+    }
+
+    /// Blocking: the next intent, which stays visible until it is [`done`](Self::done).
+    pub fn next(&self, patience: Duration) -> Work {
+        let mut state = self.state.lock();
+        if state.order.is_empty() && !state.closed && !state.nudged {
+            self.arrived.wait_for(&mut state, patience);
+        }
+        state.nudged = false;
+        while let Some(slot) = state.order.pop_front() {
+            if let Some(waiting) = state.intents.get_mut(&slot) {
+                waiting.queued = false;
+                return Work::Intent(slot, waiting.ticket, waiting.intent.clone());
+            }
+        }
+        if state.closed { Work::Closed } else { Work::Nothing }
+    }
+
+    /// An intent was carried out, or given up: it is taken out unless a later one has taken its place.
+    pub fn done(&self, slot: u64, ticket: u64) {
+        let mut state = self.state.lock();
+        if state.intents.get(&slot).is_some_and(|waiting| waiting.ticket == ticket)
+            && let Some(waiting) = state.intents.remove(&slot)
+        {
+            state.bytes -= cost(&waiting.intent.change);
+        }
+    }
+
+    /// Wakes the keeper although nothing has come.
+    pub fn nudge(&self) {
+        self.state.lock().nudged = true;
+        self.arrived.notify_one();
+    }
+
+    /// Takes nothing in any more; what waits is still handed out.
+    pub fn close(&self) {
+        self.state.lock().closed = true;
+        self.arrived.notify_one();
+    }
+
+    /// How many intents wait or are being carried out.
+    pub fn len(&self) -> usize {
+        self.state.lock().intents.len()
+    }
+
+    /// Whether nothing waits and nothing is being carried out.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn cost(change: &Change) -> u64 {
+    match change {
+        Change::Keep | Change::Gone(_) => INTENT_COST,
+        Change::Store(hit) => INTENT_COST + hit.object.weight() as u64 + hit.object.representation.length,
+    }
+}

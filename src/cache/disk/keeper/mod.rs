@@ -1,0 +1,204 @@
+//! The one thread that changes the disk.
+//!
+//! It opens and loads, writes what the intake holds, makes room, cleans the log, sweeps leftovers, and when the disk
+//! fails waits until it is well. Because it alone writes, what it does needs no locks against itself. Hits never
+//! wait for it.
+
+mod load;
+mod open;
+mod room;
+mod sweep;
+mod trouble;
+mod write;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Shared;
+use super::health::Health;
+use super::intake::{Intake, Work};
+use super::log::Appender;
+use super::mounted::Mounted;
+use super::volume::{OpenError, Volume};
+use crate::body::budget::Charge;
+use sweep::Sweep;
+use trouble::Debts;
+
+pub(super) use open::open;
+
+/// The keeper's thread.
+#[derive(Debug)]
+pub(super) struct Thread {
+    ended: Receiver<()>,
+    abandoned: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Thread {
+    /// Waits for its end, at most so long. The intake is closed by then.
+    pub(super) fn join(self, patience: Duration) {
+        if self.ended.recv_timeout(patience).is_err() {
+            tracing::warn!("disk tier: what waits to be written was given up");
+        }
+    }
+
+    /// Ends it where it is, as a crash would, and waits for that.
+    pub(super) fn abandon(self, intake: &Intake) {
+        self.abandoned.store(true, std::sync::atomic::Ordering::Release);
+        intake.close();
+        let _ = self.ended.recv_timeout(Duration::from_secs(5));
+    }
+}
+
+/// What the thread owns.
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    /// The open disk, unless it is out of use.
+    disk: Option<Disk>,
+    debts: Debts,
+    random: fastrand::Rng,
+    /// The memory of the index.
+    charge: Charge,
+    /// When a failed disk is tried again.
+    retry_at: Option<Instant>,
+    retry_after: Duration,
+    looked_at: Instant,
+    abandoned: Arc<std::sync::atomic::AtomicBool>,
+}
+
+/// An open disk, as its one writer has it.
+struct Disk {
+    mounted: Arc<Mounted>,
+    appender: Appender,
+    sweep: Option<Sweep>,
+    /// Bytes that may be taken, less than the limit if the file system has no room for it.
+    ceiling: u64,
+}
+
+impl Keeper {
+    /// Starts the thread with a disk that was opened, or the reason why it was not.
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        opened: Result<Arc<dyn Volume>, OpenError>,
+    ) -> Result<Thread, OpenError> {
+        let (end, ended) = sync_channel(1);
+        let abandoned = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let charge = shared.means.budget.charge(shared.sketch.weight());
+        // A charge and a place in the state at once: requests that come now wait for the index.
+        let mounted = opened.as_ref().ok().map(|volume| Arc::new(Mounted::new(Arc::clone(volume))));
+        shared.mounted.write().clone_from(&mounted);
+        let mut keeper = Self {
+            retry_after: shared.settings.retry,
+            shared,
+            disk: None,
+            debts: Debts::default(),
+            random: fastrand::Rng::new(),
+            charge,
+            retry_at: None,
+            looked_at: Instant::now(),
+            abandoned: Arc::clone(&abandoned),
+        };
+        let directory = keeper.shared.settings.directory.display().to_string();
+        let spawned = std::thread::Builder::new().name("disk".into()).spawn(move || {
+            match (mounted, opened) {
+                (Some(mounted), _) => keeper.load(mounted),
+                (None, Err(error)) => keeper.not_opened(&error),
+                (None, Ok(_)) => {}
+            }
+            keeper.run();
+            drop(keeper);
+            let _ = end.send(());
+        });
+        spawned.map(|_| Thread { ended, abandoned }).map_err(|error| OpenError::Io { path: directory, error })
+    }
+
+    fn run(&mut self) {
+        loop {
+            let work = self.shared.intake.next(self.patience());
+            if self.abandoned.load(std::sync::atomic::Ordering::Acquire) {
+                return;
+            }
+            match work {
+                Work::Intent(slot, ticket, intent) => {
+                    if let Err(error) = self.carry_out(slot, &intent) {
+                        self.failed(&error);
+                        self.owe(slot);
+                    }
+                    self.shared.intake.done(slot, ticket);
+                }
+                Work::Nothing => self.idle(),
+                Work::Closed => return self.end(),
+            }
+            self.look_around();
+        }
+    }
+
+    /// How long nothing may happen until the keeper looks around.
+    fn patience(&self) -> Duration {
+        match &self.disk {
+            Some(Disk { sweep: Some(_), .. }) => Duration::ZERO,
+            _ => self.shared.settings.sync.min(self.shared.settings.retry),
+        }
+    }
+
+    /// Nothing waits: time for what can be put off.
+    fn idle(&mut self) {
+        self.attempt(Self::sweep_on);
+        self.attempt(Self::clean_ahead);
+    }
+
+    /// What is due from time to time, whatever else there is to do.
+    fn look_around(&mut self) {
+        self.shared.sketch.age();
+        self.attempt(Self::remove_released);
+        if self.looked_at.elapsed() >= self.shared.settings.sync {
+            self.looked_at = Instant::now();
+            self.attempt(Self::check);
+            self.account();
+        }
+        if self.retry_at.is_some_and(|at| Instant::now() >= at) {
+            self.retry();
+        }
+    }
+
+    /// Does something with a disk that serves; a failure is dealt with.
+    fn attempt(&mut self, what: impl FnOnce(&mut Self) -> io::Result<()>) {
+        if self.serving()
+            && let Err(error) = what(self)
+        {
+            self.failed(&error);
+        }
+    }
+
+    fn serving(&self) -> bool {
+        self.disk.is_some() && *self.shared.health.borrow() == Health::Serving
+    }
+
+    /// Whether the disk is still where it was and has room, and what was written is durable.
+    fn check(&mut self) -> io::Result<()> {
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let free = disk.mounted.volume.free_space()?;
+        if let Some(active) = disk.appender.active() {
+            disk.mounted.volume.open_segment(active)?;
+        }
+        disk.ceiling = room::ceiling(&self.shared.settings, disk.mounted.used(), free);
+        disk.appender.sync()?;
+        self.make_room_for_others()
+    }
+
+    /// Charges what the index takes by now.
+    fn account(&mut self) {
+        let index = self.disk.as_ref().map_or(0, |disk| disk.mounted.memory());
+        self.charge.set(self.shared.sketch.weight() + index);
+    }
+
+    /// The end in good order.
+    fn end(&mut self) {
+        self.attempt(|keeper| keeper.disk.as_mut().map_or(Ok(()), |disk| disk.appender.seal()));
+        self.shared.mounted.write().take();
+        self.disk = None;
+    }
+}

@@ -1,0 +1,76 @@
+//! Opening a disk: its version, and the ledger's epoch, which is raised before the first fetch can be born in it.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::cache::disk::Means;
+use crate::cache::disk::record::VERSION;
+use crate::cache::disk::volume::{Note, OpenError, Volume};
+
+/// Blocking: opens the disk, sets aside what this version cannot read, and raises the epoch.
+pub(in crate::cache::disk) fn open(means: &Means) -> Result<Arc<dyn Volume>, OpenError> {
+    let volume = means.opener.open()?;
+    let epoch =
+        prepare(&*volume).map_err(|error| OpenError::Io { path: "the cache directory".into(), error })?;
+    means.ledger.raise_epoch(epoch);
+    means.generations.raise_to_epoch(epoch);
+    Ok(volume)
+}
+
+/// The epoch of this opening, durable.
+fn prepare(volume: &dyn Volume) -> io::Result<u64> {
+    let format = format!("forebay cache {VERSION}\n");
+    let found = volume.read_note(Note::Format)?;
+    let holds_segments = !volume.segments()?.is_empty();
+    let epoch = volume.read_note(Note::Epoch)?.map(|text| parse_epoch(&text));
+    let complaint = match (&found, &epoch) {
+        (Some(found), _) if *found != format.as_bytes() => Some("was made by another version of forebay"),
+        (None, _) if holds_segments => Some("does not say which version made it"),
+        (_, Some(None)) => Some("has a ledger's epoch that cannot be read"),
+        (_, None) if holds_segments => Some("has lost its ledger's epoch"),
+        _ => None,
+    };
+    let last = match complaint {
+        Some(complaint) => {
+            tracing::warn!("disk tier: the cache directory {complaint}: it is set aside and will be removed");
+            volume.set_aside()?;
+            0
+        }
+        None => epoch.flatten().unwrap_or(0),
+    };
+    if complaint.is_some() || found.is_none() {
+        volume.write_note(Note::Format, format.as_bytes())?;
+    }
+    let epoch = last.saturating_add(1);
+    volume.write_note(Note::Epoch, &epoch_note(epoch))?;
+    volume.clear_unfinished()?;
+    Ok(epoch)
+}
+
+/// The epoch with a check, so that one that was damaged is never taken for another.
+fn epoch_note(epoch: u64) -> Vec<u8> {
+    format!("{epoch} {:016x}\n", xxhash_rust::xxh3::xxh3_64(&epoch.to_le_bytes())).into_bytes()
+}
+
+fn parse_epoch(text: &[u8]) -> Option<u64> {
+    let (number, _) = std::str::from_utf8(text).ok()?.split_once(' ')?;
+    let epoch = number.parse().ok()?;
+    (epoch_note(epoch) == text).then_some(epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_reads_back_and_a_damaged_one_does_not() {
+        let note = epoch_note(41);
+        assert_eq!(parse_epoch(&note), Some(41));
+        for at in 0..note.len() {
+            let mut damaged = note.clone();
+            damaged[at] ^= 1;
+            assert_eq!(parse_epoch(&damaged), None, "byte {at}");
+        }
+        assert_eq!(parse_epoch(b""), None);
+    }
+}

@@ -1,0 +1,208 @@
+//! Making room: what goes, what is let in for it, and how the log is cleaned.
+//!
+//! A victim is the least valuable of a few entries chosen at random. Value is how often it was asked for of late,
+//! lightly weighed against size: a thousand small objects are worth more than one large one that is asked for as
+//! often, but a film is not thrown out for an icon. Between equals the one that was written first goes.
+
+use std::io;
+
+use super::{Disk, Keeper};
+use crate::cache::disk::Shared;
+use crate::cache::disk::segment::Spot;
+use crate::cache::disk::settings::{Admission, Settings};
+use crate::cache::disk::table::{Entry, Place};
+
+/// Entries among which a victim is chosen.
+const CHOICE: usize = 16;
+
+/// Segments that are kept free: one to write to, one to clean into, and what is not counted exactly.
+const SPARE_SEGMENTS: u64 = 3;
+
+/// Left free for others when the file system is nearly full.
+const LEFT_FREE: u64 = 4 << 20;
+
+/// Bytes that may be taken when so many are, and so many are free.
+pub(super) fn ceiling(settings: &Settings, used: u64, free: u64) -> u64 {
+    let there = used.saturating_add(free).saturating_sub(LEFT_FREE);
+    settings.limit.min(there).saturating_sub(SPARE_SEGMENTS * u64::from(settings.segment()))
+}
+
+/// What wants to be let in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newcomer {
+    /// Its slot.
+    pub(super) slot: u64,
+    /// Bytes of disk that it takes.
+    pub(super) bytes: u64,
+    /// Bytes of memory that the index takes for it.
+    pub(super) memory: u64,
+}
+
+impl Keeper {
+    /// Makes room for a newcomer; false if what would have to go is worth more.
+    pub(super) fn make_room(&mut self, newcomer: &Newcomer) -> io::Result<bool> {
+        let shared = &self.shared;
+        let Some(disk) = &mut self.disk else { return Ok(false) };
+        if newcomer.bytes > disk.ceiling / 4 {
+            return Ok(false);
+        }
+        let worth = value(shared, newcomer.slot, newcomer.bytes);
+        loop {
+            let fits = disk.mounted.used() + newcomer.bytes <= disk.ceiling;
+            let bearable = disk.mounted.memory() + newcomer.memory <= shared.settings.memory;
+            if fits && bearable {
+                return Ok(true);
+            }
+            if !fits && Self::clean_most_wasted(disk)? {
+                continue;
+            }
+            let Some(victim) = victim(shared, disk, &mut self.random) else {
+                return match disk.mounted.log.oldest(disk.appender.active()) {
+                    // Nothing is alive any more, and yet the log takes room.
+                    Some(number) if !fits => {
+                        Self::drop_segment(disk, number)?;
+                        continue;
+                    }
+                    _ => Ok(false),
+                };
+            };
+            if shared.settings.admission != Admission::Always
+                && worth < value(shared, victim.slot, victim.bytes())
+            {
+                return Ok(false);
+            }
+            Self::evict(disk, victim.slot, &victim)?;
+            Self::remove_files(disk)?;
+        }
+    }
+
+    /// Evicts until the ceiling holds, which may have come down because the file system fills.
+    pub(super) fn make_room_for_others(&mut self) -> io::Result<()> {
+        let shared = &self.shared;
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        while disk.mounted.used() > disk.ceiling {
+            if Self::clean_most_wasted(disk)? {
+                continue;
+            }
+            match victim(shared, disk, &mut self.random) {
+                Some(victim) => Self::evict(disk, victim.slot, &victim)?,
+                None => return Ok(()),
+            }
+            Self::remove_files(disk)?;
+        }
+        Ok(())
+    }
+
+    /// Cleans before room is needed, while there is nothing else to do.
+    pub(super) fn clean_ahead(&mut self) -> io::Result<()> {
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        if disk.mounted.used() > disk.ceiling / 16 * 15 {
+            Self::clean_most_wasted(disk)?;
+        }
+        Ok(())
+    }
+
+    /// The file system is full: gives up a part of what there is without writing anything.
+    pub(super) fn give_up_some(&mut self) {
+        let Some(disk) = &mut self.disk else { return };
+        let target = disk.mounted.used() / 16 * 15;
+        while disk.mounted.used() > target {
+            let Some(number) = disk.mounted.log.oldest(disk.appender.active()) else { return };
+            if Self::drop_segment(disk, number).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes an entry out and says so in the log.
+    pub(super) fn evict(disk: &mut Disk, slot: u64, entry: &Entry) -> io::Result<()> {
+        disk.appender.gone(slot)?;
+        Self::let_go(disk, slot, entry);
+        Ok(())
+    }
+
+    /// Takes an entry out, and releases its contents.
+    pub(super) fn let_go(disk: &Disk, slot: u64, entry: &Entry) {
+        let blocks = if entry.blocks_kib == 0 { None } else { Self::blocks_of(disk, slot) };
+        disk.mounted.unlink(slot);
+        if let Some(blocks) = blocks {
+            disk.mounted.contents.release(&blocks);
+        }
+    }
+
+    fn remove_files(disk: &Disk) -> io::Result<()> {
+        while let Some(address) = disk.mounted.contents.take_released() {
+            disk.mounted.volume.remove_content(&address)?;
+        }
+        Ok(())
+    }
+
+    /// Cleans the segment with the most garbage; false if none has enough, or nothing came of it.
+    fn clean_most_wasted(disk: &mut Disk) -> io::Result<bool> {
+        let Some(number) = disk.mounted.log.most_wasted(disk.appender.active()) else { return Ok(false) };
+        let before = disk.mounted.log.bytes();
+        Self::clean(disk, number)?;
+        Ok(disk.mounted.log.bytes() < before)
+    }
+
+    /// Moves what is alive in a segment to the end of the log, and removes the segment.
+    fn clean(disk: &mut Disk, number: u32) -> io::Result<()> {
+        let is_oldest = disk.mounted.log.is_oldest(number);
+        for line in disk.mounted.log.lines(number)? {
+            let Some(put) = line.put else {
+                // Needed as long as an older segment may have a record of the slot.
+                if !is_oldest && disk.mounted.get(line.slot).is_none() {
+                    disk.appender.gone(line.slot)?;
+                }
+                continue;
+            };
+            let spot = Spot { segment: number, offset: line.offset };
+            let Some(entry) = disk.mounted.get(line.slot).filter(|entry| entry.place.spot == spot) else {
+                continue;
+            };
+            match disk.mounted.log.read(line.slot, entry.place) {
+                Ok(payload) => {
+                    let place = disk.appender.put(line.slot, &payload, put)?;
+                    disk.mounted.link(Entry { place, ..entry });
+                }
+                // Damaged: it ends here.
+                Err(_) => Self::let_go(disk, line.slot, &entry),
+            }
+        }
+        disk.appender.remove(number)
+    }
+
+    /// Removes a segment with all that is alive in it, writing nothing.
+    pub(super) fn drop_segment(disk: &mut Disk, number: u32) -> io::Result<()> {
+        for line in disk.mounted.log.lines(number).unwrap_or_default() {
+            let spot = Spot { segment: number, offset: line.offset };
+            if let Some(entry) = disk.mounted.get(line.slot).filter(|entry| entry.place.spot == spot) {
+                Self::let_go(disk, line.slot, &entry);
+            }
+        }
+        if disk.appender.active() == Some(number) {
+            disk.appender.leave();
+        }
+        disk.appender.remove(number)?;
+        Self::remove_files(disk)
+    }
+}
+
+/// The least valuable of a few entries; none if there are none.
+fn victim(shared: &Shared, disk: &Disk, random: &mut fastrand::Rng) -> Option<Entry> {
+    // Some shards may be empty: so many tries find one if there is any to speak of.
+    let tries = (0..CHOICE * 64).filter_map(|_| disk.mounted.random(random)).take(CHOICE);
+    let age = |place: Place| (place.spot.segment, place.spot.offset);
+    tries
+        .map(|entry| (value(shared, entry.slot, entry.bytes()), entry))
+        .min_by(|(a, first), (b, second)| a.total_cmp(b).then(age(first.place).cmp(&age(second.place))))
+        .map(|(_, entry)| entry)
+}
+
+/// What an entry of so many bytes is worth.
+fn value(shared: &Shared, slot: u64, bytes: u64) -> f32 {
+    let frequency = f32::from(shared.sketch.estimate(slot));
+    #[allow(clippy::cast_precision_loss, reason = "a weight")]
+    let pages = (bytes >> 12) as f32;
+    frequency / (1.0 + 0.25 * (1.0 + pages).log2())
+}

@@ -1,0 +1,220 @@
+//! Carrying out an intent: contents first, then the record that names them, then the entry that makes it visible.
+
+use std::io;
+use std::sync::Arc;
+
+use super::room::Newcomer;
+use super::{Disk, Keeper};
+use crate::base::ids::Generation;
+use crate::body::content::{BLOCK, Parts};
+use crate::cache::disk::contents::{CONTENT_COST, on_disk};
+use crate::cache::disk::intake::{Change, Intent};
+use crate::cache::disk::record::{BlockRef, Outline, Record, Stored, encode};
+use crate::cache::disk::segment::{HEADER, Put};
+use crate::cache::disk::settings::Admission;
+use crate::cache::disk::table::{ENTRY_COST, Entry};
+use crate::cache::key::Key;
+use crate::cache::lookup::{Held, Hit};
+use crate::cache::object::Object;
+use crate::semantics::vary::VarySet;
+
+/// The most `Vary` sets that are remembered for one key; the oldest goes first.
+const MAX_VARY_SETS: usize = 8;
+
+impl Keeper {
+    /// Carries out an intent. A disk in trouble only notes that what it has of the slot is out of date.
+    pub(super) fn carry_out(&mut self, slot: u64, intent: &Intent) -> io::Result<()> {
+        if !self.serving() {
+            if !matches!(intent.change, Change::Keep) {
+                self.owe(slot);
+            }
+            return Ok(());
+        }
+        match &intent.change {
+            Change::Store(hit) => self.store(slot, intent, hit),
+            Change::Keep => self.note(slot, intent),
+            Change::Gone(generation) => self.forget(slot, &intent.key, *generation),
+        }
+    }
+
+    /// Writes an object. What is not let in takes what it would have replaced with it.
+    fn store(&mut self, slot: u64, intent: &Intent, hit: &Hit) -> io::Result<()> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let entry = disk.mounted.get(slot);
+        if entry.is_some_and(|entry| entry.generation > Some(hit.object.generation)) {
+            return Ok(());
+        }
+        let old = entry.and_then(|_| disk.mounted.record(slot, &intent.key).ok().flatten());
+        let (old_sets, old) = old.map_or((Vec::new(), None), |(_, record)| (record.vary_sets, record.object));
+        let vary_sets = merged(old_sets, &intent.vary);
+        // Named before room is made, so that making it does not take them.
+        let known = Self::known_blocks(disk, &hit.object, old.as_ref(), hit);
+        Self::name_all(disk, known.as_deref().unwrap_or_default());
+        let newcomer = newcomer(slot, &intent.key, hit, known.is_some());
+        let admitted = self.lets_in(&intent.key, entry.is_some()) && self.make_room(&newcomer)?;
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        if !admitted {
+            disk.mounted.contents.release(known.as_deref().unwrap_or_default());
+            self.shared.means.counters.disk_refused.inc();
+            return self.forget(slot, &intent.key, hit.object.generation);
+        }
+        let blocks: Arc<[BlockRef]> = match known {
+            Some(blocks) => blocks,
+            None => Self::write_blocks(disk, hit)?.into(),
+        };
+        // Unless it had to go to make room, what is replaced lets go of its contents.
+        let replaced = disk.mounted.get(slot).and_then(|_| Self::blocks_of(disk, slot));
+        let written = Self::write_record(disk, slot, &intent.key, &vary_sets, Some((&hit.object, &blocks)));
+        let released = if written.is_ok() { replaced.as_deref() } else { Some(&*blocks) };
+        disk.mounted.contents.release(released.unwrap_or_default());
+        written?;
+        self.shared.means.counters.disk_stored.inc();
+        Ok(())
+    }
+
+    fn name_all(disk: &Disk, blocks: &[BlockRef]) {
+        for block in blocks {
+            let (content, length) = block.counted();
+            disk.mounted.contents.name(content, length);
+        }
+    }
+
+    /// Whether the rule of admission lets an object of this key in at all.
+    fn lets_in(&self, key: &Key, known: bool) -> bool {
+        known
+            || self.shared.settings.admission != Admission::SecondRequest
+            || self.shared.sketch.estimate(key.hash().short()) >= 2
+    }
+
+    /// The blocks of an object whose content is on disk already: it was confirmed under a new head.
+    fn known_blocks(
+        disk: &Disk,
+        object: &Object,
+        old: Option<&Stored>,
+        hit: &Hit,
+    ) -> Option<Arc<[BlockRef]>> {
+        if let Held::Disk(pinned) = &hit.content {
+            return pinned.is_on(&disk.mounted).then(|| Arc::clone(pinned.blocks()));
+        }
+        let same = old.filter(|old| old.object.generation == object.generation && !old.blocks.is_empty());
+        same.map(|old| Arc::clone(&old.blocks))
+    }
+
+    /// Writes the blocks of a content, each named once it is there.
+    fn write_blocks(disk: &Disk, hit: &Hit) -> io::Result<Vec<BlockRef>> {
+        let blocks = match &hit.content {
+            Held::Memory(Parts::Inline(_)) => return Ok(Vec::new()),
+            Held::Memory(Parts::Blocks(blocks)) => blocks,
+            Held::Disk(_) => return Err(io::ErrorKind::NotFound.into()),
+        };
+        let mut written: Vec<BlockRef> = Vec::with_capacity(blocks.len());
+        for block in blocks.iter() {
+            match disk.mounted.volume.write_content(block) {
+                Ok(address) => {
+                    let block = BlockRef::of(block, address);
+                    let (content, length) = block.counted();
+                    disk.mounted.contents.name(content, length);
+                    written.push(block);
+                }
+                Err(error) => {
+                    disk.mounted.contents.release(&written);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(written)
+    }
+
+    /// Writes the record of a slot and makes it visible.
+    fn write_record(
+        disk: &mut Disk,
+        slot: u64,
+        key: &Key,
+        vary_sets: &[VarySet],
+        object: Option<(&Object, &[BlockRef])>,
+    ) -> io::Result<()> {
+        let payload = encode(key, vary_sets, object);
+        let blocks = object.map_or(&[][..], |(_, blocks)| blocks);
+        let generation = object.map(|(object, _)| object.generation);
+        let outline = Outline {
+            site: key.site().0,
+            generation,
+            varies: !vary_sets.is_empty(),
+            blocks: blocks.to_vec(),
+        };
+        let place = disk.appender.put(slot, &payload, Put::from(&outline))?;
+        let bytes: u64 = blocks.iter().map(|block| on_disk(u64::from(block.length))).sum();
+        disk.mounted.link(Entry {
+            slot,
+            generation,
+            place,
+            blocks_kib: u32::try_from(bytes >> 10).unwrap_or(u32::MAX),
+            site: outline.site,
+            varies: outline.varies,
+        });
+        Ok(())
+    }
+
+    /// Notes `Vary` sets beside whatever a slot has.
+    fn note(&mut self, slot: u64, intent: &Intent) -> io::Result<()> {
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let old = disk.mounted.record(slot, &intent.key).ok().flatten().map(|(_, record)| record);
+        let Record { vary_sets: old_sets, object } =
+            old.unwrap_or(Record { vary_sets: Vec::new(), object: None });
+        let vary_sets = merged(old_sets.clone(), &intent.vary);
+        if vary_sets == old_sets {
+            return Ok(());
+        }
+        let object = object.as_ref().map(|stored| (&stored.object, &*stored.blocks));
+        Self::write_record(disk, slot, &intent.key, &vary_sets, object)
+    }
+
+    /// Takes the object of a slot out; its `Vary` sets stay.
+    fn forget(&mut self, slot: u64, key: &Key, generation: Generation) -> io::Result<()> {
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let Some(entry) = disk.mounted.get(slot).filter(|entry| entry.generation <= Some(generation)) else {
+            return Ok(());
+        };
+        match disk.mounted.record(slot, key) {
+            Ok(Some((_, Record { vary_sets, object }))) if !vary_sets.is_empty() => {
+                let Some(object) = object else { return Ok(()) };
+                Self::write_record(disk, slot, key, &vary_sets, None)?;
+                disk.mounted.contents.release(&object.blocks);
+                Ok(())
+            }
+            _ => Self::evict(disk, slot, &entry),
+        }
+    }
+
+    /// The blocks that the record of a slot names, if it can be read.
+    pub(super) fn blocks_of(disk: &Disk, slot: u64) -> Option<Vec<BlockRef>> {
+        let (_, payload) = disk.mounted.payload(slot).ok().flatten()?;
+        Outline::of(&payload).ok().map(|outline| outline.blocks)
+    }
+}
+
+/// What an object needs to be let in. What it replaces goes only afterwards.
+fn newcomer(slot: u64, key: &Key, hit: &Hit, content_is_there: bool) -> Newcomer {
+    let object = &hit.object;
+    let record = (u64::from(HEADER) + key.weight() as u64) + object.weight() as u64;
+    let length = object.representation.length;
+    let blocks = match &hit.content {
+        Held::Memory(Parts::Inline(_)) => 0,
+        _ if content_is_there => 0,
+        _ => length.div_ceil(BLOCK as u64),
+    };
+    // Each block may need a directory of its own.
+    let contents = if blocks == 0 { 0 } else { on_disk(length) + blocks * 4096 };
+    Newcomer { slot, bytes: record + contents, memory: ENTRY_COST + blocks * CONTENT_COST }
+}
+
+fn merged(mut sets: Vec<VarySet>, more: &[VarySet]) -> Vec<VarySet> {
+    for set in more {
+        if !sets.contains(set) {
+            sets.push(set.clone());
+        }
+    }
+    let surplus = sets.len().saturating_sub(MAX_VARY_SETS);
+    sets.drain(..surplus);
+    sets
+}

@@ -1,0 +1,259 @@
+//! The index on disk: segments that are appended to by the keeper and read by all.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use super::segment::{self, Found, Frame, HEADER, Kind, Line, Put, Spot};
+use super::table::Place;
+use super::volume::{SegmentFile, Volume};
+
+/// All segments.
+#[derive(Debug, Default)]
+pub struct Log {
+    segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
+}
+
+/// A segment, and what of it is alive.
+#[derive(Debug)]
+pub struct Segment {
+    number: u32,
+    file: Arc<dyn SegmentFile>,
+    /// Bytes of the file.
+    bytes: AtomicU64,
+    /// Bytes of records that the table points to.
+    alive: AtomicU64,
+    /// Bytes of frames that say that a slot is empty: needed while an older segment may have a record of it.
+    emptied: AtomicU64,
+}
+
+impl Log {
+    /// Blocking: the payload of the record at `place`. The error is `NotFound` if its segment is gone, which may
+    /// mean that the record has moved, and `InvalidData` if it is not what was written.
+    pub fn read(&self, slot: u64, place: Place) -> io::Result<Vec<u8>> {
+        let segment = self.segment(place.spot.segment).ok_or(io::ErrorKind::NotFound)?;
+        let mut bytes = vec![0; place.length as usize];
+        let read = segment.file.read_at(&mut bytes, u64::from(place.spot.offset));
+        read.map_err(|error| match error.kind() {
+            // The file is shorter than it was.
+            io::ErrorKind::UnexpectedEof => io::ErrorKind::InvalidData.into(),
+            _ => error,
+        })?;
+        let whole = Frame::verify(&bytes, place.spot);
+        if whole.is_none_or(|frame| frame.kind != Kind::Put || frame.slot != slot) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        bytes.drain(..HEADER as usize);
+        Ok(bytes)
+    }
+
+    /// Bytes of all segments.
+    pub fn bytes(&self) -> u64 {
+        self.segments.read().values().map(|segment| segment.bytes.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The table points to a record of so many bytes in a segment.
+    pub fn revive(&self, place: Place) {
+        if let Some(segment) = self.segment(place.spot.segment) {
+            segment.alive.fetch_add(u64::from(place.length), Ordering::Relaxed);
+        }
+    }
+
+    /// The table does not point to a record any more.
+    pub fn kill(&self, place: Place) {
+        if let Some(segment) = self.segment(place.spot.segment) {
+            segment.alive.fetch_sub(u64::from(place.length), Ordering::Relaxed);
+        }
+    }
+
+    /// A segment says of slots, in so many bytes, that they are empty.
+    pub fn note_emptied(&self, segment: u32, bytes: u32) {
+        if let Some(segment) = self.segment(segment) {
+            segment.emptied.fetch_add(u64::from(bytes), Ordering::Relaxed);
+        }
+    }
+
+    /// Adds a segment that was found or made.
+    pub fn add(&self, number: u32, file: Arc<dyn SegmentFile>, bytes: u64) {
+        let (alive, emptied) = (AtomicU64::new(0), AtomicU64::new(0));
+        let segment = Segment { number, file, bytes: AtomicU64::new(bytes), alive, emptied };
+        self.segments.write().insert(number, Arc::new(segment));
+    }
+
+    /// Takes a segment out. Who reads it now may go on.
+    pub fn remove(&self, number: u32) {
+        self.segments.write().remove(&number);
+    }
+
+    /// The lines of a segment, read from its file.
+    pub fn lines(&self, number: u32) -> io::Result<Vec<Line>> {
+        let segment = self.segment(number).ok_or(io::ErrorKind::NotFound)?;
+        Ok(segment::survey(&*segment.file, number)?.lines)
+    }
+
+    /// The oldest segment but `active`.
+    pub fn oldest(&self, active: Option<u32>) -> Option<u32> {
+        self.segments.read().keys().find(|number| Some(**number) != active).copied()
+    }
+
+    /// Whether a segment is the oldest of all.
+    pub fn is_oldest(&self, number: u32) -> bool {
+        self.segments.read().first_key_value().is_some_and(|(first, _)| *first == number)
+    }
+
+    /// The segment with the largest part of garbage, at least a third of it, but `active`.
+    pub fn most_wasted(&self, active: Option<u32>) -> Option<u32> {
+        let segments = self.segments.read();
+        let oldest = segments.first_key_value().map(|(number, _)| *number);
+        let thousandths = |segment: &Segment| segment.wasted(oldest) * 1000 / segment.bytes().max(1);
+        let candidates = segments.values().filter(|segment| Some(segment.number) != active);
+        let most = candidates.max_by_key(|segment| thousandths(segment))?;
+        (thousandths(most) >= 333).then_some(most.number)
+    }
+
+    fn segment(&self, number: u32) -> Option<Arc<Segment>> {
+        self.segments.read().get(&number).cloned()
+    }
+}
+
+impl Segment {
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that cleaning would give back.
+    fn wasted(&self, oldest: Option<u32>) -> u64 {
+        let emptied = if oldest == Some(self.number) { 0 } else { self.emptied.load(Ordering::Relaxed) };
+        self.bytes().saturating_sub(self.alive.load(Ordering::Relaxed) + emptied)
+    }
+}
+
+/// Writes to the log. There is one, the keeper's.
+#[derive(Debug)]
+pub struct Appender {
+    volume: Arc<dyn Volume>,
+    log: Arc<Log>,
+    active: Option<Active>,
+    /// The number that the next segment gets.
+    next: u32,
+    /// Bytes that a segment is to have.
+    size: u32,
+    /// Something was written since the last sync.
+    dirty: bool,
+}
+
+/// The segment that is written to.
+#[derive(Debug)]
+struct Active {
+    segment: Arc<Segment>,
+    end: u32,
+    lines: Vec<Line>,
+}
+
+impl Appender {
+    /// An appender behind all segments of `log`; it goes on with the newest if that is not full.
+    pub fn new(
+        volume: Arc<dyn Volume>,
+        log: Arc<Log>,
+        size: u32,
+        newest: Option<(u32, Found)>,
+    ) -> io::Result<Self> {
+        let next = newest.as_ref().map_or(1, |(number, _)| number.saturating_add(1));
+        let mut appender = Self { volume, log, active: None, next, size, dirty: false };
+        if let Some((number, found)) = newest.filter(|(_, found)| found.end < size / 4 * 3)
+            && let Some(segment) = appender.log.segment(number)
+        {
+            segment.file.cut(u64::from(found.end))?;
+            segment.bytes.store(u64::from(found.end), Ordering::Relaxed);
+            appender.active = Some(Active { segment, end: found.end, lines: found.lines });
+        }
+        Ok(appender)
+    }
+
+    /// The number of the segment that is written to.
+    pub fn active(&self) -> Option<u32> {
+        self.active.as_ref().map(|active| active.segment.number)
+    }
+
+    /// Blocking: appends the record of a slot, visible to readers once the table points to it.
+    pub fn put(&mut self, slot: u64, payload: &[u8], put: Put) -> io::Result<Place> {
+        self.append(Kind::Put, slot, payload, Some(put))
+    }
+
+    /// Blocking: says that a slot is empty.
+    pub fn gone(&mut self, slot: u64) -> io::Result<()> {
+        let place = self.append(Kind::Gone, slot, &[], None)?;
+        self.log.note_emptied(place.spot.segment, place.length);
+        Ok(())
+    }
+
+    fn append(&mut self, kind: Kind, slot: u64, payload: &[u8], put: Option<Put>) -> io::Result<Place> {
+        let length = u32::try_from(payload.len()).ok().and_then(|length| length.checked_add(HEADER));
+        let length = length.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        if self.active.as_ref().is_some_and(|active| active.end.saturating_add(length) > self.size) {
+            self.seal()?;
+        }
+        let active = match &mut self.active {
+            Some(active) => active,
+            None => self.active.insert(Self::begin(&*self.volume, &self.log, &mut self.next)?),
+        };
+        let at = Spot { segment: active.segment.number, offset: active.end };
+        active.segment.file.write_at(&segment::frame(kind, slot, payload, at), u64::from(at.offset))?;
+        active.lines.push(Line { slot, offset: at.offset, length, put });
+        active.end += length;
+        active.segment.bytes.store(u64::from(active.end), Ordering::Relaxed);
+        self.dirty = true;
+        Ok(Place { spot: at, length })
+    }
+
+    fn begin(volume: &dyn Volume, log: &Log, next: &mut u32) -> io::Result<Active> {
+        let number = *next;
+        let file = volume.create_segment(number)?;
+        *next = number.checked_add(1).ok_or_else(|| io::Error::other("no numbers are left for segments"))?;
+        log.add(number, file, 0);
+        let segment = log.segment(number).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Active { segment, end: 0, lines: Vec::new() })
+    }
+
+    /// Blocking: ends the active segment with its summary, so that it is quick to load, and makes it durable.
+    pub fn seal(&mut self) -> io::Result<()> {
+        let Some(active) = self.active.take() else { return Ok(()) };
+        let (number, file) = (active.segment.number, &active.segment.file);
+        let summary = postcard::to_allocvec(&active.lines).map_err(io::Error::other)?;
+        let spot = Spot { segment: number, offset: active.end };
+        let mut tail = segment::frame(Kind::Summary, 0, &summary, spot);
+        let trailer = u32::try_from(tail.len()).ok().and_then(|length| active.end.checked_add(length));
+        if let Some(offset) = trailer {
+            let spot = Spot { segment: number, offset };
+            tail.extend_from_slice(&segment::frame(Kind::Trailer, u64::from(active.end), &[], spot));
+        }
+        file.write_at(&tail, u64::from(active.end))?;
+        active.segment.bytes.store(u64::from(active.end) + tail.len() as u64, Ordering::Relaxed);
+        self.dirty = false;
+        file.sync()
+    }
+
+    /// Blocking: makes durable what was written.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if let Some(active) = self.active.as_ref().filter(|_| self.dirty) {
+            active.segment.file.sync()?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Ends the active segment as it is, because it is to be removed.
+    pub fn leave(&mut self) {
+        self.active = None;
+        self.dirty = false;
+    }
+
+    /// Blocking: removes a segment to which the table points no more.
+    pub fn remove(&mut self, number: u32) -> io::Result<()> {
+        self.log.remove(number);
+        self.volume.remove_segment(number)
+    }
+}

@@ -1,0 +1,226 @@
+//! The disk tier: what memory cannot hold, kept over restarts (decision 5).
+//!
+//! - [`volume`]: the disk as the tier sees it, so that tests can put a failing one in its place.
+//! - [`record`], [`segment`], [`log`]: the index on disk, from one head to all segments.
+//! - [`table`], [`contents`], [`sketch`]: the index in memory: where records are, who names which content, what is
+//!   asked for how often.
+//! - [`intake`]: what has yet to be written, visible to lookup already.
+//! - [`find`]: how a request finds an object, and a reader its blocks.
+//! - [`keeper`]: the one thread that writes, evicts, cleans and sweeps.
+//!
+//! A head never names a content that was not written before it, and nothing leaves that was not verified. Trouble
+//! of the disk costs hits, never answers.
+
+pub mod contents;
+pub mod find;
+pub mod health;
+pub mod intake;
+mod keeper;
+pub mod log;
+mod mounted;
+pub mod record;
+pub mod segment;
+pub mod settings;
+pub mod sketch;
+pub mod table;
+pub mod volume;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use super::key::Key;
+use super::ledger::Ledger;
+use super::lookup::Hit;
+use crate::base::ids::{Generation, Generations, SiteId};
+use crate::body::budget::Budget;
+use crate::telemetry::counters::Counters;
+use health::Health;
+use intake::{Change, Intake, Intent};
+use keeper::Keeper;
+use mounted::Mounted;
+use settings::Settings;
+use sketch::Sketch;
+use volume::{OpenError, Opener};
+
+/// What the disk tier leans on.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// Opens the disk.
+    pub opener: Arc<dyn Opener>,
+    /// The one budget of the node.
+    pub budget: Arc<Budget>,
+    /// Counters of decisions.
+    pub counters: Arc<Counters>,
+    /// Its epoch is raised whenever the disk is opened.
+    pub ledger: Arc<Ledger>,
+    /// They begin anew with each epoch.
+    pub generations: Arc<Generations>,
+}
+
+/// The second tier of a node.
+#[derive(Debug)]
+pub struct DiskTier {
+    shared: Arc<Shared>,
+    keeper: Mutex<Option<keeper::Thread>>,
+}
+
+/// What requests and the keeper share.
+#[derive(Debug)]
+struct Shared {
+    settings: Settings,
+    means: Means,
+    intake: Intake,
+    sketch: Sketch,
+    mounted: RwLock<Option<Arc<Mounted>>>,
+    health: watch::Sender<Health>,
+}
+
+impl Shared {
+    fn mounted(&self) -> Option<Arc<Mounted>> {
+        self.mounted.read().clone()
+    }
+
+    /// Says how the tier is from now on, to people if it is news.
+    fn turn(&self, health: Health) {
+        let before = self.health.send_replace(health);
+        if before == health {
+            return;
+        }
+        match health {
+            Health::Loading => tracing::debug!("disk tier: loading its index"),
+            Health::Serving => tracing::info!("disk tier: serving"),
+            Health::ReadOnly(trouble) => {
+                self.means.counters.disk_failures.inc();
+                tracing::error!(
+                    trouble = trouble.name(),
+                    "disk tier: nothing can be stored; what is there is served"
+                );
+            }
+            Health::Offline(trouble) => {
+                self.means.counters.disk_failures.inc();
+                tracing::error!(
+                    trouble = trouble.name(),
+                    "disk tier: out of use; the node has its memory tier only"
+                );
+            }
+        }
+    }
+}
+
+impl DiskTier {
+    /// Opens the disk, raises the ledger's epoch and starts to load the index. An error is what the operator has to
+    /// mend; a disk in trouble is used once it is well.
+    ///
+    /// Blocking, for as long as a few small files take.
+    pub fn start(settings: Settings, means: Means) -> Result<Self, OpenError> {
+        let opened = match keeper::open(&means) {
+            Err(error) if !error.may_pass() => return Err(error),
+            opened => opened,
+        };
+        // As many slots as the index may have, which is as many as are worth telling apart.
+        let sketch = Sketch::new(settings.memory / (table::ENTRY_COST + 16) / 2);
+        let shared = Arc::new(Shared {
+            intake: Intake::new(settings.queue()),
+            sketch,
+            settings,
+            means,
+            mounted: RwLock::new(None),
+            health: watch::Sender::new(Health::Loading),
+        });
+        let keeper = Keeper::start(Arc::clone(&shared), opened)?;
+        Ok(Self { shared, keeper: Mutex::new(Some(keeper)) })
+    }
+
+    /// Makes `hit` visible to lookup and writes it behind the request's back; false if one with a later head is
+    /// there, or too much is waiting to be written. What was stored before is gone in any case.
+    pub fn store(&self, key: &Key, hit: &Hit) -> bool {
+        let object = &hit.object;
+        let slot = object.slot(key).short();
+        if self.generation(slot, key).is_some_and(|held| held > object.generation) {
+            return false;
+        }
+        let noted =
+            object.vary.is_empty() || self.shared.intake.note_vary(key.hash().short(), key, &object.vary);
+        let stored = noted && self.shared.intake.store(slot, key, hit.clone());
+        if !stored {
+            self.shared.means.counters.disk_busy.inc();
+            self.shared.intake.forget(slot, key, object.generation);
+        }
+        stored
+    }
+
+    /// Takes the object of a slot out, unless it is of a later generation.
+    pub fn forget(&self, slot: u64, key: &Key, generation: Generation) {
+        self.shared.intake.forget(slot, key, generation);
+    }
+
+    /// What waits to be written to a slot.
+    pub fn waiting(&self, slot: u64, key: &Key) -> Option<Intent> {
+        self.shared.intake.waiting(slot, key)
+    }
+
+    /// The generation that lookup would find in a slot.
+    fn generation(&self, slot: u64, key: &Key) -> Option<Generation> {
+        match self.waiting(slot, key).map(|intent| intent.change) {
+            Some(Change::Store(hit)) => Some(hit.object.generation),
+            Some(Change::Gone(_)) => None,
+            Some(Change::Keep) | None => self.shared.mounted()?.get(slot)?.generation,
+        }
+    }
+
+    /// Notes that a slot was asked for.
+    pub fn count(&self, slot: u64) {
+        self.shared.sketch.count(slot);
+    }
+
+    /// How it is.
+    pub fn health(&self) -> Health {
+        *self.shared.health.borrow()
+    }
+
+    /// Waits until it is as wanted. Cancel-safe.
+    pub async fn wait_for(&self, wanted: impl FnMut(&Health) -> bool) {
+        // The sender lives as long as this does.
+        let _ = self.shared.health.subscribe().wait_for(wanted).await;
+    }
+
+    /// Bytes of disk that it takes.
+    pub fn used(&self) -> u64 {
+        self.shared.mounted().map_or(0, |mounted| mounted.used())
+    }
+
+    /// Bytes of disk that a site's objects take.
+    pub fn used_by(&self, site: SiteId) -> u64 {
+        self.shared.mounted().map_or(0, |mounted| mounted.used_by(site))
+    }
+
+    /// How many slots are on disk.
+    pub fn entries(&self) -> usize {
+        self.shared.mounted().map_or(0, |mounted| mounted.entries())
+    }
+
+    /// Whether nothing waits to be written.
+    pub fn is_settled(&self) -> bool {
+        self.shared.intake.is_empty()
+    }
+
+    /// Blocking: writes what waits, ends the index in good order and lets go of the disk, within `patience`.
+    pub fn close(&self, patience: Duration) {
+        self.shared.intake.close();
+        if let Some(keeper) = self.keeper.lock().take() {
+            keeper.join(patience);
+        }
+    }
+}
+
+impl Drop for DiskTier {
+    /// As a crash: what waits is not written.
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.lock().take() {
+            keeper.abandon(&self.shared.intake);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A disk that was opened, and what is known of it: gone as a whole when it fails.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use super::contents::{CONTENT_COST, Contents};
+use super::log::Log;
+use super::record::{Record, Unreadable};
+use super::table::{ENTRY_COST, Entry, Table};
+use super::volume::Volume;
+use crate::base::ids::SiteId;
+use crate::cache::key::Key;
+
+/// Directories and notes that are always there: 256 directories, each of a block, above the shelves.
+const FIXED: u64 = 258 * 4096 + 64 * 1024;
+
+/// How often a record is looked for that moves while it is read.
+const MOVES: usize = 4;
+
+/// What a slot has, with its entry, or why it cannot be read.
+type Read<T> = Result<Option<(Entry, T)>, (Entry, io::Error)>;
+
+/// An open disk.
+#[derive(Debug)]
+pub struct Mounted {
+    pub(super) volume: Arc<dyn Volume>,
+    pub(super) log: Arc<Log>,
+    pub(super) contents: Arc<Contents>,
+    table: Table,
+    entries: AtomicUsize,
+    /// Bytes by site: what quotas will be measured by.
+    sites: Mutex<HashMap<u32, u64>>,
+    /// The whole index is in the table.
+    pub(super) loaded: AtomicBool,
+    /// Disk that is known to be taken by something else, such as an old cache that is still being removed.
+    pub(super) foreign: AtomicU64,
+}
+
+impl Mounted {
+    pub(super) fn new(volume: Arc<dyn Volume>) -> Self {
+        Self {
+            volume,
+            log: Arc::default(),
+            contents: Arc::default(),
+            table: Table::new(),
+            entries: AtomicUsize::new(0),
+            sites: Mutex::default(),
+            loaded: AtomicBool::new(false),
+            foreign: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes of disk that are taken.
+    pub(super) fn used(&self) -> u64 {
+        FIXED + self.log.bytes() + self.contents.bytes() + self.foreign.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of disk that a site's objects take.
+    pub(super) fn used_by(&self, site: SiteId) -> u64 {
+        self.sites.lock().get(&site.0).copied().unwrap_or(0)
+    }
+
+    /// Bytes of memory that table and contents take.
+    pub(super) fn memory(&self) -> u64 {
+        self.entries() as u64 * ENTRY_COST + self.contents.len() as u64 * CONTENT_COST
+    }
+
+    /// How many slots there are.
+    pub(super) fn entries(&self) -> usize {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn get(&self, slot: u64) -> Option<Entry> {
+        self.table.get(slot)
+    }
+
+    pub(super) fn random(&self, random: &mut fastrand::Rng) -> Option<Entry> {
+        self.table.random(random)
+    }
+
+    /// Makes `entry` visible; what stood in its place is dead.
+    pub(super) fn link(&self, entry: Entry) -> Option<Entry> {
+        self.log.revive(entry.place);
+        *self.sites.lock().entry(entry.site).or_default() += entry.bytes();
+        let before = self.table.put(entry);
+        match &before {
+            Some(before) => self.bury(before),
+            None => {
+                self.entries.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        before
+    }
+
+    /// Takes the entry of a slot out.
+    pub(super) fn unlink(&self, slot: u64) -> Option<Entry> {
+        let before = self.table.remove(slot)?;
+        self.entries.fetch_sub(1, Ordering::Relaxed);
+        self.bury(&before);
+        Some(before)
+    }
+
+    fn bury(&self, entry: &Entry) {
+        self.log.kill(entry.place);
+        let mut sites = self.sites.lock();
+        if let Some(bytes) = sites.get_mut(&entry.site) {
+            *bytes = bytes.saturating_sub(entry.bytes());
+        }
+    }
+
+    /// Blocking: the record of a slot; `None` if there is none for this key.
+    pub(super) fn record(&self, slot: u64, key: &Key) -> Read<Record> {
+        let Some((entry, payload)) = self.payload(slot)? else { return Ok(None) };
+        match Record::decode(&payload, key) {
+            Ok(record) => Ok(Some((entry, record))),
+            Err(Unreadable::OtherKey) => Ok(None),
+            Err(Unreadable::Malformed) => Err((entry, io::ErrorKind::InvalidData.into())),
+        }
+    }
+
+    /// Blocking: the bytes of a slot's record.
+    pub(super) fn payload(&self, slot: u64) -> Read<Vec<u8>> {
+        let mut moves = 0;
+        loop {
+            let Some(entry) = self.get(slot) else { return Ok(None) };
+            match self.log.read(slot, entry.place) {
+                Ok(payload) => return Ok(Some((entry, payload))),
+                Err(_) if moves < MOVES && self.get(slot) != Some(entry) => moves += 1,
+                Err(error) => return Err((entry, error)),
+            }
+        }
+    }
+}

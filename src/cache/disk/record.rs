@@ -1,0 +1,275 @@
+//! What the index keeps of a slot: the key, the `Vary` sets seen, and the object with its inline content or the
+//! addresses of its blocks.
+//!
+//! A record is a length, that many bytes in postcard's encoding, and the inline content. [`VERSION`] is raised
+//! whenever the meaning of a byte changes; a directory of another version is set aside.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::volume::{Address, ShortAddress};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{Generation, Sequence};
+use crate::body::content::{BLOCK, Digest};
+use crate::cache::key::Key;
+use crate::cache::object::{Object, Place, Representation, StoredHead};
+use crate::semantics::freshness::Freshness;
+use crate::semantics::storage::Reuse;
+use crate::semantics::vary::VarySet;
+
+/// The version of records, segments and notes.
+pub const VERSION: u32 = 1;
+
+/// A block of a representation, as its head names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockRef {
+    /// Where its content is.
+    pub address: Address,
+    /// XXH3-128 of its bytes: what is verified before they leave, because it costs a tenth of SHA-256.
+    pub check: u128,
+    /// Its length in bytes.
+    pub length: u32,
+}
+
+impl BlockRef {
+    /// Names a block that was written at `address`.
+    pub fn of(bytes: &[u8], address: Address) -> Self {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        Self { address, check: check(bytes), length }
+    }
+
+    /// Whether `bytes` are this block.
+    pub fn verify(&self, bytes: &[u8]) -> bool {
+        bytes.len() == self.length as usize && check(bytes) == self.check
+    }
+
+    /// What contents are counted by.
+    pub fn counted(&self) -> (ShortAddress, u32) {
+        (self.address.short(), self.length)
+    }
+}
+
+fn check(bytes: &[u8]) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(bytes)
+}
+
+/// A decoded record.
+#[derive(Debug)]
+pub struct Record {
+    /// The `Vary` sets seen under the key.
+    pub vary_sets: Vec<VarySet>,
+    /// The object of this slot.
+    pub object: Option<Stored>,
+}
+
+/// An object with the addresses of its blocks; none if its content is inline.
+#[derive(Debug)]
+pub struct Stored {
+    /// The object. Nothing of it is charged to a budget.
+    pub object: Object,
+    /// Its blocks in order.
+    pub blocks: Arc<[BlockRef]>,
+}
+
+/// Why bytes are no record for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// The record is of another key with the same short hash: nothing is wrong with it.
+    OtherKey,
+    /// The bytes make no sense.
+    Malformed,
+}
+
+/// The record of `key` as bytes.
+pub fn encode(key: &Key, vary_sets: &[VarySet], object: Option<(&Object, &[BlockRef])>) -> Vec<u8> {
+    let written = Written {
+        key: key.full(),
+        vary_sets: vary_sets.iter().map(names_of).collect(),
+        object: object.map(|(object, blocks)| written_object(object, blocks)),
+    };
+    // Writing into a vector cannot fail.
+    let mut out = postcard::to_extend(&written, vec![0; LENGTH]).unwrap_or_default();
+    let head = u32::try_from(out.len().saturating_sub(LENGTH)).unwrap_or(u32::MAX);
+    if let Some(prefix) = out.first_chunk_mut::<LENGTH>() {
+        *prefix = head.to_le_bytes();
+    }
+    if let Some(Place::Inline(bytes)) = object.map(|(object, _)| &object.representation.place) {
+        out.extend_from_slice(bytes);
+    }
+    out
+}
+
+impl Record {
+    /// The record of `key` in `bytes`.
+    pub fn decode(bytes: &[u8], key: &Key) -> Result<Self, Unreadable> {
+        let (written, inline) = Written::parse(bytes)?;
+        if written.key != key.full() {
+            return Err(Unreadable::OtherKey);
+        }
+        let vary_sets = written.vary_sets.iter().map(|names| vary_set(names)).collect::<Option<_>>();
+        let object = match &written.object {
+            Some(object) => Some(object.restore(inline).ok_or(Unreadable::Malformed)?),
+            None => None,
+        };
+        Ok(Self { vary_sets: vary_sets.ok_or(Unreadable::Malformed)?, object })
+    }
+}
+
+/// What the table and the summaries need to know of a record, without its key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// The site that it belongs to.
+    pub site: u32,
+    /// The store that its object came from; none if it has no object.
+    pub generation: Option<Generation>,
+    /// Whether it has `Vary` sets.
+    pub varies: bool,
+    /// Its blocks.
+    pub blocks: Vec<BlockRef>,
+}
+
+impl Outline {
+    /// The outline of the record in `bytes`, whatever its key.
+    pub fn of(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let (written, _) = Written::parse(bytes)?;
+        let site = written.key.first_chunk().map_or(0, |site| u32::from_be_bytes(*site));
+        let blocks = match written.object.as_ref().map(|object| &object.content) {
+            Some(WrittenContent::Blocks(blocks)) => blocks.to_vec(),
+            Some(WrittenContent::Inline) | None => Vec::new(),
+        };
+        let generation = written.object.map(|object| Generation(object.generation));
+        Ok(Self { site, generation, varies: !written.vary_sets.is_empty(), blocks })
+    }
+}
+
+/// Bytes of the length before the head.
+const LENGTH: usize = 4;
+
+/// The head of a record as it is written. Never changes under one [`VERSION`].
+#[derive(Serialize, Deserialize)]
+struct Written<'a> {
+    #[serde(borrow)]
+    key: &'a [u8],
+    #[serde(borrow)]
+    vary_sets: Vec<Vec<&'a str>>,
+    #[serde(borrow)]
+    object: Option<WrittenObject<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenObject<'a> {
+    generation: u64,
+    born: (u64, u64),
+    status: u16,
+    #[serde(borrow)]
+    fields: Vec<(&'a str, &'a [u8])>,
+    response_time: u64,
+    initial_age: Duration,
+    lifetime: Duration,
+    validate: bool,
+    serve_stale: bool,
+    #[serde(borrow)]
+    vary: Vec<&'a str>,
+    vary_values: &'a [u8],
+    length: u64,
+    digest: Digest,
+    content: WrittenContent<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum WrittenContent<'a> {
+    Inline,
+    Blocks(Cow<'a, [BlockRef]>),
+}
+
+impl<'a> Written<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), Unreadable> {
+        let (length, rest) = bytes.split_first_chunk::<LENGTH>().ok_or(Unreadable::Malformed)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (head, inline) = rest.split_at_checked(length).ok_or(Unreadable::Malformed)?;
+        let written = postcard::from_bytes(head).map_err(|_| Unreadable::Malformed)?;
+        Ok((written, inline))
+    }
+}
+
+fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObject<'a> {
+    let content = match object.representation.place {
+        Place::Inline(_) => WrittenContent::Inline,
+        Place::Blocks(_) => WrittenContent::Blocks(Cow::Borrowed(blocks)),
+    };
+    WrittenObject {
+        generation: object.generation.0,
+        born: (object.born.epoch, object.born.number),
+        status: object.head.status.as_u16(),
+        fields: object.head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect(),
+        response_time: object.freshness.response_time.as_millis(),
+        initial_age: object.freshness.initial_age,
+        lifetime: object.freshness.lifetime,
+        validate: object.reuse == Reuse::Validate,
+        serve_stale: object.serve_stale,
+        vary: names_of(&object.vary),
+        vary_values: &object.vary_values,
+        length: object.representation.length,
+        digest: object.representation.digest,
+        content,
+    }
+}
+
+impl WrittenObject<'_> {
+    /// The object; `None` if its parts do not fit together.
+    fn restore(&self, inline: &[u8]) -> Option<Stored> {
+        let mut fields = HeaderMap::with_capacity(self.fields.len());
+        for (name, value) in &self.fields {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            fields.try_append(name, HeaderValue::from_bytes(value).ok()?).ok()?;
+        }
+        let (place, blocks, length): (_, Arc<[BlockRef]>, u64) = match &self.content {
+            WrittenContent::Inline => {
+                (Place::Inline(Bytes::copy_from_slice(inline)), Arc::default(), inline.len() as u64)
+            }
+            WrittenContent::Blocks(blocks) => {
+                let (_, full) = blocks.split_last()?;
+                if full.iter().any(|block| block.length as usize != BLOCK) {
+                    return None;
+                }
+                let length = blocks.iter().map(|block| u64::from(block.length)).sum();
+                (Place::Blocks(u32::try_from(blocks.len()).ok()?), blocks.to_vec().into(), length)
+            }
+        };
+        if length != self.length {
+            return None;
+        }
+        let object = Object {
+            generation: Generation(self.generation),
+            born: Sequence { epoch: self.born.0, number: self.born.1 },
+            head: Arc::new(StoredHead::new(StatusCode::from_u16(self.status).ok()?, &fields)),
+            freshness: Freshness {
+                response_time: Timestamp::from_millis(self.response_time),
+                initial_age: self.initial_age,
+                lifetime: self.lifetime,
+            },
+            reuse: if self.validate { Reuse::Validate } else { Reuse::Shared },
+            serve_stale: self.serve_stale,
+            vary: vary_set(&self.vary)?,
+            vary_values: self.vary_values.to_vec(),
+            representation: Representation { length, digest: self.digest, place },
+            charge: None,
+        };
+        Some(Stored { object, blocks })
+    }
+}
+
+fn names_of(set: &VarySet) -> Vec<&str> {
+    set.names().iter().map(HeaderName::as_str).collect()
+}
+
+fn vary_set(names: &[&str]) -> Option<VarySet> {
+    let names: Option<Vec<_>> =
+        names.iter().map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect();
+    names.map(VarySet::of_names)
+}

@@ -1,0 +1,179 @@
+//! The disk as the tier sees it: contents by hash, segments of the index, and a few notes.
+//!
+//! [`Directory`] is the real one. Tests put a double in its place that fails, tears and forgets. Everything here
+//! blocks, and nothing here is named by what a client sent.
+
+mod directory;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use directory::{Directory, DirectoryOpener};
+
+/// The name of a content: the SHA-256 of its bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Address(pub [u8; 32]);
+
+/// The first half of an [`Address`], by which contents are counted: collisions take 2⁶⁴ tries to make, and cost
+/// a miss.
+pub type ShortAddress = u128;
+
+/// Contents whose addresses begin with the same two bytes lie on one shelf (a directory).
+pub type Shelf = u16;
+
+impl Address {
+    /// Its first half.
+    pub fn short(&self) -> ShortAddress {
+        let (half, _) = self.0.split_first_chunk().unwrap_or((&[0; 16], &[]));
+        u128::from_be_bytes(*half)
+    }
+
+    /// The shelf on which the content lies.
+    pub fn shelf(&self) -> Shelf {
+        let [first, second, ..] = self.0;
+        Shelf::from_be_bytes([first, second])
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}…", self.short() >> 64)
+    }
+}
+
+/// A short text that is replaced as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Note {
+    /// Which version of records the directory holds.
+    Format,
+    /// The ledger's epoch.
+    Epoch,
+    /// Written to see whether writing works.
+    Probe,
+}
+
+impl Note {
+    /// The name of its file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Epoch => "epoch",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+/// A disk that was opened, for one process alone.
+///
+/// An error of one operation says nothing of the others; what was written but not synced may be gone, or there in
+/// part, after a power cut.
+pub trait Volume: fmt::Debug + Send + Sync + 'static {
+    /// The whole of a note; `None` if there is none.
+    fn read_note(&self, note: Note) -> io::Result<Option<Vec<u8>>>;
+
+    /// Replaces a note: whole or not at all, and durable once this returns.
+    fn write_note(&self, note: Note, text: &[u8]) -> io::Result<()>;
+
+    /// The numbers of all segments, in any order.
+    fn segments(&self) -> io::Result<Vec<u32>>;
+
+    /// An empty segment; an error if there is one of this number.
+    fn create_segment(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>>;
+
+    /// A segment that is there.
+    fn open_segment(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>>;
+
+    /// Removes a segment; who has it open may go on reading.
+    fn remove_segment(&self, number: u32) -> io::Result<()>;
+
+    /// Keeps `bytes`, visible only as a whole, and gives their address.
+    fn write_content(&self, bytes: &[u8]) -> io::Result<Address>;
+
+    /// The content of this address, which must be of this length. Not verified.
+    fn read_content(&self, address: &Address, length: usize) -> io::Result<Vec<u8>>;
+
+    /// Removes a content; no error if there is none.
+    fn remove_content(&self, address: &Address) -> io::Result<()>;
+
+    /// Addresses and lengths of the contents on a shelf.
+    fn shelf(&self, shelf: Shelf) -> io::Result<Vec<(Address, u64)>>;
+
+    /// Removes what unfinished writes have left. Nothing may be writing.
+    fn clear_unfinished(&self) -> io::Result<()>;
+
+    /// Moves all segments, contents and notes out of the way, to be removed by [`Volume::clear_aside`].
+    fn set_aside(&self) -> io::Result<()>;
+
+    /// Removes what was set aside. May take long.
+    fn clear_aside(&self) -> io::Result<()>;
+
+    /// Bytes that can still be written, as far as is known.
+    fn free_space(&self) -> io::Result<u64>;
+}
+
+/// A file of the index: appended to by one thread, read by all.
+pub trait SegmentFile: fmt::Debug + Send + Sync + 'static {
+    /// Its length in bytes.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether it has none.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Fills `buffer` with the bytes at `offset`, or fails.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Cuts it to `length` bytes.
+    fn cut(&self, length: u64) -> io::Result<()>;
+
+    /// Makes what was written durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Opens a disk, again and again if it fails.
+pub trait Opener: fmt::Debug + Send + Sync + 'static {
+    /// Opens it for this process alone.
+    fn open(&self) -> Result<Arc<dyn Volume>, OpenError>;
+}
+
+/// Why a disk cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("{0} is in use by another forebay: give each its own directory")]
+    InUse(String),
+    /// It holds other things, among which a cache would be lost, or they in it.
+    #[error("{0} is not empty and was not made by forebay: give an empty or a new directory")]
+    Foreign(String),
+    /// Something that is no directory stands in its place.
+    #[error("{0} is not a directory")]
+    NotADirectory(String),
+    /// It can be reached by a link that others could change.
+    #[error("{0} is a link: inside a cache directory no links are followed")]
+    Link(String),
+    /// The system refuses.
+    #[error("{path}: {error}")]
+    Io {
+        /// What was opened.
+        path: String,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+impl OpenError {
+    /// Whether it may pass by itself: trouble of the disk, not of what the operator said.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::InUse(_) | Self::Foreign(_) | Self::NotADirectory(_) | Self::Link(_) => false,
+            Self::Io { error, .. } => error.kind() != io::ErrorKind::PermissionDenied,
+        }
+    }
+}
