@@ -18,7 +18,7 @@ use crate::origin::connect::Tcp;
 use crate::telemetry::access_log::AccessLog;
 
 /// Threads for file I/O that one worker may have.
-const BLOCKING_THREADS: usize = 4;
+const BLOCKING_THREADS: usize = 12;
 
 /// How long the disk tier may take to write what waits.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);

@@ -162,12 +162,12 @@ impl MemoryTier {
         let mut replaced = None;
         let mut overtaken = false;
         self.change_slot(key, name, |slot| {
-            overtaken = slot.object.as_ref().is_some_and(|held| held.generation > object.generation);
+            overtaken = slot.object.as_ref().is_some_and(|held| is_later(held, object));
             if !overtaken {
                 replaced = slot.object.replace(Arc::clone(object));
             }
         });
-        if overtaken {
+        if overtaken && !self.holds(key, name, object) {
             self.drop_blocks(name, object);
         }
         if let Some(old) = replaced.filter(|old| old.generation != object.generation) {
@@ -192,6 +192,12 @@ impl MemoryTier {
         }
     }
 
+    /// Whether a slot has an object of the same generation.
+    fn holds(&self, key: &Key, name: KeyHash, object: &Object) -> bool {
+        let slot = self.slot(key, name);
+        slot.and_then(|slot| slot.object.clone()).is_some_and(|held| held.generation == object.generation)
+    }
+
     fn slot(&self, key: &Key, name: KeyHash) -> Option<Arc<Slot>> {
         match self.entries.get(&ShortHash(EntryName::Slot(name))) {
             Some(Entry::Slot(slot)) if slot.key == *key => Some(slot),
@@ -214,6 +220,12 @@ impl MemoryTier {
             }
         });
     }
+}
+
+/// Whether one has the later head: of a later store, or of a later confirmation of the same.
+fn is_later(held: &Object, object: &Object) -> bool {
+    let order = |object: &Object| (object.generation, object.freshness.response_time);
+    order(held) > order(object)
 }
 
 fn block_names(slot: KeyHash, object: &Object) -> impl Iterator<Item = BlockName> + use<> {

@@ -107,10 +107,16 @@ impl Cache {
     /// What memory knows for a request with these fields, which is counted. Takes no lock if memory has it, and never
     /// waits.
     pub fn lookup(&self, key: &Key, request: &HeaderMap, now: Timestamp) -> Lookup {
+        let found = self.look_again(key, request, now);
         if let Some(disk) = &self.disk {
             disk.count(key.hash().short());
+            if let Lookup::Fresh(hit) | Lookup::Stale(hit) = &found
+                && !hit.object.vary.is_empty()
+            {
+                disk.count(hit.object.slot(key).short());
+            }
         }
-        self.look_again(key, request, now)
+        found
     }
 
     /// The same for a request that has been counted.
@@ -124,8 +130,13 @@ impl Cache {
     where
         R: AsRef<HeaderMap> + Send + Sync + 'static,
     {
-        let hit = self.disk.as_ref()?.find(key, request, self.known_vary(key)).await?;
+        let disk = self.disk.as_ref()?;
+        let hit = disk.find(key, request, self.known_vary(key)).await?;
         self.memory.store(key, &hit);
+        // Taken out meanwhile: memory must not bring it back.
+        if !disk.has(hit.object.slot(key).short(), key, hit.object.generation) {
+            self.memory.remove(key, &hit.object);
+        }
         Some(hit)
     }
 

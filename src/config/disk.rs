@@ -9,6 +9,9 @@ use crate::cache::{Admission, DiskSettings};
 /// The least disk that is worth the trouble.
 const LEAST: ByteSize = ByteSize::mib(64);
 
+/// Of the threads for file I/O that a worker may have.
+const READS_PER_WORKER: usize = 8;
+
 /// The part of the limit that bodies on their way may take at most.
 const SPILL_SHARE: u64 = 4;
 
@@ -46,6 +49,7 @@ impl Settings {
         self.fetch.max_object = self.memory.tier / 4;
         let mut settings = DiskSettings::new(disk.directory, disk.limit.0 - spill, self.memory.disk);
         settings.admission = disk.admission;
+        settings.reads = self.workers * READS_PER_WORKER;
         self.cache.disk = Some(settings);
         Ok(())
     }

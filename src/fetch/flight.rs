@@ -39,7 +39,22 @@ pub enum Announcement {
     /// The disk had it: the origin was not asked.
     Stored(Hit),
     /// No head came.
-    Failed(OriginError),
+    Failed(Failure),
+}
+
+/// Why no head came, and what the disk has instead.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What went wrong.
+    pub error: OriginError,
+    /// What was to be confirmed, for those whose request selects it.
+    pub stale: Option<Hit>,
+}
+
+impl From<OriginError> for Failure {
+    fn from(error: OriginError) -> Self {
+        Self { error, stale: None }
+    }
 }
 
 /// A response's head with the verdict on it.
@@ -53,6 +68,8 @@ pub struct Announced {
     pub storing: bool,
     /// Why it is not.
     pub refusal: Option<&'static str>,
+    /// It came in the place of something stale that was stored.
+    pub replaces_stale: bool,
     /// How long it may be used, if others may have it at all.
     pub freshness: Option<Freshness>,
     /// The origin's announcement of trailers.
@@ -94,11 +111,11 @@ pub enum Advice {
     Again,
     /// Look again: the leader failed, and one of the waiters takes its place; with the error, for one who has
     /// waited for enough of them.
-    TakeOver(OriginError),
+    TakeOver(Failure),
     /// Fetch alone: this answer is not for sharing.
     Alone,
     /// Give up together.
-    Fail(OriginError),
+    Fail(Failure),
 }
 
 /// Leaders that may fail before a head one after the other, for the same waiters.
@@ -147,7 +164,7 @@ impl Flight {
             Announcement::Head(announced) if leads => Advice::Read(announced),
             Announcement::Refreshed(refreshed) if leads => Advice::Use(refreshed),
             Announcement::Stored(hit) if leads => Advice::Hit(hit),
-            Announcement::Failed(error) if leads => Advice::Fail(error),
+            Announcement::Failed(failure) if leads => Advice::Fail(failure),
             Announcement::Head(announced) => {
                 match self.for_waiter(&announced.others, &announced.head.headers, ask) {
                     None => Advice::Read(announced),
@@ -161,21 +178,25 @@ impl Flight {
                     Some(advice) => advice,
                 }
             }
-            Announcement::Stored(hit) => {
-                let others = Others::Share(hit.object.vary.clone());
-                match self.for_waiter(&others, &hit.object.head.headers, ask) {
-                    None => Advice::Hit(hit),
-                    Some(advice) => advice,
-                }
-            }
-            Announcement::Failed(error) => {
+            Announcement::Stored(hit) => match self.stored_for_waiter(&hit, ask) {
+                None => Advice::Hit(hit),
+                Some(advice) => advice,
+            },
+            Announcement::Failed(Failure { error, stale }) => {
+                let stale = stale.filter(|hit| self.stored_for_waiter(hit, ask).is_none());
+                let failure = Failure { error, stale };
                 if error.next_leader_may_succeed() && self.attempt + 1 < MAX_ATTEMPTS {
-                    Advice::TakeOver(error)
+                    Advice::TakeOver(failure)
                 } else {
-                    Advice::Fail(error)
+                    Advice::Fail(failure)
                 }
             }
         }
+    }
+
+    /// Where a waiter goes that may not use what is stored for the leader's request; `None` if it may.
+    fn stored_for_waiter(&self, hit: &Hit, ask: &Ask) -> Option<Advice> {
+        self.for_waiter(&Others::Share(hit.object.vary.clone()), &hit.object.head.headers, ask)
     }
 
     /// Where a waiter goes that may not use this response; `None` if it may.
@@ -207,7 +228,7 @@ impl Seat {
             // The fetch was ended without a word.
             Err(_) => None,
         };
-        let announcement = announcement.unwrap_or(Announcement::Failed(OriginError::internal()));
+        let announcement = announcement.unwrap_or(Announcement::Failed(OriginError::internal().into()));
         self.flight.advise(announcement, self.leads, ask)
     }
 

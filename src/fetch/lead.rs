@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::cleaned::{clean, clean_trailers};
-use super::flight::{Announced, Announcement, Flight, Others, Refreshed};
+use super::flight::{Announced, Announcement, Failure, Flight, Others, Refreshed};
 use super::verdict::{self, Verdict};
 use super::{Purpose, Shared, outgoing, store};
 use crate::base::clock::Timestamp;
@@ -122,7 +122,7 @@ impl Lead {
                 let blame = error.blame.name();
                 tracing::debug!(%error, blame, key = ?self.flight.ask.key, "a fetch failed before its head");
                 self.leave_table();
-                self.tell(Announcement::Failed(error));
+                self.tell(Announcement::Failed(Failure { error, stale: self.stale.clone() }));
                 None
             }
         }
@@ -159,6 +159,7 @@ impl Lead {
             others: verdict.others,
             storing: verdict.store.is_some() && !self.stops_at_first_block(length),
             refusal: verdict.refusal,
+            replaces_stale: self.stale.is_some(),
             freshness: verdict.freshness,
             trailer,
             tunnel: Mutex::new(tunnel),

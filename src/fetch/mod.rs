@@ -213,7 +213,7 @@ impl Fetcher {
         let seat = flight.leading_seat(reader);
         let place = Arc::clone(&self.shared.places).try_acquire_owned();
         let Ok(place) = place else {
-            announce.send_replace(Some(Announcement::Failed(OriginError::too_many())));
+            announce.send_replace(Some(Announcement::Failed(OriginError::too_many().into())));
             return (flight, seat, None);
         };
         let heads = HEADS * head_weight(&ask.headers) as u64;

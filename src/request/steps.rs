@@ -10,9 +10,8 @@ use crate::body::message::Reply;
 use crate::cache::disk::find::Pinned;
 use crate::cache::lookup::{Hit, Lookup};
 use crate::deliver;
-use crate::fetch::flight::{Advice, Announced, MAX_ATTEMPTS, Refreshed, Seat};
+use crate::fetch::flight::{Advice, Announced, Failure, MAX_ATTEMPTS, Refreshed, Seat};
 use crate::fetch::{Joined, Why};
-use crate::origin::OriginError;
 use crate::semantics::cache_control::{self, CacheControl};
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::freshness::State;
@@ -106,15 +105,15 @@ impl ClientMachine {
                 self.counters.released.inc();
                 if turn.sent_back < MAX_SENT_BACK { Step::Join } else { Step::Alone(turn.stale.take()) }
             }
-            Advice::TakeOver(error) => {
+            Advice::TakeOver(failure) => {
                 turn.attempt = turn.attempt.max(seat.attempt()) + 1;
-                if turn.attempt < MAX_ATTEMPTS { Step::Join } else { Step::Done(self.fail(turn, error)) }
+                if turn.attempt < MAX_ATTEMPTS { Step::Join } else { Step::Done(self.fail(turn, failure)) }
             }
             Advice::Alone => {
                 self.counters.released.inc();
                 Step::Alone(turn.stale.clone())
             }
-            Advice::Fail(error) => Step::Done(self.fail(turn, error)),
+            Advice::Fail(failure) => Step::Done(self.fail(turn, failure)),
         }
     }
 
@@ -132,6 +131,9 @@ impl ClientMachine {
     fn read(&self, turn: &mut Turn, announced: &Announced, seat: Seat) -> Reply {
         self.counters.forwarded.inc();
         turn.detail = turn.detail.or(announced.refusal);
+        if announced.replaces_stale {
+            turn.note(Why::Stale);
+        }
         let cache = CacheStatus {
             stored: announced.storing && seat.leads(),
             collapsed: !seat.leads(),
@@ -149,6 +151,7 @@ impl ClientMachine {
     /// Answered from memory after the origin confirmed it.
     fn confirmed(&self, turn: &mut Turn, refreshed: &Refreshed, seat: &Seat) -> Reply {
         self.counters.forwarded.inc();
+        turn.note(Why::Stale);
         let now = self.clock.now();
         let cache = CacheStatus {
             forward_status: Some(http::StatusCode::NOT_MODIFIED),
@@ -167,10 +170,13 @@ impl ClientMachine {
     }
 
     /// No head came: what is stored, if it may be used stale, or the error (RFC 9111 §4.2.4).
-    fn fail(&self, turn: &mut Turn, error: OriginError) -> Reply {
+    fn fail(&self, turn: &mut Turn, failure: Failure) -> Reply {
         self.counters.forwarded.inc();
-        let now = self.clock.now();
-        if let Some(stale) = turn.stale.take().filter(|hit| self.may_use_stale(hit, now)) {
+        let (error, now) = (failure.error, self.clock.now());
+        if failure.stale.is_some() {
+            turn.note(Why::Stale);
+        }
+        if let Some(stale) = turn.stale.take().or(failure.stale).filter(|hit| self.may_use_stale(hit, now)) {
             turn.detail = Some(STALE_ON_ERROR);
             let cache = CacheStatus { ttl: Some(ttl(&stale, now)), ..turn.forwarded() };
             return self.stored(turn, &stale, cache, now);

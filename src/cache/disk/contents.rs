@@ -34,14 +34,18 @@ struct State {
     /// Contents on each shelf: a shelf with any takes a block of the disk.
     shelves: HashMap<Shelf, u32>,
     bytes: u64,
+    /// Bytes of contents that no head names, and that will go with their last reader.
+    condemned: u64,
     /// Contents that nobody names or pins any more, to be removed.
     released: Vec<Address>,
 }
 
 #[derive(Debug)]
 struct Held {
-    /// Heads that name it and readers that pin it.
-    uses: u32,
+    /// Heads that name it.
+    heads: u32,
+    /// Readers that pin it.
+    pins: u32,
     length: u32,
 }
 
@@ -50,6 +54,11 @@ impl Contents {
     pub fn bytes(&self) -> u64 {
         let state = self.state.lock();
         state.bytes + state.shelves.len() as u64 * DISK_BLOCK
+    }
+
+    /// Bytes that will be free once their readers are done.
+    pub fn condemned(&self) -> u64 {
+        self.state.lock().condemned
     }
 
     /// How many there are.
@@ -65,20 +74,27 @@ impl Contents {
     /// One more head names this content, which is on disk.
     pub fn name(&self, content: ShortAddress, length: u32) {
         let mut state = self.state.lock();
-        let State { held, shelves, bytes, .. } = &mut *state;
+        let State { held, shelves, bytes, condemned, .. } = &mut *state;
         let entry = held.entry(content).or_insert_with(|| {
             *shelves.entry(shelf_of(content)).or_default() += 1;
             *bytes += on_disk(u64::from(length));
-            Held { uses: 0, length }
+            *condemned += on_disk(u64::from(length));
+            Held { heads: 0, pins: 0, length }
         });
-        entry.uses = entry.uses.saturating_add(1);
+        if entry.heads == 0 {
+            *condemned -= on_disk(u64::from(entry.length));
+        }
+        entry.heads = entry.heads.saturating_add(1);
     }
 
     /// A head that named these is gone.
     pub fn release(&self, blocks: &[BlockRef]) {
         let mut state = self.state.lock();
         for block in blocks {
-            state.let_go(&block.address);
+            state.let_go(&block.address, |held| {
+                held.heads = held.heads.saturating_sub(1);
+                held.heads == 0
+            });
         }
     }
 
@@ -86,13 +102,13 @@ impl Contents {
     pub fn pin(self: &Arc<Self>, blocks: &Arc<[BlockRef]>) -> Option<Pin> {
         let mut state = self.state.lock();
         let there =
-            |block: &BlockRef| state.held.get(&block.address.short()).is_some_and(|held| held.uses > 0);
+            |block: &BlockRef| state.held.get(&block.address.short()).is_some_and(|held| held.heads > 0);
         if !blocks.iter().all(there) {
             return None;
         }
         for block in blocks.iter() {
             if let Some(held) = state.held.get_mut(&block.address.short()) {
-                held.uses = held.uses.saturating_add(1);
+                held.pins = held.pins.saturating_add(1);
             }
         }
         drop(state);
@@ -109,7 +125,7 @@ impl Contents {
     pub fn take_released(&self) -> Option<Address> {
         let mut state = self.state.lock();
         while let Some(address) = state.released.pop() {
-            if state.held.get(&address.short()).is_some_and(|held| held.uses == 0) {
+            if state.held.get(&address.short()).is_some_and(|held| held.heads + held.pins == 0) {
                 state.forget(&address);
                 return Some(address);
             }
@@ -119,18 +135,21 @@ impl Contents {
 }
 
 impl State {
-    fn let_go(&mut self, address: &Address) {
-        if let Some(held) = self.held.get_mut(&address.short()) {
-            held.uses = held.uses.saturating_sub(1);
-            if held.uses == 0 {
-                self.released.push(*address);
-            }
+    /// One use less, by `change`, which tells whether the last head has gone by it.
+    fn let_go(&mut self, address: &Address, change: impl FnOnce(&mut Held) -> bool) {
+        let Some(held) = self.held.get_mut(&address.short()) else { return };
+        if change(held) {
+            self.condemned += on_disk(u64::from(held.length));
+        }
+        if held.heads + held.pins == 0 {
+            self.released.push(*address);
         }
     }
 
     fn forget(&mut self, address: &Address) {
         let Some(held) = self.held.remove(&address.short()) else { return };
         self.bytes -= on_disk(u64::from(held.length));
+        self.condemned -= on_disk(u64::from(held.length));
         let under = shelf_of(address.short());
         if let Some(count) = self.shelves.get_mut(&under) {
             *count -= 1;
@@ -155,7 +174,13 @@ pub struct Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        self.contents.release(&self.blocks);
+        let mut state = self.contents.state.lock();
+        for block in self.blocks.iter() {
+            state.let_go(&block.address, |held| {
+                held.pins = held.pins.saturating_sub(1);
+                false
+            });
+        }
     }
 }
 
@@ -179,9 +204,10 @@ mod tests {
         contents.release(&blocks);
         contents.release(&blocks);
         assert_eq!(contents.take_released(), None, "it is pinned");
+        assert_eq!(contents.condemned(), 8192);
         drop(pin);
         assert_eq!(contents.take_released(), Some(Address([1; 32])));
-        assert_eq!((contents.bytes(), contents.len()), (0, 0));
+        assert_eq!((contents.bytes(), contents.len(), contents.condemned()), (0, 0, 0));
         assert!(contents.pin(&blocks).is_none());
     }
 

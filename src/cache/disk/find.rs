@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use super::contents::Pin;
 use super::intake::Change;
 use super::mounted::Mounted;
 use super::record::{BlockRef, Stored};
+use super::volume::is_of_file;
 use super::{DiskTier, Shared};
 use crate::base::ids::Generation;
 use crate::body::content::Parts;
@@ -89,11 +91,7 @@ impl DiskTier {
         let search = move || {
             Search { shared: &shared, mounted: &mounted, key: &key }.find((*request).as_ref(), &known)
         };
-        let found = self.in_time(search).await;
-        if found.is_none() {
-            self.shared.means.counters.disk_slow.inc();
-        }
-        found.flatten()
+        self.in_time(search).await.flatten()
     }
 
     async fn loaded_in_time(&self, mounted: &Mounted) -> bool {
@@ -127,9 +125,28 @@ impl DiskTier {
         self.shared.damaged(&pinned.0.mounted, pinned.0.slot, key, Some(pinned.0.generation), "a block");
     }
 
+    /// Reads on the blocking pool; `None` if that takes too long. A read that hangs keeps its place.
     async fn in_time<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let read = tokio::task::spawn_blocking(read);
-        tokio::time::timeout(self.shared.settings.read_patience, read).await.ok()?.ok()
+        let shared = &self.shared;
+        if shared.slow_until.lock().is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        let reads = Arc::clone(&shared.reads);
+        let placed = async move {
+            let place = reads.acquire_owned().await.ok()?;
+            let read = move || (read(), drop(place));
+            tokio::task::spawn_blocking(read).await.ok().map(|(read, ())| read)
+        };
+        let Ok(read) = tokio::time::timeout(shared.settings.read_patience, placed).await else {
+            shared.means.counters.disk_slow.inc();
+            let now = Instant::now();
+            let before = shared.slow_until.lock().replace(now + shared.settings.retry);
+            if before.is_none_or(|before| before <= now) {
+                tracing::warn!("disk tier: a read takes too long; requests go to the origin for a while");
+            }
+            return None;
+        };
+        read
     }
 }
 
@@ -149,7 +166,7 @@ impl Shared {
 
     /// An error of the device, not of one file, is the keeper's business.
     fn suspect(&self, error: &io::Error) {
-        if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) {
+        if !is_of_file(error) {
             self.means.counters.disk_read_errors.inc();
             self.intake.nudge();
         }

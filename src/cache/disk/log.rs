@@ -159,9 +159,8 @@ impl Appender {
         volume: Arc<dyn Volume>,
         log: Arc<Log>,
         size: u32,
-        newest: Option<(u32, Found)>,
+        (next, newest): (u32, Option<(u32, Found)>),
     ) -> io::Result<Self> {
-        let next = newest.as_ref().map_or(1, |(number, _)| number.saturating_add(1));
         let mut appender = Self { volume, log, active: None, next, size, dirty: false };
         if let Some((number, found)) = newest.filter(|(_, found)| found.end < size / 4 * 3)
             && let Some(segment) = appender.log.segment(number)

@@ -29,7 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 use super::key::Key;
 use super::ledger::Ledger;
@@ -76,6 +77,10 @@ struct Shared {
     sketch: Sketch,
     mounted: RwLock<Option<Arc<Mounted>>>,
     health: watch::Sender<Health>,
+    /// Places for reads.
+    reads: Arc<Semaphore>,
+    /// The disk was too slow for a request: none is to wait for it before then.
+    slow_until: Mutex<Option<Instant>>,
 }
 
 impl Shared {
@@ -123,12 +128,14 @@ impl DiskTier {
         // As many slots as the index may have, which is as many as are worth telling apart.
         let sketch = Sketch::new(settings.memory / (table::ENTRY_COST + 16) / 2);
         let shared = Arc::new(Shared {
+            reads: Arc::new(Semaphore::new(settings.reads.clamp(1, Semaphore::MAX_PERMITS))),
             intake: Intake::new(settings.queue()),
             sketch,
             settings,
             means,
             mounted: RwLock::new(None),
             health: watch::Sender::new(Health::Loading),
+            slow_until: Mutex::new(None),
         });
         let keeper = Keeper::start(Arc::clone(&shared), opened)?;
         Ok(Self { shared, keeper: Mutex::new(Some(keeper)) })
@@ -139,6 +146,10 @@ impl DiskTier {
     pub fn store(&self, key: &Key, hit: &Hit) -> bool {
         let object = &hit.object;
         let slot = object.slot(key).short();
+        if !object.vary.is_empty() {
+            // Requests are counted by key; this one is known to have been for the variant.
+            self.count(slot);
+        }
         if self.generation(slot, key).is_some_and(|held| held > object.generation) {
             return false;
         }
@@ -169,6 +180,11 @@ impl DiskTier {
             Some(Change::Gone(_)) => None,
             Some(Change::Keep) | None => self.shared.mounted()?.get(slot)?.generation,
         }
+    }
+
+    /// Whether a slot still has an object of this generation, written or waiting.
+    pub fn has(&self, slot: u64, key: &Key, generation: Generation) -> bool {
+        self.generation(slot, key) == Some(generation)
     }
 
     /// Notes that a slot was asked for.

@@ -21,8 +21,11 @@ pub struct Settings {
     pub admission: Admission,
     /// How long a request for a key that is not known yet waits for the index to be loaded.
     pub load_patience: Duration,
-    /// How long a request waits for a read of the disk before it goes to the origin.
+    /// How long a request waits for a read of the disk before it goes to the origin. Once one has waited so long, none
+    /// waits until the next attempt to use the disk.
     pub read_patience: Duration,
+    /// Reads that may be under way at a time, so that a disk that hangs does not take all threads for file I/O.
+    pub reads: usize,
     /// Time between two attempts to use a disk that has failed.
     pub retry: Duration,
     /// Time after which what was written is made durable.
@@ -78,6 +81,7 @@ impl Settings {
             admission: Admission::default(),
             load_patience: Duration::from_millis(200),
             read_patience: Duration::from_secs(2),
+            reads: 8,
             retry: Duration::from_secs(5),
             sync: Duration::from_secs(1),
         }

@@ -16,12 +16,15 @@ use crate::cache::disk::log::Appender;
 use crate::cache::disk::mounted::Mounted;
 use crate::cache::disk::segment::{self, Found, Line, Spot};
 use crate::cache::disk::table::{Entry, Place};
+use crate::cache::disk::volume::is_of_file;
 
 /// What loading has come to know beside the table.
 #[derive(Default)]
 struct Loading {
     /// Slots that a later frame says are empty.
     emptied: HashSet<u64>,
+    /// The number of the next segment.
+    next: u32,
     /// The newest segment, to go on with.
     newest: Option<(u32, Found)>,
     /// Something could not be read: contents may lie around that no head names.
@@ -43,7 +46,7 @@ impl Keeper {
             Arc::clone(&mounted.volume),
             Arc::clone(&mounted.log),
             self.shared.settings.segment(),
-            loading.newest,
+            (loading.next, loading.newest),
         );
         let appender = match appender {
             Ok(appender) => appender,
@@ -72,18 +75,24 @@ impl Keeper {
     fn load_segments(&self, mounted: &Arc<Mounted>) -> std::io::Result<Loading> {
         let mut numbers = mounted.volume.segments()?;
         numbers.sort_unstable_by(|a, b| b.cmp(a));
-        let mut loading = Loading::default();
+        let next = numbers.first().map_or(1, |newest| newest.saturating_add(1));
+        let mut loading = Loading { next, ..Loading::default() };
         for number in numbers {
             if self.abandoned.load(Ordering::Acquire) {
                 break;
             }
-            let file = mounted.volume.open_segment(number)?;
-            let found = match segment::survey(&*file, number) {
-                Ok(found) => found,
-                Err(error) => {
-                    tracing::warn!(%error, segment = number, "disk tier: a segment of the index cannot be read");
-                    Found { lost: 1, ..Found::default() }
+            let opened = mounted.volume.open_segment(number);
+            let opened = opened.and_then(|file| Ok((segment::survey(&*file, number)?, file.len()?, file)));
+            let (found, length, file) = match opened {
+                Ok(opened) => opened,
+                Err(error) if is_of_file(&error) => {
+                    self.shared.means.counters.disk_damaged.inc();
+                    loading.lost = true;
+                    tracing::warn!(%error, segment = number, "disk tier: a segment of the index is lost");
+                    mounted.volume.remove_segment(number)?;
+                    continue;
                 }
+                Err(error) => return Err(error),
             };
             if found.lost > 0 {
                 self.shared.means.counters.disk_damaged.inc();
@@ -94,7 +103,7 @@ impl Keeper {
                     "disk tier: a part of the index is lost"
                 );
             }
-            mounted.log.add(number, Arc::clone(&file), file.len()?);
+            mounted.log.add(number, file, length);
             for line in found.lines.iter().rev() {
                 self.load_line(mounted, number, line, &mut loading);
             }

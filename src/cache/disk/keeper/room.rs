@@ -56,6 +56,11 @@ impl Keeper {
             if !fits && Self::clean_most_wasted(disk)? {
                 continue;
             }
+            let once_read = disk.mounted.used().saturating_sub(disk.mounted.contents.condemned());
+            if bearable && once_read + newcomer.bytes <= disk.ceiling {
+                // Readers keep what was evicted: to evict more would help nobody.
+                return Ok(false);
+            }
             let Some(victim) = victim(shared, disk, &mut self.random) else {
                 return match disk.mounted.log.oldest(disk.appender.active()) {
                     // Nothing is alive any more, and yet the log takes room.

@@ -101,6 +101,7 @@ impl Keeper {
             Some(volume) => match volume.write_note(Note::Probe, &vec![b'.'; PROBE]) {
                 Ok(()) => {
                     self.shared.turn(Health::Serving);
+                    self.attempt(Self::check);
                     self.attempt(Self::pay_debts);
                     if let Some(disk) = &mut self.disk {
                         disk.sweep = Some(super::Sweep::default());

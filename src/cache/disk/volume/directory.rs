@@ -158,7 +158,19 @@ fn open_below(root: &OwnedFd, path: &str, flags: OFlags) -> io::Result<File> {
         Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
             Ok(rustix::fs::openat(root, path, flags, mode)?.into())
         }
+        Err(rustix::io::Errno::LOOP) => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "a link in the cache directory"))
+        }
         opened => Ok(opened?.into()),
+    }
+}
+
+/// Removes whatever has a name that is ours: a file or a link, or a directory that somebody has put there.
+fn remove_any(root: &OwnedFd, base: &Path, path: &str) -> io::Result<()> {
+    match rustix::fs::unlinkat(root, path, AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(rustix::io::Errno::ISDIR | rustix::io::Errno::PERM) => fs::remove_dir_all(base.join(path)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -204,7 +216,7 @@ impl Volume for Directory {
     }
 
     fn remove_segment(&self, number: u32) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.root, segment_path(number), AtFlags::empty())?)
+        remove_any(&self.root, &self.path, &segment_path(number))
     }
 
     fn write_content(&self, bytes: &[u8]) -> io::Result<Address> {
@@ -233,10 +245,7 @@ impl Volume for Directory {
     }
 
     fn remove_content(&self, address: &Address) -> io::Result<()> {
-        match rustix::fs::unlinkat(&self.root, content_path(address), AtFlags::empty()) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
-        }
+        remove_any(&self.root, &self.path, &content_path(address))?;
         // An empty shelf takes a block of the disk. One that is not empty stays.
         let _ = rustix::fs::unlinkat(&self.root, shelf_path(address.shelf()), AtFlags::REMOVEDIR);
         Ok(())
@@ -247,6 +256,13 @@ impl Volume for Directory {
         let names = match self.list(&path) {
             Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            // No directory at all, or a link to one.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotADirectory) =>
+            {
+                remove_any(&self.root, &self.path, &path)?;
+                return Ok(Vec::new());
+            }
             Err(error) => return Err(error),
         };
         let mut found = Vec::new();
@@ -257,7 +273,7 @@ impl Volume for Directory {
             match (address.ok().and_then(|address| address_of(&address).ok()), length) {
                 (Some(address), Ok(stat)) => found.push((address, u64::try_from(stat.st_size).unwrap_or(0))),
                 // Not by any name of ours.
-                (None, Ok(_)) => rustix::fs::unlinkat(&self.root, file, AtFlags::empty())?,
+                (None, Ok(_)) => remove_any(&self.root, &self.path, &file)?,
                 (_, Err(error)) => return Err(error.into()),
             }
         }
@@ -266,7 +282,15 @@ impl Volume for Directory {
 
     fn clear_unfinished(&self) -> io::Result<()> {
         for name in self.list("content/tmp")? {
-            rustix::fs::unlinkat(&self.root, format!("content/tmp/{name}"), AtFlags::empty())?;
+            remove_any(&self.root, &self.path, &format!("content/tmp/{name}"))?;
+        }
+        // cacache writes by path: there must be no link on the way.
+        for name in self.list(SHELVES)? {
+            let path = format!("{SHELVES}/{name}");
+            let stat = rustix::fs::statat(&self.root, path.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+            if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir() {
+                remove_any(&self.root, &self.path, &path)?;
+            }
         }
         Ok(())
     }

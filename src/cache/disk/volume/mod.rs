@@ -101,7 +101,7 @@ pub trait Volume: fmt::Debug + Send + Sync + 'static {
     /// Addresses and lengths of the contents on a shelf.
     fn shelf(&self, shelf: Shelf) -> io::Result<Vec<(Address, u64)>>;
 
-    /// Removes what unfinished writes have left. Nothing may be writing.
+    /// Removes what unfinished writes have left, and what could lead writes elsewhere. Nothing may be writing.
     fn clear_unfinished(&self) -> io::Result<()>;
 
     /// Moves all segments, contents and notes out of the way, to be removed by [`Volume::clear_aside`].
@@ -135,6 +135,17 @@ pub trait SegmentFile: fmt::Debug + Send + Sync + 'static {
 
     /// Makes what was written durable.
     fn sync(&self) -> io::Result<()>;
+}
+
+/// Whether an error is of one file alone: it is not there, cut, or no file at all. Others are the device's.
+pub fn is_of_file(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        InvalidData, IsADirectory, NotADirectory, NotFound, PermissionDenied, UnexpectedEof,
+    };
+    matches!(
+        error.kind(),
+        InvalidData | IsADirectory | NotADirectory | NotFound | PermissionDenied | UnexpectedEof
+    )
 }
 
 /// Opens a disk, again and again if it fails.
