@@ -1,6 +1,7 @@
 //! How a request finds an object on disk, and a reader its blocks.
 //!
-//! Reading happens on the blocking pool. Dropped while it waits, a request has left: the read ends there and is thrown
+//! What the kernel has in memory is read at once, by the worker: that costs a few microseconds. Everything else, and
+//! every larger block, is read on the blocking pool. Dropped while it waits, a request has left: the read ends there and is thrown
 //! away, and with it the pin.
 
 use std::io;
@@ -14,7 +15,7 @@ use super::contents::Pin;
 use super::intake::Change;
 use super::mounted::Mounted;
 use super::record::{BlockRef, Stored};
-use super::volume::is_of_file;
+use super::volume::{How, is_of_file};
 use super::{DiskTier, Shared};
 use crate::base::ids::Generation;
 use crate::body::content::Parts;
@@ -39,6 +40,9 @@ struct PinnedBlocks {
     first: Bytes,
     _pin: Pin,
 }
+
+/// Blocks up to this many bytes are read and verified by a worker, if they are in memory: some twenty microseconds.
+const MOST_AT_ONCE: u32 = 64 << 10;
 
 /// Why a block cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,11 +91,18 @@ impl DiskTier {
         if mounted.get(slot).is_none() && known.is_empty() {
             return None;
         }
+        let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce };
+        match search.find((**request).as_ref(), &known) {
+            Ok(hit) => return Some(hit),
+            Err(Nothing::Usable) => return None,
+            Err(Nothing::AtOnce) => {}
+        }
         let (shared, key, request) = (Arc::clone(&self.shared), key.clone(), Arc::clone(request));
         let search = move || {
-            Search { shared: &shared, mounted: &mounted, key: &key }.find((*request).as_ref(), &known)
+            let search = Search { shared: &shared, mounted: &mounted, key: &key, how: How::Patiently };
+            search.find((*request).as_ref(), &known)
         };
-        self.in_time(search).await.flatten()
+        self.in_time(search).await?.ok()
     }
 
     async fn loaded_in_time(&self, mounted: &Mounted) -> bool {
@@ -115,7 +126,7 @@ impl DiskTier {
         let inner = Arc::clone(&pinned.0);
         let read = move || {
             let block = inner.blocks.get(index).ok_or(NoBlock::Damaged)?;
-            shared.read_block(&inner.mounted, block)
+            shared.read_block(&inner.mounted, block, How::Patiently)
         };
         self.in_time(read).await.unwrap_or(Err(NoBlock::Slow))
     }
@@ -151,11 +162,15 @@ impl DiskTier {
 }
 
 impl Shared {
-    fn read_block(&self, mounted: &Mounted, block: &BlockRef) -> Result<Bytes, NoBlock> {
+    fn read_block(&self, mounted: &Mounted, block: &BlockRef, how: How) -> Result<Bytes, NoBlock> {
+        if how == How::AtOnce && block.length > MOST_AT_ONCE {
+            return Err(NoBlock::Slow);
+        }
         let charge = self.means.budget.try_charge_body(u64::from(block.length)).ok_or(NoBlock::NoMemory)?;
-        match mounted.volume.read_content(&block.address, block.length as usize) {
+        match mounted.volume.read_content(&block.address, block.length as usize, how) {
             Ok(bytes) if block.verify(&bytes) => Ok(charge.attach(bytes)),
             Ok(_) => Err(NoBlock::Damaged),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(NoBlock::Slow),
             Err(error) => {
                 tracing::debug!(%error, "a content could not be read");
                 self.suspect(&error);
@@ -182,15 +197,25 @@ impl Shared {
     }
 }
 
-/// One request's search. Blocking.
+/// One request's search. Blocking, if it is patient.
 struct Search<'a> {
     shared: &'a Arc<Shared>,
     mounted: &'a Arc<Mounted>,
     key: &'a Key,
+    how: How,
+}
+
+/// Why a search has found nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nothing {
+    /// There is nothing for the request, or it cannot be read.
+    Usable,
+    /// A patient search may find something.
+    AtOnce,
 }
 
 impl Search<'_> {
-    fn find(&self, request: &HeaderMap, known: &[VarySet]) -> Option<Hit> {
+    fn find(&self, request: &HeaderMap, known: &[VarySet]) -> Result<Hit, Nothing> {
         let mut newest: Option<(u64, Stored)> = None;
         let mut consider = |slot: u64, stored: Stored| {
             let usable = coding::accepts_coding(request, &stored.object.head.headers);
@@ -208,35 +233,40 @@ impl Search<'_> {
             let values = set.values(request);
             let slot = self.key.variant(&values).short();
             match self.record(slot) {
-                Some((_, Some(variant))) if variant.object.vary_values == values => consider(slot, variant),
+                Ok((_, Some(variant))) if variant.object.vary_values == values => consider(slot, variant),
+                Err(Nothing::AtOnce) => return Err(Nothing::AtOnce),
                 _ => {}
             }
         }
-        let (slot, stored) = newest?;
-        self.shared.sketch.count(slot);
-        self.with_content(slot, stored)
+        let (slot, stored) = newest.ok_or(Nothing::Usable)?;
+        let hit = self.with_content(slot, stored)?;
+        if slot != base {
+            self.shared.sketch.count(slot);
+        }
+        Ok(hit)
     }
 
     /// What the disk has in a slot, unless something else waits to be written there, which memory and intake have
-    /// been asked for already. `None` if its record cannot be read.
-    fn record(&self, slot: u64) -> Option<(Vec<VarySet>, Option<Stored>)> {
+    /// been asked for already.
+    fn record(&self, slot: u64) -> Result<(Vec<VarySet>, Option<Stored>), Nothing> {
         let overtaken = match self.shared.intake.waiting(slot, self.key).map(|intent| intent.change) {
             Some(Change::Gone(_) | Change::Store(_)) => true,
             Some(Change::Keep) | None => false,
         };
-        match self.mounted.record(slot, self.key) {
-            Ok(Some((_, record))) => Some((record.vary_sets, record.object.filter(|_| !overtaken))),
-            Ok(None) => Some((Vec::new(), None)),
+        match self.mounted.record(slot, self.key, self.how) {
+            Ok(Some((_, record))) => Ok((record.vary_sets, record.object.filter(|_| !overtaken))),
+            Ok(None) => Ok((Vec::new(), None)),
+            Err((_, error)) if error.kind() == io::ErrorKind::WouldBlock => Err(Nothing::AtOnce),
             Err((entry, error)) => {
                 self.shared.suspect(&error);
                 self.shared.damaged(self.mounted, slot, self.key, entry.generation, "a record");
-                None
+                Err(Nothing::Usable)
             }
         }
     }
 
     /// The object with what a first answer needs of its content.
-    fn with_content(&self, slot: u64, stored: Stored) -> Option<Hit> {
+    fn with_content(&self, slot: u64, stored: Stored) -> Result<Hit, Nothing> {
         let Stored { mut object, blocks } = stored;
         let budget = &self.shared.means.budget;
         object.charge = Some(budget.charge(head_weight(&object.head.headers) as u64));
@@ -244,16 +274,18 @@ impl Search<'_> {
             // A copy without the record around it, and charged.
             let own = budget.charge(bytes.len() as u64).attach(bytes.to_vec());
             *bytes = own.clone();
-            return Some(Hit { object: Arc::new(object), content: Held::Memory(Parts::Inline(own)) });
+            return Ok(Hit { object: Arc::new(object), content: Held::Memory(Parts::Inline(own)) });
         }
-        let pin = self.mounted.contents.pin(&blocks)?;
-        let first = match self.shared.read_block(self.mounted, blocks.first()?) {
+        let pin = self.mounted.contents.pin(&blocks).ok_or(Nothing::Usable)?;
+        let first = blocks.first().ok_or(Nothing::Usable)?;
+        let first = match self.shared.read_block(self.mounted, first, self.how) {
             Ok(first) => first,
             Err(NoBlock::Damaged) => {
                 self.shared.damaged(self.mounted, slot, self.key, Some(object.generation), "a block");
-                return None;
+                return Err(Nothing::Usable);
             }
-            Err(NoBlock::NoMemory | NoBlock::Slow) => return None,
+            Err(NoBlock::NoMemory) => return Err(Nothing::Usable),
+            Err(NoBlock::Slow) => return Err(Nothing::AtOnce),
         };
         let content = if blocks.len() == 1 {
             Held::Memory(Parts::Blocks([first].into()))
@@ -267,6 +299,6 @@ impl Search<'_> {
                 _pin: pin,
             })))
         };
-        Some(Hit { object: Arc::new(object), content })
+        Ok(Hit { object: Arc::new(object), content })
     }
 }

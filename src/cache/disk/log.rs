@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 
 use super::segment::{self, Found, Frame, HEADER, Kind, Line, Put, Spot};
 use super::table::Place;
-use super::volume::{SegmentFile, Volume};
+use super::volume::{How, SegmentFile, Volume};
 
 /// All segments.
 #[derive(Debug, Default)]
@@ -31,12 +31,12 @@ pub struct Segment {
 }
 
 impl Log {
-    /// Blocking: the payload of the record at `place`. The error is `NotFound` if its segment is gone, which may
+    /// The payload of the record at `place`; blocking, if it is read patiently. The error is `NotFound` if its segment is gone, which may
     /// mean that the record has moved, and `InvalidData` if it is not what was written.
-    pub fn read(&self, slot: u64, place: Place) -> io::Result<Vec<u8>> {
+    pub fn read(&self, slot: u64, place: Place, how: How) -> io::Result<Vec<u8>> {
         let segment = self.segment(place.spot.segment).ok_or(io::ErrorKind::NotFound)?;
         let mut bytes = vec![0; place.length as usize];
-        let read = segment.file.read_at(&mut bytes, u64::from(place.spot.offset));
+        let read = segment.file.read_at(&mut bytes, u64::from(place.spot.offset), how);
         read.map_err(|error| match error.kind() {
             // The file is shorter than it was.
             io::ErrorKind::UnexpectedEof => io::ErrorKind::InvalidData.into(),

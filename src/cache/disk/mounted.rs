@@ -11,7 +11,7 @@ use super::contents::{CONTENT_COST, Contents};
 use super::log::Log;
 use super::record::{Record, Unreadable};
 use super::table::{ENTRY_COST, Entry, Table};
-use super::volume::Volume;
+use super::volume::{How, Volume};
 use crate::base::ids::SiteId;
 use crate::cache::key::Key;
 
@@ -112,9 +112,9 @@ impl Mounted {
         }
     }
 
-    /// Blocking: the record of a slot; `None` if there is none for this key.
-    pub(super) fn record(&self, slot: u64, key: &Key) -> Read<Record> {
-        let Some((entry, payload)) = self.payload(slot)? else { return Ok(None) };
+    /// The record of a slot; `None` if there is none for this key. Blocking, if it is read patiently.
+    pub(super) fn record(&self, slot: u64, key: &Key, how: How) -> Read<Record> {
+        let Some((entry, payload)) = self.payload(slot, how)? else { return Ok(None) };
         match Record::decode(&payload, key) {
             Ok(record) => Ok(Some((entry, record))),
             Err(Unreadable::OtherKey) => Ok(None),
@@ -122,12 +122,12 @@ impl Mounted {
         }
     }
 
-    /// Blocking: the bytes of a slot's record.
-    pub(super) fn payload(&self, slot: u64) -> Read<Vec<u8>> {
+    /// The bytes of a slot's record.
+    pub(super) fn payload(&self, slot: u64, how: How) -> Read<Vec<u8>> {
         let mut moves = 0;
         loop {
             let Some(entry) = self.get(slot) else { return Ok(None) };
-            match self.log.read(slot, entry.place) {
+            match self.log.read(slot, entry.place, how) {
                 Ok(payload) => return Ok(Some((entry, payload))),
                 Err(_) if moves < MOVES && self.get(slot) != Some(entry) => moves += 1,
                 Err(error) => return Err((entry, error)),

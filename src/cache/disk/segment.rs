@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::record::Outline;
-use super::volume::{SegmentFile, ShortAddress};
+use super::volume::{How, SegmentFile, ShortAddress};
 
 /// Bytes of a frame before its payload.
 pub const HEADER: u32 = 32;
@@ -161,7 +161,7 @@ fn by_summary(file: &dyn SegmentFile, number: u32, length: u64) -> io::Result<Op
         return Ok(None);
     };
     let mut trailer = vec![0; HEADER as usize];
-    file.read_at(&mut trailer, u64::from(at))?;
+    file.read_at(&mut trailer, u64::from(at), How::Patiently)?;
     let trailer = Frame::verify(&trailer, Spot { segment: number, offset: at });
     let Some(start) = trailer.filter(|trailer| trailer.kind == Kind::Trailer).map(|trailer| trailer.slot)
     else {
@@ -169,7 +169,7 @@ fn by_summary(file: &dyn SegmentFile, number: u32, length: u64) -> io::Result<Op
     };
     let Some(start) = u32::try_from(start).ok().filter(|start| *start < at) else { return Ok(None) };
     let mut summary = vec![0; (at - start) as usize];
-    file.read_at(&mut summary, u64::from(start))?;
+    file.read_at(&mut summary, u64::from(start), How::Patiently)?;
     let at = Spot { segment: number, offset: start };
     let lines = Frame::verify(&summary, at)
         .filter(|frame| frame.kind == Kind::Summary)
@@ -186,7 +186,7 @@ fn by_frames(file: &dyn SegmentFile, number: u32, length: u64) -> io::Result<Fou
         let whole = if left < u64::from(HEADER) {
             None
         } else {
-            file.read_at(&mut header, u64::from(offset))?;
+            file.read_at(&mut header, u64::from(offset), How::Patiently)?;
             frame_length(&header).filter(|whole| u64::from(*whole) <= left)
         };
         let Some(whole) = whole else {
@@ -194,7 +194,7 @@ fn by_frames(file: &dyn SegmentFile, number: u32, length: u64) -> io::Result<Fou
             return Ok(found);
         };
         let mut bytes = vec![0; whole as usize];
-        file.read_at(&mut bytes, u64::from(offset))?;
+        file.read_at(&mut bytes, u64::from(offset), How::Patiently)?;
         let frame = Frame::verify(&bytes, Spot { segment: number, offset });
         let put = match frame.as_ref().map(|frame| frame.kind) {
             Some(Kind::Put) => {

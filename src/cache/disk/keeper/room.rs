@@ -11,6 +11,7 @@ use crate::cache::disk::Shared;
 use crate::cache::disk::segment::Spot;
 use crate::cache::disk::settings::{Admission, Settings};
 use crate::cache::disk::table::{Entry, Place};
+use crate::cache::disk::volume::How;
 
 /// Entries among which a victim is chosen.
 const CHOICE: usize = 16;
@@ -165,7 +166,7 @@ impl Keeper {
             let Some(entry) = disk.mounted.get(line.slot).filter(|entry| entry.place.spot == spot) else {
                 continue;
             };
-            match disk.mounted.log.read(line.slot, entry.place) {
+            match disk.mounted.log.read(line.slot, entry.place, How::Patiently) {
                 Ok(payload) => {
                     let place = disk.appender.put(line.slot, &payload, put)?;
                     disk.mounted.link(Entry { place, ..entry });

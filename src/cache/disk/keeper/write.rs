@@ -13,6 +13,7 @@ use crate::cache::disk::record::{BlockRef, Outline, Record, Stored, encode};
 use crate::cache::disk::segment::{HEADER, Put};
 use crate::cache::disk::settings::Admission;
 use crate::cache::disk::table::{ENTRY_COST, Entry};
+use crate::cache::disk::volume::How;
 use crate::cache::key::Key;
 use crate::cache::lookup::{Held, Hit};
 use crate::cache::object::Object;
@@ -44,7 +45,7 @@ impl Keeper {
         if entry.is_some_and(|entry| entry.generation > Some(hit.object.generation)) {
             return Ok(());
         }
-        let old = entry.and_then(|_| disk.mounted.record(slot, &intent.key).ok().flatten());
+        let old = entry.and_then(|_| disk.mounted.record(slot, &intent.key, How::Patiently).ok().flatten());
         let (old_sets, old) = old.map_or((Vec::new(), None), |(_, record)| (record.vary_sets, record.object));
         let vary_sets = merged(old_sets, &intent.vary);
         // Named before room is made, so that making it does not take them.
@@ -158,7 +159,8 @@ impl Keeper {
     /// Notes `Vary` sets beside whatever a slot has.
     fn note(&mut self, slot: u64, intent: &Intent) -> io::Result<()> {
         let Some(disk) = &mut self.disk else { return Ok(()) };
-        let old = disk.mounted.record(slot, &intent.key).ok().flatten().map(|(_, record)| record);
+        let old =
+            disk.mounted.record(slot, &intent.key, How::Patiently).ok().flatten().map(|(_, record)| record);
         let Record { vary_sets: old_sets, object } =
             old.unwrap_or(Record { vary_sets: Vec::new(), object: None });
         let vary_sets = merged(old_sets.clone(), &intent.vary);
@@ -175,7 +177,7 @@ impl Keeper {
         let Some(entry) = disk.mounted.get(slot).filter(|entry| entry.generation <= Some(generation)) else {
             return Ok(());
         };
-        match disk.mounted.record(slot, key) {
+        match disk.mounted.record(slot, key, How::Patiently) {
             Ok(Some((_, Record { vary_sets, object }))) if !vary_sets.is_empty() => {
                 let Some(object) = object else { return Ok(()) };
                 Self::write_record(disk, slot, key, &vary_sets, None)?;
@@ -188,7 +190,7 @@ impl Keeper {
 
     /// The blocks that the record of a slot names, if it can be read.
     pub(super) fn blocks_of(disk: &Disk, slot: u64) -> Option<Vec<BlockRef>> {
-        let (_, payload) = disk.mounted.payload(slot).ok().flatten()?;
+        let (_, payload) = disk.mounted.payload(slot, How::Patiently).ok().flatten()?;
         Outline::of(&payload).ok().map(|outline| outline.blocks)
     }
 }

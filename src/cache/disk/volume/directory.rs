@@ -11,7 +11,7 @@
 //! All of it has mode 0700 and is opened below the directory without following links.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSliceMut, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use cacache::{Algorithm, Integrity};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 
-use super::{Address, Note, OpenError, Opener, SegmentFile, Shelf, Volume};
+use super::{Address, How, Note, OpenError, Opener, SegmentFile, Shelf, Volume};
 
 const LOCK: &str = "lock";
 const INDEX: &str = "index";
@@ -165,6 +165,27 @@ fn open_below(root: &OwnedFd, path: &str, flags: OFlags) -> io::Result<File> {
     }
 }
 
+/// Opens what lies below `root` if no part of its path has to be read from the disk.
+fn open_cached(root: &OwnedFd, path: &str) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
+    // Whatever is in the way, a patient read finds out.
+    let opened = rustix::fs::openat2(root, path, flags, Mode::empty(), resolve);
+    opened.map(File::from).map_err(|_| io::ErrorKind::WouldBlock.into())
+}
+
+/// As many bytes at `offset` as there are; zero at the end.
+fn read_some(file: &File, buffer: &mut [u8], offset: u64, how: How) -> io::Result<usize> {
+    match how {
+        How::Patiently => file.read_at(buffer, offset),
+        How::AtOnce => {
+            let flags = rustix::io::ReadWriteFlags::NOWAIT;
+            let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(buffer)], offset, flags);
+            read.map_err(|_| io::ErrorKind::WouldBlock.into())
+        }
+    }
+}
+
 /// Removes whatever has a name that is ours: a file or a link, or a directory that somebody has put there.
 fn remove_any(root: &OwnedFd, base: &Path, path: &str) -> io::Result<()> {
     match rustix::fs::unlinkat(root, path, AtFlags::empty()) {
@@ -226,13 +247,17 @@ impl Volume for Directory {
         address_of(&written)
     }
 
-    fn read_content(&self, address: &Address, length: usize) -> io::Result<Vec<u8>> {
-        let file = open_below(&self.root, &content_path(address), OFlags::RDONLY)?;
+    fn read_content(&self, address: &Address, length: usize, how: How) -> io::Result<Vec<u8>> {
+        let path = content_path(address);
+        let file = match how {
+            How::AtOnce => open_cached(&self.root, &path)?,
+            How::Patiently => open_below(&self.root, &path, OFlags::RDONLY)?,
+        };
         // One byte more, to see a file that has grown.
         let mut buffer = vec![0; length + 1];
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match file.read_at(rest, filled as u64)? {
+            match read_some(&file, rest, filled as u64, how)? {
                 0 => break,
                 more => filled += more,
             }
@@ -377,8 +402,13 @@ impl SegmentFile for Segment {
         Ok(self.0.metadata()?.len())
     }
 
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
+    fn read_at(&self, buffer: &mut [u8], offset: u64, how: How) -> io::Result<()> {
+        match how {
+            How::Patiently => self.0.read_exact_at(buffer, offset),
+            // Where the bytes end too early, or are only in part in memory, is for a patient read to find out.
+            How::AtOnce if read_some(&self.0, buffer, offset, how)? == buffer.len() => Ok(()),
+            How::AtOnce => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -66,6 +66,16 @@ impl Note {
     }
 }
 
+/// How a read is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Only if the bytes are in memory already, so that no thread waits for the disk; else the error is `WouldBlock`. A
+    /// disk that cannot tell always says that.
+    AtOnce,
+    /// However long it takes.
+    Patiently,
+}
+
 /// A disk that was opened, for one process alone.
 ///
 /// An error of one operation says nothing of the others; what was written but not synced may be gone, or there in
@@ -93,7 +103,7 @@ pub trait Volume: fmt::Debug + Send + Sync + 'static {
     fn write_content(&self, bytes: &[u8]) -> io::Result<Address>;
 
     /// The content of this address, which must be of this length. Not verified.
-    fn read_content(&self, address: &Address, length: usize) -> io::Result<Vec<u8>>;
+    fn read_content(&self, address: &Address, length: usize, how: How) -> io::Result<Vec<u8>>;
 
     /// Removes a content; no error if there is none.
     fn remove_content(&self, address: &Address) -> io::Result<()>;
@@ -125,7 +135,7 @@ pub trait SegmentFile: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Fills `buffer` with the bytes at `offset`, or fails.
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    fn read_at(&self, buffer: &mut [u8], offset: u64, how: How) -> io::Result<()>;
 
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
