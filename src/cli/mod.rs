@@ -20,7 +20,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Stand in front of an origin and answer from memory whenever HTTP allows it
+    /// Stand in front of an origin and answer from memory or disk whenever HTTP allows it
     Serve(serve::Serve),
 }
 

@@ -26,7 +26,7 @@ const LENGTH: usize = (2 << 20) + 100;
 /// More turns than a whole fetch takes.
 const TURNS: usize = 400;
 
-fn ask() -> Ask {
+pub fn ask() -> Ask {
     let target = "/".parse().expect("a target");
     let key = Key::new(&KeyParts {
         site: SiteId(0),
@@ -41,7 +41,7 @@ fn ask() -> Ask {
     Ask::new(key, method, target, "a".into(), Scheme::HTTP, PEER.ip(), version, http::HeaderMap::new())
 }
 
-fn runtime() -> Runtime {
+pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 

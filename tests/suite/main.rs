@@ -9,6 +9,7 @@ mod support;
 
 mod caching;
 mod cancel;
+mod cancel_disk;
 mod cli;
 mod collapse;
 mod conditional;
