@@ -167,9 +167,7 @@ impl Serve {
         }
         match (&demo, running.addresses.first()) {
             (Some(_), Some(address)) => demo::say_what_to_try(*address),
-            _ => {
-                tracing::info!(origin = %settings.origin_url, memory = %self.memory, "in front of the origin");
-            }
+            _ => say_what_is_fronted(&settings),
         }
         let reason = runtime.block_on(stop.requested());
         tracing::info!(%reason, deadline = ?settings.drain, "draining: no new connections");
@@ -193,6 +191,12 @@ impl Serve {
         };
         AccessLog::start(sink).map(Some).map_err(failed)
     }
+}
+
+fn say_what_is_fronted(settings: &Settings) {
+    let disk = settings.cache.disk.as_ref().map(|disk| tracing::field::display(disk.directory.display()));
+    let memory = ByteSize(settings.memory.limit);
+    tracing::info!(origin = %settings.origin_url, %memory, cache_dir = disk, "in front of the origin");
 }
 
 /// A directory that the operator named must be there. The one in the cache directory is made with that.

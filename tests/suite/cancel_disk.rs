@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay::body::busy::{BodyError, Reader};
+use forebay::cache::Admission;
 use forebay::cache::disk::health::Health;
 use forebay::cache::lookup::Held;
 use forebay::config::Disk;
@@ -31,7 +32,7 @@ fn rig(directory: &Path, answers: bool) -> Pipes {
     let disk = Disk {
         directory: directory.to_owned(),
         limit: "64MiB".parse().unwrap(),
-        admission: Default::default(),
+        admission: Admission::default(),
     };
     settings.use_disk(disk, None).unwrap();
     settings.cache.memory = 1;

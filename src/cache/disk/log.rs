@@ -154,7 +154,8 @@ struct Active {
 }
 
 impl Appender {
-    /// An appender behind all segments of `log`; it goes on with the newest if that is not full.
+    /// An appender behind all segments of `log`; it goes on with the newest if that is not full, and whole: behind a torn
+    /// end, bytes of an earlier life could be taken for frames again.
     pub fn new(
         volume: Arc<dyn Volume>,
         log: Arc<Log>,
@@ -162,10 +163,11 @@ impl Appender {
         (next, newest): (u32, Option<(u32, Found)>),
     ) -> io::Result<Self> {
         let mut appender = Self { volume, log, active: None, next, size, dirty: false };
-        if let Some((number, found)) = newest.filter(|(_, found)| found.end < size / 4 * 3)
+        if let Some((number, found)) = newest.filter(|(_, found)| found.lost == 0 && found.end < size / 4 * 3)
             && let Some(segment) = appender.log.segment(number)
         {
             segment.file.cut(u64::from(found.end))?;
+            segment.file.sync()?;
             segment.bytes.store(u64::from(found.end), Ordering::Relaxed);
             appender.active = Some(Active { segment, end: found.end, lines: found.lines });
         }

@@ -175,6 +175,8 @@ impl Keeper {
                 Err(_) => Self::let_go(disk, line.slot, &entry),
             }
         }
+        // What was moved must not be lost with what it was moved from: older records would come back.
+        disk.appender.sync()?;
         disk.appender.remove(number)
     }
 

@@ -229,7 +229,9 @@ impl Volume for Directory {
     fn create_segment(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>> {
         self.still_there()?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        Ok(Arc::new(Segment(open_below(&self.root, &segment_path(number), flags)?)))
+        let file = open_below(&self.root, &segment_path(number), flags)?;
+        open_below(&self.root, INDEX, OFlags::RDONLY | OFlags::DIRECTORY)?.sync_all()?;
+        Ok(Arc::new(Segment(file)))
     }
 
     fn open_segment(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>> {

@@ -90,7 +90,7 @@ pub trait Volume: fmt::Debug + Send + Sync + 'static {
     /// The numbers of all segments, in any order.
     fn segments(&self) -> io::Result<Vec<u32>>;
 
-    /// An empty segment; an error if there is one of this number.
+    /// An empty segment, durable as such; an error if there is one of this number.
     fn create_segment(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>>;
 
     /// A segment that is there.
