@@ -179,6 +179,11 @@ impl Appender {
         self.active.as_ref().map(|active| active.segment.number)
     }
 
+    /// Bytes of memory that it takes: the lines of the segment that has no summary yet.
+    pub fn weight(&self) -> u64 {
+        self.active.as_ref().map_or(0, |active| active.lines.capacity() as u64 * size_of::<Line>() as u64)
+    }
+
     /// Blocking: appends the record of a slot, visible to readers once the table points to it.
     pub fn put(&mut self, slot: u64, payload: &[u8], put: Put) -> io::Result<Place> {
         self.append(Kind::Put, slot, payload, Some(put))

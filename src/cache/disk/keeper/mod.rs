@@ -191,7 +191,7 @@ impl Keeper {
 
     /// Charges what the index takes by now.
     fn account(&mut self) {
-        let index = self.disk.as_ref().map_or(0, |disk| disk.mounted.memory());
+        let index = self.disk.as_ref().map_or(0, |disk| disk.mounted.memory() + disk.appender.weight());
         self.charge.set(self.shared.sketch.weight() + index);
     }
 

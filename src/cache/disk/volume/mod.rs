@@ -3,6 +3,7 @@
 //! [`Directory`] is the real one. Tests put a double in its place that fails, tears and forgets. Everything here
 //! blocks, and nothing here is named by what a client sent.
 
+mod below;
 mod directory;
 
 use std::fmt;
