@@ -120,6 +120,12 @@ impl MemoryTier {
     pub(super) fn offer_block(&self, key: &Key, object: &Object, index: u32, block: Bytes) {
         let name = BlockName { slot: object.slot(key), generation: object.generation, index };
         self.entries.insert(ShortHash(EntryName::Block(name)), Entry::Block(block));
+        self.tidy();
+    }
+
+    /// Lets what has to go go now: the policy puts it off by dozens of entries, which is much if they are blocks.
+    pub(super) fn tidy(&self) {
+        self.entries.run_pending_tasks();
     }
 
     fn block(&self, name: BlockName) -> Option<Bytes> {
@@ -155,6 +161,9 @@ impl MemoryTier {
         };
         for (block_name, block) in block_names(name, object).zip(here) {
             self.entries.insert(ShortHash(EntryName::Block(block_name)), Entry::Block(block.clone()));
+        }
+        if !here.is_empty() {
+            self.tidy();
         }
         if !object.vary.is_empty() {
             self.note_vary(key, &object.vary);

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Generations, Sequence};
@@ -28,7 +29,7 @@ use crate::body::budget::Budget;
 use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counters;
 use disk::DiskTier;
-use disk::find::{NoBlock, Pinned};
+use disk::find::{NoBlock, NoHit, Pinned};
 pub use disk::settings::{Admission, Settings as DiskSettings};
 use disk::volume::{DirectoryOpener, OpenError, Opener};
 use key::Key;
@@ -37,6 +38,9 @@ use lookup::{Hit, Lookup};
 use markers::{Marker, Markers};
 use memory::MemoryTier;
 use object::Object;
+
+/// How long a search waits for memory before it tries again.
+const MEMORY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Limits of the cache.
 #[derive(Clone, Debug)]
@@ -72,7 +76,7 @@ impl Cache {
         let opener = settings
             .disk
             .as_ref()
-            .map(|disk| -> Arc<dyn Opener> { Arc::new(DirectoryOpener { path: disk.directory.clone() }) });
+            .map(|disk| -> Arc<dyn Opener> { Arc::new(DirectoryOpener::new(disk.directory.clone())) });
         Self::open_on(settings, opener, budget, counters)
     }
 
@@ -131,7 +135,18 @@ impl Cache {
         R: AsRef<HeaderMap> + Send + Sync + 'static,
     {
         let disk = self.disk.as_ref()?;
-        let hit = disk.find(key, request, self.known_vary(key)).await?;
+        let deadline = Instant::now() + disk.patience();
+        let hit = loop {
+            match disk.find(key, request, self.known_vary(key)).await {
+                Ok(hit) => break hit,
+                // Others are reading: their memory will be free in a moment, while a fetch would want as much.
+                Err(NoHit::NoMemory) if Instant::now() < deadline => {
+                    self.memory.tidy();
+                    tokio::time::sleep(MEMORY_PAUSE).await;
+                }
+                Err(_) => return None,
+            }
+        };
         self.memory.store(key, &hit);
         // Taken out meanwhile: memory must not bring it back.
         if !disk.has(hit.object.slot(key).short(), key, hit.object.generation) {
@@ -152,7 +167,7 @@ impl Cache {
             return Ok(block);
         }
         let disk = self.disk.as_ref().ok_or(NoBlock::Damaged)?;
-        let block = disk.block(pinned, index as usize).await?;
+        let block = disk.block(pinned, index as usize).await.inspect_err(|_| self.memory.tidy())?;
         self.memory.offer_block(key, object, index, block.clone());
         Ok(block)
     }

@@ -8,6 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::cli::FOREBAY;
+use crate::disk_rig::{binary, slots_on_disk, until};
 use crate::support::client::{Answer, Client};
 use crate::support::origin::refusing_addr;
 use crate::support::process::Process;
@@ -40,6 +41,61 @@ async fn a_static_site_is_byte_identical_cold_and_warm_and_nginx_sees_each_file_
     }
     let once: Vec<_> = files.iter().map(|path| format!("GET {path} HTTP/1.1 200")).collect();
     assert_eq!(nginx.requests(), once);
+}
+
+/// Cold, warm, after an end in good order, and after a power cut: the same bytes each time, and nginx is asked once.
+#[tokio::test]
+async fn a_static_site_is_byte_identical_after_a_restart_and_after_a_kill_without_asking_nginx() {
+    let dist = dist();
+    let files = files_of(&dist);
+    let nginx = Nginx::start(&dist).await;
+    let origin = format!("http://{}", nginx.address);
+    let directory = tempfile::tempdir().expect("a directory");
+    let cache_dir = directory.path().join("cache");
+    let once: Vec<_> = files.iter().map(|path| format!("GET {path} HTTP/1.1 200")).collect();
+
+    let mut node = binary(&origin, &cache_dir, &[]);
+    let mut client = Client::connect(node.listening().await).await;
+    for said in ["forebay; fwd=uri-miss; stored", "forebay; hit; ttl=3"] {
+        assert_site(&mut client, &dist, &files, said).await;
+    }
+    node.terminate();
+    assert_eq!(node.exit_code().await, Some(0));
+
+    // From disk at first; the second time what memory took is answered from there.
+    for _ in 0..2 {
+        let mut node = binary(&origin, &cache_dir, &[]);
+        let mut client = Client::connect(node.listening().await).await;
+        for _ in 0..2 {
+            assert_site(&mut client, &dist, &files, "forebay; hit; ttl=3").await;
+        }
+        node.terminate();
+        assert_eq!(node.exit_code().await, Some(0));
+    }
+    assert_eq!(nginx.requests(), once);
+
+    // A site that was never stored in good order: killed as soon as the index has all of it.
+    let cut = directory.path().join("cut");
+    let mut node = binary(&origin, &cut, &[]);
+    let mut client = Client::connect(node.listening().await).await;
+    assert_site(&mut client, &dist, &files, "forebay; fwd=uri-miss; stored").await;
+    until("the index on disk has every file", || slots_on_disk(&cut).len() >= files.len()).await;
+    node.kill().await;
+    assert_eq!(nginx.requests().len(), 2 * files.len());
+    let mut node = binary(&origin, &cut, &[]);
+    let mut client = Client::connect(node.listening().await).await;
+    assert_site(&mut client, &dist, &files, "forebay; hit; ttl=3").await;
+    node.kill().await;
+    assert_eq!(nginx.requests().len(), 2 * files.len(), "after the kill nginx is not asked");
+}
+
+/// Every file, byte for byte, with a `Cache-Status` that begins as said.
+async fn assert_site(client: &mut Client, dist: &Path, files: &[String], said: &str) {
+    for path in files {
+        let answer = client.get(path).await;
+        assert_same(&answer, dist, path);
+        assert!(answer.cache_status().starts_with(said), "{path}: {}", answer.cache_status());
+    }
 }
 
 #[track_caller]

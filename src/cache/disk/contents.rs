@@ -115,6 +115,12 @@ impl Contents {
         Some(Pin { contents: Arc::clone(self), blocks: Arc::clone(blocks) })
     }
 
+    /// Whether nothing waits to be removed, nor will once its readers are done.
+    pub fn is_clear(&self) -> bool {
+        let state = self.state.lock();
+        state.released.is_empty() && state.condemned == 0
+    }
+
     /// Whether a content is known.
     pub fn knows(&self, address: &Address) -> bool {
         self.state.lock().held.contains_key(&address.short())

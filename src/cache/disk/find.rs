@@ -41,6 +41,20 @@ struct PinnedBlocks {
     _pin: Pin,
 }
 
+/// Why a search has found nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoHit {
+    /// There is nothing for the request, or it cannot be read.
+    #[error("nothing usable is on disk")]
+    Nothing,
+    /// There may be something, but not in time.
+    #[error("the disk is too slow")]
+    AtOnce,
+    /// There is something, and no memory for it now.
+    #[error("the budget is used up")]
+    NoMemory,
+}
+
 /// Blocks up to this many bytes are read and verified by a worker, if they are in memory: some twenty microseconds.
 const MOST_AT_ONCE: u32 = 64 << 10;
 
@@ -79,30 +93,29 @@ impl DiskTier {
     /// are the `Vary` sets of the key that memory knows.
     ///
     /// A key that is not known yet waits for the index to be loaded, up to its patience. Cancel-safe.
-    pub async fn find<R>(&self, key: &Key, request: &Arc<R>, known: Arc<[VarySet]>) -> Option<Hit>
+    pub async fn find<R>(&self, key: &Key, request: &Arc<R>, known: Arc<[VarySet]>) -> Result<Hit, NoHit>
     where
         R: AsRef<HeaderMap> + Send + Sync + 'static,
     {
-        let mounted = self.shared.mounted()?;
+        let mounted = self.shared.mounted().ok_or(NoHit::Nothing)?;
         let slot = key.hash().short();
         if mounted.get(slot).is_none() && !self.loaded_in_time(&mounted).await {
-            return None;
+            return Err(NoHit::Nothing);
         }
         if mounted.get(slot).is_none() && known.is_empty() {
-            return None;
+            return Err(NoHit::Nothing);
         }
         let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce };
         match search.find((**request).as_ref(), &known) {
-            Ok(hit) => return Some(hit),
-            Err(Nothing::Usable) => return None,
-            Err(Nothing::AtOnce) => {}
+            Err(NoHit::AtOnce) => {}
+            decided => return decided,
         }
         let (shared, key, request) = (Arc::clone(&self.shared), key.clone(), Arc::clone(request));
         let search = move || {
             let search = Search { shared: &shared, mounted: &mounted, key: &key, how: How::Patiently };
             search.find((*request).as_ref(), &known)
         };
-        self.in_time(search).await?.ok()
+        self.in_time(search).await.unwrap_or(Err(NoHit::AtOnce))
     }
 
     async fn loaded_in_time(&self, mounted: &Mounted) -> bool {
@@ -205,17 +218,8 @@ struct Search<'a> {
     how: How,
 }
 
-/// Why a search has found nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Nothing {
-    /// There is nothing for the request, or it cannot be read.
-    Usable,
-    /// A patient search may find something.
-    AtOnce,
-}
-
 impl Search<'_> {
-    fn find(&self, request: &HeaderMap, known: &[VarySet]) -> Result<Hit, Nothing> {
+    fn find(&self, request: &HeaderMap, known: &[VarySet]) -> Result<Hit, NoHit> {
         let mut newest: Option<(u64, Stored)> = None;
         let mut consider = |slot: u64, stored: Stored| {
             let usable = coding::accepts_coding(request, &stored.object.head.headers);
@@ -234,11 +238,11 @@ impl Search<'_> {
             let slot = self.key.variant(&values).short();
             match self.record(slot) {
                 Ok((_, Some(variant))) if variant.object.vary_values == values => consider(slot, variant),
-                Err(Nothing::AtOnce) => return Err(Nothing::AtOnce),
+                Err(NoHit::AtOnce) => return Err(NoHit::AtOnce),
                 _ => {}
             }
         }
-        let (slot, stored) = newest.ok_or(Nothing::Usable)?;
+        let (slot, stored) = newest.ok_or(NoHit::Nothing)?;
         let hit = self.with_content(slot, stored)?;
         if slot != base {
             self.shared.sketch.count(slot);
@@ -248,7 +252,7 @@ impl Search<'_> {
 
     /// What the disk has in a slot, unless something else waits to be written there, which memory and intake have
     /// been asked for already.
-    fn record(&self, slot: u64) -> Result<(Vec<VarySet>, Option<Stored>), Nothing> {
+    fn record(&self, slot: u64) -> Result<(Vec<VarySet>, Option<Stored>), NoHit> {
         let overtaken = match self.shared.intake.waiting(slot, self.key).map(|intent| intent.change) {
             Some(Change::Gone(_) | Change::Store(_)) => true,
             Some(Change::Keep) | None => false,
@@ -256,17 +260,17 @@ impl Search<'_> {
         match self.mounted.record(slot, self.key, self.how) {
             Ok(Some((_, record))) => Ok((record.vary_sets, record.object.filter(|_| !overtaken))),
             Ok(None) => Ok((Vec::new(), None)),
-            Err((_, error)) if error.kind() == io::ErrorKind::WouldBlock => Err(Nothing::AtOnce),
+            Err((_, error)) if error.kind() == io::ErrorKind::WouldBlock => Err(NoHit::AtOnce),
             Err((entry, error)) => {
                 self.shared.suspect(&error);
                 self.shared.damaged(self.mounted, slot, self.key, entry.generation, "a record");
-                Err(Nothing::Usable)
+                Err(NoHit::Nothing)
             }
         }
     }
 
     /// The object with what a first answer needs of its content.
-    fn with_content(&self, slot: u64, stored: Stored) -> Result<Hit, Nothing> {
+    fn with_content(&self, slot: u64, stored: Stored) -> Result<Hit, NoHit> {
         let Stored { mut object, blocks } = stored;
         let budget = &self.shared.means.budget;
         object.charge = Some(budget.charge(head_weight(&object.head.headers) as u64));
@@ -276,16 +280,16 @@ impl Search<'_> {
             *bytes = own.clone();
             return Ok(Hit { object: Arc::new(object), content: Held::Memory(Parts::Inline(own)) });
         }
-        let pin = self.mounted.contents.pin(&blocks).ok_or(Nothing::Usable)?;
-        let first = blocks.first().ok_or(Nothing::Usable)?;
+        let pin = self.mounted.contents.pin(&blocks).ok_or(NoHit::Nothing)?;
+        let first = blocks.first().ok_or(NoHit::Nothing)?;
         let first = match self.shared.read_block(self.mounted, first, self.how) {
             Ok(first) => first,
             Err(NoBlock::Damaged) => {
                 self.shared.damaged(self.mounted, slot, self.key, Some(object.generation), "a block");
-                return Err(Nothing::Usable);
+                return Err(NoHit::Nothing);
             }
-            Err(NoBlock::NoMemory) => return Err(Nothing::Usable),
-            Err(NoBlock::Slow) => return Err(Nothing::AtOnce),
+            Err(NoBlock::NoMemory) => return Err(NoHit::NoMemory),
+            Err(NoBlock::Slow) => return Err(NoHit::AtOnce),
         };
         let content = if blocks.len() == 1 {
             Held::Memory(Parts::Blocks([first].into()))

@@ -11,11 +11,15 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::base::ids::Generation;
 use crate::cache::key::Key;
-use crate::cache::lookup::Hit;
+use crate::cache::lookup::{Held, Hit};
 use crate::semantics::vary::VarySet;
 
 /// Intents beside their objects are small, but not nothing.
 const INTENT_COST: u64 = 512;
+
+/// What takes more than this part of the limit is large: large and small objects have a half of it each, so that neither
+/// keep the others out.
+const LARGE: u64 = 32;
 
 /// What is to become of a slot.
 #[derive(Clone, Debug)]
@@ -63,7 +67,9 @@ pub struct Intake {
 struct State {
     intents: HashMap<u64, Waiting>,
     order: VecDeque<u64>,
-    bytes: u64,
+    /// Bytes that wait, of what is small and of what is large.
+    small: u64,
+    large: u64,
     tickets: u64,
     closed: bool,
     /// The keeper is to look around although nothing has come.
@@ -84,17 +90,28 @@ impl Intake {
         Self { state: Mutex::default(), arrived: Condvar::new(), limit }
     }
 
-    /// Takes an object in; false if too much is waiting.
+    /// Takes an object in; false if too much is waiting. One alone may be larger than the limit.
     pub fn store(&self, slot: u64, key: &Key, hit: Hit) -> bool {
-        let cost = cost(&Change::Store(hit.clone()));
-        self.add(slot, key, Change::Store(hit), None, |state, limit| {
-            state.bytes == 0 || state.bytes + cost <= limit
+        let change = Change::Store(hit);
+        let (cost, large) = (cost(&change), self.is_large(&change));
+        self.add(slot, key, change, None, |state, limit| match (large, state.large) {
+            (false, _) => state.small + cost <= limit / 2,
+            (true, 0) => true,
+            (true, waiting) => waiting + cost <= limit / 2,
         })
+    }
+
+    fn is_large(&self, change: &Change) -> bool {
+        cost(change) > self.limit / LARGE
+    }
+
+    fn count<'a>(&self, state: &'a mut State, change: &Change) -> &'a mut u64 {
+        if self.is_large(change) { &mut state.large } else { &mut state.small }
     }
 
     /// Notes a `Vary` set of a key; false if too much is waiting.
     pub fn note_vary(&self, slot: u64, key: &Key, set: &VarySet) -> bool {
-        self.add(slot, key, Change::Keep, Some(set), |state, limit| state.bytes + INTENT_COST <= limit)
+        self.add(slot, key, Change::Keep, Some(set), |state, limit| state.small + INTENT_COST <= limit / 2)
     }
 
     /// Empties a slot of an object of this generation, or an earlier one.
@@ -121,7 +138,9 @@ impl Intake {
         let ticket = state.tickets;
         let earlier = state.intents.remove(&slot);
         let queued = earlier.as_ref().is_some_and(|waiting| waiting.queued);
-        state.bytes -= earlier.as_ref().map_or(0, |waiting| cost(&waiting.intent.change));
+        if let Some(earlier) = &earlier {
+            *self.count(&mut state, &earlier.intent.change) -= cost(&earlier.intent.change);
+        }
         let earlier = earlier.filter(|waiting| waiting.intent.key == *key).map(|waiting| waiting.intent);
         let mut intent = Intent { key: key.clone(), change, vary: Vec::new() };
         if let Some(earlier) = earlier {
@@ -133,7 +152,7 @@ impl Intake {
         if let Some(set) = vary.filter(|set| !intent.vary.contains(set)) {
             intent.vary.push(set.clone());
         }
-        state.bytes += cost(&intent.change);
+        *self.count(&mut state, &intent.change) += cost(&intent.change);
         state.intents.insert(slot, Waiting { intent, ticket, queued: true });
         if !queued {
             state.order.push_back(slot);
@@ -171,7 +190,7 @@ impl Intake {
         if state.intents.get(&slot).is_some_and(|waiting| waiting.ticket == ticket)
             && let Some(waiting) = state.intents.remove(&slot)
         {
-            state.bytes -= cost(&waiting.intent.change);
+            *self.count(&mut state, &waiting.intent.change) -= cost(&waiting.intent.change);
         }
     }
 
@@ -201,6 +220,13 @@ impl Intake {
 fn cost(change: &Change) -> u64 {
     match change {
         Change::Keep | Change::Gone(_) => INTENT_COST,
-        Change::Store(hit) => INTENT_COST + hit.object.weight() as u64 + hit.object.representation.length,
+        Change::Store(hit) => {
+            let content = match &hit.content {
+                Held::Memory(_) => hit.object.representation.length,
+                // It is on disk, and stays there.
+                Held::Disk(_) => 0,
+            };
+            INTENT_COST + hit.object.weight() as u64 + content
+        }
     }
 }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
 use super::segment::{self, Found, Frame, HEADER, Kind, Line, Put, Spot};
 use super::table::Place;
@@ -143,6 +146,9 @@ pub struct Appender {
     size: u32,
     /// Something was written since the last sync.
     dirty: bool,
+    /// A sync under way in a thread of its own, and when the last one began.
+    syncing: Option<JoinHandle<io::Result<()>>>,
+    synced_at: Instant,
 }
 
 /// The segment that is written to.
@@ -162,7 +168,16 @@ impl Appender {
         size: u32,
         (next, newest): (u32, Option<(u32, Found)>),
     ) -> io::Result<Self> {
-        let mut appender = Self { volume, log, active: None, next, size, dirty: false };
+        let mut appender = Self {
+            volume,
+            log,
+            active: None,
+            next,
+            size,
+            dirty: false,
+            syncing: None,
+            synced_at: Instant::now(),
+        };
         if let Some((number, found)) = newest.filter(|(_, found)| found.lost == 0 && found.end < size / 4 * 3)
             && let Some(segment) = appender.log.segment(number)
         {
@@ -244,11 +259,35 @@ impl Appender {
 
     /// Blocking: makes durable what was written.
     pub fn sync(&mut self) -> io::Result<()> {
+        self.end_sync_aside()?;
         if let Some(active) = self.active.as_ref().filter(|_| self.dirty) {
             active.segment.file.sync()?;
             self.dirty = false;
         }
         Ok(())
+    }
+
+    /// Makes durable what was written, in a thread of its own, if the last time is so long ago: a sync may take seconds
+    /// on a busy disk. An error is told at the next call.
+    pub fn sync_aside(&mut self, every: Duration) -> io::Result<()> {
+        if self.syncing.as_ref().is_some_and(|syncing| !syncing.is_finished()) {
+            return Ok(());
+        }
+        self.end_sync_aside()?;
+        if let Some(active) = self.active.as_ref().filter(|_| self.dirty && self.synced_at.elapsed() >= every)
+        {
+            let file = Arc::clone(&active.segment.file);
+            self.syncing =
+                Some(std::thread::Builder::new().name("disk-sync".into()).spawn(move || file.sync())?);
+            self.synced_at = Instant::now();
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    fn end_sync_aside(&mut self) -> io::Result<()> {
+        let Some(syncing) = self.syncing.take() else { return Ok(()) };
+        syncing.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs has ended")))
     }
 
     /// Ends the active segment as it is, because it is to be removed.

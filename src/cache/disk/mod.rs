@@ -192,6 +192,11 @@ impl DiskTier {
         self.shared.sketch.count(slot);
     }
 
+    /// How long a request waits for the disk.
+    pub fn patience(&self) -> Duration {
+        self.shared.settings.read_patience
+    }
+
     /// How it is.
     pub fn health(&self) -> Health {
         *self.shared.health.borrow()

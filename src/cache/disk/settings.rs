@@ -28,7 +28,10 @@ pub struct Settings {
     pub reads: usize,
     /// Time between two attempts to use a disk that has failed.
     pub retry: Duration,
-    /// Time after which what was written is made durable.
+    /// Time between two looks at the disk: whether it is still there and has room.
+    pub check: Duration,
+    /// Time after which what was written is made durable. A process that is killed loses nothing without that, a machine
+    /// that loses power does; what is missing or torn then is found out and is a miss.
     pub sync: Duration,
 }
 
@@ -83,7 +86,8 @@ impl Settings {
             read_patience: Duration::from_secs(2),
             reads: 8,
             retry: Duration::from_secs(5),
-            sync: Duration::from_secs(1),
+            check: Duration::from_secs(1),
+            sync: Duration::from_secs(5),
         }
     }
 
@@ -101,6 +105,6 @@ impl Settings {
 
     /// Bytes that wait to be written at most.
     pub fn queue(&self) -> u64 {
-        (self.memory / 4).min(ByteSize::mib(64).0)
+        (self.memory / 2).min(ByteSize::mib(64).0)
     }
 }

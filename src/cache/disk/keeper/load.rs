@@ -35,7 +35,7 @@ struct Loading {
 
 impl Keeper {
     /// Loads the index of a disk that was opened, and serves from then on.
-    pub(super) fn load(&mut self, mounted: Arc<Mounted>) {
+    pub(super) fn load(&mut self, mounted: Arc<Mounted>, (epoch, crashed): (u64, bool)) {
         self.shared.turn(Health::Loading);
         let started = Instant::now();
         let loading = match self.load_segments(&mounted) {
@@ -61,7 +61,8 @@ impl Keeper {
         );
         let free = mounted.volume.free_space().unwrap_or(u64::MAX);
         let ceiling = room::ceiling(&self.shared.settings, mounted.used(), free);
-        self.disk = Some(Disk { mounted, appender, sweep: Some(Sweep::default()), ceiling });
+        let sweep = (crashed || loading.lost).then(Sweep::default);
+        self.disk = Some(Disk { mounted, appender, sweep, ceiling, epoch });
         self.shared.turn(Health::Serving);
         self.attempt(Self::clear_aside);
         if loading.lost {

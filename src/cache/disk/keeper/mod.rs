@@ -23,12 +23,15 @@ use super::health::Health;
 use super::intake::{Intake, Work};
 use super::log::Appender;
 use super::mounted::Mounted;
-use super::volume::{OpenError, Volume};
+use super::volume::OpenError;
 use crate::body::budget::Charge;
 use sweep::Sweep;
 use trouble::Debts;
 
-pub(super) use open::open;
+pub(super) use open::{Opened, open};
+
+/// Between two steps of a sweep: nobody waits for it, and readers want the disk.
+const SWEEP_PAUSE: Duration = Duration::from_millis(20);
 
 /// The keeper's thread.
 #[derive(Debug)]
@@ -76,19 +79,18 @@ struct Disk {
     sweep: Option<Sweep>,
     /// Bytes that may be taken, less than the limit if the file system has no room for it.
     ceiling: u64,
+    /// The ledger's epoch in which it was opened.
+    epoch: u64,
 }
 
 impl Keeper {
     /// Starts the thread with a disk that was opened, or the reason why it was not.
-    pub(super) fn start(
-        shared: Arc<Shared>,
-        opened: Result<Arc<dyn Volume>, OpenError>,
-    ) -> Result<Thread, OpenError> {
+    pub(super) fn start(shared: Arc<Shared>, opened: Result<Opened, OpenError>) -> Result<Thread, OpenError> {
         let (end, ended) = sync_channel(1);
         let abandoned = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let charge = shared.means.budget.charge(shared.sketch.weight());
         // A charge and a place in the state at once: requests that come now wait for the index.
-        let mounted = opened.as_ref().ok().map(|volume| Arc::new(Mounted::new(Arc::clone(volume))));
+        let mounted = opened.as_ref().ok().map(|opened| Arc::new(Mounted::new(Arc::clone(&opened.volume))));
         shared.mounted.write().clone_from(&mounted);
         let mut keeper = Self {
             retry_after: shared.settings.retry,
@@ -104,8 +106,8 @@ impl Keeper {
         let directory = keeper.shared.settings.directory.display().to_string();
         let spawned = std::thread::Builder::new().name("disk".into()).spawn(move || {
             match (mounted, opened) {
-                (Some(mounted), _) => keeper.load(mounted),
-                (None, Err(error)) => keeper.not_opened(&error),
+                (Some(mounted), Ok(opened)) => keeper.load(mounted, (opened.epoch, opened.crashed)),
+                (_, Err(error)) => keeper.not_opened(&error),
                 (None, Ok(_)) => {}
             }
             keeper.run();
@@ -139,8 +141,8 @@ impl Keeper {
     /// How long nothing may happen until the keeper looks around.
     fn patience(&self) -> Duration {
         match &self.disk {
-            Some(Disk { sweep: Some(_), .. }) => Duration::ZERO,
-            _ => self.shared.settings.sync.min(self.shared.settings.retry),
+            Some(Disk { sweep: Some(_), .. }) => SWEEP_PAUSE,
+            _ => self.shared.settings.check.min(self.shared.settings.retry),
         }
     }
 
@@ -154,7 +156,7 @@ impl Keeper {
     fn look_around(&mut self) {
         self.shared.sketch.age();
         self.attempt(Self::remove_released);
-        if self.looked_at.elapsed() >= self.shared.settings.sync {
+        if self.looked_at.elapsed() >= self.shared.settings.check {
             self.looked_at = Instant::now();
             self.attempt(Self::check);
             self.account();
@@ -185,7 +187,7 @@ impl Keeper {
             disk.mounted.volume.open_segment(active)?;
         }
         disk.ceiling = room::ceiling(&self.shared.settings, disk.mounted.used(), free);
-        disk.appender.sync()?;
+        disk.appender.sync_aside(self.shared.settings.sync)?;
         self.make_room_for_others()
     }
 
@@ -197,7 +199,15 @@ impl Keeper {
 
     /// The end in good order.
     fn end(&mut self) {
-        self.attempt(|keeper| keeper.disk.as_mut().map_or(Ok(()), |disk| disk.appender.seal()));
+        self.attempt(|keeper| {
+            let Some(disk) = &mut keeper.disk else { return Ok(()) };
+            disk.appender.seal()?;
+            if disk.sweep.is_some() || !disk.mounted.contents.is_clear() {
+                // Something may still lie around: the next start has to look.
+                return Ok(());
+            }
+            open::note_end(&*disk.mounted.volume, disk.epoch)
+        });
         self.shared.mounted.write().take();
         self.disk = None;
     }

@@ -7,18 +7,34 @@ use crate::cache::disk::Means;
 use crate::cache::disk::record::VERSION;
 use crate::cache::disk::volume::{Note, OpenError, Volume};
 
-/// Blocking: opens the disk, sets aside what this version cannot read, and raises the epoch.
-pub(in crate::cache::disk) fn open(means: &Means) -> Result<Arc<dyn Volume>, OpenError> {
-    let volume = means.opener.open()?;
-    let epoch =
-        prepare(&*volume).map_err(|error| OpenError::Io { path: "the cache directory".into(), error })?;
-    means.ledger.raise_epoch(epoch);
-    means.generations.raise_to_epoch(epoch);
-    Ok(volume)
+/// A disk that was opened.
+#[derive(Debug)]
+pub(in crate::cache::disk) struct Opened {
+    pub(super) volume: Arc<dyn Volume>,
+    /// The epoch of this opening, which is durable.
+    pub(super) epoch: u64,
+    /// The last process has not ended in good order: contents may lie around that no head names.
+    pub(super) crashed: bool,
 }
 
-/// The epoch of this opening, durable.
-fn prepare(volume: &dyn Volume) -> io::Result<u64> {
+/// Blocking: opens the disk, sets aside what this version cannot read, and raises the epoch.
+pub(in crate::cache::disk) fn open(means: &Means) -> Result<Opened, OpenError> {
+    let volume = means.opener.open()?;
+    let prepared = prepare(&*volume);
+    let (epoch, crashed) =
+        prepared.map_err(|error| OpenError::Io { path: "the cache directory".into(), error })?;
+    means.ledger.raise_epoch(epoch);
+    means.generations.raise_to_epoch(epoch);
+    Ok(Opened { volume, epoch, crashed })
+}
+
+/// Blocking: notes that the process of this epoch has ended in good order.
+pub(super) fn note_end(volume: &dyn Volume, epoch: u64) -> io::Result<()> {
+    volume.write_note(Note::Ended, &epoch_note(epoch))
+}
+
+/// The epoch of this opening, and whether the last one has ended in a crash.
+fn prepare(volume: &dyn Volume) -> io::Result<(u64, bool)> {
     let format = format!("forebay cache {VERSION}\n");
     let found = volume.read_note(Note::Format)?;
     let holds_segments = !volume.segments()?.is_empty();
@@ -41,10 +57,11 @@ fn prepare(volume: &dyn Volume) -> io::Result<u64> {
     if complaint.is_some() || found.is_none() {
         volume.write_note(Note::Format, format.as_bytes())?;
     }
+    let ended = volume.read_note(Note::Ended)?.and_then(|text| parse_epoch(&text));
     let epoch = last.saturating_add(1);
     volume.write_note(Note::Epoch, &epoch_note(epoch))?;
     volume.clear_unfinished()?;
-    Ok(epoch)
+    Ok((epoch, last > 0 && ended != Some(last)))
 }
 
 /// The epoch with a check, so that one that was damaged is never taken for another.

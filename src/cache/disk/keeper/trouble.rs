@@ -110,23 +110,18 @@ impl Keeper {
                 Err(error) => self.failed(&error),
             },
             None => match super::open(&self.shared.means) {
-                Ok(volume) => {
-                    let mounted = Arc::new(Mounted::new(volume));
-                    self.load_anew(mounted);
+                Ok(opened) => {
+                    let mounted = Arc::new(Mounted::new(Arc::clone(&opened.volume)));
+                    // What it was doing when it failed may lie around.
+                    self.load(mounted, (opened.epoch, true));
                 }
                 Err(error) => self.not_opened(&error),
             },
         }
         if self.serving() {
             self.retry_after = self.shared.settings.retry;
-        }
-    }
-
-    /// Loads a disk that was out of use. Nothing of it is served before the debts are known to be out of it.
-    fn load_anew(&mut self, mounted: Arc<Mounted>) {
-        self.load(Arc::clone(&mounted));
-        if self.serving() {
-            *self.shared.mounted.write() = Some(mounted);
+            // One that was opened anew is shown only now, when the debts are known to be out of it.
+            *self.shared.mounted.write() = self.disk.as_ref().map(|disk| Arc::clone(&disk.mounted));
         }
     }
 

@@ -1,39 +1,130 @@
-//! Files below a directory, reached through no link, and read without waiting where that is wanted.
+//! A directory, and what lies below it: reached by its descriptor and through no link, so that nothing is read or written
+//! elsewhere, whatever stands in the way.
 
 use std::fs::{self, File};
 use std::io::{self, IoSliceMut};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use super::How;
 
-/// Opens what lies below `root`, through no link.
-pub(super) fn open_below(root: &OwnedFd, path: &str, flags: OFlags) -> io::Result<File> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let mode = if flags.contains(OFlags::CREATE) { Mode::RUSR | Mode::WUSR } else { Mode::empty() };
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    match rustix::fs::openat2(root, path, flags, mode, resolve) {
-        // Kernels before 5.6, and sandboxes that do not know it: at least the last name is no link.
-        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
-            Ok(rustix::fs::openat(root, path, flags, mode)?.into())
+/// An open directory. Paths are relative to it.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) fd: OwnedFd,
+    /// By which it was opened.
+    pub(super) path: PathBuf,
+}
+
+impl Root {
+    /// Opens a file or a directory; files are made with mode 0600.
+    pub(super) fn open(&self, inner: &str, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let mode = if flags.contains(OFlags::CREATE) { Mode::RUSR | Mode::WUSR } else { Mode::empty() };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        match rustix::fs::openat2(&self.fd, inner, flags, mode, resolve) {
+            // Kernels before 5.6, and sandboxes that do not know it: at least the last name is no link.
+            Err(Errno::NOSYS | Errno::PERM) => {
+                Ok(rustix::fs::openat(&self.fd, inner, flags, mode).map_err(plain)?.into())
+            }
+            opened => Ok(opened.map_err(plain)?.into()),
         }
-        Err(rustix::io::Errno::LOOP) => {
-            Err(io::Error::new(io::ErrorKind::InvalidData, "a link in the cache directory"))
+    }
+
+    /// Opens a directory.
+    pub(super) fn directory(&self, inner: &str) -> io::Result<File> {
+        self.open(inner, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    /// Opens a file if no part of its path has to be read from the disk.
+    pub(super) fn open_cached(&self, inner: &str) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
+        // Whatever is in the way, a patient read finds out.
+        let opened = rustix::fs::openat2(&self.fd, inner, flags, Mode::empty(), resolve);
+        opened.map(File::from).map_err(|_| io::ErrorKind::WouldBlock.into())
+    }
+
+    /// The names in a directory.
+    pub(super) fn list(&self, inner: &str) -> io::Result<Vec<String>> {
+        let directory = self.directory(inner)?;
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&directory)? {
+            match entry?.file_name().to_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok(name) => names.push(name.to_owned()),
+            }
         }
-        opened => Ok(opened?.into()),
+        Ok(names)
+    }
+
+    /// Makes a directory of ours alone; no error if there is one.
+    pub(super) fn make_directory(&self, inner: &str) -> io::Result<()> {
+        match rustix::fs::mkdirat(&self.fd, inner, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether there is something, and it is no directory.
+    pub(super) fn is_misplaced(&self, inner: &str) -> bool {
+        let found = rustix::fs::statat(&self.fd, inner, AtFlags::SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| !FileType::from_raw_mode(found.st_mode).is_dir())
+    }
+
+    /// Whether there is a link.
+    pub(super) fn is_link(&self, inner: &str) -> bool {
+        let found = rustix::fs::statat(&self.fd, inner, AtFlags::SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_symlink())
+    }
+
+    /// Removes a file, or whatever stands in its place. No error if there is nothing.
+    pub(super) fn remove(&self, inner: &str) -> io::Result<()> {
+        let (parent, name) = inner.rsplit_once('/').unwrap_or((".", inner));
+        let parent = match self.directory(parent) {
+            Ok(parent) => parent,
+            Err(error) if error.kind() == io::ErrorKind::NotFound || is_misplaced(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::ISDIR | Errno::PERM) => fs::remove_dir_all(self.path.join(inner)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Moves what is at `from` to `name` in an open directory, in place of what is there.
+    pub(super) fn rename_into(&self, from: &str, directory: &File, name: &str) -> io::Result<()> {
+        rustix::fs::renameat(&self.fd, from, directory, name).map_err(plain)
+    }
+
+    /// Whether its path still leads to it; it may have been moved, or something mounted over it.
+    pub(super) fn still_there(&self) -> io::Result<()> {
+        let ours = rustix::fs::fstat(&self.fd)?;
+        let there = rustix::fs::stat(&self.path)?;
+        if (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::NotFound, "the cache directory was replaced"))
     }
 }
 
-/// Opens what lies below `root` if no part of its path has to be read from the disk.
-pub(super) fn open_cached(root: &OwnedFd, path: &str) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
-    // Whatever is in the way, a patient read finds out.
-    let opened = rustix::fs::openat2(root, path, flags, Mode::empty(), resolve);
-    opened.map(File::from).map_err(|_| io::ErrorKind::WouldBlock.into())
+/// A link is neither a file nor a directory of ours.
+fn plain(error: Errno) -> io::Error {
+    match error {
+        Errno::LOOP => io::Error::new(io::ErrorKind::InvalidData, "a link in the cache directory"),
+        other => other.into(),
+    }
+}
+
+/// Whether an error says that something else stands where a file or a directory of ours should.
+pub(super) fn is_misplaced(error: &io::Error) -> bool {
+    use io::ErrorKind::{DirectoryNotEmpty, InvalidData, IsADirectory, NotADirectory};
+    matches!(error.kind(), DirectoryNotEmpty | InvalidData | IsADirectory | NotADirectory)
 }
 
 /// As many bytes at `offset` as there are; zero at the end.
@@ -45,14 +136,5 @@ pub(super) fn read_some(file: &File, buffer: &mut [u8], offset: u64, how: How) -
             let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(buffer)], offset, flags);
             read.map_err(|_| io::ErrorKind::WouldBlock.into())
         }
-    }
-}
-
-/// Removes whatever has a name that is ours: a file or a link, or a directory that somebody has put there.
-pub(super) fn remove_any(root: &OwnedFd, base: &Path, path: &str) -> io::Result<()> {
-    match rustix::fs::unlinkat(root, path, AtFlags::empty()) {
-        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
-        Err(rustix::io::Errno::ISDIR | rustix::io::Errno::PERM) => fs::remove_dir_all(base.join(path)),
-        Err(error) => Err(error.into()),
     }
 }

@@ -5,6 +5,7 @@
 
 mod below;
 mod directory;
+mod shelves;
 
 use std::fmt;
 use std::io;
@@ -52,6 +53,8 @@ pub enum Note {
     Format,
     /// The ledger's epoch.
     Epoch,
+    /// The epoch whose process has ended in good order: nothing can lie around then.
+    Ended,
     /// Written to see whether writing works.
     Probe,
 }
@@ -62,6 +65,7 @@ impl Note {
         match self {
             Self::Format => "format",
             Self::Epoch => "epoch",
+            Self::Ended => "ended",
             Self::Probe => "probe",
         }
     }
@@ -121,7 +125,7 @@ pub trait Volume: fmt::Debug + Send + Sync + 'static {
     /// Removes what was set aside. May take long.
     fn clear_aside(&self) -> io::Result<()>;
 
-    /// Bytes that can still be written, as far as is known.
+    /// Bytes that can still be written, as far as is known; an error if the disk is not where it was.
     fn free_space(&self) -> io::Result<u64>;
 }
 
@@ -174,12 +178,12 @@ pub enum OpenError {
     /// It holds other things, among which a cache would be lost, or they in it.
     #[error("{0} is not empty and was not made by forebay: give an empty or a new directory")]
     Foreign(String),
-    /// Something that is no directory stands in its place.
-    #[error("{0} is not a directory")]
-    NotADirectory(String),
-    /// It can be reached by a link that others could change.
+    /// A link leads out of it, where others could change what it means.
     #[error("{0} is a link: inside a cache directory no links are followed")]
     Link(String),
+    /// Something that is no directory stands in its place, or in the place of one in it.
+    #[error("{0} is not a directory")]
+    NotADirectory(String),
     /// The system refuses.
     #[error("{path}: {error}")]
     Io {
