@@ -35,9 +35,22 @@ impl fmt::Display for Sequence {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub u64);
 
-/// Hands out generations, each once.
-#[derive(Debug, Default)]
+impl Generation {
+    /// The epoch in which it was handed out.
+    pub const fn epoch(self) -> u64 {
+        self.0 / PER_EPOCH
+    }
+}
+
+/// Hands out generations, each once, and never zero.
+#[derive(Debug)]
 pub struct Generations(AtomicU64);
+
+impl Default for Generations {
+    fn default() -> Self {
+        Self(AtomicU64::new(1))
+    }
+}
 
 /// Generations of one epoch: more than any process lives to hand out.
 const PER_EPOCH: u64 = 1 << 40;

@@ -136,9 +136,9 @@ impl Cache {
     {
         let disk = self.disk.as_ref()?;
         let deadline = Instant::now() + disk.patience();
-        let hit = loop {
+        let found = loop {
             match disk.find(key, request, self.known_vary(key)).await {
-                Ok(hit) => break hit,
+                Ok(found) => break found,
                 // Others are reading: their memory will be free in a moment, while a fetch would want as much.
                 Err(NoHit::NoMemory) if Instant::now() < deadline => {
                     self.memory.tidy();
@@ -147,12 +147,14 @@ impl Cache {
                 Err(_) => return None,
             }
         };
-        self.memory.store(key, &hit);
-        // Taken out meanwhile: memory must not bring it back.
-        if !disk.has(hit.object.slot(key).short(), key, hit.object.generation) {
-            self.memory.remove(key, &hit.object);
+        // What came up while it was read must not be undone by it: looked at before, and again afterwards.
+        if disk.is_current(key, &found) {
+            self.memory.store(key, &found.hit);
+            if !disk.is_current(key, &found) {
+                self.memory.remove(key, &found.hit.object);
+            }
         }
-        Some(hit)
+        Some(found.hit)
     }
 
     /// A block of a hit that is on disk, from the tier that has it. Cancel-safe.
@@ -200,6 +202,9 @@ impl Cache {
     /// Makes `hit` visible to lookup; false if one with a later head is there. The tiers may refuse it all the
     /// same: they keep what is asked for most.
     pub fn store(&self, key: &Key, hit: &Hit) -> bool {
+        if self.disk.as_ref().is_some_and(|disk| disk.has_later(key, &hit.object)) {
+            return false;
+        }
         let stored = self.memory.store(key, hit);
         if let Some(disk) = self.disk.as_ref().filter(|_| stored) {
             disk.store(key, hit);
@@ -209,10 +214,11 @@ impl Cache {
 
     /// Takes `object` out, unless another one has taken its place.
     pub fn remove(&self, key: &Key, object: &Object) {
-        self.memory.remove(key, object);
+        // The disk first: a search that has just read it looks there whether it may go into memory.
         if let Some(disk) = &self.disk {
             disk.forget(object.slot(key).short(), key, object.generation);
         }
+        self.memory.remove(key, object);
     }
 
     /// Blocking: writes what waits to be written, and lets go of the disk, within `patience`.

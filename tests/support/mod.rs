@@ -1,11 +1,13 @@
 //! Tools for the integration suite: a scripted origin, a strict raw-byte client, child processes,
 //! and bodies whose every byte is known.
 //!
-//! Nothing here uses hyper or any of Forebay's own code, so a mistake in either cannot hide itself.
+//! Nothing here uses hyper or any of Forebay's own code, so a mistake in either cannot hide itself; but for [`disk`],
+//! which stands behind a trait of Forebay's.
 //!
 //! - [`origin`]: speaks HTTP/1.1 by hand, follows a script, and keeps account of what happened.
 //! - [`client`]: sends what it is told and reads answers with a strict grammar.
 //! - [`bytes`]: deterministic bodies and a streaming check of them.
+//! - [`disk`]: a disk in memory that fails, tears and forgets.
 //! - [`process`]: the built binary as a child, its lines, its memory and its end.
 //! - [`wire`]: the head and body grammar that origin and client share.
 //!
@@ -20,6 +22,7 @@
 
 pub mod bytes;
 pub mod client;
+pub mod disk;
 pub mod origin;
 pub mod process;
 pub mod wire;

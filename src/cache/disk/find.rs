@@ -15,6 +15,7 @@ use super::contents::Pin;
 use super::intake::Change;
 use super::mounted::Mounted;
 use super::record::{BlockRef, Stored};
+use super::table::Entry;
 use super::volume::{How, is_of_file};
 use super::{DiskTier, Shared};
 use crate::base::ids::Generation;
@@ -58,6 +59,18 @@ pub enum NoHit {
 /// Blocks up to this many bytes are read and verified by a worker, if they are in memory: some twenty microseconds.
 const MOST_AT_ONCE: u32 = 64 << 10;
 
+/// What is in a slot: the `Vary` sets seen, and the object.
+type Slot = (Vec<VarySet>, Option<(Entry, Stored)>);
+
+/// What a search has found, and where.
+#[derive(Debug)]
+pub struct Found {
+    /// The object and its content.
+    pub hit: Hit,
+    pub(super) mounted: Arc<Mounted>,
+    pub(super) entry: Entry,
+}
+
 /// Why a block cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoBlock {
@@ -93,7 +106,7 @@ impl DiskTier {
     /// are the `Vary` sets of the key that memory knows.
     ///
     /// A key that is not known yet waits for the index to be loaded, up to its patience. Cancel-safe.
-    pub async fn find<R>(&self, key: &Key, request: &Arc<R>, known: Arc<[VarySet]>) -> Result<Hit, NoHit>
+    pub async fn find<R>(&self, key: &Key, request: &Arc<R>, known: Arc<[VarySet]>) -> Result<Found, NoHit>
     where
         R: AsRef<HeaderMap> + Send + Sync + 'static,
     {
@@ -124,10 +137,10 @@ impl DiskTier {
             return true;
         }
         let mut health = self.shared.health.subscribe();
-        let loaded = health.wait_for(|_| mounted.loaded.load(Ordering::Acquire));
+        let loaded = health.wait_for(|_| mounted.loaded.load(Ordering::Acquire) || mounted.is_dead());
         tokio::time::timeout(self.shared.settings.load_patience, loaded)
             .await
-            .is_ok_and(|loaded| loaded.is_ok())
+            .is_ok_and(|loaded| loaded.is_ok() && !mounted.is_dead())
     }
 
     /// A block of a pinned content, verified. Cancel-safe.
@@ -219,46 +232,55 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn find(&self, request: &HeaderMap, known: &[VarySet]) -> Result<Hit, NoHit> {
-        let mut newest: Option<(u64, Stored)> = None;
-        let mut consider = |slot: u64, stored: Stored| {
+    fn find(&self, request: &HeaderMap, known: &[VarySet]) -> Result<Found, NoHit> {
+        let mut newest: Option<(Entry, Stored)> = None;
+        let mut consider = |entry: Entry, stored: Stored| {
             let usable = coding::accepts_coding(request, &stored.object.head.headers);
             if usable && newest.as_ref().is_none_or(|(_, best)| is_newer(&stored.object, &best.object)) {
-                newest = Some((slot, stored));
+                newest = Some((entry, stored));
             }
         };
         let base = self.key.hash().short();
         let (vary_sets, plain) = self.record(base)?;
-        if let Some(plain) = plain {
-            consider(base, plain);
+        if let Some((entry, plain)) = plain {
+            consider(entry, plain);
         }
         let unseen = known.iter().filter(|set| !vary_sets.contains(set));
         for set in vary_sets.iter().chain(unseen).filter(|set| !set.is_empty()) {
             let values = set.values(request);
             let slot = self.key.variant(&values).short();
             match self.record(slot) {
-                Ok((_, Some(variant))) if variant.object.vary_values == values => consider(slot, variant),
+                Ok((_, Some((entry, variant)))) if variant.object.vary_values == values => {
+                    consider(entry, variant);
+                }
                 Err(NoHit::AtOnce) => return Err(NoHit::AtOnce),
                 _ => {}
             }
         }
-        let (slot, stored) = newest.ok_or(NoHit::Nothing)?;
-        let hit = self.with_content(slot, stored)?;
-        if slot != base {
-            self.shared.sketch.count(slot);
+        let (entry, stored) = newest.ok_or(NoHit::Nothing)?;
+        let hit = self.with_content(entry.slot, stored)?;
+        if self.mounted.is_dead() {
+            // What has changed since the disk failed was not written to it.
+            return Err(NoHit::Nothing);
         }
-        Ok(hit)
+        if entry.slot != base {
+            self.shared.sketch.count(entry.slot);
+        }
+        Ok(Found { hit, mounted: Arc::clone(self.mounted), entry })
     }
 
     /// What the disk has in a slot, unless something else waits to be written there, which memory and intake have
     /// been asked for already.
-    fn record(&self, slot: u64) -> Result<(Vec<VarySet>, Option<Stored>), NoHit> {
+    fn record(&self, slot: u64) -> Result<Slot, NoHit> {
         let overtaken = match self.shared.intake.waiting(slot, self.key).map(|intent| intent.change) {
             Some(Change::Gone(_) | Change::Store(_)) => true,
             Some(Change::Keep) | None => false,
         };
         match self.mounted.record(slot, self.key, self.how) {
-            Ok(Some((_, record))) => Ok((record.vary_sets, record.object.filter(|_| !overtaken))),
+            Ok(Some((entry, record))) => {
+                let object = record.object.filter(|_| !overtaken);
+                Ok((record.vary_sets, object.map(|object| (entry, object))))
+            }
             Ok(None) => Ok((Vec::new(), None)),
             Err((_, error)) if error.kind() == io::ErrorKind::WouldBlock => Err(NoHit::AtOnce),
             Err((entry, error)) => {

@@ -298,7 +298,8 @@ impl Appender {
 
     /// Blocking: removes a segment to which the table points no more.
     pub fn remove(&mut self, number: u32) -> io::Result<()> {
+        self.volume.remove_segment(number)?;
         self.log.remove(number);
-        self.volume.remove_segment(number)
+        Ok(())
     }
 }

@@ -25,7 +25,7 @@ pub mod sketch;
 pub mod table;
 pub mod volume;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -35,9 +35,11 @@ use tokio::time::Instant;
 use super::key::Key;
 use super::ledger::Ledger;
 use super::lookup::Hit;
+use super::object::Object;
 use crate::base::ids::{Generation, Generations, SiteId};
 use crate::body::budget::Budget;
 use crate::telemetry::counters::Counters;
+use find::Found;
 use health::Health;
 use intake::{Change, Intake, Intent};
 use keeper::Keeper;
@@ -77,6 +79,8 @@ struct Shared {
     sketch: Sketch,
     mounted: RwLock<Option<Arc<Mounted>>>,
     health: watch::Sender<Health>,
+    /// The epoch in which this process has first opened the disk.
+    first_epoch: OnceLock<u64>,
     /// Places for reads.
     reads: Arc<Semaphore>,
     /// The disk was too slow for a request: none is to wait for it before then.
@@ -84,6 +88,13 @@ struct Shared {
 }
 
 impl Shared {
+    /// Whether a generation on disk is later than that of an object at hand. What came before the disk could first be
+    /// opened is of epoch zero, and later all the same than what earlier processes have left.
+    fn is_later(&self, on_disk: Generation, at_hand: Generation) -> bool {
+        let first = self.first_epoch.get().copied().unwrap_or(0);
+        on_disk > at_hand && !(at_hand.epoch() == 0 && on_disk.epoch() < first)
+    }
+
     fn mounted(&self) -> Option<Arc<Mounted>> {
         self.mounted.read().clone()
     }
@@ -136,6 +147,7 @@ impl DiskTier {
             mounted: RwLock::new(None),
             health: watch::Sender::new(Health::Loading),
             slow_until: Mutex::new(None),
+            first_epoch: OnceLock::new(),
         });
         let keeper = Keeper::start(Arc::clone(&shared), opened)?;
         Ok(Self { shared, keeper: Mutex::new(Some(keeper)) })
@@ -150,7 +162,7 @@ impl DiskTier {
             // Requests are counted by key; this one is known to have been for the variant.
             self.count(slot);
         }
-        if self.generation(slot, key).is_some_and(|held| held > object.generation) {
+        if self.has_later(key, object) {
             return false;
         }
         let noted =
@@ -182,9 +194,18 @@ impl DiskTier {
         }
     }
 
-    /// Whether a slot still has an object of this generation, written or waiting.
-    pub fn has(&self, slot: u64, key: &Key, generation: Generation) -> bool {
-        self.generation(slot, key) == Some(generation)
+    /// Whether an object with a later head is in the slot of this one, written or waiting.
+    pub fn has_later(&self, key: &Key, object: &Object) -> bool {
+        let held = self.generation(object.slot(key).short(), key);
+        held.is_some_and(|held| self.shared.is_later(held, object.generation))
+    }
+
+    /// Whether what was found still is what a search would find.
+    pub fn is_current(&self, key: &Key, found: &Found) -> bool {
+        let waiting = self.waiting(found.entry.slot, key).map(|intent| intent.change);
+        matches!(waiting, None | Some(Change::Keep))
+            && !found.mounted.is_dead()
+            && found.mounted.get(found.entry.slot) == Some(found.entry)
     }
 
     /// Notes that a slot was asked for.
@@ -221,6 +242,11 @@ impl DiskTier {
     /// How many slots are on disk.
     pub fn entries(&self) -> usize {
         self.shared.mounted().map_or(0, |mounted| mounted.entries())
+    }
+
+    /// Whether it is known that no content lies around which no head names; contents are stored only then.
+    pub fn is_swept(&self) -> bool {
+        self.shared.mounted().is_some_and(|mounted| mounted.swept.load(std::sync::atomic::Ordering::Acquire))
     }
 
     /// Whether nothing waits to be written.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -36,8 +36,10 @@ pub struct Mounted {
     sites: Mutex<HashMap<u32, u64>>,
     /// The whole index is in the table.
     pub(super) loaded: AtomicBool,
-    /// Disk that is known to be taken by something else, such as an old cache that is still being removed.
-    pub(super) foreign: AtomicU64,
+    /// No content lies around that no head names.
+    pub(super) swept: AtomicBool,
+    /// It has failed, and what changes from now on is not written to it: nothing of it may be served.
+    dead: AtomicBool,
 }
 
 impl Mounted {
@@ -50,13 +52,24 @@ impl Mounted {
             entries: AtomicUsize::new(0),
             sites: Mutex::default(),
             loaded: AtomicBool::new(false),
-            foreign: AtomicU64::new(0),
+            swept: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
         }
+    }
+
+    /// Lets nothing of it be served any more.
+    pub(super) fn die(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
+
+    /// Whether it has failed.
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
     }
 
     /// Bytes of disk that are taken.
     pub(super) fn used(&self) -> u64 {
-        FIXED + self.log.bytes() + self.contents.bytes() + self.foreign.load(Ordering::Relaxed)
+        FIXED + self.log.bytes() + self.contents.bytes()
     }
 
     /// Bytes of disk that a site's objects take.

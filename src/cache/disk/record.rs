@@ -223,7 +223,7 @@ fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObje
 impl WrittenObject<'_> {
     /// The object; `None` if its parts do not fit together.
     fn restore(&self, inline: &[u8]) -> Option<Stored> {
-        let mut fields = HeaderMap::with_capacity(self.fields.len());
+        let mut fields = HeaderMap::try_with_capacity(self.fields.len()).ok()?;
         for (name, value) in &self.fields {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             fields.try_append(name, HeaderValue::from_bytes(value).ok()?).ok()?;

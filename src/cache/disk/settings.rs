@@ -28,6 +28,8 @@ pub struct Settings {
     pub reads: usize,
     /// Time between two attempts to use a disk that has failed.
     pub retry: Duration,
+    /// Pause between two steps of a sweep: nobody waits for it, and readers want the disk.
+    pub sweep_pause: Duration,
     /// Time between two looks at the disk: whether it is still there and has room.
     pub check: Duration,
     /// Time after which what was written is made durable. A process that is killed loses nothing without that, a machine
@@ -86,6 +88,7 @@ impl Settings {
             read_patience: Duration::from_secs(2),
             reads: 8,
             retry: Duration::from_secs(5),
+            sweep_pause: Duration::from_millis(20),
             check: Duration::from_secs(1),
             sync: Duration::from_secs(5),
         }

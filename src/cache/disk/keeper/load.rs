@@ -37,6 +37,7 @@ impl Keeper {
     /// Loads the index of a disk that was opened, and serves from then on.
     pub(super) fn load(&mut self, mounted: Arc<Mounted>, (epoch, crashed): (u64, bool)) {
         self.shared.turn(Health::Loading);
+        let _ = self.shared.first_epoch.set(epoch);
         let started = Instant::now();
         let loading = match self.load_segments(&mounted) {
             Ok(loading) => loading,
@@ -62,13 +63,10 @@ impl Keeper {
         let free = mounted.volume.free_space().unwrap_or(u64::MAX);
         let ceiling = room::ceiling(&self.shared.settings, mounted.used(), free);
         let sweep = (crashed || loading.lost).then(Sweep::default);
-        self.disk = Some(Disk { mounted, appender, sweep, ceiling, epoch });
+        let partial = loading.full;
+        mounted.swept.store(sweep.is_none(), Ordering::Release);
+        self.disk = Some(Disk { mounted, appender, sweep, ceiling, epoch, partial });
         self.shared.turn(Health::Serving);
-        self.attempt(Self::clear_aside);
-        if loading.lost {
-            // Until it is known what lies around, nothing is written: the limit would not hold.
-            self.attempt(Self::sweep_to_the_end);
-        }
         self.attempt(Self::pay_debts);
         self.account();
     }

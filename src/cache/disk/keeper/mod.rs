@@ -30,9 +30,6 @@ use trouble::Debts;
 
 pub(super) use open::{Opened, open};
 
-/// Between two steps of a sweep: nobody waits for it, and readers want the disk.
-const SWEEP_PAUSE: Duration = Duration::from_millis(20);
-
 /// The keeper's thread.
 #[derive(Debug)]
 pub(super) struct Thread {
@@ -81,6 +78,8 @@ struct Disk {
     ceiling: u64,
     /// The ledger's epoch in which it was opened.
     epoch: u64,
+    /// The index did not fit into its share of memory: slots that are not in the table may be on disk.
+    partial: bool,
 }
 
 impl Keeper {
@@ -126,8 +125,8 @@ impl Keeper {
             match work {
                 Work::Intent(slot, ticket, intent) => {
                     if let Err(error) = self.carry_out(slot, &intent) {
-                        self.failed(&error);
                         self.owe(slot);
+                        self.failed(&error);
                     }
                     self.shared.intake.done(slot, ticket);
                 }
@@ -141,14 +140,13 @@ impl Keeper {
     /// How long nothing may happen until the keeper looks around.
     fn patience(&self) -> Duration {
         match &self.disk {
-            Some(Disk { sweep: Some(_), .. }) => SWEEP_PAUSE,
+            Some(Disk { sweep: Some(_), .. }) => self.shared.settings.sweep_pause,
             _ => self.shared.settings.check.min(self.shared.settings.retry),
         }
     }
 
     /// Nothing waits: time for what can be put off.
     fn idle(&mut self) {
-        self.attempt(Self::sweep_on);
         self.attempt(Self::clean_ahead);
     }
 
@@ -156,6 +154,8 @@ impl Keeper {
     fn look_around(&mut self) {
         self.shared.sketch.age();
         self.attempt(Self::remove_released);
+        // Until it is done, contents are refused: it goes on also while there is no end of work.
+        self.attempt(Self::sweep_on);
         if self.looked_at.elapsed() >= self.shared.settings.check {
             self.looked_at = Instant::now();
             self.attempt(Self::check);

@@ -20,7 +20,8 @@ pub(in crate::cache::disk) struct Opened {
 /// Blocking: opens the disk, sets aside what this version cannot read, and raises the epoch.
 pub(in crate::cache::disk) fn open(means: &Means) -> Result<Opened, OpenError> {
     let volume = means.opener.open()?;
-    let prepared = prepare(&*volume);
+    // A disk that was set aside while this process had it must not begin anew below what this process has handed out.
+    let prepared = prepare(&*volume, means.ledger.now().epoch);
     let (epoch, crashed) =
         prepared.map_err(|error| OpenError::Io { path: "the cache directory".into(), error })?;
     means.ledger.raise_epoch(epoch);
@@ -34,7 +35,7 @@ pub(super) fn note_end(volume: &dyn Volume, epoch: u64) -> io::Result<()> {
 }
 
 /// The epoch of this opening, and whether the last one has ended in a crash.
-fn prepare(volume: &dyn Volume) -> io::Result<(u64, bool)> {
+fn prepare(volume: &dyn Volume, known: u64) -> io::Result<(u64, bool)> {
     let format = format!("forebay cache {VERSION}\n");
     let found = volume.read_note(Note::Format)?;
     let holds_segments = !volume.segments()?.is_empty();
@@ -58,10 +59,11 @@ fn prepare(volume: &dyn Volume) -> io::Result<(u64, bool)> {
         volume.write_note(Note::Format, format.as_bytes())?;
     }
     let ended = volume.read_note(Note::Ended)?.and_then(|text| parse_epoch(&text));
-    let epoch = last.saturating_add(1);
+    let epoch = last.max(known).saturating_add(1);
     volume.write_note(Note::Epoch, &epoch_note(epoch))?;
     volume.clear_unfinished()?;
-    Ok((epoch, last > 0 && ended != Some(last)))
+    let crashed = complaint.is_some() || (last > 0 && ended != Some(last));
+    Ok((epoch, crashed))
 }
 
 /// The epoch with a check, so that one that was damaged is never taken for another.

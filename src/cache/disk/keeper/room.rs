@@ -35,6 +35,8 @@ pub(super) struct Newcomer {
     pub(super) slot: u64,
     /// Bytes of disk that it takes.
     pub(super) bytes: u64,
+    /// Those of them that are contents.
+    pub(super) contents: u64,
     /// Bytes of memory that the index takes for it.
     pub(super) memory: u64,
 }
@@ -44,7 +46,8 @@ impl Keeper {
     pub(super) fn make_room(&mut self, newcomer: &Newcomer) -> io::Result<bool> {
         let shared = &self.shared;
         let Some(disk) = &mut self.disk else { return Ok(false) };
-        if newcomer.bytes > disk.ceiling / 4 {
+        if newcomer.bytes > disk.ceiling / 4 || (newcomer.contents > 0 && disk.sweep.is_some()) {
+            // Too large; or it is not known yet what lies around.
             return Ok(false);
         }
         let worth = value(shared, newcomer.slot, newcomer.bytes);
@@ -172,7 +175,7 @@ impl Keeper {
                     disk.mounted.link(Entry { place, ..entry });
                 }
                 // Damaged: it ends here.
-                Err(_) => Self::let_go(disk, line.slot, &entry),
+                Err(_) => Self::evict(disk, line.slot, &entry)?,
             }
         }
         // What was moved must not be lost with what it was moved from: older records would come back.

@@ -12,6 +12,8 @@ const AT_ONCE: u32 = 256;
 /// How far a sweep has come.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sweep {
+    /// What was set aside is gone.
+    aside_cleared: bool,
     next: u32,
     removed: u64,
 }
@@ -21,6 +23,10 @@ impl Keeper {
     pub(super) fn sweep_on(&mut self) -> io::Result<()> {
         let Some(disk) = &mut self.disk else { return Ok(()) };
         let Some(mut sweep) = disk.sweep else { return Ok(()) };
+        if !sweep.aside_cleared {
+            disk.mounted.volume.clear_aside()?;
+            sweep.aside_cleared = true;
+        }
         let end = sweep.next + AT_ONCE;
         while sweep.next < end {
             let Ok(next) = Shelf::try_from(sweep.next) else { break };
@@ -37,25 +43,11 @@ impl Keeper {
             return Ok(());
         }
         disk.sweep = None;
+        disk.mounted.swept.store(true, Ordering::Release);
         if sweep.removed > 0 {
             tracing::info!(contents = sweep.removed, "disk tier: leftovers were swept");
         }
         Ok(())
-    }
-
-    /// Sweeps all that is left to sweep.
-    pub(super) fn sweep_to_the_end(&mut self) -> io::Result<()> {
-        while self.disk.as_ref().is_some_and(|disk| disk.sweep.is_some())
-            && !self.abandoned.load(Ordering::Acquire)
-        {
-            self.sweep_on()?;
-        }
-        Ok(())
-    }
-
-    /// Removes what was set aside.
-    pub(super) fn clear_aside(&mut self) -> io::Result<()> {
-        self.disk.as_ref().map_or(Ok(()), |disk| disk.mounted.volume.clear_aside())
     }
 
     /// Removes contents that nobody names or reads any more.

@@ -11,6 +11,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -85,7 +86,9 @@ impl Keeper {
 
     fn offline(&mut self, trouble: Trouble) {
         self.disk = None;
-        self.shared.mounted.write().take();
+        if let Some(mounted) = self.shared.mounted.write().take() {
+            mounted.die();
+        }
         self.shared.turn(Health::Offline(trouble));
     }
 
@@ -105,6 +108,7 @@ impl Keeper {
                     self.attempt(Self::pay_debts);
                     if let Some(disk) = &mut self.disk {
                         disk.sweep = Some(super::Sweep::default());
+                        disk.mounted.swept.store(false, Ordering::Release);
                     }
                 }
                 Err(error) => self.failed(&error),

@@ -34,7 +34,7 @@ impl Keeper {
         match &intent.change {
             Change::Store(hit) => self.store(slot, intent, hit),
             Change::Keep => self.note(slot, intent),
-            Change::Gone(generation) => self.forget(slot, &intent.key, *generation),
+            Change::Gone(generation) => self.forget(slot, intent, *generation),
         }
     }
 
@@ -42,7 +42,8 @@ impl Keeper {
     fn store(&mut self, slot: u64, intent: &Intent, hit: &Hit) -> io::Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let entry = disk.mounted.get(slot);
-        if entry.is_some_and(|entry| entry.generation > Some(hit.object.generation)) {
+        let held = entry.and_then(|entry| entry.generation);
+        if held.is_some_and(|held| self.shared.is_later(held, hit.object.generation)) {
             return Ok(());
         }
         let old = entry.and_then(|_| disk.mounted.record(slot, &intent.key, How::Patiently).ok().flatten());
@@ -52,12 +53,19 @@ impl Keeper {
         let known = Self::known_blocks(disk, &hit.object, old.as_ref(), hit);
         Self::name_all(disk, known.as_deref().unwrap_or_default());
         let newcomer = newcomer(slot, &intent.key, hit, known.is_some());
-        let admitted = self.lets_in(&intent.key, entry.is_some()) && self.make_room(&newcomer)?;
+        let readable = known.is_some() || matches!(hit.content, Held::Memory(_));
+        let admitted = if readable && self.lets_in(&intent.key, entry.is_some()) {
+            self.make_room(&newcomer)
+        } else {
+            Ok(false)
+        };
         let Some(disk) = &mut self.disk else { return Ok(()) };
-        if !admitted {
+        if !matches!(admitted, Ok(true)) {
             disk.mounted.contents.release(known.as_deref().unwrap_or_default());
+            admitted?;
             self.shared.means.counters.disk_refused.inc();
-            return self.forget(slot, &intent.key, hit.object.generation);
+            let replaced = held.unwrap_or_default().max(hit.object.generation);
+            return self.forget(slot, intent, replaced);
         }
         let blocks: Arc<[BlockRef]> = match known {
             Some(blocks) => blocks,
@@ -172,20 +180,27 @@ impl Keeper {
     }
 
     /// Takes the object of a slot out; its `Vary` sets stay.
-    fn forget(&mut self, slot: u64, key: &Key, generation: Generation) -> io::Result<()> {
-        let Some(disk) = &mut self.disk else { return Ok(()) };
-        let Some(entry) = disk.mounted.get(slot).filter(|entry| entry.generation <= Some(generation)) else {
-            return Ok(());
-        };
-        match disk.mounted.record(slot, key, How::Patiently) {
-            Ok(Some((_, Record { vary_sets, object }))) if !vary_sets.is_empty() => {
-                let Some(object) = object else { return Ok(()) };
-                Self::write_record(disk, slot, key, &vary_sets, None)?;
-                disk.mounted.contents.release(&object.blocks);
-                Ok(())
-            }
-            _ => Self::evict(disk, slot, &entry),
+    fn forget(&mut self, slot: u64, intent: &Intent, generation: Generation) -> io::Result<()> {
+        let (key, Some(disk)) = (&intent.key, &mut self.disk) else { return Ok(()) };
+        if disk.partial && disk.mounted.get(slot).is_none() {
+            disk.appender.gone(slot)?;
         }
+        let Some(entry) = disk.mounted.get(slot).filter(|entry| entry.generation <= Some(generation)) else {
+            return self.note(slot, intent);
+        };
+        let (old_sets, object) = match disk.mounted.record(slot, key, How::Patiently) {
+            Ok(Some((_, Record { vary_sets, object }))) => (vary_sets, object),
+            _ => (Vec::new(), None),
+        };
+        let vary_sets = merged(old_sets, &intent.vary);
+        if vary_sets.is_empty() {
+            return Self::evict(disk, slot, &entry);
+        }
+        Self::write_record(disk, slot, key, &vary_sets, None)?;
+        if let Some(object) = object {
+            disk.mounted.contents.release(&object.blocks);
+        }
+        Ok(())
     }
 
     /// The blocks that the record of a slot names, if it can be read.
@@ -207,7 +222,7 @@ fn newcomer(slot: u64, key: &Key, hit: &Hit, content_is_there: bool) -> Newcomer
     };
     // Each block may need a directory of its own.
     let contents = if blocks == 0 { 0 } else { on_disk(length) + blocks * 4096 };
-    Newcomer { slot, bytes: record + contents, memory: ENTRY_COST + blocks * CONTENT_COST }
+    Newcomer { slot, bytes: record + contents, contents, memory: ENTRY_COST + blocks * CONTENT_COST }
 }
 
 fn merged(mut sets: Vec<VarySet>, more: &[VarySet]) -> Vec<VarySet> {

@@ -224,7 +224,8 @@ impl Volume for Directory {
         let aside = free.ok_or_else(|| io::Error::other("no name is free to set the old cache aside"))?;
         self.root.make_directory(&aside)?;
         let directory = self.root.directory(&aside)?;
-        for name in [INDEX, CONTENT, Note::Epoch.name(), Note::Format.name()] {
+        let notes = [Note::Epoch, Note::Ended, Note::Format].map(Note::name);
+        for name in [INDEX, CONTENT].into_iter().chain(notes) {
             match rustix::fs::renameat(&self.root.fd, name, &directory, name) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(error) => return Err(error.into()),
