@@ -118,7 +118,7 @@ def stat_fields(pid):
 def nginx(directory, name, port, http, workers=1):
     """Starts nginx with these lines in its http block, all its files below `directory`."""
     home = Path(directory) / name
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     paths = "\n".join(
         f"{kind}_temp_path {home}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -145,10 +145,10 @@ http {{
     return Server(name, [program("nginx"), "-p", home, "-e", home / "error.log", "-c", config], port, directory)
 
 
-def forebay(directory, port, origin):
-    """Starts Forebay in front of an origin."""
+def forebay(directory, port, origin, *more):
+    """Starts Forebay in front of an origin; `more` are further options."""
     command = [forebay_binary, "serve", "--origin", f"http://127.0.0.1:{origin}", "--listen", f"127.0.0.1:{port}"]
-    return Server("forebay", command + ["--access-log", "off"], port, directory)
+    return Server("forebay", command + ["--access-log", "off", *more], port, directory)
 
 
 def program(name):
@@ -182,6 +182,33 @@ def unchunk(data):
             return b"".join(out)
         out.append(data[:size])
         data = data[size + 2 :]
+
+
+def wrk(port, path, seconds, *more):
+    """One run of wrk with two threads and 64 connections; `more` are its script and the script's arguments."""
+    command = ["wrk", "-t2", "-c64", f"-d{seconds}s", "--latency"]
+    script, arguments = more[:1], more[1:]
+    command += [*(f"-s{s}" for s in script), f"http://127.0.0.1:{port}{path}"]
+    command += ["--", *map(str, arguments)] if arguments else []
+    run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30)
+    if run.returncode != 0:
+        sys.exit(f"wrk failed: {run.stdout}{run.stderr}")
+    requests = int(re.search(r"(\d+) requests in", run.stdout)[1])
+    if requests == 0:
+        sys.exit(f"nothing was answered on port {port}:\n{run.stdout}")
+    return {
+        "requests": requests,
+        "rps": float(re.search(r"Requests/sec:\s*([\d.]+)", run.stdout)[1]),
+        "p50_ms": latency(run.stdout, 50),
+        "p99_ms": latency(run.stdout, 99),
+        "trouble": re.findall(r"(?m)^\s*(Non-2xx.*|Socket errors.*)$", run.stdout),
+    }
+
+
+def latency(text, percent):
+    """A percentile out of wrk's report, in ms."""
+    value, unit = re.search(rf"(?m)^\s*{percent}%\s+([\d.]+)(us|ms|s|m)\s*$", text).groups()
+    return float(value) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
 
 
 def machine():

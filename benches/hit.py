@@ -8,8 +8,6 @@ against one after the other, round by round. See README.md for how to read the f
 """
 
 import json
-import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -117,37 +115,18 @@ def count(log):
 
 def measure(server, log, seconds):
     """One run of wrk: CPU per request, requests per second, latencies."""
-    url = f"http://127.0.0.1:{server.port}{PATH}"
     hits, cpu, began = count(log), server.cpu_seconds(), time.monotonic()
-    command = ["wrk", "-t2", "-c64", f"-d{seconds}s", "--latency", url]
-    wrk = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30)
+    result = common.wrk(server.port, PATH, seconds)
     cpu, wall = server.cpu_seconds() - cpu, time.monotonic() - began
-    if wrk.returncode != 0:
-        sys.exit(f"wrk failed: {wrk.stdout}{wrk.stderr}")
-    bad = re.findall(r"(?m)^\s*(Non-2xx.*|Socket errors.*)$", wrk.stdout)
     if missed := count(log) - hits:
-        bad.append(f"{missed} requests reached the origin: not all were hits")
-    if bad:
-        print(f"  {server.name}: {'; '.join(bad)}", file=sys.stderr)
-    requests = int(re.search(r"(\d+) requests in", wrk.stdout)[1])
-    if requests == 0:
-        sys.exit(f"{server.name} answered nothing:\n{wrk.stdout}")
-    return {
-        "requests": requests,
-        "cpu_us": cpu * 1e6 / requests,
-        "rps": float(re.search(r"Requests/sec:\s*([\d.]+)", wrk.stdout)[1]),
-        "p50_ms": latency(wrk.stdout, 50),
-        "p99_ms": latency(wrk.stdout, 99),
+        result["trouble"].append(f"{missed} requests reached the origin: not all were hits")
+    if result["trouble"]:
+        print(f"  {server.name}: {'; '.join(result['trouble'])}", file=sys.stderr)
+    return result | {
+        "cpu_us": cpu * 1e6 / result["requests"],
         "cores": cpu / wall,
         "origin_requests": missed,
-        "trouble": bad,
     }
-
-
-def latency(text, percent):
-    """A percentile out of wrk's report, in ms."""
-    value, unit = re.search(rf"(?m)^\s*{percent}%\s+([\d.]+)(us|ms|s|m)\s*$", text).groups()
-    return float(value) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
 
 
 def summarise(rounds):
