@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderMap;
 
 use super::disk::DiskTier;
@@ -50,8 +51,8 @@ pub struct Hit {
 pub enum Held {
     /// All of it in memory.
     Memory(Parts),
-    /// On disk, but for the first block.
-    Disk(Pinned),
+    /// On disk, but for the first block, which was verified.
+    Disk(Pinned, Bytes),
 }
 
 pub(super) fn lookup(
@@ -77,7 +78,7 @@ pub(super) fn lookup(
         return Hit { object: Arc::clone(object), content: Held::Memory(parts) }.judged(now);
     }
     // What waits to be written to disk is in memory too, whether the memory tier took it or not.
-    if let Some(hit) = disk.and_then(|disk| waiting(disk, key, request)) {
+    if let Some(hit) = disk.and_then(|disk| waiting(disk, key, request, &tier.known_vary(key))) {
         return hit.judged(now);
     }
     Lookup::Miss(match state {
@@ -88,15 +89,20 @@ pub(super) fn lookup(
 }
 
 /// The newest object for a request among those that wait to be written.
-fn waiting(disk: &DiskTier, key: &Key, request: &HeaderMap) -> Option<Hit> {
-    let base = disk.waiting(key.hash().short(), key)?;
-    let variants = base.vary.iter().filter_map(|set| {
+fn waiting(disk: &DiskTier, key: &Key, request: &HeaderMap, known: &[VarySet]) -> Option<Hit> {
+    if disk.is_settled() {
+        return None;
+    }
+    let base = disk.waiting(key.hash().short(), key);
+    let noted = base.as_ref().map_or(&[][..], |intent| &intent.vary);
+    let unseen = known.iter().filter(|set| !noted.contains(set));
+    let variants = noted.iter().chain(unseen).filter_map(|set| {
         let values = set.values(request);
         let intent = disk.waiting(key.variant(&values).short(), key)?;
         stored(intent).filter(|hit| hit.object.vary_values == values)
     });
     let mut newest: Option<Hit> = None;
-    for hit in variants.collect::<Vec<_>>().into_iter().chain(stored(base)) {
+    for hit in variants.collect::<Vec<_>>().into_iter().chain(base.clone().and_then(stored)) {
         let usable = coding::accepts_coding(request, &hit.object.head.headers);
         if usable && newest.as_ref().is_none_or(|best| is_newer(&hit.object, &best.object)) {
             newest = Some(hit);

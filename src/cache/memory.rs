@@ -157,7 +157,7 @@ impl MemoryTier {
         let here = match &hit.content {
             Held::Memory(Parts::Inline(_)) => &[][..],
             Held::Memory(Parts::Blocks(blocks)) => blocks,
-            Held::Disk(pinned) => std::slice::from_ref(pinned.first()),
+            Held::Disk(_, first) => std::slice::from_ref(first),
         };
         for (block_name, block) in block_names(name, object).zip(here) {
             self.entries.insert(ShortHash(EntryName::Block(block_name)), Entry::Block(block.clone()));

@@ -148,11 +148,13 @@ impl Cache {
             }
         };
         // What came up while it was read must not be undone by it: looked at before, and again afterwards.
-        if disk.is_current(key, &found) {
-            self.memory.store(key, &found.hit);
-            if !disk.is_current(key, &found) {
-                self.memory.remove(key, &found.hit.object);
-            }
+        if !disk.is_current(key, &found) {
+            return None;
+        }
+        self.memory.store(key, &found.hit);
+        if !disk.is_current(key, &found) {
+            self.memory.remove(key, &found.hit.object);
+            return None;
         }
         Some(found.hit)
     }

@@ -8,18 +8,12 @@ use crate::body::Body;
 use crate::body::busy::Reader;
 use crate::body::content::{Blocks, Parts};
 use crate::body::message::Reply;
-use crate::cache::disk::find::Pinned;
 use crate::cache::lookup::{Held, Hit};
 use crate::semantics::validation;
 
 /// The object, or a 304 if the client has it already (RFC 9111 §4.3.2), with its age (§5.1). What is not in memory
 /// as a whole is read by `replay`.
-pub fn stored(
-    hit: &Hit,
-    to: &For<'_>,
-    now: Timestamp,
-    replay: impl FnOnce(&Hit, &Pinned) -> Reader,
-) -> Reply {
+pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, replay: impl FnOnce(&Hit) -> Reader) -> Reply {
     let head = &hit.object.head;
     let unchanged = to.is_unchanged(head.status, &head.headers);
     let (status, mut headers) = if unchanged {
@@ -33,7 +27,7 @@ pub fn stored(
         _ if unchanged || to.is_head() => Body::Empty,
         Held::Memory(Parts::Inline(bytes)) => Body::Bytes(bytes.clone()),
         Held::Memory(Parts::Blocks(blocks)) => Body::Blocks(Blocks::new(blocks.iter().cloned())),
-        Held::Disk(pinned) => Body::Busy(replay(hit, pinned)),
+        Held::Disk(..) => Body::Busy(replay(hit)),
     };
     Reply::new(status, headers, body)
 }

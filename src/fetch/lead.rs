@@ -34,8 +34,8 @@ pub(super) struct Lead {
     pub(super) purpose: Purpose,
     /// What the origin is asked to confirm.
     pub(super) stale: Option<Hit>,
-    /// Its place among the fetches that may run.
-    pub(super) _place: OwnedSemaphorePermit,
+    /// Its place among the fetches that may run, once the origin is asked.
+    pub(super) place: Option<OwnedSemaphorePermit>,
     /// What its heads take.
     pub(super) _memory: Charge,
 }
@@ -107,6 +107,13 @@ impl Lead {
     /// Sends the request and waits for a head that makes sense for it. `None`: the fetch is over, and everybody
     /// was told.
     async fn ask_origin(&mut self, request: OriginRequest) -> Option<(Exchange, Times)> {
+        if self.place.is_none() {
+            self.place = Arc::clone(&self.shared.places).try_acquire_owned().ok();
+        }
+        if self.place.is_none() {
+            self.give_up(OriginError::too_many());
+            return None;
+        }
         let (born, sent_at) = (self.shared.cache.sequence(), self.shared.clock.now());
         self.shared.counters.fetches.inc();
         let asked = tokio::select! {
@@ -121,8 +128,7 @@ impl Lead {
             Err(error) => {
                 let blame = error.blame.name();
                 tracing::debug!(%error, blame, key = ?self.flight.ask.key, "a fetch failed before its head");
-                self.leave_table();
-                self.tell(Announcement::Failed(Failure { error, stale: self.stale.clone() }));
+                self.give_up(error);
                 None
             }
         }
@@ -264,6 +270,12 @@ impl Lead {
     fn leaves_marker(&self, verdict: &Verdict, status: StatusCode) -> bool {
         let personal = storage::is_personal(&self.flight.ask.headers, &self.shared.settings.policy);
         !verdict.speaks_of_request && !personal && !status.is_server_error()
+    }
+
+    /// No head comes.
+    fn give_up(&mut self, error: OriginError) {
+        self.leave_table();
+        self.tell(Announcement::Failed(Failure { error, stale: self.stale.clone() }));
     }
 
     fn leave_table(&mut self) {

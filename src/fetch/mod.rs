@@ -18,7 +18,7 @@ mod verdict;
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::base::clock::{Clock, Timestamp};
@@ -29,7 +29,7 @@ use crate::cache::Cache;
 use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
 use crate::cache::object::head_weight;
-use crate::origin::{Origin, OriginError};
+use crate::origin::Origin;
 use crate::semantics::{cache_control, storage};
 use crate::telemetry::counters::Counters;
 use ask::Ask;
@@ -154,10 +154,8 @@ impl Fetcher {
             return Joined::Seat(seat, why, stale);
         }
         let (flight, seat, ready) = self.prepare(ask, attempt, false, Retention::Store);
-        if let Some(ready) = ready {
-            let claim = Claim::insert(&shared.table, &mut flights, &flight);
-            self.start(flight, ready, Purpose::Shared(claim), stale.clone(), Body::Empty);
-        }
+        let claim = Claim::insert(&shared.table, &mut flights, &flight);
+        self.start(flight, ready, Purpose::Shared(claim), stale.clone(), Body::Empty);
         Joined::Seat(seat, why, stale)
     }
 
@@ -167,9 +165,7 @@ impl Fetcher {
         let forbids = cache_control::request_forbids_store(&ask.headers);
         let retention = if forbids { Retention::Spool } else { Retention::Store };
         let (flight, seat, ready) = self.prepare(ask, 0, false, retention);
-        if let Some(ready) = ready {
-            self.start(flight, ready, Purpose::Alone, stale, Body::Empty);
-        }
+        self.start(flight, ready, Purpose::Alone, stale, Body::Empty);
         seat
     }
 
@@ -177,9 +173,7 @@ impl Fetcher {
     /// fetch ends.
     pub fn pass(&self, ask: &Arc<Ask>, body: Body) -> Seat {
         let (flight, seat, ready) = self.prepare(ask, 0, true, Retention::Spool);
-        if let Some(ready) = ready {
-            self.start(flight, ready, Purpose::Pass, None, body);
-        }
+        self.start(flight, ready, Purpose::Pass, None, body);
         seat
     }
 
@@ -199,33 +193,27 @@ impl Fetcher {
         self.shared.tasks.wait().await;
     }
 
-    /// A flight with its first seat, and what its task needs; nothing for a task when too many fetches run
-    /// already, and the seat is told so.
+    /// A flight with its first seat, and what its task needs.
     fn prepare(
         &self,
         ask: &Arc<Ask>,
         attempt: u8,
         passes: bool,
         retention: Retention,
-    ) -> (Arc<Flight>, Seat, Option<Ready>) {
+    ) -> (Arc<Flight>, Seat, Ready) {
         let (busy, writer, reader) = BusyBody::with_reader(self.shared.means.clone(), retention);
         let (flight, announce) = Flight::new(Arc::clone(ask), attempt, passes, busy);
         let seat = flight.leading_seat(reader);
-        let place = Arc::clone(&self.shared.places).try_acquire_owned();
-        let Ok(place) = place else {
-            announce.send_replace(Some(Announcement::Failed(OriginError::too_many().into())));
-            return (flight, seat, None);
-        };
         let heads = HEADS * head_weight(&ask.headers) as u64;
         let memory = self.shared.means.budget.charge(heads);
-        (flight, seat, Some(Ready { announce, writer, place, memory }))
+        (flight, seat, Ready { announce, writer, memory })
     }
 
     fn start(&self, flight: Arc<Flight>, ready: Ready, purpose: Purpose, stale: Option<Hit>, body: Body) {
-        let Ready { announce, writer, place, memory } = ready;
+        let Ready { announce, writer, memory } = ready;
         let shared = Arc::clone(&self.shared);
         let lead =
-            lead::Lead { shared, flight, announce, writer, purpose, stale, _place: place, _memory: memory };
+            lead::Lead { shared, flight, announce, writer, purpose, stale, place: None, _memory: memory };
         self.shared.tasks.spawn(lead.run(body));
     }
 }
@@ -234,7 +222,6 @@ impl Fetcher {
 struct Ready {
     announce: watch::Sender<Option<Announcement>>,
     writer: Writer,
-    place: OwnedSemaphorePermit,
     memory: Charge,
 }
 

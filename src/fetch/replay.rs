@@ -9,39 +9,41 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use super::Fetcher;
 use super::ask::Ask;
 use super::flight::{Advice, Seat};
 use super::{Joined, Shared};
 use crate::body::busy::{Abandoned, BodyError, BusyBody, Means, Reader, Retention, Writer};
-use crate::body::content::{Blocks, Parts};
+use crate::body::content::{BLOCK, Blocks, Parts};
 use crate::cache::disk::find::{NoBlock, Pinned};
 use crate::cache::lookup::{Held, Hit};
-use crate::cache::object::{Object, Place};
+use crate::cache::object::Object;
 use crate::semantics::etag::ETag;
+use crate::semantics::{cache_control, storage};
 
-/// How long a reader waits for memory before it is tried again.
-const MEMORY_PAUSE: Duration = Duration::from_millis(20);
+/// Between two attempts to have a block for which there is no memory, or which the disk does not give in time.
+const PAUSE: Duration = Duration::from_millis(20);
 
-/// How often a replay is sent on to another fetch for its rest.
+/// How long a block may take altogether.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How often a replay is sent on to another source for its rest.
 const MOST_TURNS: u8 = 3;
 
 impl Fetcher {
-    /// Reads a content that is on disk to one client. The task ends when the client leaves.
-    pub fn replay(&self, ask: &Arc<Ask>, hit: &Hit, pinned: &Pinned) -> Reader {
+    /// Reads the content of a hit that is on disk to one client. The task ends when the client leaves.
+    pub fn replay(&self, ask: &Arc<Ask>, hit: &Hit) -> Reader {
         // One block waits for the reader while the next is read: the pieces of a block are not counted twice.
         let means = Means { window: 0, ..self.shared.means.clone() };
         let (_, writer, reader) = BusyBody::with_reader(means, Retention::Window);
-        let replay = Replay {
-            fetcher: self.clone(),
-            ask: Arc::clone(ask),
-            object: Arc::clone(&hit.object),
-            pinned: pinned.clone(),
-            writer,
-            sent: 0,
-        };
-        self.shared.tasks.spawn(replay.run());
+        if let Held::Disk(pinned, first) = &hit.content {
+            let (object, pinned) = (Arc::clone(&hit.object), pinned.clone());
+            let (fetcher, ask, first) = (self.clone(), Arc::clone(ask), Some(first.clone()));
+            let replay = Replay { fetcher, ask, object, pinned, first, writer, sent: 0 };
+            self.shared.tasks.spawn(replay.run());
+        }
         reader
     }
 }
@@ -52,6 +54,8 @@ struct Replay {
     ask: Arc<Ask>,
     object: Arc<Object>,
     pinned: Pinned,
+    /// The first block, until it is sent: nothing is held that may not be needed again.
+    first: Option<Bytes>,
     writer: Writer,
     sent: u64,
 }
@@ -86,29 +90,48 @@ impl Replay {
         &self.fetcher.shared
     }
 
+    /// Block after block, from the disk as long as it gives them.
     async fn carry(&mut self) -> Result<(), Ended> {
-        let Place::Blocks(blocks) = self.object.representation.place else { return Ok(()) };
-        for index in 0..blocks {
-            match self.block(index).await {
-                Ok(block) => self.send(block).await?,
-                Err(why) => {
-                    if why == NoBlock::Damaged {
-                        self.shared().cache.report_damage(&self.ask.key, &self.object, &self.pinned);
-                    }
-                    return self.rest_from_origin().await;
+        let mut turns = 0;
+        while self.sent < self.object.representation.length {
+            let index = u32::try_from(self.sent / BLOCK as u64).unwrap_or(u32::MAX);
+            let why = match self.block(index).await? {
+                Ok(block) => {
+                    let within = usize::try_from(self.sent % BLOCK as u64).unwrap_or(0).min(block.len());
+                    self.send(block.slice(within..)).await?;
+                    continue;
                 }
+                Err(why) => why,
+            };
+            if why == NoBlock::Damaged {
+                self.shared().cache.report_damage(&self.ask.key, &self.object, &self.pinned);
+            }
+            turns += 1;
+            if turns > MOST_TURNS || self.rest_from_elsewhere(turns).await? {
+                return self.whole();
             }
         }
-        Ok(())
+        self.whole()
     }
 
-    /// A block from either tier; waits while there is no memory for it.
-    async fn block(&self, index: u32) -> Result<Bytes, NoBlock> {
+    /// A block from either tier. While there is no memory for it, or the disk is busy, it waits and holds nothing: what
+    /// was read before has to be taken first. The outer error: the reader has left.
+    async fn block(&mut self, index: u32) -> Result<Result<Bytes, NoBlock>, Ended> {
+        if let Some(first) = self.first.take().filter(|_| index == 0) {
+            return Ok(Ok(first));
+        }
+        let deadline = Instant::now() + LONGEST;
         loop {
             let block = self.shared().cache.block(&self.ask.key, &self.object, &self.pinned, index);
             match block.await {
-                Err(NoBlock::NoMemory) => tokio::time::sleep(MEMORY_PAUSE).await,
-                decided => return decided,
+                Err(NoBlock::NoMemory | NoBlock::Slow) if Instant::now() < deadline => {
+                    self.writer.drained().await?;
+                    tokio::select! {
+                        () = tokio::time::sleep(PAUSE) => {}
+                        () = self.writer.abandoned() => return Err(Ended::Abandoned),
+                    }
+                }
+                decided => return Ok(decided),
             }
         }
     }
@@ -128,33 +151,46 @@ impl Replay {
         sending.zip(ETag::of(headers)).is_some_and(|(sending, other)| sending.matches_strongly(other))
     }
 
-    /// Fetches the whole again and sends what was not sent yet.
-    async fn rest_from_origin(&mut self) -> Result<(), Ended> {
+    /// Has the whole fetched again and sends what was not sent yet; false if it is on disk once more, to be gone on with.
+    async fn rest_from_elsewhere(&mut self, attempt: u8) -> Result<bool, Ended> {
         let failed = || Ended::Failed(BodyError::Damaged);
         // Nothing is the same as what has no strong validator.
         if !self.is_same(&self.object.head.headers) {
             return Err(failed());
         }
-        for attempt in 0..MOST_TURNS {
-            let now = self.shared().clock.now();
-            let mut seat = match self.fetcher.join(&self.ask, attempt, now) {
-                Joined::Hit(hit) => return self.rest_of(&hit).await,
-                Joined::Seat(seat, ..) => seat,
-                Joined::Marked(..) => self.fetcher.alone(&self.ask, None),
-            };
-            match seat.advice(&self.ask).await {
-                Advice::Read(announced) => {
-                    let same = announced.head.status == self.object.head.status
-                        && self.is_same(&announced.head.headers);
-                    return if same { self.rest_of_fetch(seat).await } else { Err(failed()) };
+        let mut seat = match self.join(attempt) {
+            Ok(seat) => seat,
+            Err(hit) => return self.rest_of(&hit).await,
+        };
+        match seat.advice(&self.ask).await {
+            Advice::Read(announced) => {
+                let same =
+                    announced.head.status == self.object.head.status && self.is_same(&announced.head.headers);
+                if !same {
+                    return Err(failed());
                 }
-                Advice::Use(refreshed) => return self.rest_of(&refreshed.hit.clone()).await,
-                Advice::Hit(hit) => return self.rest_of(&hit).await,
-                Advice::Again | Advice::TakeOver(_) => {}
-                Advice::Alone | Advice::Fail(_) => return Err(failed()),
+                self.rest_of_fetch(seat).await.map(|()| true)
             }
+            Advice::Use(refreshed) => self.rest_of(&refreshed.hit).await,
+            Advice::Hit(hit) => self.rest_of(&hit).await,
+            Advice::Again | Advice::TakeOver(_) => Ok(false),
+            Advice::Alone | Advice::Fail(_) => Err(failed()),
         }
-        Err(failed())
+    }
+
+    /// A place at a fetch, shared if the request may share one, or what was stored meanwhile.
+    fn join(&self, attempt: u8) -> Result<Seat, Hit> {
+        let (shared, headers) = (self.shared(), &self.ask.headers);
+        let alone = cache_control::request_forbids_store(headers)
+            || storage::is_personal(headers, &shared.settings.policy);
+        if alone {
+            return Ok(self.fetcher.alone(&self.ask, None));
+        }
+        match self.fetcher.join(&self.ask, attempt, shared.clock.now()) {
+            Joined::Hit(hit) => Err(hit),
+            Joined::Seat(seat, ..) => Ok(seat),
+            Joined::Marked(..) => Ok(self.fetcher.alone(&self.ask, None)),
+        }
     }
 
     /// The rest of a body that is arriving.
@@ -164,22 +200,30 @@ impl Replay {
             let bytes = bytes.map_err(Ended::Failed)?;
             self.send_beyond(&mut skip, bytes).await?;
         }
-        self.whole()
+        Ok(())
     }
 
-    /// The rest of what somebody else has stored in the meantime, if all of it is in memory.
-    async fn rest_of(&mut self, hit: &Hit) -> Result<(), Ended> {
-        let same = self.is_same(&hit.object.head.headers);
+    /// The rest of what somebody else has stored in the meantime; false if that is on disk.
+    async fn rest_of(&mut self, hit: &Hit) -> Result<bool, Ended> {
+        if !self.is_same(&hit.object.head.headers) {
+            return Err(Ended::Failed(BodyError::Damaged));
+        }
         let blocks = match &hit.content {
-            Held::Memory(Parts::Blocks(blocks)) if same => Blocks::new(blocks.iter().cloned()),
-            Held::Memory(Parts::Inline(bytes)) if same => Blocks::new([bytes.clone()]),
-            _ => return Err(Ended::Failed(BodyError::Damaged)),
+            Held::Memory(Parts::Blocks(blocks)) => Blocks::new(blocks.iter().cloned()),
+            Held::Memory(Parts::Inline(bytes)) => Blocks::new([bytes.clone()]),
+            Held::Disk(pinned, _)
+                if hit.object.representation.length == self.object.representation.length =>
+            {
+                (self.object, self.pinned) = (Arc::clone(&hit.object), pinned.clone());
+                return Ok(false);
+            }
+            Held::Disk(..) => return Err(Ended::Failed(BodyError::Damaged)),
         };
         let mut skip = self.sent;
         for block in blocks {
             self.send_beyond(&mut skip, block).await?;
         }
-        self.whole()
+        Ok(true)
     }
 
     /// Sends what of `bytes` lies beyond the next `skip` bytes.

@@ -7,7 +7,6 @@ use super::{ClientMachine, Step};
 use crate::base::clock::Timestamp;
 use crate::body::Body;
 use crate::body::message::Reply;
-use crate::cache::disk::find::Pinned;
 use crate::cache::lookup::{Hit, Lookup};
 use crate::deliver;
 use crate::fetch::flight::{Advice, Announced, Failure, MAX_ATTEMPTS, Refreshed, Seat};
@@ -165,7 +164,7 @@ impl ClientMachine {
 
     /// What is stored, as the answer of this turn.
     fn stored(&self, turn: &Turn, hit: &Hit, cache: CacheStatus, now: Timestamp) -> Reply {
-        let replay = |hit: &Hit, pinned: &Pinned| self.fetcher.replay(&turn.ask, hit, pinned);
+        let replay = |hit: &Hit| self.fetcher.replay(&turn.ask, hit);
         deliver::stored(hit, &turn.answer(&self.settings.node, cache), now, replay)
     }
 

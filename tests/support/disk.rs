@@ -505,6 +505,14 @@ impl Volume for Opened {
         failed.map_err(|Failure(error)| error)
     }
 
+    fn shelves(&self) -> io::Result<Vec<Shelf>> {
+        let mut state = self.0.0.lock();
+        state.begin(Does::List).map_err(|Failure(error)| error)?;
+        let mut found: Vec<Shelf> = state.contents.keys().map(|address| Address(*address).shelf()).collect();
+        found.dedup();
+        Ok(found)
+    }
+
     fn shelf(&self, number: Shelf) -> io::Result<Vec<(Address, u64)>> {
         let mut state = self.0.0.lock();
         state.begin(Does::List).map_err(|Failure(error)| error)?;

@@ -293,6 +293,23 @@ impl Writer {
         }
     }
 
+    /// Resolves when nothing that was written waits in memory for a reader; an error if nobody wants it. Cancel-safe.
+    pub async fn drained(&self) -> Result<(), Abandoned> {
+        loop {
+            let taken = self.shared.room.notified();
+            {
+                let state = self.shared.state.lock();
+                if state.abandoned {
+                    return Err(Abandoned);
+                }
+                if state.memory == 0 {
+                    return Ok(());
+                }
+            }
+            taken.await;
+        }
+    }
+
     /// Resolves when a reader first asks for bytes, or nobody wants any. Cancel-safe.
     pub async fn demanded(&self) {
         loop {

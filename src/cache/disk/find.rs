@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -27,8 +28,7 @@ use crate::semantics::coding;
 use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counter;
 
-/// The content of an object on disk, of which the first block is in memory and verified. It stays there while this
-/// is held.
+/// The content of an object on disk. It stays there while this is held.
 #[derive(Clone, Debug)]
 pub struct Pinned(Arc<PinnedBlocks>);
 
@@ -38,7 +38,6 @@ struct PinnedBlocks {
     slot: u64,
     generation: Generation,
     blocks: Arc<[BlockRef]>,
-    first: Bytes,
     _pin: Pin,
 }
 
@@ -55,6 +54,9 @@ pub enum NoHit {
     #[error("the budget is used up")]
     NoMemory,
 }
+
+/// Errors of the device in a row after which it is given a rest.
+const MOST_READ_ERRORS: u32 = 16;
 
 /// Blocks up to this many bytes are read and verified by a worker, if they are in memory: some twenty microseconds.
 const MOST_AT_ONCE: u32 = 64 << 10;
@@ -86,11 +88,6 @@ pub enum NoBlock {
 }
 
 impl Pinned {
-    /// The first block.
-    pub fn first(&self) -> &Bytes {
-        &self.0.first
-    }
-
     pub(super) fn blocks(&self) -> &Arc<[BlockRef]> {
         &self.0.blocks
     }
@@ -132,7 +129,6 @@ impl DiskTier {
     }
 
     async fn loaded_in_time(&self, mounted: &Mounted) -> bool {
-        use std::sync::atomic::Ordering;
         if mounted.loaded.load(Ordering::Acquire) {
             return true;
         }
@@ -145,9 +141,6 @@ impl DiskTier {
 
     /// A block of a pinned content, verified. Cancel-safe.
     pub async fn block(&self, pinned: &Pinned, index: usize) -> Result<Bytes, NoBlock> {
-        if index == 0 {
-            return Ok(pinned.0.first.clone());
-        }
         let shared = Arc::clone(&self.shared);
         let inner = Arc::clone(&pinned.0);
         let read = move || {
@@ -168,13 +161,12 @@ impl DiskTier {
         if shared.slow_until.lock().is_some_and(|until| Instant::now() < until) {
             return None;
         }
-        let reads = Arc::clone(&shared.reads);
-        let placed = async move {
-            let place = reads.acquire_owned().await.ok()?;
-            let read = move || (read(), drop(place));
-            tokio::task::spawn_blocking(read).await.ok().map(|(read, ())| read)
-        };
-        let Ok(read) = tokio::time::timeout(shared.settings.read_patience, placed).await else {
+        let patience = shared.settings.read_patience;
+        let place = Arc::clone(&shared.reads).acquire_owned();
+        // Many readers are no sign of a slow disk.
+        let place = tokio::time::timeout(patience, place).await.ok()?.ok()?;
+        let read = tokio::task::spawn_blocking(move || (read(), drop(place)).0);
+        let Ok(read) = tokio::time::timeout(patience, read).await else {
             shared.means.counters.disk_slow.inc();
             let now = Instant::now();
             let before = shared.slow_until.lock().replace(now + shared.settings.retry);
@@ -183,7 +175,7 @@ impl DiskTier {
             }
             return None;
         };
-        read
+        read.ok()
     }
 }
 
@@ -194,23 +186,39 @@ impl Shared {
         }
         let charge = self.means.budget.try_charge_body(u64::from(block.length)).ok_or(NoBlock::NoMemory)?;
         match mounted.volume.read_content(&block.address, block.length as usize, how) {
-            Ok(bytes) if block.verify(&bytes) => Ok(charge.attach(bytes)),
+            Ok(bytes) if block.verify(&bytes) => {
+                self.read_errors.store(0, Ordering::Relaxed);
+                Ok(charge.attach(bytes))
+            }
             Ok(_) => Err(NoBlock::Damaged),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(NoBlock::Slow),
             Err(error) => {
                 tracing::debug!(%error, "a content could not be read");
-                self.suspect(&error);
-                Err(NoBlock::Damaged)
+                Err(if self.suspect(&error) { NoBlock::Slow } else { NoBlock::Damaged })
             }
         }
     }
 
-    /// An error of the device, not of one file, is the keeper's business.
-    fn suspect(&self, error: &io::Error) {
-        if !is_of_file(error) {
-            self.means.counters.disk_read_errors.inc();
+    /// Whether an error is one of the device (or of a limit of the system), not of one file: that says nothing of the
+    /// object, and if it happens again and again it is the keeper's business.
+    fn suspect(&self, error: &io::Error) -> bool {
+        if is_of_file(error) {
+            return false;
+        }
+        self.means.counters.disk_read_errors.inc();
+        if self.read_errors.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_READ_ERRORS {
             self.intake.nudge();
         }
+        true
+    }
+
+    /// Whether the device has failed so often in a row that it is not to be asked any more. Asked once, it counts anew.
+    pub(super) fn has_failed_to_read(&self) -> bool {
+        if self.read_errors.load(Ordering::Relaxed) < MOST_READ_ERRORS {
+            return false;
+        }
+        self.read_errors.store(0, Ordering::Relaxed);
+        true
     }
 
     /// Takes a damaged object out.
@@ -284,8 +292,9 @@ impl Search<'_> {
             Ok(None) => Ok((Vec::new(), None)),
             Err((_, error)) if error.kind() == io::ErrorKind::WouldBlock => Err(NoHit::AtOnce),
             Err((entry, error)) => {
-                self.shared.suspect(&error);
-                self.shared.damaged(self.mounted, slot, self.key, entry.generation, "a record");
+                if !self.shared.suspect(&error) {
+                    self.shared.damaged(self.mounted, slot, self.key, entry.generation, "a record");
+                }
                 Err(NoHit::Nothing)
             }
         }
@@ -316,14 +325,14 @@ impl Search<'_> {
         let content = if blocks.len() == 1 {
             Held::Memory(Parts::Blocks([first].into()))
         } else {
-            Held::Disk(Pinned(Arc::new(PinnedBlocks {
+            let pinned = Pinned(Arc::new(PinnedBlocks {
                 mounted: Arc::clone(self.mounted),
                 slot,
                 generation: object.generation,
                 blocks,
-                first,
                 _pin: pin,
-            })))
+            }));
+            Held::Disk(pinned, first)
         };
         Ok(Hit { object: Arc::new(object), content })
     }

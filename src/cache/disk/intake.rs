@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::base::clock::Timestamp;
 use crate::base::ids::Generation;
 use crate::cache::key::Key;
 use crate::cache::lookup::{Held, Hit};
@@ -76,6 +77,27 @@ struct State {
     nudged: bool,
 }
 
+impl State {
+    /// What is to become of the object of a slot, if it is of this key.
+    fn change_of(&self, slot: u64, key: &Key) -> Option<&Change> {
+        self.intents
+            .get(&slot)
+            .map(|waiting| &waiting.intent)
+            .filter(|intent| intent.key == *key)
+            .map(|intent| &intent.change)
+    }
+}
+
+/// Which of two changes is the later: by the generation that they are about, by when a store was last confirmed, and a
+/// removal after what it removes.
+fn order(change: &Change) -> (Generation, Timestamp) {
+    match change {
+        Change::Keep => (Generation::default(), Timestamp::default()),
+        Change::Store(hit) => (hit.object.generation, hit.object.freshness.response_time),
+        Change::Gone(generation) => (*generation, Timestamp::from_millis(u64::MAX)),
+    }
+}
+
 #[derive(Debug)]
 struct Waiting {
     intent: Intent,
@@ -93,11 +115,15 @@ impl Intake {
     /// Takes an object in; false if too much is waiting. One alone may be larger than the limit.
     pub fn store(&self, slot: u64, key: &Key, hit: Hit) -> bool {
         let change = Change::Store(hit);
-        let (cost, large) = (cost(&change), self.is_large(&change));
-        self.add(slot, key, change, None, |state, limit| match (large, state.large) {
-            (false, _) => state.small + cost <= limit / 2,
-            (true, 0) => true,
-            (true, waiting) => waiting + cost <= limit / 2,
+        let (cost, large, order) = (cost(&change), self.is_large(&change), order(&change));
+        self.add(slot, key, change, None, |state, limit| {
+            let overtaken = state.change_of(slot, key).is_some_and(|waiting| self::order(waiting) > order);
+            !overtaken
+                && match (large, state.large) {
+                    (false, _) => state.small + cost <= limit / 2,
+                    (true, 0) => true,
+                    (true, waiting) => waiting + cost <= limit / 2,
+                }
         })
     }
 
@@ -116,9 +142,10 @@ impl Intake {
 
     /// Empties a slot of an object of this generation, or an earlier one.
     pub fn forget(&self, slot: u64, key: &Key, generation: Generation) {
-        let later = |waiting: &Waiting| matches!(&waiting.intent.change, Change::Store(hit) if hit.object.generation > generation);
-        self.add(slot, key, Change::Gone(generation), None, |state, _| {
-            !state.intents.get(&slot).is_some_and(later)
+        let change = Change::Gone(generation);
+        let order = order(&change);
+        self.add(slot, key, change, None, |state, _| {
+            state.change_of(slot, key).is_none_or(|waiting| self::order(waiting) <= order)
         });
     }
 
@@ -224,7 +251,7 @@ fn cost(change: &Change) -> u64 {
             let content = match &hit.content {
                 Held::Memory(_) => hit.object.representation.length,
                 // It is on disk, and stays there.
-                Held::Disk(_) => 0,
+                Held::Disk(..) => 0,
             };
             INTENT_COST + hit.object.weight() as u64 + content
         }

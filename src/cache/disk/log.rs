@@ -25,8 +25,9 @@ pub struct Log {
 pub struct Segment {
     number: u32,
     file: Arc<dyn SegmentFile>,
-    /// Bytes of the file.
+    /// Bytes of the file, and those of them that are frames: the rest is the summary.
     bytes: AtomicU64,
+    frames: AtomicU64,
     /// Bytes of records that the table points to.
     alive: AtomicU64,
     /// Bytes of frames that say that a slot is empty: needed while an older segment may have a record of it.
@@ -80,9 +81,11 @@ impl Log {
     }
 
     /// Adds a segment that was found or made.
-    pub fn add(&self, number: u32, file: Arc<dyn SegmentFile>, bytes: u64) {
+    /// `bytes` are those of the file, and of its frames.
+    pub fn add(&self, number: u32, file: Arc<dyn SegmentFile>, (bytes, frames): (u64, u64)) {
         let (alive, emptied) = (AtomicU64::new(0), AtomicU64::new(0));
-        let segment = Segment { number, file, bytes: AtomicU64::new(bytes), alive, emptied };
+        let (bytes, frames) = (AtomicU64::new(bytes), AtomicU64::new(frames));
+        let segment = Segment { number, file, bytes, frames, alive, emptied };
         self.segments.write().insert(number, Arc::new(segment));
     }
 
@@ -95,6 +98,11 @@ impl Log {
     pub fn lines(&self, number: u32) -> io::Result<Vec<Line>> {
         let segment = self.segment(number).ok_or(io::ErrorKind::NotFound)?;
         Ok(segment::survey(&*segment.file, number)?.lines)
+    }
+
+    /// Bytes of frames that say that a slot is empty.
+    pub fn emptied(&self) -> u64 {
+        self.segments.read().values().map(|segment| segment.emptied.load(Ordering::Relaxed)).sum()
     }
 
     /// The oldest segment but `active`.
@@ -130,7 +138,7 @@ impl Segment {
     /// Bytes that cleaning would give back.
     fn wasted(&self, oldest: Option<u32>) -> u64 {
         let emptied = if oldest == Some(self.number) { 0 } else { self.emptied.load(Ordering::Relaxed) };
-        self.bytes().saturating_sub(self.alive.load(Ordering::Relaxed) + emptied)
+        self.frames.load(Ordering::Relaxed).saturating_sub(self.alive.load(Ordering::Relaxed) + emptied)
     }
 }
 
@@ -184,6 +192,7 @@ impl Appender {
             segment.file.cut(u64::from(found.end))?;
             segment.file.sync()?;
             segment.bytes.store(u64::from(found.end), Ordering::Relaxed);
+            segment.frames.store(u64::from(found.end), Ordering::Relaxed);
             appender.active = Some(Active { segment, end: found.end, lines: found.lines });
         }
         Ok(appender)
@@ -226,6 +235,7 @@ impl Appender {
         active.lines.push(Line { slot, offset: at.offset, length, put });
         active.end += length;
         active.segment.bytes.store(u64::from(active.end), Ordering::Relaxed);
+        active.segment.frames.store(u64::from(active.end), Ordering::Relaxed);
         self.dirty = true;
         Ok(Place { spot: at, length })
     }
@@ -234,14 +244,14 @@ impl Appender {
         let number = *next;
         let file = volume.create_segment(number)?;
         *next = number.checked_add(1).ok_or_else(|| io::Error::other("no numbers are left for segments"))?;
-        log.add(number, file, 0);
+        log.add(number, file, (0, 0));
         let segment = log.segment(number).ok_or(io::ErrorKind::NotFound)?;
         Ok(Active { segment, end: 0, lines: Vec::new() })
     }
 
     /// Blocking: ends the active segment with its summary, so that it is quick to load, and makes it durable.
     pub fn seal(&mut self) -> io::Result<()> {
-        let Some(active) = self.active.take() else { return Ok(()) };
+        let Some(active) = &self.active else { return Ok(()) };
         let (number, file) = (active.segment.number, &active.segment.file);
         let summary = postcard::to_allocvec(&active.lines).map_err(io::Error::other)?;
         let spot = Spot { segment: number, offset: active.end };
@@ -253,8 +263,11 @@ impl Appender {
         }
         file.write_at(&tail, u64::from(active.end))?;
         active.segment.bytes.store(u64::from(active.end) + tail.len() as u64, Ordering::Relaxed);
+        // One that cannot be ended stays the active one, and is tried again.
+        file.sync()?;
         self.dirty = false;
-        file.sync()
+        self.active = None;
+        Ok(())
     }
 
     /// Blocking: makes durable what was written.

@@ -25,6 +25,7 @@ pub mod sketch;
 pub mod table;
 pub mod volume;
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -79,6 +80,8 @@ struct Shared {
     sketch: Sketch,
     mounted: RwLock<Option<Arc<Mounted>>>,
     health: watch::Sender<Health>,
+    /// Errors of the device in a row.
+    read_errors: AtomicU32,
     /// The epoch in which this process has first opened the disk.
     first_epoch: OnceLock<u64>,
     /// Places for reads.
@@ -148,6 +151,7 @@ impl DiskTier {
             health: watch::Sender::new(Health::Loading),
             slow_until: Mutex::new(None),
             first_epoch: OnceLock::new(),
+            read_errors: AtomicU32::new(0),
         });
         let keeper = Keeper::start(Arc::clone(&shared), opened)?;
         Ok(Self { shared, keeper: Mutex::new(Some(keeper)) })

@@ -94,11 +94,12 @@ impl Settings {
         }
     }
 
-    /// Bytes of one segment of the index: small beside the limit, because one or two are kept free to clean others.
+    /// Bytes of one segment of the index: small beside the limit, because one or two are kept free to clean others, and
+    /// not large beside the memory, in which the summary of one is made.
     pub fn segment(&self) -> u32 {
         const LEAST: u64 = ByteSize::kib(256).0;
         const MOST: u64 = ByteSize::mib(256).0;
-        u32::try_from((self.limit / 256).clamp(LEAST, MOST)).unwrap_or(u32::MAX)
+        u32::try_from((self.limit / 256).min(self.memory * 4).clamp(LEAST, MOST)).unwrap_or(u32::MAX)
     }
 
     /// Most segments there can be: each takes a file descriptor.

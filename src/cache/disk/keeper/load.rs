@@ -1,6 +1,7 @@
 //! Loading the index: from the newest segment to the oldest, so that what is found first is what holds, and may be
 //! served while the rest is still read.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -65,7 +66,16 @@ impl Keeper {
         let sweep = (crashed || loading.lost).then(Sweep::default);
         let partial = loading.full;
         mounted.swept.store(sweep.is_none(), Ordering::Release);
-        self.disk = Some(Disk { mounted, appender, sweep, ceiling, epoch, partial });
+        self.disk = Some(Disk {
+            mounted,
+            appender,
+            sweep,
+            ceiling,
+            epoch,
+            turned_at: None,
+            leaked: Cell::new(false),
+            partial,
+        });
         self.shared.turn(Health::Serving);
         self.attempt(Self::pay_debts);
         self.account();
@@ -102,7 +112,8 @@ impl Keeper {
                     "disk tier: a part of the index is lost"
                 );
             }
-            mounted.log.add(number, file, length);
+            let frames = if found.lost > 0 { length } else { u64::from(found.end) };
+            mounted.log.add(number, file, (length, frames));
             for line in found.lines.iter().rev() {
                 self.load_line(mounted, number, line, &mut loading);
             }
@@ -128,6 +139,9 @@ impl Keeper {
             loading.lost = true;
             return;
         }
+        // It was asked for when it was stored, and is worth more than what was asked for once since.
+        self.shared.sketch.count(line.slot);
+        self.shared.sketch.count(line.slot);
         for (content, length) in &put.contents {
             mounted.contents.name(*content, *length);
         }

@@ -11,6 +11,7 @@ mod sweep;
 mod trouble;
 mod write;
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -78,6 +79,10 @@ struct Disk {
     ceiling: u64,
     /// The ledger's epoch in which it was opened.
     epoch: u64,
+    /// The active segment when the oldest was last turned over.
+    turned_at: Option<u32>,
+    /// Contents are named by heads that cannot be read any more.
+    leaked: Cell<bool>,
     /// The index did not fit into its share of memory: slots that are not in the table may be on disk.
     partial: bool,
 }
@@ -153,6 +158,9 @@ impl Keeper {
     /// What is due from time to time, whatever else there is to do.
     fn look_around(&mut self) {
         self.shared.sketch.age();
+        if self.serving() && self.shared.has_failed_to_read() {
+            self.failed(&io::Error::other("one read after the other fails"));
+        }
         self.attempt(Self::remove_released);
         // Until it is done, contents are refused: it goes on also while there is no end of work.
         self.attempt(Self::sweep_on);
@@ -202,13 +210,14 @@ impl Keeper {
         self.attempt(|keeper| {
             let Some(disk) = &mut keeper.disk else { return Ok(()) };
             disk.appender.seal()?;
-            if disk.sweep.is_some() || !disk.mounted.contents.is_clear() {
+            if disk.sweep.is_some() || disk.leaked.get() || !disk.mounted.contents.is_clear() {
                 // Something may still lie around: the next start has to look.
                 return Ok(());
             }
             open::note_end(&*disk.mounted.volume, disk.epoch)
         });
-        self.shared.mounted.write().take();
+        let mounted = self.shared.mounted.write().take();
+        drop(mounted);
         self.disk = None;
     }
 }

@@ -6,6 +6,7 @@
 
 use std::io;
 
+use super::sweep::sweep_to_the_end;
 use super::{Disk, Keeper};
 use crate::cache::disk::Shared;
 use crate::cache::disk::segment::Spot;
@@ -18,6 +19,9 @@ const CHOICE: usize = 16;
 
 /// Segments that are kept free: one to write to, one to clean into, and what is not counted exactly.
 const SPARE_SEGMENTS: u64 = 3;
+
+/// The part of the log that words of empty slots may take before the oldest segment is turned over.
+const EMPTIED_SHARE: u64 = 16;
 
 /// Left free for others when the file system is nearly full.
 const LEFT_FREE: u64 = 4 << 20;
@@ -46,9 +50,11 @@ impl Keeper {
     pub(super) fn make_room(&mut self, newcomer: &Newcomer) -> io::Result<bool> {
         let shared = &self.shared;
         let Some(disk) = &mut self.disk else { return Ok(false) };
-        if newcomer.bytes > disk.ceiling / 4 || (newcomer.contents > 0 && disk.sweep.is_some()) {
-            // Too large; or it is not known yet what lies around.
+        if newcomer.bytes > disk.ceiling / 4 {
             return Ok(false);
+        }
+        if newcomer.contents > 0 {
+            sweep_to_the_end(disk)?;
         }
         let worth = value(shared, newcomer.slot, newcomer.bytes);
         loop {
@@ -89,7 +95,8 @@ impl Keeper {
     pub(super) fn make_room_for_others(&mut self) -> io::Result<()> {
         let shared = &self.shared;
         let Some(disk) = &mut self.disk else { return Ok(()) };
-        while disk.mounted.used() > disk.ceiling {
+        // What only readers keep goes with them: to evict more would help nobody.
+        while disk.mounted.used().saturating_sub(disk.mounted.contents.condemned()) > disk.ceiling {
             if Self::clean_most_wasted(disk)? {
                 continue;
             }
@@ -116,7 +123,8 @@ impl Keeper {
         let Some(disk) = &mut self.disk else { return };
         let target = disk.mounted.used() / 16 * 15;
         while disk.mounted.used() > target {
-            let Some(number) = disk.mounted.log.oldest(disk.appender.active()) else { return };
+            let older = disk.mounted.log.oldest(disk.appender.active());
+            let Some(number) = older.or_else(|| disk.mounted.log.oldest(None)) else { return };
             if Self::drop_segment(disk, number).is_err() {
                 return;
             }
@@ -132,10 +140,12 @@ impl Keeper {
 
     /// Takes an entry out, and releases its contents.
     pub(super) fn let_go(disk: &Disk, slot: u64, entry: &Entry) {
-        let blocks = if entry.blocks_kib == 0 { None } else { Self::blocks_of(disk, slot) };
+        let blocks = if entry.blocks_kib == 0 { Some(Vec::new()) } else { Self::blocks_of(disk, slot) };
         disk.mounted.unlink(slot);
-        if let Some(blocks) = blocks {
-            disk.mounted.contents.release(&blocks);
+        match blocks {
+            Some(blocks) => disk.mounted.contents.release(&blocks),
+            // They stay counted until the next start, which has to sweep.
+            None => disk.leaked.set(true),
         }
     }
 
@@ -148,9 +158,19 @@ impl Keeper {
 
     /// Cleans the segment with the most garbage; false if none has enough, or nothing came of it.
     fn clean_most_wasted(disk: &mut Disk) -> io::Result<bool> {
-        let Some(number) = disk.mounted.log.most_wasted(disk.appender.active()) else { return Ok(false) };
+        let active = disk.appender.active();
         let before = disk.mounted.log.bytes();
-        Self::clean(disk, number)?;
+        if let Some(number) = disk.mounted.log.most_wasted(active) {
+            Self::clean(disk, number)?;
+        } else if disk.turned_at != active
+            && disk.mounted.log.emptied() > before / EMPTIED_SHARE
+            && let Some(oldest) = disk.mounted.log.oldest(active)
+        {
+            // Words that slots are empty can only be dropped from the oldest segment: it gives way to the next, once for
+            // each segment that is begun.
+            Self::clean(disk, oldest)?;
+            disk.turned_at = disk.appender.active();
+        }
         Ok(disk.mounted.log.bytes() < before)
     }
 

@@ -6,7 +6,8 @@
 //! | vanished, reports errors | none | none | it can be opened and loaded anew |
 //!
 //! A slot whose change could not be written is a **debt**: what the disk has of it is out of date, is not served, and
-//! is taken out as soon as the disk takes writes again.
+//! is taken out as soon as the disk takes writes again. Debts are in memory: a process that ends before leaves to the next
+//! what the disk has, as after a power cut.
 
 use std::collections::HashSet;
 use std::io;
@@ -86,7 +87,8 @@ impl Keeper {
 
     fn offline(&mut self, trouble: Trouble) {
         self.disk = None;
-        if let Some(mounted) = self.shared.mounted.write().take() {
+        let mounted = self.shared.mounted.write().take();
+        if let Some(mounted) = mounted {
             mounted.die();
         }
         self.shared.turn(Health::Offline(trouble));

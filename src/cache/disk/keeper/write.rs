@@ -102,7 +102,7 @@ impl Keeper {
         old: Option<&Stored>,
         hit: &Hit,
     ) -> Option<Arc<[BlockRef]>> {
-        if let Held::Disk(pinned) = &hit.content {
+        if let Held::Disk(pinned, _) = &hit.content {
             return pinned.is_on(&disk.mounted).then(|| Arc::clone(pinned.blocks()));
         }
         let same = old.filter(|old| old.object.generation == object.generation && !old.blocks.is_empty());
@@ -114,7 +114,7 @@ impl Keeper {
         let blocks = match &hit.content {
             Held::Memory(Parts::Inline(_)) => return Ok(Vec::new()),
             Held::Memory(Parts::Blocks(blocks)) => blocks,
-            Held::Disk(_) => return Err(io::ErrorKind::NotFound.into()),
+            Held::Disk(..) => return Err(io::ErrorKind::NotFound.into()),
         };
         let mut written: Vec<BlockRef> = Vec::with_capacity(blocks.len());
         for block in blocks.iter() {

@@ -209,6 +209,10 @@ impl Volume for Directory {
         shelves::remove(&self.root, address)
     }
 
+    fn shelves(&self) -> io::Result<Vec<Shelf>> {
+        shelves::all(&self.root)
+    }
+
     fn shelf(&self, number: Shelf) -> io::Result<Vec<(Address, u64)>> {
         shelves::list(&self.root, number)
     }

@@ -113,6 +113,9 @@ pub trait Volume: fmt::Debug + Send + Sync + 'static {
     /// Removes a content; no error if there is none.
     fn remove_content(&self, address: &Address) -> io::Result<()>;
 
+    /// The shelves that there are, in any order.
+    fn shelves(&self) -> io::Result<Vec<Shelf>>;
+
     /// Addresses and lengths of the contents on a shelf.
     fn shelf(&self, shelf: Shelf) -> io::Result<Vec<(Address, u64)>>;
 

@@ -5,7 +5,7 @@
 //! (decision 5). What it reads and verifies is the same.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use rustix::fs::{AtFlags, OFlags};
 use sha2::{Digest, Sha256};
@@ -95,32 +95,44 @@ pub(super) fn read(root: &Root, address: &Address, length: usize, how: How) -> i
         How::Patiently => root.open(&path, OFlags::RDONLY)?,
     };
     // One byte more, to see a file that has grown.
-    let buffer = match how {
-        How::AtOnce => read_at_once(&file, length + 1)?,
-        How::Patiently => {
-            let mut buffer = Vec::with_capacity(length + 1);
-            file.take(length as u64 + 1).read_to_end(&mut buffer)?;
-            buffer
-        }
-    };
-    if buffer.len() == length {
-        Ok(buffer)
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidData, "the content has not its length"))
-    }
-}
-
-fn read_at_once(file: &File, most: usize) -> io::Result<Vec<u8>> {
-    let mut buffer = vec![0; most];
+    let mut buffer = vec![0; length + 1];
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match read_some(file, rest, filled as u64, How::AtOnce)? {
+        match read_some(&file, rest, filled as u64, how)? {
             0 => break,
             more => filled += more,
         }
     }
-    buffer.truncate(filled);
+    if filled != length {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the content has not its length"));
+    }
+    buffer.truncate(length);
     Ok(buffer)
+}
+
+/// The shelves that there are. What has no name of ours among them is removed.
+pub(super) fn all(root: &Root) -> io::Result<Vec<Shelf>> {
+    let mut found = Vec::new();
+    for upper in root.list(SHELVES)? {
+        let path = format!("{SHELVES}/{upper}");
+        let Some(first) = byte(&upper).filter(|_| !root.is_misplaced(&path)) else {
+            root.remove(&path)?;
+            continue;
+        };
+        for lower in root.list(&path)? {
+            let path = format!("{path}/{lower}");
+            match byte(&lower).filter(|_| !root.is_misplaced(&path)) {
+                Some(second) => found.push(Shelf::from_be_bytes([first, second])),
+                None => root.remove(&path)?,
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Two digits.
+fn byte(name: &str) -> Option<u8> {
+    (name.len() == 2).then(|| u8::from_str_radix(name, 16).ok()).flatten()
 }
 
 /// Removes a content, and its shelf if it was the last: an empty one takes a block of the disk.
