@@ -10,9 +10,9 @@ use std::time::Duration;
 use crate::disk_rig::{DiskNode, binary, content_file, until};
 use crate::support::bytes::{Verify, pattern, pattern_at};
 use crate::support::client::{Answer, Client};
-use crate::support::ms;
 use crate::support::origin::{Act, Origin, SeenRequest, respond, respond_to};
 use crate::support::process::RssWatch;
+use crate::support::{ms, within};
 
 const BLOCK: usize = 1 << 20;
 /// Four blocks and a part of a fifth.
@@ -225,6 +225,49 @@ async fn twenty_clients_of_a_cold_object_on_disk_cost_the_origin_nothing() {
         assert!(answer.cache_status().starts_with("forebay; hit;"), "{}", answer.cache_status());
     }
     assert_eq!(node.origin.hits(), 1);
+}
+
+/// More readers than there is memory for a block each: they take turns, and nobody starves or is broken off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_that_have_not_all_room_in_memory_take_turns() {
+    let paths: Vec<String> = (0..8).map(|number| format!("/{number}")).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let (mut node, _) = node_with(None).await;
+    fill(&mut node, &paths).await;
+    (node.settings.memory.budget, node.settings.cache.memory) = (16 << 20, 6 << 20);
+    node.start().await;
+    let addr = node.addr();
+    for round in 0..2 {
+        let mut clients = tokio::task::JoinSet::new();
+        for number in 0..16 {
+            let path = paths[number % paths.len()].to_owned();
+            clients.spawn(async move { (Client::connect(addr).await.get(&path).await, path) });
+        }
+        for (answer, path) in within(Duration::from_secs(20), clients.join_all()).await {
+            assert_whole(&answer, &path, 1);
+        }
+        assert_eq!(node.origin.hits(), paths.len(), "round {round}");
+    }
+}
+
+/// An origin that hangs takes all places for fetches, and none of what is on disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hit_on_disk_needs_no_place_for_a_fetch() {
+    let script = |request: &SeenRequest, _: usize| match request.path() {
+        "/stored" => vec![respond("200 OK", &[FRESH], "on disk")],
+        _ => vec![Act::Stall],
+    };
+    let mut node = DiskNode::new(|settings| settings.fetch.max_fetches = 2, script).await;
+    assert_eq!(node.client().await.get("/stored").await.status, 200);
+    node.stop();
+    node.start().await;
+    let (mut one, mut other) = (node.client().await, node.client().await);
+    one.request("GET", "/hangs/1", &[], b"").await;
+    other.request("GET", "/hangs/2", &[], b"").await;
+    node.origin.wait_for_hits(3).await;
+    let answer = node.client().await.get("/stored").await;
+    assert!(answer.cache_status().starts_with("forebay; hit;"), "{}", answer.cache_status());
+    assert_eq!(node.client().await.get("/hangs/3").await.status, 503);
 }
 
 /// What slow clients of large objects cost is a few blocks each, not the objects.

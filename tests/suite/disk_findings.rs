@@ -391,3 +391,72 @@ async fn what_a_kill_has_left_counts_until_it_is_swept() {
     rig.settle().await;
     assert!(rig.disk.peak() <= rig.limit, "{} bytes of {}", rig.disk.peak(), rig.limit);
 }
+
+#[tokio::test]
+async fn an_older_store_does_not_undo_a_removal() {
+    for _ in 0..20 {
+        let mut rig = Rig::new(1, NEVER).await;
+        let older = rig.cache().next_generation();
+        let newer = rig.store(plain(1), 100);
+        rig.settle().await;
+        rig.cache().remove(&key(1), &newer);
+        rig.store_as(plain(1), older, 200);
+        rig.settle().await;
+        rig.kill();
+        rig.start();
+        rig.loaded().await;
+        assert_ne!(rig.ask_disk(plain(1)).await, version_of(&newer));
+    }
+}
+
+#[tokio::test]
+async fn a_removal_of_something_older_does_not_undo_a_later_one() {
+    for _ in 0..20 {
+        let mut rig = Rig::new(1, NEVER).await;
+        let older = rig.store(plain(1), 100);
+        let newer = rig.store(plain(1), 100);
+        rig.settle().await;
+        rig.cache().remove(&key(1), &newer);
+        rig.cache().remove(&key(1), &older);
+        rig.settle().await;
+        assert_eq!(rig.ask_disk(plain(1)).await, None);
+    }
+}
+
+fn version_of(object: &Object) -> Option<u64> {
+    object.head.headers.get("x-version")?.to_str().ok()?.parse().ok()
+}
+
+/// Words that slots are empty can only be dropped from the oldest segment, which may be full of what is asked for all the
+/// time: a long scan must not fill the log with them.
+#[tokio::test]
+async fn emptied_slots_do_not_pile_up() {
+    const HOT: usize = 2000;
+    let disk = Disk::new(1, Make { capacity: 1 << 40, ordered: true });
+    let mut settings = disk_settings(16 << 20, 256 << 20, Admission::Frequency);
+    settings.sync = NEVER;
+    let (cache, _) = open(&disk, 1, settings).unwrap();
+    let tier = cache.disk().unwrap();
+    until("serving", || tier.health() == Health::Serving && tier.is_swept()).await.unwrap();
+    let ask_for_hot = || (0..HOT * 10).for_each(|ask| tier.count(key(ask % HOT).hash().short()));
+    let put = |number: usize| {
+        let mut model = Model::default();
+        let content = Stamp { seed: number as u64 + 1, length: 500 };
+        model.add(plain(number), cache.next_generation(), content);
+        let object = Arc::new(object(model.versions.last().unwrap(), cache.sequence()));
+        tier.count(key(number).hash().short());
+        cache.store(&key(number), &Hit { object, content: Held::Memory(content.content().parts) });
+    };
+    let mut entries = Vec::new();
+    for number in 0..120_000 {
+        put(number);
+        if number % 2000 == 0 {
+            ask_for_hot();
+            until("settled", || tier.is_settled()).await.unwrap();
+        }
+        if number % 40_000 == 39_999 {
+            entries.push(tier.entries());
+        }
+    }
+    assert!(entries[2] * 10 > entries[0] * 9, "there is room for ever less: {entries:?}");
+}

@@ -43,7 +43,7 @@ pub fn from_environment<T: std::str::FromStr>(name: &str, otherwise: T) -> T {
 pub struct DiskNode {
     pub origin: Origin,
     directory: TempDir,
-    settings: Settings,
+    pub settings: Settings,
     running: Option<Running>,
 }
 
