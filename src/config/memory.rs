@@ -16,7 +16,7 @@ const FRAGMENTED: u64 = 6;
 /// A fixed part and a sixth of the limit are left for what is not counted: code, stacks, read buffers, what the
 /// allocator keeps. The rest is the budget, of which the memory tier may take three quarters, bodies under way may
 /// fill it to seven eighths, and connections always have the last eighth. With a disk tier, an eighth of the budget
-/// is for its index and its queue, and the memory tier has five eighths.
+/// is for its index, and the memory tier has five eighths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// The limit of the process.
@@ -25,7 +25,7 @@ pub struct MemoryPlan {
     pub budget: u64,
     /// What the memory tier may hold of it.
     pub tier: u64,
-    /// What the index and the queue of the disk tier may take of it.
+    /// What the index of the disk tier may take of it.
     pub disk: u64,
     /// How many markers there may be: at most a hundredth of the budget.
     pub markers: u64,

@@ -15,7 +15,7 @@ pub struct Settings {
     pub directory: PathBuf,
     /// Bytes of disk for contents, index and directories together: a hard ceiling.
     pub limit: u64,
-    /// Bytes of memory that index and queue may take.
+    /// Bytes of memory that the index may take; what waits to be written may take half as many.
     pub memory: u64,
     /// What is let in when something else would have to go.
     pub admission: Admission,
