@@ -162,7 +162,7 @@ impl Keeper {
             self.failed(&io::Error::other("one read after the other fails"));
         }
         self.attempt(Self::remove_released);
-        // Until it is done, contents are refused: it goes on also while there is no end of work.
+        // Also while there is no end of work.
         self.attempt(Self::sweep_on);
         if self.looked_at.elapsed() >= self.shared.settings.check {
             self.looked_at = Instant::now();
