@@ -23,7 +23,7 @@ use crate::body::content::Parts;
 use crate::semantics::vary::VarySet;
 
 /// The most `Vary` sets that are remembered for one key; the oldest goes first.
-const MAX_VARY_SETS: usize = 8;
+pub(super) const MAX_VARY_SETS: usize = 8;
 
 /// What moka and our own types cost for each entry, measured with small objects.
 const ENTRY_OVERHEAD: usize = 400;

@@ -6,7 +6,7 @@
 //!   asked for how often.
 //! - [`intake`]: what has yet to be written, visible to lookup already.
 //! - [`find`]: how a request finds an object, and a reader its blocks.
-//! - [`keeper`]: the one thread that writes, evicts, cleans and sweeps.
+//! - `keeper`: the one thread that writes, evicts, cleans and sweeps.
 //!
 //! A head never names a content that was not written before it, and nothing leaves that was not verified. Trouble
 //! of the disk costs hits, never answers.

@@ -16,11 +16,9 @@ use crate::cache::disk::table::{ENTRY_COST, Entry};
 use crate::cache::disk::volume::How;
 use crate::cache::key::Key;
 use crate::cache::lookup::{Held, Hit};
+use crate::cache::memory::MAX_VARY_SETS;
 use crate::cache::object::Object;
 use crate::semantics::vary::VarySet;
-
-/// The most `Vary` sets that are remembered for one key; the oldest goes first.
-const MAX_VARY_SETS: usize = 8;
 
 impl Keeper {
     /// Carries out an intent. A disk in trouble only notes that what it has of the slot is out of date.
