@@ -27,7 +27,7 @@ async fn run() {
     let directory = tempfile::tempdir_in("/var/tmp").expect("a directory");
     println!("{objects} objects, {inline} % of them with an inline body");
 
-    let rig = open(directory.path());
+    let rig = open(directory.path(), objects);
     rig.serving().await;
     measure("put", objects, async {
         for number in 0..objects {
@@ -47,11 +47,11 @@ async fn run() {
     rig.cache.close(std::time::Duration::from_mins(10));
     drop(rig);
 
-    load("after a clean end", directory.path()).await;
+    load("after a clean end", directory.path(), objects).await;
     // Dropped without a word: the last segment has no summary, as after a kill.
-    load("after a kill", directory.path()).await;
+    load("after a kill", directory.path(), objects).await;
     if std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok() {
-        load("the same, cold", directory.path()).await;
+        load("the same, cold", directory.path(), objects).await;
     }
 }
 
@@ -83,10 +83,10 @@ async fn operations(rig: &Rig, objects: u64, inline: u64) {
     );
 }
 
-async fn load(what: &str, directory: &Path) {
+async fn load(what: &str, directory: &Path, objects: u64) {
     let memory = rss_anon();
     let start = Instant::now();
-    let rig = open(directory);
+    let rig = open(directory, objects);
     rig.serving().await;
     let took = start.elapsed();
     let entries = rig.cache.disk().expect("a tier").entries();
@@ -99,9 +99,9 @@ async fn load(what: &str, directory: &Path) {
     drop(rig);
 }
 
-fn open(directory: &Path) -> Rig {
-    // No memory tier to speak of: every get is the disk's.
-    Rig::open(directory, 64 << 30, 4 << 30, 1024, Admission::Always)
+/// With memory for as many slots as there will be, and no memory tier to speak of: every get is the disk's.
+fn open(directory: &Path, objects: u64) -> Rig {
+    Rig::open(directory, 64 << 30, (objects * 128).max(4 << 20), 1024, Admission::Always)
 }
 
 fn length(number: u64, inline: u64) -> usize {
