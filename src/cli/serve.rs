@@ -140,6 +140,9 @@ impl Serve {
         };
         let mut settings = Settings::new(origin, memory);
         settings.listen = self.listen;
+        if let Some(workers) = self.workers {
+            settings.workers = workers.into();
+        }
         settings.spill.limit = self.spill.0;
         match self.cache_dir {
             Some(directory) => {
@@ -154,9 +157,6 @@ impl Serve {
             check_spill_directory(&settings.spill)?;
         }
         settings.drain = self.drain;
-        if let Some(workers) = self.workers {
-            settings.workers = workers.into();
-        }
 
         use_descriptors(&mut settings);
 

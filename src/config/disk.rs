@@ -35,7 +35,7 @@ pub enum DiskError {
 }
 
 impl Settings {
-    /// Gives the node a disk tier. Spilled bodies count in its limit, with a quarter of it at most; they go to the cache
+    /// Gives the node a disk tier; how many may read it at a time follows from the workers, which are set before. Spilled bodies count in its limit, with a quarter of it at most; they go to the cache
     /// directory unless `spill_directory` says otherwise.
     pub fn use_disk(&mut self, disk: Disk, spill_directory: Option<PathBuf>) -> Result<(), DiskError> {
         if disk.limit < LEAST {

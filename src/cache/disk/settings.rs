@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use crate::base::units::ByteSize;
 
-/// The least disk that is worth the trouble.
-pub const LEAST: ByteSize = ByteSize::mib(64);
-
 /// Limits and rules of the disk tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

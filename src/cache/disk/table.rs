@@ -6,7 +6,7 @@
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 
-use super::segment::{HEADER, Spot};
+use super::segment::Spot;
 use crate::base::ids::Generation;
 
 const SHARDS: usize = 64;
@@ -171,11 +171,6 @@ impl Table {
         self.len() == 0
     }
 
-    /// The place of `slot`, if it still is `place`: whether a record is alive.
-    pub fn is_at(&self, slot: u64, segment: u32, offset: u32) -> bool {
-        self.get(slot).is_some_and(|entry| entry.place.spot == Spot { segment, offset })
-    }
-
     fn shard(&self, slot: u64) -> &Mutex<Shard> {
         // The remainder is below the number of shards, which is not zero. The upper bits: hash tables use the lower.
         #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
@@ -193,11 +188,6 @@ impl Shard {
     fn slot_at(&self, index: u32) -> Option<u64> {
         self.entries.get(index as usize).map(|packed| packed.slot)
     }
-}
-
-/// Bytes of a frame with a payload of so many.
-pub fn frame_length(payload: usize) -> u64 {
-    payload as u64 + u64::from(HEADER)
 }
 
 #[cfg(test)]

@@ -149,7 +149,8 @@ impl Keeper {
         }
     }
 
-    fn remove_files(disk: &Disk) -> io::Result<()> {
+    /// Removes the files of contents that nobody names or reads any more.
+    pub(super) fn remove_files(disk: &Disk) -> io::Result<()> {
         while let Some(address) = disk.mounted.contents.take_released() {
             disk.mounted.volume.remove_content(&address)?;
         }

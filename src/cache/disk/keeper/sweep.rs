@@ -28,11 +28,7 @@ impl Keeper {
 
     /// Removes contents that nobody names or reads any more.
     pub(super) fn remove_released(&mut self) -> io::Result<()> {
-        let Some(disk) = &self.disk else { return Ok(()) };
-        while let Some(address) = disk.mounted.contents.take_released() {
-            disk.mounted.volume.remove_content(&address)?;
-        }
-        Ok(())
+        self.disk.as_ref().map_or(Ok(()), Self::remove_files)
     }
 }
 
