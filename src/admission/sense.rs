@@ -30,6 +30,15 @@ pub enum Rejection {
     /// Other expectations than 100-continue (RFC 9110 §10.1.1).
     #[error("the request expects something other than 100-continue")]
     Expectation,
+    /// Path and query are longer than the limit (RFC 9110 §15.5.15).
+    #[error("the request's path and query are longer than {0} bytes")]
+    LongTarget(usize),
+    /// No site answers for the host (RFC 9110 §15.5.20). Found out by the route.
+    #[error("this host is not served here")]
+    UnknownHost,
+    /// The content is longer than the site takes (RFC 9110 §15.5.14).
+    #[error("the request's content is longer than {0} bytes")]
+    LargeContent(u64),
 }
 
 impl Rejection {
@@ -41,6 +50,9 @@ impl Rejection {
             Self::InvalidHost(_) => "invalid-host",
             Self::Method(_) => "method",
             Self::Expectation => "expectation",
+            Self::LongTarget(_) => "long-target",
+            Self::UnknownHost => "unknown-host",
+            Self::LargeContent(_) => "large-content",
         }
     }
 
@@ -50,12 +62,18 @@ impl Rejection {
             Self::MissingHost | Self::RepeatedHost | Self::InvalidHost(_) => StatusCode::BAD_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::LongTarget(_) => StatusCode::URI_TOO_LONG,
+            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::LargeContent(_) => StatusCode::PAYLOAD_TOO_LARGE,
         }
     }
 }
 
-/// Checks what can be checked without knowing the site.
-pub fn check(request: &Request) -> Result<Admitted, Rejection> {
+/// Checks what can be checked without knowing the site. Path and query may have `max_target` bytes.
+pub fn check(request: &Request, max_target: usize) -> Result<Admitted, Rejection> {
+    if request.target.as_str().len() > max_target {
+        return Err(Rejection::LongTarget(max_target));
+    }
     if request.method == Method::CONNECT || request.method == Method::TRACE {
         return Err(Rejection::Method(request.method.clone()));
     }
@@ -110,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_host_is_needed_once_and_valid() {
-        let get = |fields: &[(&'static str, &str)]| check(&request(Method::GET, Version::HTTP_11, fields));
+        let get = |fields: &[(&'static str, &str)]| check(&request(Method::GET, Version::HTTP_11, fields), 8);
         assert_eq!(get(&[("host", "A.Example:80")]), Ok(Admitted { host: "a.example".into() }));
         assert_eq!(get(&[]), Err(Rejection::MissingHost));
         assert_eq!(get(&[("host", "a"), ("host", "a")]), Err(Rejection::RepeatedHost));
@@ -122,14 +140,14 @@ mod tests {
     fn the_absolute_form_outranks_host() {
         let mut absolute = request(Method::GET, Version::HTTP_11, &[("host", "other")]);
         absolute.target_authority = Some("site.example:8080".into());
-        assert_eq!(check(&absolute), Ok(Admitted { host: "site.example:8080".into() }));
+        assert_eq!(check(&absolute, 8), Ok(Admitted { host: "site.example:8080".into() }));
     }
 
     #[test]
     fn this_is_no_forward_proxy_and_no_mirror() {
         for method in [Method::CONNECT, Method::TRACE] {
             let rejection =
-                check(&request(method, Version::HTTP_11, &[("host", "a")])).expect_err("rejected");
+                check(&request(method, Version::HTTP_11, &[("host", "a")]), 8).expect_err("rejected");
             assert_eq!(rejection.status(), StatusCode::METHOD_NOT_ALLOWED);
         }
     }
@@ -137,8 +155,16 @@ mod tests {
     #[test]
     fn only_one_expectation_is_understood() {
         let expects =
-            |what| check(&request(Method::POST, Version::HTTP_11, &[("host", "a"), ("expect", what)]));
+            |what| check(&request(Method::POST, Version::HTTP_11, &[("host", "a"), ("expect", what)]), 8);
         assert!(expects("100-Continue").is_ok());
         assert_eq!(expects("a-miracle"), Err(Rejection::Expectation));
+    }
+
+    #[test]
+    fn a_target_is_as_long_as_it_may_be_and_no_longer() {
+        let mut long = request(Method::GET, Version::HTTP_11, &[("host", "a")]);
+        long.target = "/a?b=123".parse().expect("a target");
+        assert!(check(&long, 8).is_ok());
+        assert_eq!(check(&long, 7).expect_err("too long").status(), StatusCode::URI_TOO_LONG);
     }
 }

@@ -59,14 +59,14 @@ impl Node {
         let fetcher = Fetcher::new(
             settings.fetch.clone(),
             Arc::clone(&cache),
-            origin,
+            [origin],
             means.clone(),
             clock.clone(),
             Arc::clone(&counters),
         );
         let parts = Parts {
             budget,
-            router: Router::single(),
+            router: Router::new(settings.sites.iter().cloned()),
             cache: Arc::clone(&cache),
             fetcher: fetcher.clone(),
             clock,

@@ -3,14 +3,39 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A configured site. Never reused for another one.
+/// A configured site. It follows from the site's name, so that the same site finds again what it stored before a
+/// restart, whatever sites came or went meanwhile (decision 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SiteId(pub u32);
 
-/// The generation of a site's key rules: changed rules take a new number, so that keys made by the old
-/// rules can never be taken for keys made by the new ones.
+impl SiteId {
+    /// The identity of the site of this name. Two names may share one, as rarely as hashes of 32 bits do: the
+    /// configuration refuses such a pair.
+    pub fn of(name: &str) -> Self {
+        Self(hash_32("forebay site", name.as_bytes()))
+    }
+}
+
+/// The generation of a site's key rules: it follows from the rules themselves, so that keys made by other rules are
+/// never taken for keys made by these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyRules(pub u32);
+
+impl KeyRules {
+    /// The generation of rules that are told apart by this text.
+    pub fn of(rules: &[u8]) -> Self {
+        Self(hash_32("forebay key rules", rules))
+    }
+}
+
+/// A pool of origins: its place in the node's list of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PoolId(pub usize);
+
+fn hash_32(context: &str, text: &[u8]) -> u32 {
+    let hash = blake3::derive_key(context, text);
+    hash.first_chunk().map_or(0, |four| u32::from_le_bytes(*four))
+}
 
 /// The ledger's order of purges: the epoch first, then the number within it.
 ///
@@ -77,6 +102,14 @@ mod tests {
         let before_crash = Sequence { epoch: 1, number: 900 };
         let after_restart = Sequence { epoch: 2, number: 0 };
         assert!(after_restart > before_crash);
+    }
+
+    #[test]
+    fn a_site_is_known_by_its_name_whatever_stands_beside_it() {
+        // Written down: another value would lose what is stored on disks.
+        assert_eq!(SiteId::of("default"), SiteId::of("default"));
+        assert_ne!(SiteId::of("shop"), SiteId::of("blog"));
+        assert_ne!(KeyRules::of(b"shop").0, SiteId::of("shop").0);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::object::Object;
 use crate::base::clock::Timestamp;
 use crate::body::content::Parts;
 use crate::semantics::freshness::State;
+use crate::semantics::policy::Outlasting;
 use crate::semantics::storage::Reuse;
 use crate::semantics::{coding, vary::VarySet};
 
@@ -26,6 +27,17 @@ pub enum Lookup {
     Stale(Hit),
     /// Nothing that may be used.
     Miss(Missing),
+}
+
+impl Lookup {
+    /// The same, without what has outlasted its use: nobody asks the origin to confirm that any more.
+    #[must_use]
+    pub fn if_kept(self, outlasting: &Outlasting, now: Timestamp) -> Self {
+        match self {
+            Self::Stale(hit) if !hit.is_kept(outlasting, now) => Self::Miss(Missing::Uri),
+            other => other,
+        }
+    }
 }
 
 /// Why there is nothing.
@@ -129,6 +141,11 @@ pub(super) fn is_newer(a: &Object, b: &Object) -> bool {
 impl Hit {
     fn judged(self, now: Timestamp) -> Lookup {
         if self.is_fresh(now) { Lookup::Fresh(self) } else { Lookup::Stale(self) }
+    }
+
+    /// Whether it is of any use, be it to be confirmed.
+    pub fn is_kept(&self, outlasting: &Outlasting, now: Timestamp) -> bool {
+        outlasting.is_kept(self.object.freshness.state(now))
     }
 
     /// Whether it may be used without asking the origin.

@@ -8,8 +8,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::ids::PoolId;
 use crate::base::units::ByteSize;
-use crate::{cache, fetch, listener, origin, request};
+use crate::route::HostPattern;
+use crate::semantics::policy::Policy;
+use crate::{cache, fetch, listener, origin, request, route};
 
 pub use disk::{Disk, DiskError};
 pub use memory::{MemoryError, MemoryPlan};
@@ -17,6 +20,9 @@ pub use origin_url::{OriginUrl, OriginUrlError};
 
 /// How this node names itself in `Via`, `Cache-Status` and `Proxy-Status`.
 const NODE_NAME: &str = "forebay";
+
+/// The site of a node that was told of no other.
+const ONLY_SITE: &str = "default";
 
 /// Bytes of one body that stay in memory before it spills or waits for its reader.
 pub const WINDOW: u64 = 64 << 10;
@@ -49,6 +55,8 @@ pub struct Settings {
     pub fetch: fetch::Settings,
     /// The origin side.
     pub origin: origin::Settings,
+    /// Who answers for which hosts.
+    pub sites: Vec<route::Settings>,
 }
 
 /// The spill area.
@@ -69,7 +77,6 @@ impl Default for Spill {
 impl Settings {
     /// The defaults for one origin under a memory limit.
     pub fn new(origin_url: OriginUrl, memory: MemoryPlan) -> Self {
-        let policy = crate::semantics::storage::Policy::default();
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             origin_url,
@@ -80,8 +87,7 @@ impl Settings {
             listener: listener::Settings::default(),
             request: request::Settings {
                 node: NODE_NAME.into(),
-                policy: policy.clone(),
-                stale_on_error: Duration::from_hours(24),
+                max_target: 8 << 10,
                 max_connections: 10_000,
             },
             cache: cache::Settings {
@@ -92,12 +98,23 @@ impl Settings {
             },
             fetch: fetch::Settings {
                 node: NODE_NAME.into(),
-                policy,
                 max_fetches: 4096,
                 max_object: memory.tier / 4,
                 max_spool: ByteSize::gib(1).0,
             },
             origin: origin::Settings::default(),
+            sites: vec![Self::only_site()],
+        }
+    }
+
+    /// One site that answers for every host, from the first pool.
+    fn only_site() -> route::Settings {
+        route::Settings {
+            name: ONLY_SITE.into(),
+            hosts: vec![HostPattern::Any],
+            pool: PoolId(0),
+            policy: Policy::default(),
+            max_body: ByteSize::gib(1).0,
         }
     }
 

@@ -1,23 +1,29 @@
 //! What a client wants of an origin, in the terms of both machines.
 
 use std::net::IpAddr;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
 use super::unbelieved::is_unbelieved;
+use crate::base::ids::PoolId;
 use crate::cache::key::Key;
 use crate::semantics::fields;
+use crate::semantics::policy::Policy;
 
-/// One client's request as the fetch machine sees it: the key it asks for and the fields it asks with.
+/// What is asked, by whom, and of whom.
 #[derive(Debug)]
-pub struct Ask {
+pub struct Asked {
     /// The key.
     pub key: Key,
     /// The client's method.
     pub method: Method,
     /// Path and query, byte for byte.
     pub target: PathAndQuery,
+    /// What the key was made of, where that is not the same.
+    pub normal_target: Option<PathAndQuery>,
     /// The canonical host.
     pub host: String,
     /// The scheme that the client used.
@@ -26,6 +32,16 @@ pub struct Ask {
     pub peer: IpAddr,
     /// The client's HTTP version.
     pub version: Version,
+    /// What the site adds to the rules of HTTP.
+    pub policy: Arc<Policy>,
+    /// Where the site comes from.
+    pub pool: PoolId,
+}
+
+/// One client's request as the fetch machine sees it: what it asks for, and the fields it asks with.
+#[derive(Debug)]
+pub struct Ask {
+    asked: Asked,
     /// The fields that an origin gets to see, and so the only ones that may select a variant: without hop-by-hop
     /// fields and those that are not believed.
     pub headers: HeaderMap,
@@ -40,25 +56,28 @@ pub struct Ask {
 
 impl Ask {
     /// The ask of a request with these `fields` as they came.
-    #[allow(clippy::too_many_arguments, reason = "a request has this many parts")]
-    pub fn new(
-        key: Key,
-        method: Method,
-        target: PathAndQuery,
-        host: String,
-        scheme: Scheme,
-        peer: IpAddr,
-        version: Version,
-        fields: HeaderMap,
-    ) -> Self {
+    pub fn new(asked: Asked, fields: HeaderMap) -> Self {
         let mut headers = fields;
-        let upgrade = offered_upgrade(&headers).filter(|_| version == Version::HTTP_11);
+        let upgrade = offered_upgrade(&headers).filter(|_| asked.version == Version::HTTP_11);
         let takes_trailers = fields::list_members(&headers, &header::TE)
             .any(|member| member.eq_ignore_ascii_case(b"trailers"));
         let trailer = announced_trailers(&headers);
         fields::strip_hop_by_hop(&mut headers);
         strip_unbelieved(&mut headers);
-        Self { key, method, target, host, scheme, peer, version, headers, upgrade, takes_trailers, trailer }
+        Self { asked, headers, upgrade, takes_trailers, trailer }
+    }
+
+    /// Path and query that the key was made of: what is asked of the origin when the answer may be for many.
+    pub fn normal_target(&self) -> &PathAndQuery {
+        self.normal_target.as_ref().unwrap_or(&self.target)
+    }
+}
+
+impl Deref for Ask {
+    type Target = Asked;
+
+    fn deref(&self) -> &Asked {
+        &self.asked
     }
 }
 

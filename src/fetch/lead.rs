@@ -22,7 +22,7 @@ use crate::body::busy::{BodyError, Retention, Writer};
 use crate::body::content::BLOCK;
 use crate::cache::lookup::Hit;
 use crate::cache::markers::Marker;
-use crate::origin::{Exchange, IncomingBody, OriginError, OriginRequest};
+use crate::origin::{Exchange, IncomingBody, Origin, OriginError, OriginRequest};
 use crate::semantics::{fields, storage, validation};
 
 /// A fetch and everything that it owns.
@@ -83,13 +83,14 @@ impl Lead {
             found = self.shared.cache.find(&self.flight.ask.key, &self.flight.ask) => found,
             () = self.writer.abandoned() => None,
         };
+        let now = self.shared.clock.now();
         match found {
-            Some(hit) if hit.is_fresh(self.shared.clock.now()) => {
+            Some(hit) if hit.is_fresh(now) => {
                 self.tell(Announcement::Stored(hit));
                 true
             }
             stale => {
-                self.stale = stale;
+                self.stale = stale.filter(|hit| hit.is_kept(&self.flight.ask.policy.outlasting, now));
                 false
             }
         }
@@ -117,7 +118,7 @@ impl Lead {
         let (born, sent_at) = (self.shared.cache.sequence(), self.shared.clock.now());
         self.shared.counters.fetches.inc();
         let asked = tokio::select! {
-            asked = self.shared.origin.exchange(request) => asked,
+            asked = self.exchange(request) => asked,
             () = self.writer.abandoned() => return None,
         };
         match asked.and_then(|exchange| self.makes_sense(exchange)) {
@@ -132,6 +133,22 @@ impl Lead {
                 None
             }
         }
+    }
+
+    /// Asks the pool of the site. Cancelled, the connection is closed.
+    async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
+        match self.origin() {
+            Some(origin) => origin.exchange(request).await,
+            None => Err(OriginError::internal()),
+        }
+    }
+
+    fn origin(&self) -> Option<&Origin> {
+        self.shared.origins.get(self.flight.ask.pool.0)
+    }
+
+    fn authority(&self) -> &str {
+        self.origin().map_or("", Origin::authority)
     }
 
     /// A 101 that nobody asked for, a part when the whole was asked for, or a 304 to no condition is no answer.
@@ -152,7 +169,7 @@ impl Lead {
         let trailer = head.headers.get(header::TRAILER).cloned();
         // Judged as it came: cleaning takes off what `Connection` names, and that must not hide a `Vary`.
         let verdict = self.judge(head.status, &head.headers, ends_by_close, times);
-        let head = clean(head, &self.flight.ask, self.shared.origin.authority(), times.response);
+        let head = clean(head, &self.flight.ask, self.authority(), times.response);
         if verdict.store.is_none() {
             self.writer.lower_retention(verdict::retention_unstored(&head.headers));
         }
@@ -227,7 +244,7 @@ impl Lead {
     async fn refresh(mut self, stale: &Hit, exchange: Exchange, times: Times) {
         let Exchange { head, body, .. } = exchange;
         let status = stale.object.head.status;
-        let head = clean(head, &self.flight.ask, self.shared.origin.authority(), times.response);
+        let head = clean(head, &self.flight.ask, self.authority(), times.response);
         let merged = validation::update_stored(&stale.object.head.headers, &head.headers);
         let verdict = self.judge(status, &merged, false, times);
         let (hit, stored) =
@@ -268,7 +285,7 @@ impl Lead {
     /// Requests for one person, or that must leave no trace, say nothing about the key; nor does an error of one
     /// client's making, or an origin in trouble.
     fn leaves_marker(&self, verdict: &Verdict, status: StatusCode) -> bool {
-        let personal = storage::is_personal(&self.flight.ask.headers, &self.shared.settings.policy);
+        let personal = storage::is_personal(&self.flight.ask.headers, &self.flight.ask.policy);
         !verdict.speaks_of_request && !personal && !status.is_server_error()
     }
 

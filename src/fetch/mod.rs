@@ -30,7 +30,7 @@ use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
 use crate::cache::object::head_weight;
 use crate::origin::Origin;
-use crate::semantics::{cache_control, storage};
+use crate::semantics::cache_control;
 use crate::telemetry::counters::Counters;
 use ask::Ask;
 use flight::{Announcement, Flight, Seat};
@@ -41,8 +41,6 @@ use table::{Claim, FlightTable};
 pub struct Settings {
     /// How this node names itself in `Via`.
     pub node: String,
-    /// Which responses may be stored.
-    pub policy: storage::Policy,
     /// Most fetches at a time; beyond, requests that need one are answered with 503.
     pub max_fetches: usize,
     /// The largest body that is stored, in bytes.
@@ -62,7 +60,7 @@ pub struct Fetcher {
 struct Shared {
     settings: Settings,
     cache: Arc<Cache>,
-    origin: Origin,
+    origins: Box<[Origin]>,
     table: Arc<FlightTable>,
     means: Means,
     clock: Clock,
@@ -104,11 +102,11 @@ enum Purpose {
 }
 
 impl Fetcher {
-    /// A fetcher with nothing under way.
+    /// A fetcher with nothing under way. Asks name their origin by its place in `origins`.
     pub fn new(
         settings: Settings,
         cache: Arc<Cache>,
-        origin: Origin,
+        origins: impl IntoIterator<Item = Origin>,
         means: Means,
         clock: Clock,
         counters: Arc<Counters>,
@@ -119,7 +117,7 @@ impl Fetcher {
             shared: Arc::new(Shared {
                 settings,
                 cache,
-                origin,
+                origins: origins.into_iter().collect(),
                 table,
                 means,
                 clock,
@@ -138,7 +136,8 @@ impl Fetcher {
         let shared = &self.shared;
         let known = shared.cache.known_vary(&ask.key);
         let mut flights = shared.table.lock(ask.key.hash());
-        let (why, stale) = match shared.cache.look_again(&ask.key, &ask.headers, now) {
+        let found = shared.cache.look_again(&ask.key, &ask.headers, now);
+        let (why, stale) = match found.if_kept(&ask.policy.outlasting, now) {
             Lookup::Fresh(hit) => return Joined::Hit(hit),
             Lookup::Stale(hit) => (Why::Stale, Some(hit)),
             Lookup::Miss(missing) => (Why::Missing(missing), None),

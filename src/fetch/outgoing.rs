@@ -29,7 +29,7 @@ pub(super) fn normalised(ask: &Ask, stale: Option<&Object>, node: &str) -> Origi
     if let Some(stale) = stale {
         validation::add_validators(&mut headers, &stale.head.headers);
     }
-    OriginRequest { method: Method::GET, target: ask.target.clone(), headers, body: Body::Empty }
+    OriginRequest { method: Method::GET, target: ask.normal_target().clone(), headers, body: Body::Empty }
 }
 
 /// The client's own request, for an answer that is for this client alone.

@@ -181,8 +181,8 @@ impl Replay {
     /// A place at a fetch, shared if the request may share one, or what was stored meanwhile.
     fn join(&self, attempt: u8) -> Result<Seat, Hit> {
         let (shared, headers) = (self.shared(), &self.ask.headers);
-        let alone = cache_control::request_forbids_store(headers)
-            || storage::is_personal(headers, &shared.settings.policy);
+        let alone =
+            cache_control::request_forbids_store(headers) || storage::is_personal(headers, &self.ask.policy);
         if alone {
             return Ok(self.fetcher.alone(&self.ask, None));
         }

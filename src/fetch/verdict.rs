@@ -57,7 +57,7 @@ pub(super) fn judge(
     }
     // The fetch is a GET also where the client asked with HEAD.
     let facts = RequestFacts { method: &Method::GET, headers: &ask.headers };
-    let storable = match storage::judge(&facts, status, headers, &settings.policy, sent, received) {
+    let storable = match storage::judge(&facts, status, headers, &ask.policy, sent, received) {
         Judgement::Store(storable) => storable,
         Judgement::Refuse(refusal) => {
             let speaks_of_request = refusal.blames_request() || blames_request(status);

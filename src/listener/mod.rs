@@ -40,10 +40,14 @@ pub struct Serving {
 /// Limits of the client side.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Time for a whole request head, and for an idle connection until its next one begins.
+    /// Time for a whole request head, from its first byte; for the first one from the connection on.
     pub header_timeout: Duration,
+    /// Time for an idle connection until its next request begins.
+    pub idle_timeout: Duration,
     /// Time between two reads of a request body.
     pub body_timeout: Duration,
+    /// Time for a client to take some of what waits to be written to it.
+    pub write_timeout: Duration,
     /// Most bytes of a request head; more is answered with 431 or 414.
     pub max_head: usize,
     /// Most fields in a request; more is answered with 431.
@@ -53,6 +57,13 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let minute = Duration::from_mins(1);
-        Self { header_timeout: minute, body_timeout: minute, max_head: 32 << 10, max_fields: 128 }
+        Self {
+            header_timeout: minute,
+            idle_timeout: minute,
+            body_timeout: minute,
+            write_timeout: minute,
+            max_head: 32 << 10,
+            max_fields: 128,
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::admission::Admitted;
 use crate::body::Body;
 use crate::body::message::Request;
 use crate::cache::key::{Key, KeyParts};
-use crate::fetch::ask::Ask;
+use crate::fetch::ask::{Ask, Asked};
 use crate::route::Site;
 use crate::semantics::cache_status::Forward;
 use crate::semantics::validation;
@@ -43,16 +43,21 @@ impl Bypass {
 /// Starts the turn of an admitted request, with the first step that it takes.
 pub(super) fn classify(request: Request, admitted: Admitted, site: &Site, begun: Begun) -> (Turn, Step) {
     let Request { method, scheme, target, version, headers, body, peer, .. } = request;
+    let normal_target = site.policy.ignored_query.strip(&target);
     let key = Key::new(&KeyParts {
         site: site.id,
         rules: site.key_rules,
         scheme: &scheme,
         host: &admitted.host,
-        target: &target,
+        target: normal_target.as_ref().unwrap_or(&target),
         arm: "",
     });
-    let host = admitted.host;
-    let ask = Ask::new(key, method, target, host, scheme, peer.ip(), version, headers);
+    let (host, peer) = (admitted.host, peer.ip());
+    let (policy, pool) = (Arc::clone(&site.policy), site.pool);
+    let ask = Ask::new(
+        Asked { key, method, target, normal_target, host, scheme, peer, version, policy, pool },
+        headers,
+    );
     let bypass = bypass(&ask, &body);
     let mut turn = Turn::new(Arc::new(ask), begun);
     match bypass {

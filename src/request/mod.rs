@@ -17,9 +17,8 @@ mod turn;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::admission::{self, Connections, Guest};
+use crate::admission::{self, Admitted, Connections, Guest, Rejection};
 use crate::base::clock::Clock;
 use crate::body::Body;
 use crate::body::budget::{Budget, Charge};
@@ -30,8 +29,8 @@ use crate::deliver;
 use crate::fetch::Fetcher;
 use crate::fetch::flight::Seat;
 use crate::listener::Handler;
-use crate::route::Router;
-use crate::semantics::storage::Policy;
+use crate::route::{Router, Site};
+use crate::semantics::fields::announced_length;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
 use turn::Begun;
@@ -44,10 +43,8 @@ const CONNECTION_COST: u64 = 20 << 10;
 pub struct Settings {
     /// How this node names itself.
     pub node: String,
-    /// Whose requests are personal.
-    pub policy: Policy,
-    /// How long past its lifetime an object may answer when the origin cannot be reached (RFC 9111 §4.2.4).
-    pub stale_on_error: Duration,
+    /// Most bytes of path and query; more is answered with 414.
+    pub max_target: usize,
     /// Most connections at a time.
     pub max_connections: usize,
 }
@@ -113,25 +110,40 @@ impl ClientMachine {
     /// The way of one request. Dropped at any await, the client has left: nothing that others use is touched.
     async fn answer(&self, request: Request) -> Reply {
         let begun = Begun::now(&self.clock);
-        let admitted = match admission::check(&request) {
-            Ok(admitted) => admitted,
+        let (admitted, site) = match self.receive(&request) {
+            Ok(received) => received,
             Err(rejection) => {
                 let reply = deliver::rejected(&rejection, &request.method, begun.time);
                 return begun.logged_rejection(reply, &request, &rejection, self.log.as_ref());
             }
         };
-        let site = self.router.site(&admitted.host);
         let (mut turn, mut step) = classify::classify(request, admitted, site, begun);
         loop {
             step = match step {
                 Step::Lookup => self.lookup(&mut turn),
                 Step::Join => self.join(&mut turn),
                 Step::Alone(stale) => self.alone(&turn, stale),
-                Step::Pass(body) => self.pass(&turn, body),
+                Step::Pass(body) => self.pass(&mut turn, body),
                 Step::Wait(seat) => self.wait(&mut turn, seat).await,
                 Step::Done(reply) => return turn.logged(reply, self.log.as_ref()),
             };
         }
+    }
+}
+
+impl ClientMachine {
+    /// Whether the request goes any further, and to which site.
+    fn receive(&self, request: &Request) -> Result<(Admitted, &Site), Rejection> {
+        let admitted = admission::check(request, self.settings.max_target)?;
+        let site = self.router.site(&admitted.host).ok_or(Rejection::UnknownHost)?;
+        if let Body::Busy(content) = &request.body {
+            let announced = announced_length(&request.headers);
+            if announced.is_some_and(|length| length > site.max_body) {
+                return Err(Rejection::LargeContent(site.max_body));
+            }
+            content.body().limit(site.max_body);
+        }
+        Ok((admitted, site))
     }
 }
 

@@ -32,28 +32,18 @@ impl ClientMachine {
     /// Memory, without any lock. Requests that are for one person or must leave no trace wait for nobody.
     pub(super) fn lookup(&self, turn: &mut Turn) -> Step {
         let ask = &turn.ask;
-        let (why, stale) = match self.cache.lookup(&ask.key, &ask.headers, turn.time()) {
+        let found = self.cache.lookup(&ask.key, &ask.headers, turn.time());
+        let (why, stale) = match found.if_kept(&ask.policy.outlasting, turn.time()) {
             Lookup::Fresh(hit) => return self.hit(turn, &hit),
             Lookup::Stale(hit) => (Why::Stale, Some(hit)),
             Lookup::Miss(missing) => (Why::Missing(missing), None),
         };
         turn.note(why);
-        if self.goes_alone(turn, stale.as_ref()) {
+        if goes_alone(turn, stale.as_ref()) {
             turn.stale.clone_from(&stale);
             return Step::Alone(stale);
         }
         Step::Join
-    }
-
-    fn goes_alone(&self, turn: &Turn, stale: Option<&Hit>) -> bool {
-        let headers = &turn.ask.headers;
-        let known_shareable = || {
-            stale.is_some_and(|hit| {
-                storage::shareable_despite_authorization(&CacheControl::of(&hit.object.head.headers))
-            })
-        };
-        cache_control::request_forbids_store(headers)
-            || (storage::is_personal(headers, &self.settings.policy) && !known_shareable())
     }
 
     /// Joins or starts the fetch for the key.
@@ -85,7 +75,10 @@ impl ClientMachine {
         Step::Wait(self.fetcher.alone(&turn.ask, stale))
     }
 
-    pub(super) fn pass(&self, turn: &Turn, body: Body) -> Step {
+    pub(super) fn pass(&self, turn: &mut Turn, body: Body) -> Step {
+        if let Body::Busy(content) = &body {
+            turn.content = Some(content.body());
+        }
         Step::Wait(self.fetcher.pass(&turn.ask, body))
     }
 
@@ -172,10 +165,14 @@ impl ClientMachine {
     fn fail(&self, turn: &mut Turn, failure: Failure) -> Reply {
         self.counters.forwarded.inc();
         let (error, now) = (failure.error, self.clock.now());
+        if let Some(refusal) = turn.content_refused() {
+            turn.detail = Some(refusal.name());
+            return deliver::rejected(&refusal, &turn.ask.method, now);
+        }
         if failure.stale.is_some() {
             turn.note(Why::Stale);
         }
-        if let Some(stale) = turn.stale.take().or(failure.stale).filter(|hit| self.may_use_stale(hit, now)) {
+        if let Some(stale) = turn.stale.take().or(failure.stale).filter(|hit| may_use_stale(turn, hit, now)) {
             turn.detail = Some(STALE_ON_ERROR);
             let cache = CacheStatus { ttl: Some(ttl(&stale, now)), ..turn.forwarded() };
             return self.stored(turn, &stale, cache, now);
@@ -185,15 +182,22 @@ impl ClientMachine {
         let cache = CacheStatus { detail: None, ..turn.forwarded() };
         deliver::failed(error, &turn.answer(&self.settings.node, cache), now)
     }
+}
 
-    fn may_use_stale(&self, hit: &Hit, now: Timestamp) -> bool {
-        let object = &hit.object;
-        object.serve_stale
-            && match object.freshness.state(now) {
-                State::Fresh { .. } => true,
-                State::Stale { by } => by <= self.settings.stale_on_error,
-            }
-    }
+/// Whether the request is for one person, or must leave no trace: it waits for nobody.
+fn goes_alone(turn: &Turn, stale: Option<&Hit>) -> bool {
+    let headers = &turn.ask.headers;
+    let known_shareable = || {
+        stale.is_some_and(|hit| {
+            storage::shareable_despite_authorization(&CacheControl::of(&hit.object.head.headers))
+        })
+    };
+    cache_control::request_forbids_store(headers)
+        || (storage::is_personal(headers, &turn.ask.policy) && !known_shareable())
+}
+
+fn may_use_stale(turn: &Turn, hit: &Hit, now: Timestamp) -> bool {
+    hit.object.serve_stale && turn.ask.policy.outlasting.in_grace(hit.object.freshness.state(now))
 }
 
 /// What is left of the lifetime in seconds; negative once it is over.

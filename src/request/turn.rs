@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::admission::Rejection;
 use crate::base::clock::{Clock, Timestamp};
+use crate::body::busy::BusyBody;
 use crate::body::message::{Reply, Request};
 use crate::cache::lookup::{Hit, Missing};
 use crate::deliver::For;
@@ -39,6 +40,8 @@ pub(super) struct Turn {
     pub(super) sent_back: u8,
     /// How many leaders failed that it waited for.
     pub(super) attempt: u8,
+    /// The content of a request that is passed.
+    pub(super) content: Option<BusyBody>,
 }
 
 impl Begun {
@@ -89,6 +92,7 @@ impl Turn {
             stale: None,
             sent_back: 0,
             attempt: 0,
+            content: None,
         }
     }
 
@@ -104,6 +108,11 @@ impl Turn {
             Why::Missing(Missing::Uri) => Forward::UriMiss,
             Why::Missing(Missing::Variant) => Forward::VaryMiss,
         };
+    }
+
+    /// The refusal of a request whose content turned out longer than the site takes.
+    pub(super) fn content_refused(&self) -> Option<Rejection> {
+        self.content.as_ref().and_then(BusyBody::exceeds).map(Rejection::LargeContent)
     }
 
     /// What `Cache-Status` says of a request that went forward.

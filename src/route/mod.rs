@@ -1,30 +1,91 @@
-//! Which site a request is for, and the rules of that site. So far one site answers for every host.
+//! Which site a request is for, and the rules of that site.
 
-use crate::base::ids::{KeyRules, SiteId};
+mod hosts;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::base::ids::{KeyRules, PoolId, SiteId};
+use crate::semantics::policy::Policy;
+
+use hosts::Hosts;
+pub use hosts::{HostPattern, HostPatternError};
+
+/// A site as the operator configures it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the operator calls it: in logs, metrics and keys.
+    pub name: String,
+    /// The hosts that it answers for.
+    pub hosts: Vec<HostPattern>,
+    /// Where it comes from.
+    pub pool: PoolId,
+    /// What it adds to the rules of HTTP.
+    pub policy: Policy,
+    /// The most bytes of a request's content; more is answered with 413.
+    pub max_body: u64,
+}
 
 /// A site as a request sees it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Site {
     /// Its identity in keys.
     pub id: SiteId,
     /// The generation of its key rules.
     pub key_rules: KeyRules,
+    /// What the operator calls it.
+    pub name: String,
+    /// Where it comes from.
+    pub pool: PoolId,
+    /// What it adds to the rules of HTTP.
+    pub policy: Arc<Policy>,
+    /// The most bytes of a request's content.
+    pub max_body: u64,
+}
+
+impl Site {
+    fn new(settings: Settings) -> (Self, Vec<HostPattern>) {
+        let Settings { name, hosts, pool, policy, max_body } = settings;
+        let site = Self {
+            id: SiteId::of(&name),
+            key_rules: KeyRules::of(&policy.key_rules()),
+            name,
+            pool,
+            policy: Arc::new(policy),
+            max_body,
+        };
+        (site, hosts)
+    }
 }
 
 /// Finds the site of a host.
-#[derive(Clone, Debug)]
 pub struct Router {
-    only: Site,
+    sites: Hosts<Arc<Site>>,
 }
 
 impl Router {
-    /// Every host is the same site.
-    pub fn single() -> Self {
-        Self { only: Site { id: SiteId(0), key_rules: KeyRules(0) } }
+    /// Routes to these sites. Of two that claim the same pattern, which the configuration refuses, the first has it.
+    pub fn new(sites: impl IntoIterator<Item = Settings>) -> Self {
+        let mut hosts = Hosts::default();
+        for settings in sites {
+            let (site, patterns) = Site::new(settings);
+            let site = Arc::new(site);
+            for pattern in patterns {
+                hosts.add(pattern, Arc::clone(&site));
+            }
+        }
+        Self { sites: hosts }
     }
 
-    /// The site of a canonical host.
-    pub fn site(&self, _host: &str) -> &Site {
-        &self.only
+    /// The site of a canonical host; none if nobody answers for it. Its port says nothing: a site is the same one
+    /// behind every listener.
+    pub fn site(&self, host: &str) -> Option<&Arc<Site>> {
+        self.sites.find(host)
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").finish_non_exhaustive()
     }
 }

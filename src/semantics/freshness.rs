@@ -54,17 +54,6 @@ pub enum State {
 }
 
 impl Freshness {
-    /// The freshness of a response that says how long it lasts; `None` if it does not (RFC 9111 §4.2).
-    pub fn new(
-        headers: &HeaderMap,
-        cc: &CacheControl,
-        request_time: Timestamp,
-        response_time: Timestamp,
-    ) -> Option<Self> {
-        let lifetime = lifetime(headers, cc, response_time)?;
-        Some(Self::with_lifetime(headers, lifetime, request_time, response_time))
-    }
-
     /// The freshness of a response that lasts for `lifetime`, whatever it says itself.
     pub fn with_lifetime(
         headers: &HeaderMap,

@@ -6,20 +6,11 @@ use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::cache_control::{CacheControl, NoCache, request_forbids_store};
-use super::freshness::Freshness;
+use super::freshness::{Freshness, lifetime};
+use super::policy::Policy;
 use super::validation::has_validator;
 use super::vary::VarySet;
 use crate::base::clock::Timestamp;
-
-/// What a site adds to the rules of HTTP.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Policy {
-    /// Store responses that set a cookie, so that all clients get it. HTTP allows this; hardly any site
-    /// means it, so it is off by default.
-    pub store_set_cookie: bool,
-    /// Names of cookies, as they are written, that make a request personal.
-    pub personal_cookies: Vec<String>,
-}
 
 /// What storing depends on in the request that was answered.
 #[derive(Clone, Copy, Debug)]
@@ -118,8 +109,8 @@ impl Refusal {
 /// Whether a shared cache may store this response, and how it may use it (RFC 9111 §3).
 ///
 /// `headers` are the response's as it came; the times are those of sending the request and of receiving
-/// the response's head. Nothing is stored on a guess: without a lifetime of its own, only a 200 with a
-/// validator is, to be validated at each use.
+/// the response's head. Nothing is stored on a guess: without a lifetime of its own or by the site's policy, only
+/// a 200 with a validator is, to be validated at each use.
 pub fn judge(
     request: &RequestFacts<'_>,
     status: StatusCode,
@@ -133,13 +124,15 @@ pub fn judge(
         return Judgement::Refuse(refusal);
     }
     let validator = has_validator(headers);
-    let freshness = match Freshness::new(headers, &cc, request_time, response_time) {
-        Some(freshness) => freshness,
-        None if status == StatusCode::OK && validator => {
-            Freshness::with_lifetime(headers, Duration::ZERO, request_time, response_time)
-        }
-        None => return Judgement::Refuse(Refusal::NoLifetime),
+    let lifetime = match lifetime(headers, &cc, response_time) {
+        Some(stated) => policy.lifetimes.of_stated(stated),
+        None => match policy.lifetimes.of_unstated(status, cc.public) {
+            Some(default) => default,
+            None if status == StatusCode::OK && validator => Duration::ZERO,
+            None => return Judgement::Refuse(Refusal::NoLifetime),
+        },
     };
+    let freshness = Freshness::with_lifetime(headers, lifetime, request_time, response_time);
     let reuse = reuse(&cc, &freshness);
     let serve_stale = may_serve_stale(&cc);
     if reuse == Reuse::Validate && !serve_stale && !validator {

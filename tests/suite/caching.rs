@@ -19,19 +19,6 @@ fn echo(request: &SeenRequest, _nth: usize) -> Vec<Act> {
     vec![respond("200 OK", &[FRESH], &request.target)]
 }
 
-impl Pipes {
-    /// Asks on a connection of its own, and waits until what came is stored.
-    async fn ask(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let answer = self.client().get_with(path, fields).await;
-        self.quiet().await;
-        answer
-    }
-
-    fn pass_time(&self, seconds: u64) {
-        self.clock.advance(Duration::from_secs(seconds));
-    }
-}
-
 /// The answer, for the shortest of assertions.
 fn said(answer: &Answer) -> (u16, String, String) {
     (answer.status, answer.text(), answer.cache_status())
@@ -211,7 +198,7 @@ async fn what_must_be_revalidated_is_never_served_stale() {
 async fn what_is_stale_for_too_long_is_not_served_any_more() {
     let pipes = v1_then(|_| vec![Act::Close]);
     pipes.ask("/", &[]).await;
-    pipes.pass_time(11 + pipes.settings.request.stale_on_error.as_secs());
+    pipes.pass_time(11 + pipes.settings.sites[0].policy.outlasting.grace.as_secs());
     assert_eq!(pipes.ask("/", &[]).await.status, 502);
 }
 

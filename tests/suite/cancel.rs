@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use forebay::base::ids::{KeyRules, SiteId};
+use forebay::base::ids::{KeyRules, PoolId, SiteId};
 use forebay::body::busy::BodyError;
 use forebay::cache::key::{Key, KeyParts};
 use forebay::cache::lookup::Lookup;
 use forebay::fetch::Joined;
-use forebay::fetch::ask::Ask;
+use forebay::fetch::ask::{Ask, Asked};
 use forebay::fetch::flight::{Advice, Seat};
 use http::uri::Scheme;
 use std::sync::Arc;
@@ -36,9 +36,19 @@ pub fn ask() -> Ask {
         target: &target,
         arm: "",
     });
-    let method = http::Method::GET;
-    let version = http::Version::HTTP_11;
-    Ask::new(key, method, target, "a".into(), Scheme::HTTP, PEER.ip(), version, http::HeaderMap::new())
+    let asked = Asked {
+        key,
+        method: http::Method::GET,
+        target,
+        normal_target: None,
+        host: "a".into(),
+        scheme: Scheme::HTTP,
+        peer: PEER.ip(),
+        version: http::Version::HTTP_11,
+        policy: Arc::default(),
+        pool: PoolId(0),
+    };
+    Ask::new(asked, http::HeaderMap::new())
 }
 
 pub fn runtime() -> Runtime {

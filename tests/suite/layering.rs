@@ -34,7 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("listener", &["base", "telemetry", "body"]),
-    ("config", &["base", "semantics", "cache", "fetch", "origin", "request", "listener"]),
+    ("config", &["base", "semantics", "route", "cache", "fetch", "origin", "request", "listener"]),
 ];
 
 /// Edges that are allowed for these names only.
@@ -43,6 +43,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("deliver", "origin", &["OriginError"]),
     ("deliver", "admission", &["Rejection"]),
     ("request", "listener", &["Handler"]),
+    ("config", "route", &["Settings", "HostPattern"]),
     ("config", "request", &["Settings"]),
     ("config", "listener", &["Settings"]),
     ("config", "fetch", &["Settings"]),

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::support::client::Client;
+use crate::support::client::{Answer, Client};
 use crate::support::origin::{Act, Origin, SeenRequest};
 
 /// Wall time at the start of a test over pipes.
@@ -74,6 +74,18 @@ impl Pipes {
         };
         self.connections.spawn(async move { http1::serve(far, PEER, &*machine, &serving).await });
         Client::over(near)
+    }
+
+    /// Asks on a connection of its own, and waits until what came is stored.
+    pub async fn ask(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let answer = self.client().get_with(path, fields).await;
+        self.quiet().await;
+        answer
+    }
+
+    /// Moves wall time on.
+    pub fn pass_time(&self, seconds: u64) {
+        self.clock.advance(std::time::Duration::from_secs(seconds));
     }
 
     /// Waits until nothing runs any more: no fetch and nothing to join. A stuck task fails the test, because

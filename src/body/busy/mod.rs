@@ -76,6 +76,9 @@ pub enum BodyError {
     /// The spill file could not be read back.
     #[error("the spill file could not be read")]
     Spill,
+    /// It is longer than it may be.
+    #[error("the content is longer than it may be")]
+    TooLarge,
     /// What was stored is damaged, and the origin cannot give the rest of the same.
     #[error("the stored content is damaged")]
     Damaged,
@@ -91,6 +94,7 @@ impl BodyError {
             Self::Aborted => "aborted",
             Self::TooSlow => "too-slow",
             Self::Spill => "spill",
+            Self::TooLarge => "too-large",
             Self::Damaged => "damaged",
         }
     }
@@ -150,6 +154,18 @@ impl BusyBody {
         for waker in wakers {
             waker.wake();
         }
+    }
+
+    /// Says how long it may become: the one who writes asks [`Writer::may_grow_by`] and fails it where it would
+    /// become longer.
+    pub fn limit(&self, bytes: u64) {
+        self.0.state.lock().limit = bytes;
+    }
+
+    /// Its limit, if it broke off for being longer.
+    pub fn exceeds(&self) -> Option<u64> {
+        let state = self.0.state.lock();
+        matches!(state.end, Some(End::Failed(BodyError::TooLarge))).then_some(state.limit)
     }
 
     /// How many readers there are.

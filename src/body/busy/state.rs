@@ -46,6 +46,8 @@ pub(super) struct State {
     pub(super) len: u64,
     /// Bytes of segments in memory.
     pub(super) memory: u64,
+    /// How long it may become.
+    pub(super) limit: u64,
     pub(super) end: Option<End>,
     /// Nobody wanted it any more at some moment: it will not be finished, so nobody may join.
     pub(super) abandoned: bool,
@@ -62,6 +64,7 @@ impl State {
             start: 0,
             len: 0,
             memory: 0,
+            limit: u64::MAX,
             end: None,
             abandoned: false,
             demanded: false,

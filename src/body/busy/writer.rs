@@ -89,6 +89,12 @@ impl Writer {
         state.abandoned
     }
 
+    /// Whether so many more bytes keep the body within its limit ([`super::BusyBody::limit`]).
+    pub fn may_grow_by(&self, more: u64) -> bool {
+        let state = self.shared.state.lock();
+        state.len.saturating_add(more) <= state.limit
+    }
+
     /// Adds `chunk` and wakes the readers; waits while there is no room for it.
     ///
     /// Dropped while it waits for room or spills, the chunk was not added, or (while storing) only its part up to

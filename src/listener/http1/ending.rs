@@ -15,6 +15,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::pace::Pace;
 use crate::body::busy::BodyError;
 use crate::body::wire::WireBody;
 
@@ -35,15 +36,16 @@ impl Ending {
     pub(super) fn watch(
         &self,
         version: Version,
-        response: hyper::Response<WireBody>,
+        mut response: hyper::Response<ClientBody>,
     ) -> hyper::Response<ClientBody> {
         let sized = response.headers().contains_key(header::CONTENT_LENGTH)
             || response.body().size_hint().exact().is_some();
         let told_by_close = version == Version::HTTP_10 && !sized && !response.body().is_end_stream();
         if told_by_close {
             self.0.by_close.store(true, Ordering::Release);
+            response.body_mut().ending = Some(self.clone());
         }
-        response.map(|body| ClientBody { body, ending: told_by_close.then(|| self.clone()) })
+        response
     }
 
     fn told_by_close(&self) -> bool {
@@ -60,9 +62,15 @@ pub(in crate::listener) struct ClientBody {
     body: WireBody,
     /// Who is to know once the body was handed over whole.
     ending: Option<Ending>,
+    /// What is to be told when the connection is idle again.
+    pace: Pace,
 }
 
 impl ClientBody {
+    pub(super) fn new(body: WireBody, pace: Pace) -> Self {
+        Self { body, ending: None, pace }
+    }
+
     fn finished(&mut self) {
         if let Some(ending) = self.ending.take() {
             ending.0.whole.store(true, Ordering::Release);
@@ -70,9 +78,9 @@ impl ClientBody {
     }
 }
 
-impl From<WireBody> for ClientBody {
-    fn from(body: WireBody) -> Self {
-        Self { body, ending: None }
+impl Drop for ClientBody {
+    fn drop(&mut self) {
+        self.pace.answered();
     }
 }
 

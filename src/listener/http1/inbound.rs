@@ -95,6 +95,9 @@ async fn pump(mut incoming: Incoming, mut writer: Writer, limit: Duration) {
             }
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(bytes) => {
+                    if !writer.may_grow_by(bytes.len() as u64) {
+                        return writer.fail(BodyError::TooLarge);
+                    }
                     if writer.append(bytes).await.is_err() {
                         return;
                     }

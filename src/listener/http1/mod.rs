@@ -3,6 +3,7 @@
 pub(super) mod ending;
 mod inbound;
 mod outbound;
+mod pace;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -11,12 +12,13 @@ use std::pin::pin;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Handler, Serving};
 use ending::{ClientBody, Ending};
 use outbound::TunnelSlot;
+use pace::{Pace, Paced, Phase};
 
 /// Serves one connection to its end: until the client closes, breaks the protocol or idles too long, or until
 /// the listener drains and the response in progress has left. A connection that becomes a tunnel ends with it.
@@ -39,10 +41,10 @@ pub(super) async fn serve_until<H: Handler>(
 ) {
     let settings = &serving.settings;
     let tunnel_slot = TunnelSlot::default();
-    let exchange = service_fn(|request| answer(handler, serving, peer, &tunnel_slot, ending, request));
+    let pace = Pace::new();
+    let exchange = service_fn(|request| answer(handler, serving, peer, &tunnel_slot, ending, &pace, request));
+    let io = Paced::new(io, pace.clone(), settings.write_timeout);
     let connection = Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.header_timeout)
         .max_header_size(settings.max_head)
         .max_buf_size(settings.max_head.max(64 << 10))
         .max_headers(settings.max_fields)
@@ -51,12 +53,22 @@ pub(super) async fn serve_until<H: Handler>(
         .serve_connection(TokioIo::new(io), exchange)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = serving.draining.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut told_to_end = false;
+    let ended = loop {
+        tokio::select! {
+            // First: one that was told to end does so at once if nothing is under way.
+            biased;
+            ended = connection.as_mut() => break ended,
+            () = serving.draining.cancelled(), if !told_to_end => {}
+            phase = pace.expired(settings) => {
+                if told_to_end || phase == Phase::Head {
+                    tracing::debug!(%peer, ?phase, "a client was too late");
+                    return;
+                }
+            }
         }
+        connection.as_mut().graceful_shutdown();
+        told_to_end = true;
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a client connection ended early");
@@ -73,13 +85,16 @@ async fn answer<H: Handler>(
     peer: SocketAddr,
     tunnel_slot: &TunnelSlot,
     ending: &Ending,
+    pace: &Pace,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<ClientBody>, Infallible> {
+    pace.busy();
     if let Some(refusal) = inbound::refusal(&request) {
-        return Ok(refusal.map(ClientBody::from));
+        return Ok(refusal.map(|body| ClientBody::new(body, pace.clone())));
     }
     let version = request.version();
     let (request, upgrade) = inbound::translate(request, peer, serving);
     let reply = handler.handle(request).await;
-    Ok(ending.watch(version, outbound::translate(reply, upgrade, tunnel_slot)))
+    let response = outbound::translate(reply, upgrade, tunnel_slot);
+    Ok(ending.watch(version, response.map(|body| ClientBody::new(body, pace.clone()))))
 }
