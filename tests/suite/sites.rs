@@ -118,8 +118,8 @@ async fn what_states_a_lifetime_is_kept_within_the_sites_bounds() {
 #[tokio::test(start_paused = true)]
 async fn no_lifetime_makes_public_what_is_private() {
     let lifetimes = Lifetimes {
-        default: Some(Duration::from_secs(60)),
-        min: Some(Duration::from_secs(60)),
+        default: Some(Duration::from_mins(1)),
+        min: Some(Duration::from_mins(1)),
         ..Lifetimes::default()
     };
     for field in ["private", "no-store", "private, max-age=9"] {
