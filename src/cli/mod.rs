@@ -1,5 +1,6 @@
 //! The command line: a file for each subcommand.
 
+mod check;
 mod demo;
 mod serve;
 
@@ -22,11 +23,14 @@ struct Cli {
 enum Command {
     /// Stand in front of an origin and answer from memory or disk whenever HTTP allows it
     Serve(serve::Serve),
+    /// Say everything that is wrong with a configuration; exits with 2 if something is
+    Check(check::Check),
 }
 
 /// Runs the command line to its end.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
+        Command::Check(check) => check.run(),
     }
 }

@@ -7,7 +7,7 @@ use crate::base::units::ByteSize;
 use crate::cache::{Admission, DiskSettings};
 
 /// The least disk that is worth the trouble.
-const LEAST: ByteSize = ByteSize::mib(64);
+pub(super) const LEAST: ByteSize = ByteSize::mib(64);
 
 /// Of the threads for file I/O that a worker may have.
 const READS_PER_WORKER: usize = 8;

@@ -1,6 +1,7 @@
 //! What the operator says, checked into what the node runs.
 
 mod disk;
+pub mod file;
 mod memory;
 mod origin_url;
 

@@ -50,6 +50,11 @@ pub fn connection_names(headers: &HeaderMap, token: &str) -> bool {
     list_members(headers, &CONNECTION).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
 }
 
+/// Whether a field concerns one connection only, even if `Connection` does not name it (RFC 9110 §7.6.1).
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
 /// Removes what must not travel beyond this hop: `Connection`, all that it names, and the fields that are
 /// always hop-by-hop (RFC 9110 §7.6.1).
 ///

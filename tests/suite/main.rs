@@ -13,6 +13,7 @@ mod cancel_disk;
 mod cli;
 mod collapse;
 mod conditional;
+mod config_docs;
 mod disk_blocks;
 mod disk_faults;
 mod disk_fill;

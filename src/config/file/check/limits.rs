@@ -1,0 +1,139 @@
+//! Limits and addresses.
+
+use std::net::SocketAddr;
+
+use super::super::reader::Reader;
+use super::super::tables::Configuration;
+use super::super::words::LogFormat;
+use crate::base::units::ByteSize;
+use crate::config::MemoryPlan;
+use crate::config::disk::LEAST as LEAST_DISK;
+
+/// The part of the memory tier that one object may take.
+const OBJECT_SHARE: u64 = 4;
+
+/// The part of the disk that bodies on their way may take.
+const SPILL_SHARE: u64 = 4;
+
+pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
+    memory(configuration, reader);
+    disk(configuration, reader);
+    client(configuration, reader);
+    log(configuration, reader);
+    listeners(configuration, reader);
+    admin(configuration, reader);
+}
+
+fn memory(configuration: &Configuration, reader: &mut Reader) {
+    if !reader.is_sound("memory.limit") {
+        return;
+    }
+    let plan = match MemoryPlan::new(configuration.memory.limit) {
+        Ok(plan) if configuration.disk.directory.is_some() => plan.with_disk(),
+        Ok(plan) => plan,
+        Err(error) => return reader.object("memory.limit", error.to_string(), None),
+    };
+    let most = plan.tier / OBJECT_SHARE;
+    if let Some(ByteSize(max_object)) = configuration.fetch.max_object
+        && max_object > most
+    {
+        let most = most / ByteSize::mib(1).0;
+        let message = format!("max_object is more than a quarter of the memory tier, which is {most}MiB");
+        let hint = "lower it, raise memory.limit, or leave it at \"auto\"";
+        reader.object("fetch.max_object", message, Some(hint.into()));
+    }
+}
+
+fn disk(configuration: &Configuration, reader: &mut Reader) {
+    let disk = &configuration.disk;
+    if disk.limit < LEAST_DISK {
+        let message = format!("{} of disk is too little: give at least {LEAST_DISK}", disk.limit);
+        reader.object("disk.limit", message, None);
+    }
+    if disk.directory.is_none() {
+        for key in ["limit", "admission"].map(|key| format!("disk.{key}")) {
+            if reader.is_said(&key) && reader.is_sound("disk") {
+                let hint = "set disk.directory, or leave this out".to_owned();
+                reader.doubt(&key, format!("{key} has no effect without disk.directory"), Some(hint));
+            }
+        }
+        return;
+    }
+    let most = ByteSize(disk.limit.0 / SPILL_SHARE);
+    if reader.is_said("spill.limit") && configuration.spill.limit > most {
+        let message = format!("only {most} of spill.limit counts: a quarter of disk.limit");
+        reader.doubt("spill.limit", message, None);
+    }
+}
+
+fn client(configuration: &Configuration, reader: &mut Reader) {
+    let client = &configuration.client;
+    let sound = reader.is_sound("client.max_head") && reader.is_sound("client.max_target");
+    if sound && client.max_target > client.max_head {
+        let path = if reader.is_said("client.max_target") { "client.max_target" } else { "client.max_head" };
+        let message = format!(
+            "max_target ({}) is more than max_head ({}), of which the target is a part",
+            client.max_target, client.max_head
+        );
+        reader.object(path, message, None);
+    }
+}
+
+fn log(configuration: &Configuration, reader: &mut Reader) {
+    let log = &configuration.log;
+    if !reader.is_sound("log") {
+        return;
+    }
+    if log.fields.is_empty() && log.format == LogFormat::Fields {
+        let hint = "such as fields = [\"time\", \"status\"]".to_owned();
+        reader.object("log.fields", "no fields are named, and format is \"fields\"", Some(hint));
+    } else if reader.is_said("log.fields") && log.format != LogFormat::Fields {
+        let message = format!("log.fields has no effect with format = {:?}", log.format.name());
+        reader.doubt("log.fields", message, Some("write format = \"fields\"".into()));
+    }
+}
+
+fn listeners(configuration: &Configuration, reader: &mut Reader) {
+    let listeners = &configuration.listeners;
+    if listeners.is_empty() && reader.is_sound("listeners") {
+        let hint = "leave it out for the default, or write [[listeners]]".to_owned();
+        reader.object("listeners", "there is no listener", Some(hint));
+    }
+    for (nth, listener) in listeners.iter().enumerate() {
+        let other = listeners.iter().take(nth).position(|other| overlap(listener.address, other.address));
+        if let Some(other) = other {
+            let there = format!("listeners[{other}].address");
+            let message = match listeners.get(other).map(|other| other.address) {
+                Some(address) if address != listener.address => {
+                    format!("{} overlaps {address}: both cannot be listened on", listener.address)
+                }
+                _ => format!("{} is listened on already", listener.address),
+            };
+            let hint = if reader.is_said(&there) {
+                format!("it is also at {}", reader.where_is(&there))
+            } else {
+                format!("listener {} says the same", other + 1)
+            };
+            reader.object(&format!("listeners[{nth}].address"), message, Some(hint));
+        }
+    }
+}
+
+fn admin(configuration: &Configuration, reader: &mut Reader) {
+    let Some(admin) = configuration.admin.address else { return };
+    for (nth, listener) in configuration.listeners.iter().enumerate() {
+        if overlap(admin, listener.address) {
+            let message = format!("{admin} is where clients are listened for");
+            let hint = format!("it is also at {}", reader.where_is(&format!("listeners[{nth}].address")));
+            return reader.object("admin.address", message, Some(hint));
+        }
+    }
+}
+
+/// Whether two addresses cannot be listened on at the same time. Port 0 is a port of its own each time.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port()
+        && one.port() != 0
+        && one.is_ipv4() == other.is_ipv4()
+        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
+}

@@ -1,0 +1,120 @@
+//! Sites and pools.
+
+use super::super::near::nearest;
+use super::super::reader::Reader;
+use super::super::tables::{Configuration, Pool, Site};
+use super::complain_of_repeats;
+
+pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
+    hosts(configuration, reader);
+    for (name, site) in &configuration.sites {
+        origins(&format!("sites.{name}"), site, configuration, reader);
+    }
+    for (name, pool) in &configuration.pools {
+        endpoints(&format!("pools.{name}"), pool, reader);
+        backoff(&format!("pools.{name}"), pool, reader);
+        if reader.is_sound("sites") && !configuration.sites.values().any(|site| site.pool.as_ref() == Some(name)) {
+            let hint = format!("a site says pool = {name:?} to use it");
+            reader.doubt(&format!("pools.{name}"), format!("no site uses the pool {name:?}"), Some(hint));
+        }
+    }
+}
+
+fn hosts(configuration: &Configuration, reader: &mut Reader) {
+    for (name, site) in &configuration.sites {
+        let path = format!("sites.{name}");
+        if site.hosts.is_empty() && reader.is_sound(&format!("{path}.hosts")) {
+            let hint = "such as hosts = [\"example.com\", \"*.example.com\"], or [\"*\"] for every host".to_owned();
+            reader.object_to_key(&path, format!("the site {name:?} has no hosts"), Some(hint));
+        }
+    }
+    let named = configuration.sites.iter().flat_map(|(name, site)| {
+        let path = format!("sites.{name}.hosts");
+        site.hosts.iter().enumerate().map(move |(nth, host)| (host.clone(), format!("{path}[{nth}]")))
+    });
+    let what = |host: &_, first: &str, again: &str| {
+        let (site, other) = (site_of(first), site_of(again));
+        if site == other {
+            format!("the host {host} is named twice")
+        } else {
+            format!("the host {host} belongs to the site {site:?} already")
+        }
+    };
+    complain_of_repeats(named, what, reader);
+}
+
+/// The name in `sites.NAME.hosts[0]`.
+fn site_of(path: &str) -> &str {
+    path.split('.').nth(1).unwrap_or("")
+}
+
+fn origins(path: &str, site: &Site, configuration: &Configuration, reader: &mut Reader) {
+    let (origins, pool) = (format!("{path}.origins"), format!("{path}.pool"));
+    if !reader.is_sound(&origins) || !reader.is_sound(&pool) {
+        return;
+    }
+    let name = path.split('.').nth(1).unwrap_or("");
+    match (&site.pool, site.origins.is_empty()) {
+        (None, true) => {
+            let hint = "such as origins = [\"http://127.0.0.1:3000\"], or pool = \"NAME\"".to_owned();
+            reader.object_to_key(path, format!("the site {name:?} has no origins and no pool"), Some(hint));
+        }
+        (Some(_), false) => {
+            let message = format!("the site {name:?} has both origins and a pool");
+            reader.object_to_key(&pool, message, Some("leave one of them out".into()));
+        }
+        (Some(pool), true) if !configuration.pools.contains_key(pool) => {
+            dangling(&format!("{path}.pool"), pool, configuration, reader);
+        }
+        _ => {}
+    }
+    let named = site.origins.iter().enumerate();
+    let named = named.map(|(nth, origin)| (origin.to_string(), format!("{origins}[{nth}]")));
+    complain_of_repeats(named, |origin, _, _| format!("{origin} is named twice"), reader);
+}
+
+fn dangling(path: &str, pool: &str, configuration: &Configuration, reader: &mut Reader) {
+    // It may be one whose own name is wrong.
+    if !reader.is_sound("pools") && configuration.pools.is_empty() {
+        return;
+    }
+    let hint = match nearest(pool, configuration.pools.keys().map(String::as_str)) {
+        Some((_, near)) => format!("did you mean {near:?}?"),
+        None if configuration.pools.is_empty() => format!("write [pools.{pool}] with its endpoints"),
+        None => {
+            let names: Vec<&str> = configuration.pools.keys().map(String::as_str).take(10).collect();
+            format!("there is {}", names.join(", "))
+        }
+    };
+    reader.object(path, format!("there is no pool {pool:?}"), Some(hint));
+}
+
+fn endpoints(path: &str, pool: &Pool, reader: &mut Reader) {
+    let endpoints = format!("{path}.endpoints");
+    if !reader.is_sound(&endpoints) {
+        return;
+    }
+    let name = path.split('.').nth(1).unwrap_or("");
+    if pool.endpoints.is_empty() {
+        let hint = "such as endpoints = [\"http://10.0.0.1:3000\", \"http://10.0.0.2:3000\"]".to_owned();
+        return reader.object_to_key(path, format!("the pool {name:?} has no endpoints"), Some(hint));
+    }
+    let named = pool.endpoints.iter().enumerate();
+    let named = named.map(|(nth, endpoint)| (endpoint.url.to_string(), format!("{endpoints}[{nth}]")));
+    complain_of_repeats(named, |url, _, _| format!("the endpoint {url} is named twice: give it a weight"), reader);
+    let tls = format!("{path}.tls");
+    if reader.is_said(&tls) && !pool.endpoints.iter().any(|endpoint| endpoint.url.to_string().starts_with("https:")) {
+        let message = format!("tls has no effect: the pool {name:?} has no https:// endpoint");
+        reader.doubt(&tls, message, None);
+    }
+}
+
+fn backoff(path: &str, pool: &Pool, reader: &mut Reader) {
+    let (least, most) = (format!("{path}.backoff"), format!("{path}.max_backoff"));
+    if reader.is_sound(&least) && reader.is_sound(&most) && pool.backoff > pool.max_backoff {
+        let (least_text, most_text) =
+            (humantime::format_duration(pool.backoff), humantime::format_duration(pool.max_backoff));
+        let at = if reader.is_said(&least) { least } else { most };
+        reader.object(&at, format!("backoff ({least_text}) is more than max_backoff ({most_text})"), None);
+    }
+}

@@ -1,0 +1,97 @@
+//! Paths. One that is relative is below the directory of the file that says it.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use super::super::reader::{Reader, Said};
+use super::super::table::{Kind, Shown};
+use super::shown;
+use crate::config::file::AccessTarget;
+
+/// A path.
+pub struct Path {
+    resolved: bool,
+    readable: bool,
+}
+
+/// A path.
+pub fn path() -> Path {
+    Path { resolved: true, readable: false }
+}
+
+/// The path of a file that must be there, and readable.
+pub fn readable_file() -> Path {
+    Path { resolved: true, readable: true }
+}
+
+/// A path that stays as it was written.
+pub fn unread_path() -> Path {
+    Path { resolved: false, readable: false }
+}
+
+impl Kind for Path {
+    type Value = PathBuf;
+
+    fn name(&self) -> String {
+        if self.readable { "file" } else { "path" }.into()
+    }
+
+    fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<PathBuf> {
+        let text = reader.text(said, "a path", "\"/var/cache/forebay\"")?;
+        if text.is_empty() || text.contains('\0') {
+            reader.complain(&said.span(), format!("{} is a path{}, not {text:?}", reader.key(), reader.or()), None);
+            return None;
+        }
+        if !self.resolved {
+            return Some(text.into());
+        }
+        let path = reader.directory().join(text);
+        if self.readable
+            && let Err(error) = File::open(&path).and_then(|file| file.metadata()).and_then(|about| {
+                if about.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
+            })
+        {
+            reader.complain(&said.span(), format!("{text} cannot be read: {error}"), None);
+            return None;
+        }
+        Some(path)
+    }
+
+    fn show(&self, value: &PathBuf) -> Shown {
+        shown(value.display())
+    }
+}
+
+/// Where the access log goes.
+pub struct Target;
+
+/// Where the access log goes.
+pub fn log_target() -> Target {
+    Target
+}
+
+impl Kind for Target {
+    type Value = AccessTarget;
+
+    fn name(&self) -> String {
+        "path, \"-\" (standard output) or \"off\"".into()
+    }
+
+    fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<AccessTarget> {
+        match said.get_ref().as_str() {
+            Some("-") => Some(AccessTarget::StandardOutput),
+            Some("off") => Some(AccessTarget::Off),
+            _ => reader.or_word("off", |reader| {
+                reader.or_word("-", |reader| path().read(said, reader).map(AccessTarget::File))
+            }),
+        }
+    }
+
+    fn show(&self, value: &AccessTarget) -> Shown {
+        match value {
+            AccessTarget::StandardOutput => shown("-"),
+            AccessTarget::Off => shown("off"),
+            AccessTarget::File(file) => shown(file.display()),
+        }
+    }
+}

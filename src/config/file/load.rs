@@ -1,0 +1,120 @@
+//! Reads a configuration with all that it includes.
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::complaint::Complaints;
+use super::include::Included;
+use super::kinds::{named, tables_of};
+use super::reader::Reader;
+use super::source::Source;
+use super::table::{Kind as _, read_key_of};
+use super::tables::Configuration;
+use super::{check, syntax};
+
+/// What came of reading a configuration.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The configuration, unless something is wrong with it.
+    pub configuration: Option<Configuration>,
+    /// All that is wrong, and warnings.
+    pub complaints: Complaints,
+}
+
+impl Configuration {
+    /// Reads a file and all that it includes, or says everything that is wrong with them. Warnings are not told:
+    /// [`Configuration::read`] tells them.
+    ///
+    /// Secrets are read from where they are kept. No host name is resolved and nothing is written.
+    pub fn load(path: &Path) -> Result<Self, Complaints> {
+        let Report { configuration, complaints } = Self::read(path);
+        configuration.ok_or(complaints)
+    }
+
+    /// As [`Configuration::load`], with warnings.
+    pub fn read(path: &Path) -> Report {
+        let mut loading = Loading::default();
+        match Source::open(path) {
+            Ok(source) => loading.read_file(source, path),
+            Err(error) => loading.reader.complain_of_file(path.to_owned(), error.to_string()),
+        }
+        loading.finish()
+    }
+
+    /// Reads a text as if it stood in a file of this name, relative to which it includes others.
+    pub fn read_text(name: &Path, text: &str) -> Report {
+        let mut loading = Loading::default();
+        let directory = name.parent().map(Path::to_owned).unwrap_or_default();
+        if text.len() as u64 > super::source::MAX_FILE.0 {
+            let error = super::source::SourceError::TooLong;
+            loading.reader.complain_of_file(name.to_owned(), error.to_string());
+        } else {
+            loading.read_file(Source::new(name.to_owned(), directory, text.to_owned()), name);
+        }
+        loading.finish()
+    }
+}
+
+/// Reading in progress.
+#[derive(Default)]
+pub(super) struct Loading {
+    configuration: Configuration,
+    pub(super) reader: Reader,
+    pub(super) included: Included,
+    listeners_said: bool,
+}
+
+impl Loading {
+    /// Reads one file, then what it includes.
+    pub(super) fn read_file(&mut self, source: Source, path: &Path) {
+        let source = std::sync::Arc::new(source);
+        let file = self.reader.enter(std::sync::Arc::clone(&source));
+        let text = syntax::readable_text(&source, &mut self.reader);
+        let table = syntax::parse(&text, &mut self.reader);
+        self.read_top(table.get_ref());
+        if let Some(said) = table.get_ref().get("include") {
+            self.include(said, file, path);
+        }
+    }
+
+    fn read_top(&mut self, table: &DeTable<'_>) {
+        let Self { configuration, reader, listeners_said, .. } = self;
+        for (key, said) in table {
+            match key.get_ref().as_ref() {
+                // Each file has its own.
+                "include" => {}
+                "listeners" => {
+                    if let Some(more) = reader.below("listeners", |reader| tables_of().read(said, reader)) {
+                        if !std::mem::replace(listeners_said, true) {
+                            configuration.listeners.clear();
+                        }
+                        configuration.listeners.extend(more);
+                    }
+                }
+                "sites" => {
+                    let more = reader.below("sites", |reader| named().read(said, reader));
+                    configuration.sites.extend(more.into_iter().flatten());
+                }
+                "pools" => {
+                    let more = reader.below("pools", |reader| named().read(said, reader));
+                    configuration.pools.extend(more.into_iter().flatten());
+                }
+                _ => read_key_of(configuration, key, said, reader),
+            }
+        }
+    }
+
+    fn finish(self) -> Report {
+        let Self { configuration, mut reader, .. } = self;
+        check::check(&configuration, &mut reader);
+        let complaints = reader.finish();
+        let configuration = (!complaints.has_errors()).then_some(configuration);
+        Report { configuration, complaints }
+    }
+}
+
+/// The name for people of a file in a directory.
+pub(super) fn name_in(directory: &Path, name: &Path) -> PathBuf {
+    if directory.as_os_str().is_empty() { name.to_owned() } else { directory.join(name) }
+}

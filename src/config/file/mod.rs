@@ -1,0 +1,31 @@
+//! The configuration file: TOML, read whole, with everything that is wrong told at once and in its place.
+//!
+//! Each table is declared once, in `tables` and `policy`; what is read, shown and documented follows from that.
+
+mod check;
+mod complaint;
+mod documentation;
+mod include;
+mod kinds;
+mod load;
+mod near;
+mod policy;
+mod reader;
+mod show;
+mod source;
+mod syntax;
+mod table;
+mod tables;
+mod words;
+
+pub use complaint::{Complaint, Complaints, Severity};
+pub use documentation::{full_toml, reference};
+pub use kinds::{Endpoint, HostPattern, Secret, SecretSource};
+pub use load::Report;
+pub use policy::{AgainstRfc, AgainstRfcPolicy, Cache, CachePolicy, SiteAgainstRfc, SiteCache};
+pub use tables::{
+    Admin, Client, Configuration, Disk, Fetch, Listener, Log, Memory, Node, Pool, Site, Spill, Tls,
+};
+pub use words::{AccessTarget, LogField, LogFormat, LogLevel, OriginHttp};
+
+use documentation::described;

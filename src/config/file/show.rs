@@ -1,0 +1,77 @@
+//! A configuration as TOML.
+
+use super::policy::{AgainstRfcPolicy, CachePolicy};
+use super::table::{Shown, Table as _};
+use super::tables::{Configuration, Pool, Site};
+
+impl Configuration {
+    /// Everything that holds, as TOML that reads back to the same configuration. A secret that is kept elsewhere is
+    /// shown as where it is kept.
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        write_table(&mut out, "", &self.show());
+        out
+    }
+
+    /// What is stored of a site, and for how long.
+    pub fn cache_of(&self, site: &Site) -> CachePolicy {
+        site.cache.over(&self.cache)
+    }
+
+    /// What of that HTTP forbids.
+    pub fn against_rfc_of(&self, site: &Site) -> AgainstRfcPolicy {
+        site.cache.against_rfc.over(&self.cache.against_rfc)
+    }
+
+    /// The pool of a site: the one that it names, or one of its own made of its origins. `None` only for a site that is
+    /// in no configuration that was read.
+    pub fn pool_of(&self, site: &Site) -> Option<Pool> {
+        match &site.pool {
+            Some(name) => self.pools.get(name).cloned(),
+            None => {
+                Some(Pool { endpoints: site.origins.iter().cloned().map(Into::into).collect(), ..Pool::default() })
+            }
+        }
+    }
+}
+
+/// Writes a table's values, then the tables below it, each under its path.
+pub(super) fn write_table(out: &mut String, path: &str, keys: &[(String, Shown)]) {
+    for (name, shown) in keys {
+        if let Shown::Value(value) = shown {
+            out.push_str(&format!("{name} = {value}\n"));
+        }
+    }
+    for (name, shown) in keys {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        match shown {
+            Shown::Value(_) => {}
+            Shown::Table(keys) => {
+                // The tables of names have none of their own.
+                if keys.iter().any(|(_, shown)| matches!(shown, Shown::Value(_))) {
+                    out.push_str(&format!("\n[{path}]\n"));
+                }
+                write_table(out, &path, keys);
+            }
+            Shown::Tables(tables) => {
+                for keys in tables {
+                    out.push_str(&format!("\n[[{path}]]\n"));
+                    write_table(out, &path, keys);
+                }
+            }
+        }
+    }
+}
+
+impl Pool {
+    /// The fields that requests to its endpoints get. Those that are kept elsewhere are marked as sensitive.
+    pub fn headers(&self) -> http::HeaderMap {
+        let fields = self.send_fields.iter().filter_map(|(name, value)| {
+            let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
+            let mut header = http::HeaderValue::from_str(value.expose()).ok()?;
+            header.set_sensitive(!value.is_plain());
+            Some((name, header))
+        });
+        fields.collect()
+    }
+}

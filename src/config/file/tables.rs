@@ -1,0 +1,247 @@
+//! Every table of the file, declared once.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kinds::{
+    Endpoint, HostPattern, Secret, admin_address, choice, either, endpoint, fields, flag, host_pattern, list,
+    listen_address, log_target, named, node_name, origin_url, path, pool_name, readable_file, server_name, size,
+    table_of, tables_of, time, time_or_none, unread_path, whole,
+};
+use super::policy::{Cache, SiteCache};
+use super::table::table;
+use super::words::{AccessTarget, LogField, LogFormat, LogLevel, OriginHttp};
+use crate::base::units::ByteSize;
+use crate::cache::Admission;
+use crate::config::OriginUrl;
+
+/// hyper refuses to work with less room for a head.
+const LEAST_HEAD: ByteSize = ByteSize::kib(8);
+
+table! {
+    /// A node's configuration. What is not said is as in `Configuration::default`.
+    pub struct Configuration {
+        /// Files that are read beside this one, and folders, of which every `*.toml` is read in order of name. Paths
+        /// are relative to the file that names them. Once everything is read, this is empty.
+        include: Vec<PathBuf>, list(unread_path()) => [];
+        /// The process as a whole.
+        node: Node, table_of() => {};
+        /// Where clients connect; more than one table makes more listeners. The first one that is written replaces the
+        /// default.
+        listeners: Vec<Listener>, tables_of() => [{}];
+        /// Memory.
+        memory: Memory, table_of() => {};
+        /// The disk tier: what memory cannot hold, kept over restarts.
+        disk: Disk, table_of() => {};
+        /// Where bodies go that exceed the memory that one may take.
+        spill: Spill, table_of() => {};
+        /// Limits and timeouts of the side where clients are.
+        client: Client, table_of() => {};
+        /// Limits of fetching from origins.
+        fetch: Fetch, table_of() => {};
+        /// What is stored and for how long. A site may say otherwise in `[sites.NAME.cache]`.
+        cache: Cache, table_of() => {};
+        /// The log for people and the access log.
+        log: Log, table_of() => {};
+        /// The administrator's interface.
+        admin: Admin, table_of() => {};
+        /// Which hosts are served, and from where. Without any, the node serves its demo site. A request for a host that
+        /// no site names is answered with 421.
+        sites: BTreeMap<String, Site>, named() => {};
+        /// Sets of endpoints that serve the same, for sites to share.
+        pools: BTreeMap<String, Pool>, named() => {};
+    }
+}
+
+table! {
+    /// The process as a whole.
+    pub struct Node {
+        /// The node's name in `Via`, `Cache-Status` and `Proxy-Status`.
+        name: String, node_name() => "forebay";
+        /// Threads that serve; `auto` is one per core.
+        workers: Option<u16>, either("auto", whole(1_u16..=1024)) => "auto";
+        /// Time for running responses to finish after SIGTERM.
+        drain: Duration, time_or_none() => "30s";
+    }
+}
+
+table! {
+    /// Where clients connect.
+    pub struct Listener {
+        /// The address; `0.0.0.0` and `[::]` are every address of this host.
+        address: SocketAddr, listen_address() => "127.0.0.1:8080";
+    }
+}
+
+table! {
+    /// Memory.
+    pub struct Memory {
+        /// Limit of the whole process, with all that it caches; at least 64MiB.
+        limit: ByteSize, size(..) => "1GiB";
+    }
+}
+
+table! {
+    /// The disk tier: what memory cannot hold, kept over restarts.
+    pub struct Disk {
+        /// An empty or a new directory on a real disk, for this process alone; `off` is no disk tier.
+        directory: Option<PathBuf>, either("off", path()) => "off";
+        /// Disk for the cache, its index, and bodies that are spilled into its directory; at least 64MiB.
+        limit: ByteSize, size(..) => "10GiB";
+        /// What a full disk lets in: `frequency`, what is asked for at least as often as what would have to go;
+        /// `always`, everything; `second-request`, as `frequency` and nothing at its first request.
+        admission: Admission, choice() => "frequency";
+    }
+}
+
+table! {
+    /// Where bodies go that exceed the memory that one may take.
+    pub struct Spill {
+        /// On a real disk; `auto` is in the cache directory, or `/var/tmp` without one.
+        directory: Option<PathBuf>, either("auto", path()) => "auto";
+        /// Disk for all such bodies together, at most a quarter of `disk.limit`; 0 turns spilling off.
+        limit: ByteSize, size(..) => "4GiB";
+    }
+}
+
+table! {
+    /// Limits and timeouts of the side where clients are.
+    pub struct Client {
+        /// Connections at a time; further ones get a 503.
+        max_connections: usize, whole(1..=10_000_000_usize) => 10000;
+        /// For a whole request head, from its first byte.
+        header_timeout: Duration, time() => "60s";
+        /// For the next request on a connection that is kept.
+        idle_timeout: Duration, time() => "60s";
+        /// Between two reads of a request's body.
+        body_timeout: Duration, time() => "60s";
+        /// A client that takes nothing of its response for so long is ended.
+        write_timeout: Duration, time() => "60s";
+        /// A request head, from its first to its last byte; beyond it, 431.
+        max_head: ByteSize, size(LEAST_HEAD..=ByteSize::mib(1)) => "32KiB";
+        /// Fields of a request; beyond them, 431.
+        max_fields: usize, whole(1..=4096_usize) => 128;
+        /// The target in a request line; beyond it, 414. Not more than `max_head`.
+        max_target: ByteSize, size(ByteSize(64)..=ByteSize::mib(1)) => "8KiB";
+        /// A request's body; beyond it, 413. A site may say otherwise.
+        max_body: ByteSize, size(..) => "1GiB";
+    }
+}
+
+table! {
+    /// Limits of fetching from origins.
+    pub struct Fetch {
+        /// Fetches at a time; beyond them, 503.
+        max_fetches: usize, whole(1..=1_000_000_usize) => 4096;
+        /// The largest body that is stored; `auto` is a quarter of the memory tier, which is also the most.
+        max_object: Option<ByteSize>, either("auto", size(..)) => "auto";
+        /// Bytes that are kept of one body that is not stored and whose clients are slow.
+        max_spool: ByteSize, size(..) => "1GiB";
+    }
+}
+
+table! {
+    /// The log for people and the access log.
+    pub struct Log {
+        /// What is told on standard error.
+        level: LogLevel, choice() => "info";
+        /// Where the access log goes.
+        access: AccessTarget, log_target() => "-";
+        /// How its lines are written: `json`, `combined` (as Apache and nginx do), or `fields`, those named below.
+        format: LogFormat, choice() => "json";
+        /// For `fields`: which, in this order.
+        fields: Vec<LogField>, list(choice()) =>
+            ["time", "client", "method", "host", "target", "status", "cache", "bytes", "total_ms"];
+    }
+}
+
+table! {
+    /// The administrator's interface.
+    pub struct Admin {
+        /// Where it listens: only on loopback so far. A bare port is on 127.0.0.1.
+        address: Option<SocketAddr>, either("off", admin_address()) => "off";
+    }
+}
+
+table! {
+    /// Which hosts are served, and from where. It takes `hosts`, and one of `origins` and `pool`.
+    pub struct Site {
+        /// A host (`example.com`), every host below a domain at any depth (`*.example.com`), or every host that no other
+        /// site names (`*`).
+        hosts: Vec<HostPattern>, list(host_pattern()) => [];
+        /// The endpoints of a pool of this site's own, with the defaults of pools.
+        origins: Vec<OriginUrl>, list(origin_url()) => [];
+        /// The name of a pool, in place of `origins`.
+        pool: Option<String>, either("", pool_name()) => "";
+        /// A request's body; beyond it, 413. `inherit` is as in `[client]`.
+        max_body: Option<ByteSize>, either("inherit", size(..)) => "inherit";
+        /// What this site says otherwise than `[cache]`.
+        cache: SiteCache, table_of() => {};
+    }
+}
+
+table! {
+    /// Endpoints that serve the same, and how they are asked.
+    pub struct Pool {
+        /// Where they are: `http://HOST:PORT`, `https://HOST`, or with a weight.
+        endpoints: Vec<Endpoint>, list(endpoint()) => [];
+        /// Connections to each endpoint.
+        max_connections: usize, whole(1..=1_000_000_usize) => 256;
+        /// Requests that may wait for a connection, for the whole pool; beyond them, 503.
+        queue: usize, whole(0..=1_000_000_usize) => 1024;
+        /// How long they may wait.
+        queue_timeout: Duration, time_or_none() => "5s";
+        /// Unused connections that are kept, to each endpoint.
+        idle_connections: usize, whole(0..=1_000_000_usize) => 256;
+        /// How long they are kept.
+        idle_timeout: Duration, time() => "50s";
+        /// To connect, with TLS.
+        connect_timeout: Duration, time() => "5s";
+        /// From the request to the first byte of its answer.
+        first_byte_timeout: Duration, time() => "60s";
+        /// Between two reads of an answer.
+        between_bytes_timeout: Duration, time() => "60s";
+        /// For an exchange from its start to its end.
+        total_timeout: Option<Duration>, either("off", time()) => "off";
+        /// For the answer to `Expect: 100-continue`; after it, the body is sent anyway.
+        continue_timeout: Duration, time() => "1s";
+        /// The head of an answer.
+        max_head: ByteSize, size(LEAST_HEAD..=ByteSize::mib(16)) => "64KiB";
+        /// Attempts after the first, each on another endpoint if there is one.
+        retries: u32, whole(0..=100_u32) => 2;
+        /// Failures in a row after which an endpoint is left out.
+        down_after: u32, whole(1..=1000_u32) => 1;
+        /// For how long it is at first; this doubles at each further failure.
+        backoff: Duration, time() => "1s";
+        /// For how long it is at most.
+        max_backoff: Duration, time() => "30s";
+        /// Host names are resolved again so often.
+        resolve_every: Duration, time() => "30s";
+        /// The version of HTTP that is spoken to the endpoints.
+        http: OriginHttp, choice() => "1.1";
+        /// Whether a connection may serve more than one request.
+        keep_alive: bool, flag() => true;
+        /// Whether requests' bodies may be sent in chunks; if not, one of unknown length is spooled first and sent with
+        /// its `Content-Length`.
+        chunked: bool, flag() => true;
+        /// TLS to `https://` endpoints.
+        tls: Tls, table_of() => {};
+        /// Fields that every request to these endpoints gets; they replace those of the same name. A value is a text,
+        /// `{ file = "PATH" }` or `{ env = "NAME" }`; what is kept in a file or in the environment is never shown.
+        send_fields: BTreeMap<String, Secret>, fields() => {};
+    }
+}
+
+table! {
+    /// TLS to `https://` endpoints.
+    pub struct Tls {
+        /// Whether their certificates are verified.
+        verify: bool, flag() => true;
+        /// Who may have issued them: a file of certificates in PEM, or those that the system trusts.
+        ca: Option<PathBuf>, either("system", readable_file()) => "system";
+        /// The name that is asked for (SNI) and verified; `auto` is the endpoint's host.
+        server_name: Option<String>, either("auto", server_name()) => "auto";
+    }
+}
