@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::super::reader::Reader;
-use super::super::tables::Configuration;
+use super::super::tables::{Configuration, Disk, Log, Spill};
 use super::super::words::LogFormat;
 use crate::base::units::ByteSize;
 use crate::config::MemoryPlan;
@@ -51,16 +51,19 @@ fn disk(configuration: &Configuration, reader: &mut Reader) {
         reader.object("disk.limit", message, None);
     }
     if disk.directory.is_none() {
-        for key in ["limit", "admission"].map(|key| format!("disk.{key}")) {
-            if reader.is_said(&key) && reader.is_sound("disk") {
-                let hint = "set disk.directory, or leave this out".to_owned();
-                reader.doubt(&key, format!("{key} has no effect without disk.directory"), Some(hint));
+        let default = Disk::default();
+        let changed = [("disk.limit", disk.limit != default.limit), ("disk.admission", disk.admission != default.admission)];
+        for (key, _) in changed.into_iter().filter(|(_, changed)| *changed) {
+            if !reader.is_sound("disk") {
+                return;
             }
+            let hint = "set disk.directory, or leave this out".to_owned();
+            reader.doubt(key, format!("{key} has no effect without disk.directory"), Some(hint));
         }
         return;
     }
     let most = ByteSize(disk.limit.0 / SPILL_SHARE);
-    if reader.is_said("spill.limit") && configuration.spill.limit > most {
+    if reader.is_said("spill.limit") && configuration.spill.limit != Spill::default().limit && configuration.spill.limit > most {
         let message = format!("only {most} of spill.limit counts: a quarter of disk.limit");
         reader.doubt("spill.limit", message, None);
     }
@@ -87,7 +90,7 @@ fn log(configuration: &Configuration, reader: &mut Reader) {
     if log.fields.is_empty() && log.format == LogFormat::Fields {
         let hint = "such as fields = [\"time\", \"status\"]".to_owned();
         reader.object("log.fields", "no fields are named, and format is \"fields\"", Some(hint));
-    } else if reader.is_said("log.fields") && log.format != LogFormat::Fields {
+    } else if log.fields != Log::default().fields && log.format != LogFormat::Fields {
         let message = format!("log.fields has no effect with format = {:?}", log.format.name());
         reader.doubt("log.fields", message, Some("write format = \"fields\"".into()));
     }

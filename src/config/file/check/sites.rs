@@ -2,7 +2,7 @@
 
 use super::super::near::nearest;
 use super::super::reader::Reader;
-use super::super::tables::{Configuration, Pool, Site};
+use super::super::tables::{Configuration, Pool, Site, Tls};
 use super::complain_of_repeats;
 
 pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
@@ -103,7 +103,7 @@ fn endpoints(path: &str, pool: &Pool, reader: &mut Reader) {
     let named = named.map(|(nth, endpoint)| (endpoint.url.to_string(), format!("{endpoints}[{nth}]")));
     complain_of_repeats(named, |url, _, _| format!("the endpoint {url} is named twice: give it a weight"), reader);
     let tls = format!("{path}.tls");
-    if reader.is_said(&tls) && !pool.endpoints.iter().any(|endpoint| endpoint.url.to_string().starts_with("https:")) {
+    if pool.tls != Tls::default() && !pool.endpoints.iter().any(|endpoint| endpoint.url.to_string().starts_with("https:")) {
         let message = format!("tls has no effect: the pool {name:?} has no https:// endpoint");
         reader.doubt(&tls, message, None);
     }

@@ -97,7 +97,7 @@ impl Kind for Time {
     type Value = Duration;
 
     fn name(&self) -> String {
-        if self.may_be_none { "duration".into() } else { "duration, more than 0".into() }
+        if self.may_be_none { "duration".into() } else { "duration above 0".into() }
     }
 
     fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<Duration> {

@@ -89,7 +89,7 @@ impl<K: Kind> Kind for List<K> {
     type Value = Vec<K::Value>;
 
     fn name(&self) -> String {
-        format!("list of {}", self.0.name())
+        format!("list: {}", self.0.name())
     }
 
     fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<Self::Value> {
