@@ -31,7 +31,8 @@ impl Check {
             eprintln!("forebay: {}: {}", self.file.display(), count(&complaints));
             return ExitCode::from(USAGE);
         };
-        let text = if self.print { configuration.to_toml() } else { format!("{}\n", self.praise(&configuration)) };
+        let text =
+            if self.print { configuration.to_toml() } else { format!("{}\n", self.praise(&configuration)) };
         // Whoever reads it may have gone.
         match io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,

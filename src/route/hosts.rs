@@ -25,7 +25,7 @@ pub enum HostPatternError {
     #[error(transparent)]
     Host(#[from] HostError),
     /// A star that does not stand alone before the first dot.
-    #[error("a star stands for whole names only: write \"*.shop.example\", or \"*\" for every host")]
+    #[error("a star stands for whole names only: write \"*.example.com\", or \"*\" for every host")]
     Star,
     /// A port, which routes know nothing of.
     #[error("a site answers on every port: leave the port out")]

@@ -69,7 +69,8 @@ fn every_place_is_in_its_file_and_in_order() {
             assert!(line <= lines.max(40) + 1, "{complaint}");
             assert!(!complaint.message().is_empty() && !complaint.message().contains('\n'), "{complaint}");
         }
-        let warnings = complaints.iter().filter(|complaint| complaint.severity() == Severity::Warning).count();
+        let warnings =
+            complaints.iter().filter(|complaint| complaint.severity() == Severity::Warning).count();
         assert_eq!(warnings, complaints.warnings());
     }
 }
@@ -122,17 +123,24 @@ fn files_are_counted() {
     assert_eq!(complaints_of(&as_given(&files)), "");
     files.push(("d/999.toml".into(), String::new()));
     let said = complaints_of(&as_given(&files));
-    assert!(said.contains("main.toml:1:12: d/999.toml is one file too many: a configuration has 1000 at most"), "{said}");
+    assert!(
+        said.contains("main.toml:1:12: d/999.toml is one file too many: a configuration has 1000 at most"),
+        "{said}"
+    );
 }
 
 #[test]
 fn files_are_weighed_together() {
     let text = format!("#{}\n", "x".repeat((1 << 20) - 2));
-    let mut files: Vec<(String, String)> = (0..33).map(|nth| (format!("d/{nth:02}.toml"), text.clone())).collect();
+    let mut files: Vec<(String, String)> =
+        (0..33).map(|nth| (format!("d/{nth:02}.toml"), text.clone())).collect();
     files.push(("main.toml".into(), "include = [\"d\"]\n".into()));
     let files: Vec<(&str, String)> = files.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
     let said = complaints_of(&folder(&files));
-    assert!(said.contains("all together have 32MiB at most") || said.contains("have 32MiB at most"), "{said}");
+    assert!(
+        said.contains("all together have 32MiB at most") || said.contains("have 32MiB at most"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -140,10 +148,12 @@ fn files_include_files_only_so_deep() {
     let chain = |length: usize| {
         let mut files = vec![("main.toml".to_owned(), "include = [\"1.toml\"]\n".to_owned())];
         for nth in 1..=length {
-            let next = if nth == length { String::new() } else { format!("include = [\"{}.toml\"]\n", nth + 1) };
+            let next =
+                if nth == length { String::new() } else { format!("include = [\"{}.toml\"]\n", nth + 1) };
             files.push((format!("{nth}.toml"), next));
         }
-        let files: Vec<(&str, String)> = files.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
+        let files: Vec<(&str, String)> =
+            files.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
         complaints_of(&folder(&files))
     };
     assert_eq!(chain(8), "");
@@ -178,7 +188,8 @@ fn nothing_that_is_told_steers_a_terminal() {
 
 #[test]
 fn a_long_line_is_cut_around_what_is_meant() {
-    let text = format!("[log]\nfields = [{}\"tiem\", {}]\n", "\"time\", ".repeat(500), "\"time\", ".repeat(500));
+    let text =
+        format!("[log]\nfields = [{}\"tiem\", {}]\n", "\"time\", ".repeat(500), "\"time\", ".repeat(500));
     let said = Configuration::read_text(Path::new("long.toml"), &text).complaints.to_string();
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0].starts_with("long.toml:2:4011: "), "{said}");

@@ -7,7 +7,8 @@ use crate::config_docs::root;
 use crate::support::process::run;
 
 async fn check(args: &[&str]) -> (Option<i32>, String, String) {
-    let args: Vec<String> = std::iter::once("check".to_owned()).chain(args.iter().map(|arg| (*arg).to_owned())).collect();
+    let args: Vec<String> =
+        std::iter::once("check".to_owned()).chain(args.iter().map(|arg| (*arg).to_owned())).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let Output { status, stdout, stderr } = run(FOREBAY, &args).await;
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");

@@ -34,7 +34,8 @@ fn the_reference_is_what_the_tables_say() {
 
 #[test]
 fn the_full_configuration_is_the_default() {
-    let full = Configuration::load(&root().join("config/full.toml")).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let full =
+        Configuration::load(&root().join("config/full.toml")).unwrap_or_else(|wrong| panic!("{wrong}"));
     assert_eq!(full, Configuration::default());
 }
 
@@ -69,7 +70,9 @@ fn the_examples_in_it_are_the_defaults_of_sites_and_pools() {
 #[test]
 fn every_file_in_config_is_well() {
     let mut seen = 0;
-    for file in ["minimal.toml", "full.toml", "example/forebay.toml"].map(|name| root().join("config").join(name)) {
+    for file in
+        ["minimal.toml", "full.toml", "example/forebay.toml"].map(|name| root().join("config").join(name))
+    {
         let Report { configuration, complaints } = Configuration::read(&file);
         assert!(complaints.is_empty(), "{complaints}");
         reads_back(&configuration.expect("well"));

@@ -27,11 +27,68 @@ fn cases() -> u32 {
 /// Pieces of TOML, of our keys and of nonsense.
 fn piece() -> impl Strategy<Value = String> {
     let words = [
-        "[", "]", "[[", "]]", "{", "}", "=", " = ", ",", ".", "\n", "\r\n", "\"", "\"\"\"", "'", "'''", "#", "\\", "\\u0000",
-        "client", "sites", "pools", "sites.a", "pools.a", "listeners", "cache", "against_rfc", "tls", "send_fields", "hosts",
-        "origins", "pool", "endpoints", "url", "weight", "max_head", "limit", "address", "include", "fields", "drain",
-        "\"off\"", "\"auto\"", "\"inherit\"", "\"1GiB\"", "\"60s\"", "\"*\"", "\"a.example\"", "\"http://a\"", "\"127.0.0.1:80\"",
-        "0", "1", "-1", "99999999999999999999999", "0x10", "1.5", "true", "false", "1979-05-27", "inf", "é", "\u{feff}",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        "=",
+        " = ",
+        ",",
+        ".",
+        "\n",
+        "\r\n",
+        "\"",
+        "\"\"\"",
+        "'",
+        "'''",
+        "#",
+        "\\",
+        "\\u0000",
+        "client",
+        "sites",
+        "pools",
+        "sites.a",
+        "pools.a",
+        "listeners",
+        "cache",
+        "against_rfc",
+        "tls",
+        "send_fields",
+        "hosts",
+        "origins",
+        "pool",
+        "endpoints",
+        "url",
+        "weight",
+        "max_head",
+        "limit",
+        "address",
+        "include",
+        "fields",
+        "drain",
+        "\"off\"",
+        "\"auto\"",
+        "\"inherit\"",
+        "\"1GiB\"",
+        "\"60s\"",
+        "\"*\"",
+        "\"a.example\"",
+        "\"http://a\"",
+        "\"127.0.0.1:80\"",
+        "0",
+        "1",
+        "-1",
+        "99999999999999999999999",
+        "0x10",
+        "1.5",
+        "true",
+        "false",
+        "1979-05-27",
+        "inf",
+        "é",
+        "\u{feff}",
     ];
     prop_oneof![
         12 => prop::sample::select(words.to_vec()).prop_map(str::to_owned),
@@ -111,7 +168,11 @@ fn keys() -> Vec<(String, String, std::ops::Range<usize>)> {
             // Names in it are the operator's.
             let start = path.rfind('.').map_or(0, |dot| dot + 1);
             let name = &path[start..];
-            let (start, name) = if name == "example" { path.split_once('.').map_or((0, path), |(first, _)| (0, first)) } else { (start, name) };
+            let (start, name) = if name == "example" {
+                path.split_once('.').map_or((0, path), |(first, _)| (0, first))
+            } else {
+                (start, name)
+            };
             let at = line.find(path).expect("there") + start;
             keys.push((String::new(), line.to_owned(), at..at + name.len()));
         } else if let Some((name, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {

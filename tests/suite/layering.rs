@@ -43,7 +43,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("deliver", "origin", &["OriginError"]),
     ("deliver", "admission", &["Rejection"]),
     ("request", "listener", &["Handler"]),
-    ("config", "route", &["Settings", "HostPattern"]),
+    ("config", "route", &["Settings", "HostPattern", "HostPatternError"]),
     ("config", "request", &["Settings"]),
     ("config", "listener", &["Settings"]),
     ("config", "fetch", &["Settings"]),

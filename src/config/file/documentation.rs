@@ -15,7 +15,10 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 const EXAMPLES: &[(&str, &str)] = &[
     ("sites.example.hosts", r#"["example.com", "*.example.com"]"#),
     ("sites.example.pool", r#""example""#),
-    ("pools.example.endpoints", r#"["http://127.0.0.1:3000", { url = "http://127.0.0.1:3001", weight = 3 }]"#),
+    (
+        "pools.example.endpoints",
+        r#"["http://127.0.0.1:3000", { url = "http://127.0.0.1:3001", weight = 3 }]"#,
+    ),
 ];
 
 /// Every key with the table that it belongs to, such as `("[client]", "max_head")`.

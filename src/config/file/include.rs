@@ -53,7 +53,9 @@ impl Loading {
         }
         let is_folder = match fs::metadata(path) {
             Ok(about) => about.is_dir(),
-            Err(error) => return self.refuse(span, &format!("{} cannot be included: {error}", said.display())),
+            Err(error) => {
+                return self.refuse(span, &format!("{} cannot be included: {error}", said.display()));
+            }
         };
         if !is_folder {
             return self.include_file(said, path, span);
@@ -68,14 +70,19 @@ impl Loading {
                     self.include_file(&said.join(&name), &path.join(&name), span);
                 }
             }
-            Err(error) => self.refuse(span, &format!("the folder {} cannot be read: {error}", said.display())),
+            Err(error) => {
+                self.refuse(span, &format!("the folder {} cannot be read: {error}", said.display()))
+            }
         }
     }
 
     fn include_file(&mut self, said: &Path, path: &Path, span: &Range<usize>) {
         let shown = said.display();
         if self.reader.files() >= MAX_FILES {
-            return self.refuse(span, &format!("{shown} is one file too many: a configuration has {MAX_FILES} at most"));
+            return self.refuse(
+                span,
+                &format!("{shown} is one file too many: a configuration has {MAX_FILES} at most"),
+            );
         }
         let identity = match fs::canonicalize(path) {
             Ok(identity) => identity,
@@ -92,7 +99,10 @@ impl Loading {
         let place = self.reader.place_of(span);
         match Source::open_regular(path) {
             Ok(source) if self.reader.size() + source.text.len() as u64 > MAX_FILES_SIZE.0 => {
-                self.refuse(span, &format!("{shown} is too much: all files together have {MAX_FILES_SIZE} at most"));
+                self.refuse(
+                    span,
+                    &format!("{shown} is too much: all files together have {MAX_FILES_SIZE} at most"),
+                );
             }
             Ok(source) => {
                 self.included.known.insert(identity, place);

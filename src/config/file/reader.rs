@@ -273,13 +273,21 @@ impl Reader {
         self.complaints.has_room()
     }
 
-    fn add(&mut self, file: usize, span: &Range<usize>, message: String, hint: Option<String>, warning: bool) {
+    fn add(
+        &mut self,
+        file: usize,
+        span: &Range<usize>,
+        message: String,
+        hint: Option<String>,
+        warning: bool,
+    ) {
         let Some(source) = self.files.get(file) else {
             // A default, which has no file; a test reads them all.
             return self.complaints.add(Complaint::about_file(0, PathBuf::new(), message));
         };
         let past_the_end = self.unreadable_from.is_some_and(|end| end <= span.start);
-        if file == self.file && (past_the_end || self.unreadable.contains(&source.position(span.start).line)) {
+        if file == self.file && (past_the_end || self.unreadable.contains(&source.position(span.start).line))
+        {
             return;
         }
         let mut complaint = Complaint::new(file, source, span, message);

@@ -28,9 +28,10 @@ impl Configuration {
     pub fn pool_of(&self, site: &Site) -> Option<Pool> {
         match &site.pool {
             Some(name) => self.pools.get(name).cloned(),
-            None => {
-                Some(Pool { endpoints: site.origins.iter().cloned().map(Into::into).collect(), ..Pool::default() })
-            }
+            None => Some(Pool {
+                endpoints: site.origins.iter().cloned().map(Into::into).collect(),
+                ..Pool::default()
+            }),
         }
     }
 }

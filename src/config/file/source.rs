@@ -70,8 +70,8 @@ impl Source {
         if bytes.len() as u64 > MAX_FILE.0 {
             return Err(SourceError::TooLong);
         }
-        let text =
-            String::from_utf8(bytes).map_err(|error| SourceError::NotText(error.utf8_error().valid_up_to()))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| SourceError::NotText(error.utf8_error().valid_up_to()))?;
         let directory = path.parent().unwrap_or(Path::new(""));
         // An empty path is the working directory, which `absolute` refuses.
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };

@@ -17,7 +17,9 @@ pub(super) fn readable_text(source: &Source, reader: &mut Reader) -> String {
     for _ in 0..MOST_PASSED_OVER {
         let errors = DeTable::parse_recoverable(&text).1;
         let stop = errors.iter().find(|error| error.message().starts_with("key with no value"));
-        let Some(line) = stop.and_then(Error::span).and_then(|span| line_around(&text, span.start)) else { break };
+        let Some(line) = stop.and_then(Error::span).and_then(|span| line_around(&text, span.start)) else {
+            break;
+        };
         reader.complain_of_line(
             &visible(&source.text, line.clone()),
             "this key has no value".into(),

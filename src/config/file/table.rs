@@ -233,7 +233,8 @@ fn hint_for<T: Table>(name: &str, reader: &mut Reader) -> Option<Hint> {
     }
     let own = nearest(name, T::keys().iter().map(|key| key.name));
     let all = super::described();
-    let tables: Vec<&str> = all.iter().filter(|(_, key)| *key == name).map(|(table, _)| table.as_str()).collect();
+    let tables: Vec<&str> =
+        all.iter().filter(|(_, key)| *key == name).map(|(table, _)| table.as_str()).collect();
     match own {
         Some((distance, own)) if distance <= 1 || tables.is_empty() => {
             let path = reader.path();
@@ -241,7 +242,9 @@ fn hint_for<T: Table>(name: &str, reader: &mut Reader) -> Option<Hint> {
             reader.suspect(meant);
             Some(Hint::Own(own))
         }
-        _ if !tables.is_empty() => Some(Hint::Elsewhere { name: name.to_owned(), tables: tables.join(" or ") }),
+        _ if !tables.is_empty() => {
+            Some(Hint::Elsewhere { name: name.to_owned(), tables: tables.join(" or ") })
+        }
         _ => {
             let (_, near) = nearest(name, all.iter().map(|(_, key)| *key))?;
             let (table, name) = all.iter().find(|(_, key)| *key == near)?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::kinds::{
     Endpoint, HostPattern, Secret, admin_address, choice, either, endpoint, fields, flag, host_pattern, list,
-    listen_address, log_target, named, node_name, origin_url, path, pool_name, readable_file, server_name, size,
-    table_of, tables_of, time, time_or_none, unread_path, whole,
+    listen_address, log_target, named, node_name, origin_url, path, pool_name, readable_file, server_name,
+    size, table_of, tables_of, time, time_or_none, unread_path, whole,
 };
 use super::policy::{Cache, SiteCache};
 use super::table::table;

@@ -52,7 +52,10 @@ fn disk(configuration: &Configuration, reader: &mut Reader) {
     }
     if disk.directory.is_none() {
         let default = Disk::default();
-        let changed = [("disk.limit", disk.limit != default.limit), ("disk.admission", disk.admission != default.admission)];
+        let changed = [
+            ("disk.limit", disk.limit != default.limit),
+            ("disk.admission", disk.admission != default.admission),
+        ];
         for (key, _) in changed.into_iter().filter(|(_, changed)| *changed) {
             if !reader.is_sound("disk") {
                 return;
@@ -63,7 +66,10 @@ fn disk(configuration: &Configuration, reader: &mut Reader) {
         return;
     }
     let most = ByteSize(disk.limit.0 / SPILL_SHARE);
-    if reader.is_said("spill.limit") && configuration.spill.limit != Spill::default().limit && configuration.spill.limit > most {
+    if reader.is_said("spill.limit")
+        && configuration.spill.limit != Spill::default().limit
+        && configuration.spill.limit > most
+    {
         let message = format!("only {most} of spill.limit counts: a quarter of disk.limit");
         reader.doubt("spill.limit", message, None);
     }

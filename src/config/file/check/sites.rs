@@ -13,7 +13,9 @@ pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
     for (name, pool) in &configuration.pools {
         endpoints(&format!("pools.{name}"), pool, reader);
         backoff(&format!("pools.{name}"), pool, reader);
-        if reader.is_sound("sites") && !configuration.sites.values().any(|site| site.pool.as_ref() == Some(name)) {
+        if reader.is_sound("sites")
+            && !configuration.sites.values().any(|site| site.pool.as_ref() == Some(name))
+        {
             let hint = format!("a site says pool = {name:?} to use it");
             reader.doubt(&format!("pools.{name}"), format!("no site uses the pool {name:?}"), Some(hint));
         }
@@ -24,7 +26,8 @@ fn hosts(configuration: &Configuration, reader: &mut Reader) {
     for (name, site) in &configuration.sites {
         let path = format!("sites.{name}");
         if site.hosts.is_empty() && reader.is_sound(&format!("{path}.hosts")) {
-            let hint = "such as hosts = [\"example.com\", \"*.example.com\"], or [\"*\"] for every host".to_owned();
+            let hint =
+                "such as hosts = [\"example.com\", \"*.example.com\"], or [\"*\"] for every host".to_owned();
             reader.object_to_key(&path, format!("the site {name:?} has no hosts"), Some(hint));
         }
     }
@@ -101,9 +104,15 @@ fn endpoints(path: &str, pool: &Pool, reader: &mut Reader) {
     }
     let named = pool.endpoints.iter().enumerate();
     let named = named.map(|(nth, endpoint)| (endpoint.url.to_string(), format!("{endpoints}[{nth}]")));
-    complain_of_repeats(named, |url, _, _| format!("the endpoint {url} is named twice: give it a weight"), reader);
+    complain_of_repeats(
+        named,
+        |url, _, _| format!("the endpoint {url} is named twice: give it a weight"),
+        reader,
+    );
     let tls = format!("{path}.tls");
-    if pool.tls != Tls::default() && !pool.endpoints.iter().any(|endpoint| endpoint.url.to_string().starts_with("https:")) {
+    if pool.tls != Tls::default()
+        && !pool.endpoints.iter().any(|endpoint| endpoint.url.to_string().starts_with("https:"))
+    {
         let message = format!("tls has no effect: the pool {name:?} has no https:// endpoint");
         reader.doubt(&tls, message, None);
     }

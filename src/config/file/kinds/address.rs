@@ -29,7 +29,9 @@ impl Kind for ListenAddress {
         if address.is_none() {
             let hint = match text.strip_prefix("localhost:").or(text.strip_prefix(':')) {
                 Some(port) if port.parse::<u16>().is_ok() => {
-                    format!("such as \"127.0.0.1:{port}\", or \"0.0.0.0:{port}\" for every address of this host")
+                    format!(
+                        "such as \"127.0.0.1:{port}\", or \"0.0.0.0:{port}\" for every address of this host"
+                    )
                 }
                 _ => "write IP:PORT, such as \"127.0.0.1:8080\" or \"[::]:80\"".into(),
             };
@@ -60,7 +62,9 @@ impl Kind for AdminAddress {
 
     fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<SocketAddr> {
         let (text, port) = match said.get_ref() {
-            DeValue::Integer(number) => (number.to_string(), u16::from_str_radix(number.as_str(), number.radix()).ok()),
+            DeValue::Integer(number) => {
+                (number.to_string(), u16::from_str_radix(number.as_str(), number.radix()).ok())
+            }
             _ => {
                 let text = reader.text(said, "an address or a port", "9090 or \"127.0.0.1:9090\"")?;
                 (text.to_owned(), text.parse().ok())

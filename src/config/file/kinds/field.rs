@@ -39,7 +39,8 @@ impl Kind for Fields {
                 let known = reader.is_said(reader.path());
                 if known {
                     let message = format!("the field {name} is named twice");
-                    let hint = format!("it is also at {}: case makes no difference", reader.where_is(reader.path()));
+                    let hint =
+                        format!("it is also at {}: case makes no difference", reader.where_is(reader.path()));
                     reader.complain(&key.span(), message, Some(hint));
                     return None;
                 }

@@ -50,7 +50,9 @@ impl Kind for Size {
     fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<ByteSize> {
         let size = match said.get_ref() {
             // A plain number counts bytes, with quotes or without.
-            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok().map(ByteSize),
+            DeValue::Integer(number) => {
+                u64::from_str_radix(number.as_str(), number.radix()).ok().map(ByteSize)
+            }
             _ => {
                 let text = reader.text(said, "a size", "\"512MiB\"")?;
                 match text.parse::<ByteSize>() {
@@ -116,7 +118,11 @@ impl Kind for Time {
         };
         let (key, or) = (reader.key(), reader.or());
         let message = format!("{key} is a duration{or}, not {text:?}: {reason}");
-        reader.complain(&said.span(), message, Some("such as \"500ms\", \"30s\", \"5m\" or \"1h 30m\"".into()));
+        reader.complain(
+            &said.span(),
+            message,
+            Some("such as \"500ms\", \"30s\", \"5m\" or \"1h 30m\"".into()),
+        );
         None
     }
 

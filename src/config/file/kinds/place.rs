@@ -39,7 +39,11 @@ impl Kind for Path {
     fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<PathBuf> {
         let text = reader.text(said, "a path", "\"/var/cache/forebay\"")?;
         if text.is_empty() || text.contains('\0') {
-            reader.complain(&said.span(), format!("{} is a path{}, not {text:?}", reader.key(), reader.or()), None);
+            reader.complain(
+                &said.span(),
+                format!("{} is a path{}, not {text:?}", reader.key(), reader.or()),
+                None,
+            );
             return None;
         }
         if !self.resolved {

@@ -153,7 +153,11 @@ impl<K: Kind> Kind for Either<K> {
             if text == self.word {
                 return Some(None);
             }
-            if !self.word.is_empty() && !text.is_empty() && text.chars().all(char::is_alphabetic) && nearest(text, [self.word]).is_some() {
+            if !self.word.is_empty()
+                && !text.is_empty()
+                && text.chars().all(char::is_alphabetic)
+                && nearest(text, [self.word]).is_some()
+            {
                 let message = format!("{} is not {text:?}", reader.key());
                 reader.complain(&said.span(), message, Some(format!("did you mean {:?}?", self.word)));
                 return None;
