@@ -3,5 +3,5 @@
 mod node;
 mod run;
 
-pub use node::Node;
+pub use node::{BuildError, Node};
 pub use run::{RunError, Running};

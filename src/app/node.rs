@@ -9,7 +9,7 @@ use crate::cache::disk::volume::OpenError;
 use crate::cache::{self, Cache};
 use crate::config::{Settings, WINDOW};
 use crate::fetch::Fetcher;
-use crate::origin::{Origin, connect::Connect};
+use crate::origin::{Pool, PoolError, connect::Connect};
 use crate::request::{ClientMachine, Parts};
 use crate::route::Router;
 use crate::telemetry::access_log::AccessLog;
@@ -24,10 +24,23 @@ pub struct Node {
     pub fetcher: Fetcher,
     /// The tiers.
     pub cache: Arc<Cache>,
+    /// Where sites come from.
+    pub pools: Arc<[Pool]>,
     /// Memory and spill files, and what the node holds in them.
     pub means: Means,
     /// What it has counted.
     pub counters: Arc<Counters>,
+}
+
+/// Why a node cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The disk tier cannot have its directory.
+    #[error("the cache directory cannot be used: {0}")]
+    Disk(#[from] OpenError),
+    /// A pool cannot be made.
+    #[error("{0}")]
+    Pool(#[from] PoolError),
 }
 
 impl Node {
@@ -37,7 +50,7 @@ impl Node {
         clock: Clock,
         connector: Arc<dyn Connect>,
         log: Option<AccessLog>,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, BuildError> {
         Self::build_on(settings, clock, connector, log, Cache::open)
     }
 
@@ -48,18 +61,18 @@ impl Node {
         connector: Arc<dyn Connect>,
         log: Option<AccessLog>,
         open: impl FnOnce(&cache::Settings, &Arc<Budget>, &Arc<Counters>) -> Result<Cache, OpenError>,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, BuildError> {
         let budget = Budget::new(settings.memory.budget);
         let spill = SpillArea::new(settings.spill.directory.clone(), settings.spill.limit);
         let counters = Arc::new(Counters::default());
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
-        let origin =
-            Origin::new(settings.origin_url.authority().to_owned(), settings.origin.clone(), connector);
+        let pools = settings.pools.iter().map(|pool| Pool::new(pool.clone(), Arc::clone(&connector)));
+        let pools: Arc<[Pool]> = pools.collect::<Result<_, _>>()?;
         let means = Means { budget: Arc::clone(&budget), spill, window: WINDOW };
         let fetcher = Fetcher::new(
             settings.fetch.clone(),
             Arc::clone(&cache),
-            [origin],
+            Arc::clone(&pools),
             means.clone(),
             clock.clone(),
             Arc::clone(&counters),
@@ -74,6 +87,6 @@ impl Node {
             log,
         };
         let machine = Arc::new(ClientMachine::new(settings.request.clone(), parts));
-        Ok(Self { machine, fetcher, cache, means, counters })
+        Ok(Self { machine, fetcher, cache, pools, means, counters })
     }
 }

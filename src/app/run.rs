@@ -9,9 +9,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Node;
+use super::{BuildError, Node};
 use crate::base::clock::Clock;
-use crate::cache::disk::volume::OpenError;
 use crate::config::Settings;
 use crate::listener::{Handler, Serving, accept, bind};
 use crate::origin::connect::Tcp;
@@ -34,9 +33,9 @@ pub enum RunError {
         /// What the kernel said.
         error: io::Error,
     },
-    /// The disk tier cannot have its directory.
-    #[error("the cache directory cannot be used: {0}")]
-    Disk(#[from] OpenError),
+    /// The node cannot be put together.
+    #[error("{0}")]
+    Build(#[from] BuildError),
     /// A thread or its runtime could not be started.
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),

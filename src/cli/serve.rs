@@ -24,9 +24,10 @@ const LOG_LIMIT: Duration = Duration::from_secs(1);
 /// What `serve` may be told.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// The site to stand in front of; without it, an embedded demo site
+    /// The site to stand in front of; given more than once, its endpoints take turns. Without it, an embedded demo
+    /// site
     #[arg(long, value_name = "http://HOST:PORT")]
-    origin: Option<OriginUrl>,
+    origin: Vec<OriginUrl>,
 
     /// Where to listen; may be given more than once
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_address)]
@@ -106,7 +107,7 @@ impl ServeError {
             | Self::Disk(_)
             | Self::SpillDirectory { .. }
             | Self::AccessLog { .. }
-            | Self::Run(RunError::Disk(_)) => ExitCode::from(USAGE),
+            | Self::Run(RunError::Build(_)) => ExitCode::from(USAGE),
             Self::Demo(_) | Self::Run(_) | Self::Signals(_) => ExitCode::FAILURE,
         }
     }
@@ -132,13 +133,16 @@ impl Serve {
             .map_err(ServeError::Signals)?;
         let memory = MemoryPlan::new(self.memory)?;
         let (log, log_writer) = self.access_log()?.unzip();
-        let (origin, demo) = if let Some(origin) = &self.origin {
+        let (origin, demo) = if let Some(origin) = self.origin.first() {
             (origin.clone(), None)
         } else {
             let site = demo::start().map_err(ServeError::Demo)?;
             (site.origin_url(), Some(site))
         };
         let mut settings = Settings::new(origin, memory);
+        if let Some(pool) = settings.pools.first_mut() {
+            pool.endpoints.extend(self.origin.iter().skip(1).cloned().map(Into::into));
+        }
         settings.listen = self.listen;
         if let Some(workers) = self.workers {
             settings.workers = workers.into();
@@ -196,7 +200,9 @@ impl Serve {
 fn say_what_is_fronted(settings: &Settings) {
     let disk = settings.cache.disk.as_ref().map(|disk| tracing::field::display(disk.directory.display()));
     let memory = ByteSize(settings.memory.limit);
-    tracing::info!(origin = %settings.origin_url, %memory, cache_dir = disk, "in front of the origin");
+    let endpoints = settings.pools.iter().flat_map(|pool| &pool.endpoints);
+    let origin = endpoints.map(|endpoint| endpoint.url.to_string()).collect::<Vec<_>>().join(" ");
+    tracing::info!(origin, %memory, cache_dir = disk, "in front of the origin");
 }
 
 /// A directory that the operator named must be there. The one in the cache directory is made with that.

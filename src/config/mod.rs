@@ -3,7 +3,6 @@
 mod disk;
 pub mod file;
 mod memory;
-mod origin_url;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,9 +14,9 @@ use crate::route::HostPattern;
 use crate::semantics::policy::Policy;
 use crate::{cache, fetch, listener, origin, request, route};
 
+pub use crate::origin::{OriginUrl, OriginUrlError};
 pub use disk::{Disk, DiskError};
 pub use memory::{MemoryError, MemoryPlan};
-pub use origin_url::{OriginUrl, OriginUrlError};
 
 /// How this node names itself in `Via`, `Cache-Status` and `Proxy-Status`.
 const NODE_NAME: &str = "forebay";
@@ -36,8 +35,6 @@ const RESERVED_DESCRIPTORS: u64 = 320;
 pub struct Settings {
     /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
-    /// The one origin so far.
-    pub origin_url: OriginUrl,
     /// How the memory limit of the process is shared out.
     pub memory: MemoryPlan,
     /// Where bodies spill to, and how much.
@@ -55,7 +52,7 @@ pub struct Settings {
     /// The fetch machine.
     pub fetch: fetch::Settings,
     /// The origin side.
-    pub origin: origin::Settings,
+    pub pools: Vec<origin::Settings>,
     /// Who answers for which hosts.
     pub sites: Vec<route::Settings>,
 }
@@ -80,7 +77,6 @@ impl Settings {
     pub fn new(origin_url: OriginUrl, memory: MemoryPlan) -> Self {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
-            origin_url,
             memory,
             spill: Spill::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
@@ -103,7 +99,7 @@ impl Settings {
                 max_object: memory.tier / 4,
                 max_spool: ByteSize::gib(1).0,
             },
-            origin: origin::Settings::default(),
+            pools: vec![origin::Settings::new(ONLY_SITE, vec![origin_url.into()])],
             sites: vec![Self::only_site()],
         }
     }

@@ -22,7 +22,7 @@ use crate::body::busy::{BodyError, Retention, Writer};
 use crate::body::content::BLOCK;
 use crate::cache::lookup::Hit;
 use crate::cache::markers::Marker;
-use crate::origin::{Exchange, IncomingBody, Origin, OriginError, OriginRequest};
+use crate::origin::{Exchange, IncomingBody, OriginError, OriginRequest};
 use crate::semantics::{fields, storage, validation};
 
 /// A fetch and everything that it owns.
@@ -137,18 +137,10 @@ impl Lead {
 
     /// Asks the pool of the site. Cancelled, the connection is closed.
     async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
-        match self.origin() {
-            Some(origin) => origin.exchange(request).await,
+        match self.shared.pools.get(self.flight.ask.pool.0) {
+            Some(pool) => pool.exchange(request).await,
             None => Err(OriginError::internal()),
         }
-    }
-
-    fn origin(&self) -> Option<&Origin> {
-        self.shared.origins.get(self.flight.ask.pool.0)
-    }
-
-    fn authority(&self) -> &str {
-        self.origin().map_or("", Origin::authority)
     }
 
     /// A 101 that nobody asked for, a part when the whole was asked for, or a 304 to no condition is no answer.
@@ -165,11 +157,11 @@ impl Lead {
 
     /// Announces a head and carries its body over.
     async fn deliver(mut self, exchange: Exchange, times: Times) {
-        let Exchange { head, mut body, tunnel, ends_by_close } = exchange;
+        let Exchange { head, mut body, tunnel, ends_by_close, authority } = exchange;
         let trailer = head.headers.get(header::TRAILER).cloned();
         // Judged as it came: cleaning takes off what `Connection` names, and that must not hide a `Vary`.
         let verdict = self.judge(head.status, &head.headers, ends_by_close, times);
-        let head = clean(head, &self.flight.ask, self.authority(), times.response);
+        let head = clean(head, &self.flight.ask, &authority, times.response);
         if verdict.store.is_none() {
             self.writer.lower_retention(verdict::retention_unstored(&head.headers));
         }
@@ -242,9 +234,9 @@ impl Lead {
 
     /// Brings what was stored up to date with a 304 (RFC 9111 §4.3.4).
     async fn refresh(mut self, stale: &Hit, exchange: Exchange, times: Times) {
-        let Exchange { head, body, .. } = exchange;
+        let Exchange { head, body, authority, .. } = exchange;
         let status = stale.object.head.status;
-        let head = clean(head, &self.flight.ask, self.authority(), times.response);
+        let head = clean(head, &self.flight.ask, &authority, times.response);
         let merged = validation::update_stored(&stale.object.head.headers, &head.headers);
         let verdict = self.judge(status, &merged, false, times);
         let (hit, stored) =

@@ -29,7 +29,7 @@ use crate::cache::Cache;
 use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
 use crate::cache::object::head_weight;
-use crate::origin::Origin;
+use crate::origin::Pool;
 use crate::semantics::cache_control;
 use crate::telemetry::counters::Counters;
 use ask::Ask;
@@ -60,7 +60,7 @@ pub struct Fetcher {
 struct Shared {
     settings: Settings,
     cache: Arc<Cache>,
-    origins: Box<[Origin]>,
+    pools: Arc<[Pool]>,
     table: Arc<FlightTable>,
     means: Means,
     clock: Clock,
@@ -102,11 +102,11 @@ enum Purpose {
 }
 
 impl Fetcher {
-    /// A fetcher with nothing under way. Asks name their origin by its place in `origins`.
+    /// A fetcher with nothing under way. Asks name their pool by its place in `pools`.
     pub fn new(
         settings: Settings,
         cache: Arc<Cache>,
-        origins: impl IntoIterator<Item = Origin>,
+        pools: Arc<[Pool]>,
         means: Means,
         clock: Clock,
         counters: Arc<Counters>,
@@ -114,17 +114,7 @@ impl Fetcher {
         let (table, tasks) = (Arc::new(FlightTable::new()), TaskTracker::new());
         let places = Arc::new(Semaphore::new(settings.max_fetches.min(Semaphore::MAX_PERMITS)));
         Self {
-            shared: Arc::new(Shared {
-                settings,
-                cache,
-                origins: origins.into_iter().collect(),
-                table,
-                means,
-                clock,
-                counters,
-                tasks,
-                places,
-            }),
+            shared: Arc::new(Shared { settings, cache, pools, table, means, clock, counters, tasks, places }),
         }
     }
 

@@ -5,7 +5,8 @@ use std::io;
 use crate::base::blame::{Blame, Retry};
 use crate::semantics::proxy_status::ProxyError;
 
-use super::connect::Unresolved;
+use super::resolve::Unresolved;
+use super::tls::TlsFailure;
 
 /// A failed exchange: no head came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,21 +18,29 @@ pub struct OriginError {
     pub blame: Blame,
     /// Whether the request may be sent again.
     pub retry: Retry,
+    /// On how many endpoints it was tried; 0 if it came to none.
+    pub attempts: u32,
 }
 
 impl OriginError {
+    const fn new(error: ProxyError, blame: Blame, retry: Retry) -> Self {
+        Self { error, blame, retry, attempts: 0 }
+    }
+
     /// An error of the connection attempt: nothing was sent.
     pub(super) fn connecting(error: &io::Error) -> Self {
-        let unresolved = error.get_ref().is_some_and(
-            <dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static>::is::<Unresolved>,
-        );
-        let error = match error.kind() {
-            _ if unresolved => ProxyError::DnsError,
-            io::ErrorKind::ConnectionRefused => ProxyError::ConnectionRefused,
-            io::ErrorKind::TimedOut => ProxyError::ConnectionTimeout,
-            _ => ProxyError::DestinationUnavailable,
+        let inner = error.get_ref();
+        let unresolved = inner.is_some_and(|inner| inner.is::<Unresolved>());
+        let tls = inner.and_then(|inner| inner.downcast_ref::<TlsFailure>());
+        let error = match (tls, error.kind()) {
+            (Some(tls), _) => tls.error(),
+            (None, io::ErrorKind::TimedOut) if unresolved => ProxyError::DnsTimeout,
+            (None, _) if unresolved => ProxyError::DnsError,
+            (None, io::ErrorKind::ConnectionRefused) => ProxyError::ConnectionRefused,
+            (None, io::ErrorKind::TimedOut) => ProxyError::ConnectionTimeout,
+            (None, _) => ProxyError::DestinationUnavailable,
         };
-        Self { error, blame: Blame::Origin, retry: Retry::Always }
+        Self::new(error, Blame::Origin, Retry::Always)
     }
 
     /// An error after the request was handed to a connection.
@@ -47,33 +56,55 @@ impl OriginError {
             (ProxyError::ConnectionTerminated, Blame::Origin)
         };
         let retry = if error == ProxyError::ConnectionTerminated { Retry::Idempotent } else { Retry::Never };
-        Self { error, blame, retry }
+        Self::new(error, blame, retry)
+    }
+
+    /// The same error, of a request that was tried on so many endpoints.
+    pub(super) fn after(self, attempts: usize) -> Self {
+        Self { attempts: u32::try_from(attempts).unwrap_or(u32::MAX), ..self }
+    }
+
+    /// Whether it speaks of the endpoint's health: it could not be reached, was silent, or broke off. An answer
+    /// that makes no sense may be the fault of one resource; what a client did is none of its faults.
+    pub(super) fn speaks_of_endpoint(&self) -> bool {
+        let answered =
+            matches!(self.error, ProxyError::HttpProtocolError | ProxyError::HttpResponseHeaderSectionSize);
+        self.blame == Blame::Origin && !answered
+    }
+
+    /// The client broke off its content while it was being read for a request.
+    pub(super) fn client_broke_off() -> Self {
+        Self::new(ProxyError::HttpRequestError, Blame::Client, Retry::Never)
     }
 
     /// The origin took too long.
     pub(super) fn timed_out(error: ProxyError, retry: Retry) -> Self {
-        Self { error, blame: Blame::Origin, retry }
+        Self::new(error, Blame::Origin, retry)
     }
 
     /// Whether another request for the same thing may fare better at once. One that ran into the time limit
-    /// would only make everybody wait as long again.
+    /// would only make everybody wait as long again, and one that the pool has tried on several endpoints would
+    /// only multiply the attempts.
     pub fn next_leader_may_succeed(&self) -> bool {
-        self.retry != Retry::Never
-            && !matches!(self.error, ProxyError::HttpResponseTimeout | ProxyError::ConnectionTimeout)
+        let timed_out = matches!(
+            self.error,
+            ProxyError::HttpResponseTimeout | ProxyError::ConnectionTimeout | ProxyError::DnsTimeout
+        );
+        self.retry != Retry::Never && self.attempts <= 1 && !timed_out
     }
 
     /// The origin answered something that cannot be understood, or that was not asked for.
     pub fn malformed() -> Self {
-        Self { error: ProxyError::HttpProtocolError, blame: Blame::Origin, retry: Retry::Never }
+        Self::new(ProxyError::HttpProtocolError, Blame::Origin, Retry::Never)
     }
 
-    /// The node runs as many fetches as it may.
+    /// The node runs as many fetches as it may, or the pool has as many connections as it may.
     pub fn too_many() -> Self {
-        Self { error: ProxyError::ConnectionLimitReached, blame: Blame::Node, retry: Retry::Never }
+        Self::new(ProxyError::ConnectionLimitReached, Blame::Node, Retry::Never)
     }
 
     /// The node itself ended the exchange.
     pub fn internal() -> Self {
-        Self { error: ProxyError::ProxyInternalError, blame: Blame::Node, retry: Retry::Never }
+        Self::new(ProxyError::ProxyInternalError, Blame::Node, Retry::Never)
     }
 }

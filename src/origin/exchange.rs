@@ -1,19 +1,25 @@
-//! One request to the origin and the head of its response.
+//! One request on one connection, and the head of its response.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use super::endpoint::Endpoint;
 use super::error::OriginError;
-use super::idle::Sender;
+use super::idle::Connection;
 use super::incoming::{IncomingBody, Lease, Upload};
-use super::{Origin, Settings};
+use super::places::Place;
+use super::settings::{HttpVersion, Settings};
 use crate::base::blame::Retry;
 use crate::body::Body;
 use crate::body::message::ReplyHead;
@@ -45,86 +51,101 @@ pub struct Exchange {
     pub tunnel: Option<Tunnel>,
     /// The end of the body is told by close alone (decision 4).
     pub ends_by_close: bool,
+    /// Who answered: `host:port`. Never shown to clients.
+    pub authority: Arc<str>,
 }
 
-impl Origin {
-    /// Sends `request` and waits for the head of the response; 1xx other than 101 are passed over.
+/// A request in hyper's words.
+pub(super) type Outgoing = hyper::Request<WireBody>;
+
+/// A request that got no answer; with the request itself if nothing of it was sent.
+pub(super) struct Failure {
+    pub(super) error: OriginError,
+    pub(super) unsent: Option<Box<Outgoing>>,
+}
+
+impl From<OriginError> for Failure {
+    fn from(error: OriginError) -> Self {
+        Self { error, unsent: None }
+    }
+}
+
+impl Endpoint {
+    /// Sends `outgoing` on an idle connection or a new one, and waits for the head of the response; 1xx other than
+    /// 101 are passed over.
     ///
-    /// The origin may have closed an idle connection just now. What was not sent on it goes out on a new one;
-    /// what may have been sent is sent once more only if it is idempotent and has no content (RFC 9110 §9.2.2).
+    /// The endpoint may have closed an idle connection just now, which is no failure of its own: what was not sent
+    /// on it goes out on a new one; what may have been sent is sent once more only if there is a `spare`.
     ///
-    /// Cancelled, the connection is closed.
-    pub async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
-        let spare = spare(&request);
-        let upload = match &request.body {
-            Body::Busy(reader) => Some(Upload(reader.body())),
-            _ => None,
-        };
-        let mut outgoing = to_hyper(request, &self.settings);
-        if let Some((sender, thread)) = self.idle.take() {
-            match self.send(sender, thread, outgoing, upload.as_ref()).await {
-                Ok(exchange) => return Ok(exchange.with(upload)),
+    /// Cancelled, the connection is closed, and the place says nothing about the endpoint.
+    pub(super) async fn attempt(
+        self: &Arc<Self>,
+        mut place: Place,
+        mut outgoing: Outgoing,
+        spare: Option<&Spare>,
+        upload: Option<&Upload>,
+    ) -> Result<Exchange, Failure> {
+        if let Some(mut connection) = self.idle.take() {
+            match self.send(&mut connection, outgoing, upload).await {
+                Ok(response) => return Ok(self.received(response, connection, place)?),
                 Err(Failure { error, unsent }) => {
-                    let again = unsent
-                        .map(|unsent| *unsent)
-                        .or_else(|| spare.map(|spare| to_hyper(spare, &self.settings)));
-                    let closed = error.error == ProxyError::ConnectionTerminated;
-                    outgoing = again.filter(|_| closed).ok_or(error)?;
+                    if error.error != ProxyError::ConnectionTerminated {
+                        return Err(self.failed(&mut place, error, unsent));
+                    }
+                    let again = unsent.map(|unsent| *unsent).or_else(|| spare.map(Spare::again));
+                    outgoing = again.ok_or(error)?;
                     tracing::debug!("an idle connection had been closed by the origin: trying a new one");
                 }
             }
         }
-        let sender = self.open().await?;
-        let thread = std::thread::current().id();
-        let sent = self.send(sender, thread, outgoing, upload.as_ref()).await;
-        sent.map(|exchange| exchange.with(upload)).map_err(|failure| failure.error)
+        let mut connection = match self.open().await {
+            Ok(connection) => connection,
+            Err(error) => return Err(self.failed(&mut place, error, Some(Box::new(outgoing)))),
+        };
+        match self.send(&mut connection, outgoing, upload).await {
+            Ok(response) => Ok(self.received(response, connection, place)?),
+            Err(Failure { error, unsent }) => Err(self.failed(&mut place, error, unsent)),
+        }
     }
 
-    /// A new connection, driven by a task of its own until either side closes it.
-    async fn open(&self) -> Result<Sender, OriginError> {
-        let connecting = self.connector.connect(&self.authority);
-        let io = match tokio::time::timeout(self.settings.connect_timeout, connecting).await {
-            Ok(Ok(io)) => io,
-            Ok(Err(error)) => return Err(OriginError::connecting(&error)),
-            Err(_) => return Err(OriginError::timed_out(ProxyError::ConnectionTimeout, Retry::Always)),
-        };
-        let (sender, connection) = Builder::new()
-            .max_header_size(self.settings.max_head)
-            .max_buf_size(self.settings.max_head.max(64 << 10))
-            .handshake(TokioIo::new(io))
-            .await
-            .map_err(|error| OriginError::exchanging(&error))?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "an origin connection ended early");
-            }
-        });
-        Ok(sender)
+    /// Takes note of a failure.
+    fn failed(&self, place: &mut Place, error: OriginError, unsent: Option<Box<Outgoing>>) -> Failure {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        if error.speaks_of_endpoint()
+            && let Some(pause) = place.failed()
+        {
+            let (pool, endpoint) = (&self.settings.name, &self.authority);
+            tracing::warn!(%pool, %endpoint, %error, ?pause, "an endpoint failed and is left alone for a while");
+        }
+        Failure { error, unsent }
     }
 
     async fn send(
         &self,
-        mut sender: Sender,
-        thread: std::thread::ThreadId,
-        request: hyper::Request<WireBody>,
+        connection: &mut Connection,
+        request: Outgoing,
         upload: Option<&Upload>,
-    ) -> Result<Exchange, Failure> {
-        let sending = sender.try_send_request(request);
+    ) -> Result<hyper::Response<Incoming>, Failure> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let sending = connection.sender.try_send_request(request);
         let Some(sent) = within(self.settings.first_byte_timeout, upload, sending).await else {
             return Err(OriginError::timed_out(ProxyError::HttpResponseTimeout, Retry::Idempotent).into());
         };
-        let response = sent.map_err(|mut unsent| Failure {
+        sent.map_err(|mut unsent| Failure {
             error: OriginError::exchanging(unsent.error()),
             unsent: unsent.take_message().map(Box::new),
-        })?;
-        Ok(self.received(response, Lease { sender, thread, home: Arc::clone(&self.idle) })?)
+        })
     }
 
     fn received(
-        &self,
+        self: &Arc<Self>,
         mut response: hyper::Response<Incoming>,
-        lease: Lease,
+        connection: Connection,
+        mut place: Place,
     ) -> Result<Exchange, OriginError> {
+        if place.answered() {
+            tracing::info!(pool = %self.settings.name, endpoint = %self.authority, "an endpoint answers again");
+        }
         let has = |name| response.headers().contains_key(name);
         let (sized, coded) = (has(header::CONTENT_LENGTH), has(header::TRANSFER_ENCODING));
         if sized && coded {
@@ -135,21 +156,24 @@ impl Origin {
             // hyper undoes chunks and nothing else: the content would be passed on, and kept, still coded.
             return Err(OriginError::malformed());
         }
+        let mut place = Some(place);
         let tunnel = (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| {
-            let upgrade = hyper::upgrade::on(&mut response);
+            let (upgrade, place) = (hyper::upgrade::on(&mut response), place.take());
             Tunnel::new(async {
                 let upgraded = upgrade.await.map_err(std::io::Error::other)?;
-                Ok(Box::new(TokioIo::new(upgraded)) as Box<dyn Io>)
+                Ok(Box::new(Held { io: TokioIo::new(upgraded), _place: place }) as Box<dyn Io>)
             })
         });
         let (head, incoming) = response.into_parts();
         let ends_by_close = !sized && !coded && !http_body::Body::is_end_stream(&incoming);
         let between = self.settings.between_bytes_timeout;
+        let lease = Lease { connection, home: Arc::clone(self), place };
         Ok(Exchange {
             head: ReplyHead { status: head.status, headers: head.headers },
-            body: IncomingBody { incoming, between, lease, trailers: None, upload: None },
+            body: IncomingBody { incoming, between, deadline: None, lease, trailers: None, upload: None },
             tunnel,
             ends_by_close,
+            authority: Arc::clone(&self.authority),
         })
     }
 }
@@ -163,37 +187,52 @@ fn is_plainly_chunked(response: &hyper::Response<Incoming>) -> bool {
 }
 
 impl Exchange {
-    /// Ties the upload to the response: it ends with it.
-    fn with(mut self, upload: Option<Upload>) -> Self {
+    /// Ties the upload to the response, which it ends with, and the body to the exchange's deadline.
+    pub(super) fn with(mut self, upload: Option<Upload>, deadline: Option<Instant>) -> Self {
         self.body.upload = upload;
+        self.body.deadline = deadline;
         self
     }
 }
 
-/// A request that got no answer; with the request itself if nothing of it was sent.
-struct Failure {
-    error: OriginError,
-    unsent: Option<Box<hyper::Request<WireBody>>>,
+/// What is needed to send a request once more.
+pub(super) struct Spare {
+    method: Method,
+    target: PathAndQuery,
+    headers: HeaderMap,
+    version: Version,
 }
 
-impl From<OriginError> for Failure {
-    fn from(error: OriginError) -> Self {
-        Self { error, unsent: None }
+impl Spare {
+    /// None, if sending it twice may do harm, or its content would be gone (RFC 9110 §9.2.2).
+    pub(super) fn of(request: &OriginRequest, settings: &Settings) -> Option<Self> {
+        let repeatable = request.method.is_idempotent() && matches!(request.body, Body::Empty);
+        repeatable.then(|| Self {
+            method: request.method.clone(),
+            target: request.target.clone(),
+            headers: request.headers.clone(),
+            version: version(settings),
+        })
+    }
+
+    pub(super) fn again(&self) -> Outgoing {
+        let mut outgoing = hyper::Request::new(WireBody::new(Body::Empty, None));
+        *outgoing.method_mut() = self.method.clone();
+        *outgoing.uri_mut() = Uri::from(self.target.clone());
+        *outgoing.headers_mut() = self.headers.clone();
+        *outgoing.version_mut() = self.version;
+        outgoing
     }
 }
 
-/// The same request once more, if sending it twice does no harm and it can be repeated.
-fn spare(request: &OriginRequest) -> Option<OriginRequest> {
-    let repeatable = request.method.is_idempotent() && matches!(request.body, Body::Empty);
-    repeatable.then(|| OriginRequest {
-        method: request.method.clone(),
-        target: request.target.clone(),
-        headers: request.headers.clone(),
-        body: Body::Empty,
-    })
+fn version(settings: &Settings) -> Version {
+    match settings.http_version {
+        HttpVersion::Http10 => Version::HTTP_10,
+        HttpVersion::Http11 => Version::HTTP_11,
+    }
 }
 
-fn to_hyper(request: OriginRequest, settings: &Settings) -> hyper::Request<WireBody> {
+pub(super) fn to_hyper(request: OriginRequest, settings: &Settings) -> Outgoing {
     let expects_continue = request.headers.contains_key(header::EXPECT);
     let go_ahead = Arc::new(Notify::new());
     let body = WireBody::new(request.body, None);
@@ -202,6 +241,7 @@ fn to_hyper(request: OriginRequest, settings: &Settings) -> hyper::Request<WireB
     *outgoing.method_mut() = request.method;
     *outgoing.uri_mut() = Uri::from(request.target);
     *outgoing.headers_mut() = request.headers;
+    *outgoing.version_mut() = version(settings);
     if expects_continue {
         hyper::ext::on_informational(&mut outgoing, move |response| {
             if response.status() == StatusCode::CONTINUE {
@@ -223,15 +263,49 @@ fn until(go_ahead: &Arc<Notify>, limit: Duration) -> impl Future<Output = ()> + 
 /// `future`'s output, unless `limit` passes in which the upload (if there is one) made no progress either.
 async fn within<T>(limit: Duration, upload: Option<&Upload>, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
-    let mut seen = upload.map(|upload| upload.0.len());
+    let mut seen = upload.map(|upload| upload.0.progress());
     loop {
         if let Ok(output) = tokio::time::timeout(limit, future.as_mut()).await {
             return Some(output);
         }
-        let now = upload.map(|upload| upload.0.len());
+        let now = upload.map(|upload| upload.0.progress());
         if now == seen {
             return None;
         }
         seen = now;
+    }
+}
+
+/// A connection that left HTTP, with the place that it takes until it ends.
+struct Held<T> {
+    io: T,
+    _place: Option<Place>,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Held<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Held<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

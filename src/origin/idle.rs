@@ -1,6 +1,8 @@
-//! Idle connections, newest first, those of the asking thread before others.
+//! Idle connections, newest first, those of the asking worker before others.
 
-use std::thread::ThreadId;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
@@ -12,43 +14,104 @@ use crate::body::wire::WireBody;
 /// The sending half of a connection.
 pub(super) type Sender = SendRequest<WireBody>;
 
-/// A bounded stack of connections that wait for their next request.
+/// Stacks of idle connections. With more workers than this, some share a stack.
+const STACKS: usize = 16;
+
+/// The number of the worker (of any thread) that asks.
+fn here() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.with(|number| *number)
+}
+
+/// An open connection on which nothing is under way.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) sender: Sender,
+    /// Where it leads; not known of a pipe.
+    pub(super) address: Option<SocketAddr>,
+    /// The worker whose runtime drives it: using it there needs no wake-up across threads.
+    worker: usize,
+}
+
+impl Connection {
+    /// One that is driven by a task on this thread.
+    pub(super) fn driven_here(sender: Sender, address: Option<SocketAddr>) -> Self {
+        Self { sender, address, worker: here() }
+    }
+}
+
+/// A bounded number of connections that wait for their next request: a stack for each worker, so that workers do
+/// not meet at one lock, and so that nobody takes another's connection while there is one of its own.
 #[derive(Debug)]
 pub(super) struct IdleConnections {
-    stack: Mutex<Vec<Idle>>,
+    stacks: [Mutex<VecDeque<Idle>>; STACKS],
+    count: AtomicUsize,
     max: usize,
     timeout: Duration,
 }
 
 #[derive(Debug)]
 struct Idle {
-    sender: Sender,
+    connection: Connection,
     since: Instant,
-    /// The worker whose runtime drives the connection: using it there needs no wake-up across threads.
-    thread: ThreadId,
 }
 
 impl IdleConnections {
     pub(super) fn new(max: usize, timeout: Duration) -> Self {
-        Self { stack: Mutex::new(Vec::new()), max, timeout }
+        let stacks = std::array::from_fn(|_| Mutex::default());
+        Self { stacks, count: AtomicUsize::new(0), max, timeout }
     }
 
-    /// A live connection, if one is idle, and the thread that drives it.
-    pub(super) fn take(&self) -> Option<(Sender, ThreadId)> {
-        let here = std::thread::current().id();
-        let mut stack = self.stack.lock();
-        stack.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < self.timeout);
-        let own = stack.iter().rposition(|idle| idle.thread == here);
-        let index = own.or(stack.len().checked_sub(1))?;
-        let idle = stack.remove(index);
-        Some((idle.sender, idle.thread))
-    }
-
-    /// Keeps `sender` for the next request; over the limit it is closed.
-    pub(super) fn put(&self, sender: Sender, driven_by: ThreadId) {
-        let mut stack = self.stack.lock();
-        if stack.len() < self.max {
-            stack.push(Idle { sender, since: Instant::now(), thread: driven_by });
+    /// A live connection, if one is idle.
+    pub(super) fn take(&self) -> Option<Connection> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return None;
         }
+        let (before, from) = self.stacks.split_at(here() % STACKS);
+        from.iter().chain(before).find_map(|stack| self.pop(stack))
+    }
+
+    /// The newest that is alive; newer ones that are not are closed.
+    fn pop(&self, stack: &Mutex<VecDeque<Idle>>) -> Option<Connection> {
+        loop {
+            let idle = stack.lock().pop_back()?;
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            if self.is_good(&idle) {
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request; over the limit it is closed.
+    pub(super) fn put(&self, connection: Connection) {
+        let Some(stack) = self.stacks.get(connection.worker % STACKS) else { return };
+        let mut stack = stack.lock();
+        // The oldest lie below: so each put clears away what a busy stack never comes down to.
+        while stack.pop_front_if(|oldest| !self.is_good(oldest)).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.count.fetch_add(1, Ordering::Relaxed) < self.max {
+            stack.push_back(Idle { connection, since: Instant::now() });
+        } else {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many there are, after those are closed that nobody will use.
+    pub(super) fn sweep(&self) -> usize {
+        for stack in &self.stacks {
+            let mut stack = stack.lock();
+            let before = stack.len();
+            stack.retain(|idle| self.is_good(idle));
+            self.count.fetch_sub(before - stack.len(), Ordering::Relaxed);
+        }
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn is_good(&self, idle: &Idle) -> bool {
+        !idle.connection.sender.is_closed() && idle.since.elapsed() < self.timeout
     }
 }

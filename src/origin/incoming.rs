@@ -2,15 +2,17 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::thread::ThreadId;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Body as _;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
-use super::idle::{IdleConnections, Sender};
+use super::endpoint::Endpoint;
+use super::idle::Connection;
+use super::places::Place;
 use crate::body::busy::{BodyError, BusyBody, End};
 
 /// How long a connection may take to be ready again after a whole body.
@@ -21,6 +23,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub struct IncomingBody {
     pub(super) incoming: Incoming,
     pub(super) between: Duration,
+    /// When the whole exchange has to be over.
+    pub(super) deadline: Option<Instant>,
     pub(super) lease: Lease,
     pub(super) trailers: Option<HeaderMap>,
     /// Held for its drop.
@@ -43,9 +47,10 @@ impl Drop for Upload {
 /// The connection under an exchange, and where it goes afterwards.
 #[derive(Debug)]
 pub(super) struct Lease {
-    pub(super) sender: Sender,
-    pub(super) thread: ThreadId,
-    pub(super) home: Arc<IdleConnections>,
+    pub(super) connection: Connection,
+    pub(super) home: Arc<Endpoint>,
+    /// Given back last, so that the next who gets it finds the connection idle. A tunnel takes it along.
+    pub(super) place: Option<Place>,
 }
 
 impl IncomingBody {
@@ -53,7 +58,9 @@ impl IncomingBody {
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             let frame = std::future::poll_fn(|cx| Pin::new(&mut self.incoming).poll_frame(cx));
-            let frame = tokio::time::timeout(self.between, frame).await.map_err(|_| BodyError::Stalled)?;
+            let limit = Instant::now() + self.between;
+            let limit = self.deadline.map_or(limit, |deadline| deadline.min(limit));
+            let frame = tokio::time::timeout_at(limit, frame).await.map_err(|_| BodyError::Stalled)?;
             match frame {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(broke_off(&error)),
@@ -75,11 +82,14 @@ impl IncomingBody {
     /// connection that says anything more, or does not settle, is closed. Cancelled, it is closed too.
     pub async fn release(self) {
         let Self { incoming, lease, upload, .. } = self;
-        let Lease { mut sender, thread, home } = lease;
+        let Lease { mut connection, home, place } = lease;
         drop((incoming, upload));
-        if let Ok(Ok(())) = tokio::time::timeout(SETTLE, sender.ready()).await {
-            home.put(sender, thread);
+        if home.keeps_alive()
+            && let Ok(Ok(())) = tokio::time::timeout(SETTLE, connection.sender.ready()).await
+        {
+            home.keep(connection);
         }
+        drop(place);
     }
 }
 

@@ -2,4 +2,5 @@
 
 pub mod access_log;
 pub mod counters;
+pub mod endpoints;
 pub mod human;

@@ -389,7 +389,7 @@ async fn an_origin_connection_is_used_again() {
 async fn an_origin_connection_that_idles_for_long_is_not() {
     let pipes = Pipes::new(echo);
     pipes.ask("/a", &[]).await;
-    tokio::time::advance(pipes.settings.origin.idle_timeout + ms(1)).await;
+    tokio::time::advance(pipes.settings.pools[0].idle_timeout + ms(1)).await;
     pipes.ask("/b", &[]).await;
     assert_eq!(pipes.origin.opened(), 2);
 }

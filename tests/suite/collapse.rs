@@ -257,7 +257,7 @@ async fn after_the_retries_the_rest_fail_together() {
 #[tokio::test(start_paused = true)]
 async fn a_time_limit_is_not_waited_for_again() {
     let rig = Pipes::new(|_, _| vec![Act::Stall]);
-    let limit = rig.settings.origin.first_byte_timeout;
+    let limit = rig.settings.pools[0].first_byte_timeout;
     let answers =
         within(limit * 2, futures_join((0..10).map(|_| timed(rig.client(), "/", &[])).collect())).await;
     assert!(answers.iter().all(|timed| timed.answer.status == 504 && timed.done == limit));

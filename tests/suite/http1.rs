@@ -342,7 +342,7 @@ async fn an_origin_that_never_says_continue_gets_the_body_after_a_while() {
     client.send(EXPECTING).await;
     let begun = tokio::time::Instant::now();
     assert_eq!(client.next_head().await.unwrap().status, 100);
-    assert_eq!(begun.elapsed().as_millis(), pipes.settings.origin.continue_timeout.as_millis());
+    assert_eq!(begun.elapsed().as_millis(), pipes.settings.pools[0].continue_timeout.as_millis());
     client.send("body").await;
     assert_eq!(client.read_answer().await.status, 201);
     assert_eq!(pipes.origin.exchange(0).body, b"body");

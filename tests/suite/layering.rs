@@ -48,7 +48,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("config", "listener", &["Settings"]),
     ("config", "fetch", &["Settings"]),
     ("config", "cache", &["Settings", "DiskSettings", "Admission"]),
-    ("config", "origin", &["Settings"]),
+    ("config", "origin", &["Settings", "OriginUrl", "OriginUrlError"]),
 ];
 
 /// They see everything, and nothing imports them.

@@ -302,7 +302,7 @@ async fn a_connection_that_takes_too_long_is_a_504() {
     let pipes = pipes_over(Arc::new(Silent));
     let begun = Instant::now();
     assert_failure(&pipes.client().get("/").await, 504, "connection_timeout");
-    assert_eq!(begun.elapsed().as_secs(), pipes.settings.origin.connect_timeout.as_secs());
+    assert_eq!(begun.elapsed().as_secs(), pipes.settings.pools[0].connect_timeout.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
@@ -310,7 +310,7 @@ async fn an_origin_that_says_nothing_is_a_504() {
     let pipes = Pipes::new(|_, _| vec![Act::Stall]);
     let begun = Instant::now();
     assert_failure(&pipes.client().get("/").await, 504, "http_response_timeout");
-    assert_eq!(begun.elapsed().as_secs(), pipes.settings.origin.first_byte_timeout.as_secs());
+    assert_eq!(begun.elapsed().as_secs(), pipes.settings.pools[0].first_byte_timeout.as_secs());
     pipes.origin.wait_for_closed_by_peer(1).await;
 }
 

@@ -183,6 +183,17 @@ impl BusyBody {
         self.0.state.lock().len
     }
 
+    /// The bytes written so far, and how many of them every reader has taken and nobody can read again.
+    pub fn progress(&self) -> (u64, u64) {
+        let state = self.0.state.lock();
+        (state.len, state.start)
+    }
+
+    /// What it shares with all bodies of its node.
+    pub fn means(&self) -> Means {
+        self.0.means.clone()
+    }
+
     /// Whether nothing was written so far.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -6,10 +6,11 @@ use std::str::FromStr;
 
 use http::Uri;
 
-/// An origin: `http://HOST` or `http://HOST:PORT`.
+/// An origin: `http://HOST`, `https://HOST`, or either with `:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginUrl {
     authority: String,
+    tls: bool,
 }
 
 /// Why a text is no origin.
@@ -18,11 +19,8 @@ pub enum OriginUrlError {
     /// Not a URL with a host.
     #[error("{0:?} is not an origin: write http://HOST:PORT, for example http://127.0.0.1:3000")]
     NotAUrl(String),
-    /// TLS is not built yet.
-    #[error("{0:?}: TLS to origins is not built yet; use http:// to an origin on a network that you trust")]
-    Tls(String),
     /// Some other scheme.
-    #[error("{0:?}: an origin is reached by http://, not by {1}://")]
+    #[error("{0:?}: an origin is reached by http:// or https://, not by {1}://")]
     Scheme(String, String),
     /// A path, which would have to be put before every path.
     #[error("{0:?}: an origin has no path or query; write only http://HOST:PORT")]
@@ -37,11 +35,22 @@ impl OriginUrl {
     pub fn authority(&self) -> &str {
         &self.authority
     }
+
+    /// The host alone; an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// Whether it is reached by TLS.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
 }
 
 impl From<SocketAddr> for OriginUrl {
     fn from(address: SocketAddr) -> Self {
-        Self { authority: address.to_string() }
+        Self { authority: address.to_string(), tls: false }
     }
 }
 
@@ -54,11 +63,11 @@ impl FromStr for OriginUrl {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(not_a_url());
         };
-        match scheme {
-            "http" => {}
-            "https" => return Err(OriginUrlError::Tls(text.to_owned())),
+        let tls = match scheme {
+            "http" => false,
+            "https" => true,
             other => return Err(OriginUrlError::Scheme(text.to_owned(), other.to_owned())),
-        }
+        };
         if authority.as_str().contains('@') {
             return Err(OriginUrlError::UserInfo);
         }
@@ -69,19 +78,26 @@ impl FromStr for OriginUrl {
             Some(port) => {
                 port.as_str().parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(not_a_url)?
             }
-            None if authority.as_str() == authority.host() => 80,
+            None if authority.as_str() == authority.host() => {
+                if tls {
+                    443
+                } else {
+                    80
+                }
+            }
             None => return Err(not_a_url()),
         };
         if authority.host().is_empty() {
             return Err(not_a_url());
         }
-        Ok(Self { authority: format!("{}:{port}", authority.host().to_ascii_lowercase()) })
+        Ok(Self { authority: format!("{}:{port}", authority.host().to_ascii_lowercase()), tls })
     }
 }
 
 impl fmt::Display for OriginUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority)
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority)
     }
 }
 
@@ -99,12 +115,21 @@ mod tests {
         assert_eq!(authority("http://Example.org").as_deref(), Ok("example.org:80"));
         assert_eq!(authority("http://127.0.0.1:3000/").as_deref(), Ok("127.0.0.1:3000"));
         assert_eq!(authority("http://[::1]:3000").as_deref(), Ok("[::1]:3000"));
+        assert_eq!(authority("https://a").as_deref(), Ok("a:443"));
+        assert_eq!(authority("https://a:80").as_deref(), Ok("a:80"));
+    }
+
+    #[test]
+    fn the_host_stands_alone_and_the_scheme_is_kept() {
+        let url: OriginUrl = "https://[::1]:3000".parse().expect("an origin");
+        assert_eq!((url.host(), url.is_tls(), url.to_string().as_str()), ("::1", true, "https://[::1]:3000"));
+        let url: OriginUrl = "http://Example.org".parse().expect("an origin");
+        assert_eq!((url.host(), url.is_tls()), ("example.org", false));
     }
 
     #[test]
     fn anything_else_says_what_to_write() {
         assert!(matches!(authority("localhost:3000"), Err(OriginUrlError::NotAUrl(_))));
-        assert!(matches!(authority("https://a"), Err(OriginUrlError::Tls(_))));
         assert!(matches!(authority("ftp://a"), Err(OriginUrlError::Scheme(..))));
         assert!(matches!(authority("http://a/b"), Err(OriginUrlError::Path(_))));
         assert!(matches!(authority("http://u:p@a"), Err(OriginUrlError::UserInfo)));

@@ -1,0 +1,120 @@
+//! One endpoint: how it is reached, its idle connections, and what was counted.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hyper::client::conn::http1::Builder;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::time::Instant;
+
+use super::connect::{self, Connect};
+use super::error::OriginError;
+use super::idle::{Connection, IdleConnections};
+use super::resolve::Names;
+use super::settings::{EndpointSettings, Settings};
+use super::tls::{Tls, TlsError};
+use crate::base::blame::Retry;
+use crate::body::tunnel::Io;
+use crate::semantics::proxy_status::ProxyError;
+
+/// One endpoint of a pool.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    /// `host:port`.
+    pub(super) authority: Arc<str>,
+    pub(super) idle: IdleConnections,
+    pub(super) requests: AtomicU64,
+    pub(super) failures: AtomicU64,
+    pub(super) retries: AtomicU64,
+    pub(super) opened: AtomicU64,
+    pub(super) settings: Arc<Settings>,
+    names: Arc<Names>,
+    tls: Option<(Tls, ServerName<'static>)>,
+    connector: Arc<dyn Connect>,
+}
+
+impl Endpoint {
+    /// Nothing is looked up or connected yet. `tls` is used if the endpoint's URL asks for it.
+    pub(super) fn new(
+        endpoint: &EndpointSettings,
+        settings: &Arc<Settings>,
+        tls: Option<&Tls>,
+        connector: Arc<dyn Connect>,
+    ) -> Result<Self, TlsError> {
+        let (url, patience) = (&endpoint.url, settings.connect_timeout);
+        let tls = match tls.filter(|_| url.is_tls()) {
+            Some(tls) => Some((tls.clone(), tls.name_of(url.host())?)),
+            None => None,
+        };
+        Ok(Self {
+            authority: url.authority().into(),
+            idle: IdleConnections::new(settings.max_idle, settings.idle_timeout),
+            requests: AtomicU64::default(),
+            failures: AtomicU64::default(),
+            retries: AtomicU64::default(),
+            opened: AtomicU64::default(),
+            settings: Arc::clone(settings),
+            names: Arc::new(Names::new(url.authority(), settings.resolve_every, patience)),
+            tls,
+            connector,
+        })
+    }
+
+    /// Whether a connection may carry another request.
+    pub(super) fn keeps_alive(&self) -> bool {
+        self.settings.keep_alive
+    }
+
+    /// Keeps a connection for the next request, unless it leads where the host is no longer.
+    pub(super) fn keep(&self, connection: Connection) {
+        if connection.address.is_none_or(|address| self.names.has(address)) {
+            self.idle.put(connection);
+        }
+    }
+
+    /// A new connection, driven by a task of its own until either side closes it. Cancelled, it is given up.
+    pub(super) async fn open(&self) -> Result<Connection, OriginError> {
+        let deadline = Instant::now() + self.settings.connect_timeout;
+        let too_slow = |_| OriginError::timed_out(ProxyError::ConnectionTimeout, Retry::Always);
+        let connecting = tokio::time::timeout_at(deadline, self.connect());
+        let (io, address) =
+            connecting.await.map_err(too_slow)?.map_err(|error| self.could_not_connect(&error))?;
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        let max_head = self.settings.max_head;
+        let (sender, connection) = Builder::new()
+            .max_header_size(max_head)
+            .max_buf_size(max_head.max(64 << 10))
+            .handshake(TokioIo::new(io))
+            .await
+            .map_err(|error| OriginError::exchanging(&error))?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "an origin connection ended early");
+            }
+        });
+        Ok(Connection::driven_here(sender, address))
+    }
+
+    async fn connect(&self) -> io::Result<(Box<dyn Io>, Option<SocketAddr>)> {
+        let (io, address) = match self.connector.resolver() {
+            None => (self.connector.connect(&self.authority).await?, None),
+            Some(resolver) => {
+                let addresses = self.names.addresses(resolver).await?;
+                let (io, address) = connect::to_any(&self.connector, &addresses).await?;
+                (io, Some(address))
+            }
+        };
+        match &self.tls {
+            None => Ok((io, address)),
+            Some((tls, name)) => Ok((tls.over(io, name.clone()).await?, address)),
+        }
+    }
+
+    fn could_not_connect(&self, error: &io::Error) -> OriginError {
+        tracing::debug!(endpoint = %self.authority, %error, "an endpoint could not be reached");
+        OriginError::connecting(error)
+    }
+}

@@ -1,0 +1,104 @@
+//! A request as the endpoints of a pool can take it: their version, their framing, the fields that they are owed.
+
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use super::OriginRequest;
+use super::error::OriginError;
+use super::incoming::Upload;
+use super::settings::{HttpVersion, Settings};
+use crate::body::Body;
+use crate::body::busy::{BusyBody, Reader, Retention};
+
+/// How long a spooled body may wait for room in memory or on disk.
+const ROOM: Duration = Duration::from_secs(10);
+
+/// What HTTP/1.0 does not know (RFC 9110 §10.1.1, §7.8, §6.5; RFC 9112 §7.4).
+const NOT_IN_10: [HeaderName; 5] =
+    [header::EXPECT, header::UPGRADE, header::TRAILER, header::TE, header::CONNECTION];
+
+/// Fields that belong to the connection: no operator's to set.
+pub(super) const OURS: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::TRAILER,
+    header::UPGRADE,
+];
+
+/// Fits `request` to what the pool's endpoints can take. Content whose length is not known is read to its end first,
+/// if it may not be sent in chunks: in memory up to the window, beyond it in a spill file.
+///
+/// Cancelled, the request is lost and its upload ended.
+pub(super) async fn fitted(
+    mut request: OriginRequest,
+    settings: &Settings,
+) -> Result<OriginRequest, OriginError> {
+    let is_10 = settings.http_version == HttpVersion::Http10;
+    if is_10 {
+        for name in &NOT_IN_10 {
+            request.headers.remove(name);
+        }
+    }
+    if is_10 || !settings.chunked {
+        request = with_length(request).await?;
+    }
+    say_whether_to_close(&mut request.headers, is_10, settings.keep_alive);
+    for name in settings.send_fields.keys() {
+        request.headers.remove(name);
+        for value in settings.send_fields.get_all(name) {
+            request.headers.append(name, value.clone());
+        }
+    }
+    Ok(request)
+}
+
+/// HTTP/1.0 closes unless told otherwise, HTTP/1.1 the other way round (RFC 9112 §9.3, appendix C.2.2).
+fn say_whether_to_close(headers: &mut HeaderMap, is_10: bool, keep_alive: bool) {
+    match (is_10, keep_alive) {
+        (true, true) => headers.insert(header::CONNECTION, HeaderValue::from_static("keep-alive")),
+        // An upgrade leaves nothing to close.
+        (_, false) if !headers.contains_key(header::UPGRADE) => {
+            headers.append(header::CONNECTION, HeaderValue::from_static("close"));
+            None
+        }
+        _ => None,
+    };
+}
+
+async fn with_length(mut request: OriginRequest) -> Result<OriginRequest, OriginError> {
+    if request.headers.contains_key(header::CONTENT_LENGTH) {
+        return Ok(request);
+    }
+    if let Body::Busy(reader) = request.body {
+        let (spooled, length) = spool(reader).await?;
+        for name in [header::EXPECT, header::TRAILER] {
+            request.headers.remove(name);
+        }
+        request.headers.insert(header::CONTENT_LENGTH, length.into());
+        request.body = Body::Busy(spooled);
+    }
+    Ok(request)
+}
+
+/// Reads a body to its end and gives it again, with its length. Its trailers are lost: only chunks carry them.
+async fn spool(mut reader: Reader) -> Result<(Reader, u64), OriginError> {
+    let upload = Upload(reader.body());
+    let (body, mut writer, spooled) = BusyBody::with_reader(upload.0.means(), Retention::Spool);
+    while let Some(chunk) = reader.next().await {
+        let chunk = chunk.map_err(|_| OriginError::client_broke_off())?;
+        match tokio::time::timeout(ROOM, writer.append(chunk)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(OriginError::internal()),
+            Err(_) => {
+                tracing::warn!("no room to spool a request's content, which its origin wants whole");
+                return Err(OriginError::internal());
+            }
+        }
+    }
+    writer.finish(None);
+    let length = body.len();
+    Ok((spooled, length))
+}

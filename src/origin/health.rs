@@ -1,0 +1,180 @@
+//! Whether an endpoint is used: passive, by what requests have met there.
+//!
+//! After some failures in a row an endpoint is down and is left alone for a pause. After it, one request may try it
+//! while the others go elsewhere: if that fails too, the next pause is twice as long; an answer brings it back at once.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// When an endpoint is skipped, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) down_after: u32,
+    pub(super) backoff: Duration,
+    pub(super) max_backoff: Duration,
+}
+
+/// The health of one endpoint.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    /// Failures since the last answer.
+    failures: u32,
+    /// Grows with each pause, so that a request that began before one says nothing about it.
+    pauses: u64,
+    down: Option<Down>,
+}
+
+#[derive(Debug)]
+struct Down {
+    until: Instant,
+    pause: Duration,
+    /// A request is trying it.
+    tried: bool,
+}
+
+/// What an endpoint is good for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Requests.
+    Up,
+    /// One request, to find out.
+    Trial,
+    /// Nothing before this moment, or before the one request that tries it has ended.
+    Rest(Instant),
+}
+
+/// A request's tie to the health that it began under.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    pauses: u64,
+    trial: bool,
+}
+
+impl Health {
+    pub(super) fn is_up(&self) -> bool {
+        self.down.is_none()
+    }
+
+    /// `now` is asked only if it matters.
+    pub(super) fn state(&self, now: impl FnOnce() -> Instant) -> Use {
+        match &self.down {
+            None => Use::Up,
+            Some(down) if down.tried || now() < down.until => Use::Rest(down.until),
+            Some(_) => Use::Trial,
+        }
+    }
+
+    /// A request goes to this endpoint now.
+    pub(super) fn begin(&mut self, trial: bool) -> Begun {
+        if let Some(down) = &mut self.down {
+            down.tried |= trial;
+        }
+        Begun { pauses: self.pauses, trial }
+    }
+
+    /// A head came. True if that brought it back.
+    pub(super) fn answered(&mut self) -> bool {
+        self.failures = 0;
+        self.down.take().is_some()
+    }
+
+    /// A request failed before its head. The pause that began meanwhile if it began one, or made one longer.
+    pub(super) fn failed(&mut self, begun: Begun, now: Instant, rules: &Rules) -> Option<Duration> {
+        if begun.pauses != self.pauses {
+            // Many may be under way when an endpoint stops: they all tell of the same failure.
+            return None;
+        }
+        self.failures = self.failures.saturating_add(1);
+        let pause = match &self.down {
+            Some(down) => down.pause.saturating_mul(2),
+            None if self.failures >= rules.down_after => rules.backoff,
+            None => return None,
+        };
+        let pause = pause.min(rules.max_backoff);
+        self.pauses += 1;
+        self.down = Some(Down { until: now + shortened(pause), pause, tried: false });
+        Some(pause)
+    }
+
+    /// A request ended and said nothing about the endpoint: the next one may try it.
+    pub(super) fn left(&mut self, begun: Begun) {
+        if let Some(down) = self.down.as_mut().filter(|_| begun.trial && begun.pauses == self.pauses) {
+            down.tried = false;
+        }
+    }
+}
+
+/// By up to a fifth, so that endpoints (and nodes) that failed together are not tried together.
+fn shortened(pause: Duration) -> Duration {
+    pause.mul_f64(1.0 - 0.2 * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const RULES: Rules = Rules { down_after: 1, backoff: SECOND, max_backoff: Duration::from_secs(4) };
+
+    fn state(health: &Health) -> Use {
+        health.state(Instant::now)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_up_to_the_longest_and_an_answer_ends_them() {
+        let mut health = Health::default();
+        let mut begun = health.begin(false);
+        for pause in [1, 2, 4, 4] {
+            assert_eq!(health.failed(begun, Instant::now(), &RULES), Some(SECOND * pause));
+            assert!(matches!(state(&health), Use::Rest(_)));
+            tokio::time::advance(SECOND * pause * 4 / 5 - Duration::from_millis(1)).await;
+            assert!(matches!(state(&health), Use::Rest(_)), "shortened by a fifth at most");
+            tokio::time::advance(SECOND * pause / 5 + Duration::from_millis(1)).await;
+            assert_eq!(state(&health), Use::Trial);
+            begun = health.begin(true);
+            assert!(matches!(state(&health), Use::Rest(_)), "one request tries it");
+        }
+        assert!(health.answered());
+        assert_eq!(state(&health), Use::Up);
+        let begun = health.begin(false);
+        assert_eq!(health.failed(begun, Instant::now(), &RULES), Some(SECOND), "pauses begin anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_were_under_way_tell_of_one_failure() {
+        let mut health = Health::default();
+        let crowd: Vec<_> = (0..100).map(|_| health.begin(false)).collect();
+        let pauses = crowd.into_iter().filter_map(|begun| health.failed(begun, Instant::now(), &RULES));
+        assert_eq!(pauses.collect::<Vec<_>>(), [SECOND]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_failures_in_a_row_count() {
+        let mut health = Health::default();
+        let rules = Rules { down_after: 3, ..RULES };
+        for outcome in ["failed", "failed", "answered", "failed", "failed"] {
+            let begun = health.begin(false);
+            if outcome == "answered" {
+                assert!(!health.answered());
+            } else {
+                assert_eq!(health.failed(begun, Instant::now(), &rules), None);
+            }
+        }
+        let begun = health.begin(false);
+        assert!(health.failed(begun, Instant::now(), &rules).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_that_ends_without_a_word_leaves_the_next_one_free() {
+        let mut health = Health::default();
+        let first = health.begin(false);
+        health.failed(first, Instant::now(), &RULES);
+        tokio::time::advance(SECOND).await;
+        let trial = health.begin(true);
+        health.left(first);
+        assert!(matches!(state(&health), Use::Rest(_)), "another request's end is not the trial's");
+        health.left(trial);
+        assert_eq!(state(&health), Use::Trial);
+    }
+}

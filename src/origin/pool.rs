@@ -1,0 +1,191 @@
+//! A pool: several endpoints for one site, and the law by which a request goes from one to the next.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::header::HeaderName;
+use tokio::time::Instant;
+
+use super::connect::Connect;
+use super::endpoint::Endpoint;
+use super::error::OriginError;
+use super::exchange::{Exchange, OriginRequest, Outgoing, Spare, to_hyper};
+use super::fitted::{OURS, fitted};
+use super::health::Rules;
+use super::incoming::Upload;
+use super::places::{NoPlace, Places};
+use super::roster::Roster;
+use super::settings::Settings;
+use super::tls::{Tls, TlsError};
+use crate::base::blame::Retry;
+use crate::body::Body;
+use crate::semantics::proxy_status::ProxyError;
+use crate::telemetry::endpoints::EndpointState;
+
+/// Several endpoints, their connections and their health.
+#[derive(Debug)]
+pub struct Pool {
+    settings: Arc<Settings>,
+    endpoints: Vec<Arc<Endpoint>>,
+    places: Arc<Places>,
+}
+
+/// Why a pool cannot be made as it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// It has no endpoint.
+    #[error("pool {0}: there is no endpoint; write at least one, such as http://127.0.0.1:3000")]
+    NoEndpoints(String),
+    /// TLS to its endpoints is not possible so.
+    #[error("pool {pool}: {error}")]
+    Tls {
+        /// The pool's name.
+        pool: String,
+        /// What is wrong.
+        error: TlsError,
+    },
+    /// A field that belongs to the connection.
+    #[error(
+        "pool {pool}: {field} is set by this node for each connection; leave it out of the fields to send"
+    )]
+    Field {
+        /// The pool's name.
+        pool: String,
+        /// The field's name.
+        field: HeaderName,
+    },
+}
+
+impl Pool {
+    /// A pool whose endpoints are reached by `connector`. Files with certificates are read now; nothing is looked up
+    /// or connected before the first request, so that a name that does not resolve keeps no node from starting.
+    pub fn new(mut settings: Settings, connector: Arc<dyn Connect>) -> Result<Self, PoolError> {
+        let pool = settings.name.clone();
+        if let Some(field) = OURS.into_iter().find(|name| settings.send_fields.contains_key(name)) {
+            return Err(PoolError::Field { pool, field });
+        }
+        // They may be secrets: nothing that prints a request shall print them.
+        settings.send_fields.values_mut().for_each(|value| value.set_sensitive(true));
+        let settings = Arc::new(settings);
+        let wrong = |error| PoolError::Tls { pool: pool.clone(), error };
+        let tls = settings.endpoints.iter().any(|endpoint| endpoint.url.is_tls());
+        let tls = tls.then(|| Tls::new(&settings.tls)).transpose().map_err(wrong)?;
+        if tls.is_some() && !settings.tls.verify {
+            tracing::warn!(%pool, "certificates are NOT verified: whoever is on the way can read and change everything");
+        }
+        let endpoints: Vec<_> = settings
+            .endpoints
+            .iter()
+            .map(|endpoint| Endpoint::new(endpoint, &settings, tls.as_ref(), Arc::clone(&connector)))
+            .map(|made| made.map(Arc::new))
+            .collect::<Result<_, _>>()
+            .map_err(wrong)?;
+        if endpoints.is_empty() {
+            return Err(PoolError::NoEndpoints(pool));
+        }
+        let Settings { down_after, backoff, max_backoff, .. } = *settings;
+        let weights = settings.endpoints.iter().map(|endpoint| endpoint.weight);
+        let roster =
+            Roster::new(weights, settings.max_connections, Rules { down_after, backoff, max_backoff });
+        let places = Places::new(roster, endpoints.len(), settings.queue, settings.queue_timeout);
+        Ok(Self { settings, endpoints, places })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Sends `request` to an endpoint and waits for the head of the response; 1xx other than 101 are passed over.
+    ///
+    /// A request that fails before a head is sent to another endpoint, at most [`Settings::retries`] times: anything
+    /// of which nothing was sent, and what was sent if it is idempotent and has no content (RFC 9110 §9.2.2). On the
+    /// same endpoint it is sent again only if an idle connection turned out to be closed. If all connections are in
+    /// use it waits for one, within the limits of the queue.
+    ///
+    /// Cancelled, it leaves the queue, or its connection is closed; the endpoint's health stays as it was.
+    pub async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
+        let Some(limit) = self.settings.total_timeout else { return self.attempts(request, None).await };
+        let deadline = Instant::now() + limit;
+        let attempts = self.attempts(request, Some(deadline));
+        tokio::time::timeout_at(deadline, attempts)
+            .await
+            .unwrap_or_else(|_| Err(OriginError::timed_out(ProxyError::HttpResponseTimeout, Retry::Never)))
+    }
+
+    async fn attempts(
+        &self,
+        request: OriginRequest,
+        deadline: Option<Instant>,
+    ) -> Result<Exchange, OriginError> {
+        let request = fitted(request, &self.settings).await?;
+        let spare = Spare::of(&request, &self.settings);
+        let upload = match &request.body {
+            Body::Busy(reader) => Some(Upload(reader.body())),
+            _ => None,
+        };
+        let mut outgoing = to_hyper(request, &self.settings);
+        let (mut tried, mut last) = (Vec::new(), None);
+        loop {
+            let place = match self.places.get(&tried).await {
+                Ok(place) => place,
+                Err(refusal) => return Err(last.unwrap_or_else(|| without_place(refusal))),
+            };
+            let index = place.index();
+            let endpoint = self.endpoints.get(index).ok_or_else(OriginError::internal)?;
+            if last.is_some() {
+                endpoint.retries.fetch_add(1, Ordering::Relaxed);
+            }
+            let failure = match endpoint.attempt(place, outgoing, spare.as_ref(), upload.as_ref()).await {
+                Ok(exchange) => return Ok(exchange.with(upload, deadline)),
+                Err(failure) => failure,
+            };
+            tried.push(index);
+            let error = failure.error.after(tried.len());
+            if tried.len() > self.settings.retries as usize {
+                return Err(error);
+            }
+            outgoing = once_more(&error, failure.unsent, spare.as_ref()).ok_or(error)?;
+            last = Some(error);
+        }
+    }
+
+    /// What can be told of its endpoints now.
+    pub fn endpoints(&self) -> Vec<EndpointState> {
+        let (queued, refused) = self.places.crowd();
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let state = |(index, endpoint): (usize, &Arc<Endpoint>)| {
+            let (up, active) = self.places.state(index);
+            EndpointState {
+                pool: self.settings.name.clone(),
+                endpoint: endpoint.authority.to_string(),
+                up,
+                active: active as u64,
+                idle: endpoint.idle.sweep() as u64,
+                requests: count(&endpoint.requests),
+                failures: count(&endpoint.failures),
+                retries: count(&endpoint.retries),
+                opened: count(&endpoint.opened),
+                queued: queued as u64,
+                refused,
+            }
+        };
+        self.endpoints.iter().enumerate().map(state).collect()
+    }
+}
+
+/// The request to send after a failure, if it may be sent again.
+fn once_more(error: &OriginError, unsent: Option<Box<Outgoing>>, spare: Option<&Spare>) -> Option<Outgoing> {
+    match error.retry {
+        Retry::Never => None,
+        _ => unsent.map(|unsent| *unsent).or_else(|| spare.map(Spare::again)),
+    }
+}
+
+fn without_place(refusal: NoPlace) -> OriginError {
+    match refusal {
+        NoPlace::Crowded => OriginError::too_many(),
+        // Cannot be: a request that was nowhere yet may go anywhere.
+        NoPlace::Nobody => OriginError::internal(),
+    }
+}
