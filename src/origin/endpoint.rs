@@ -70,7 +70,10 @@ impl Endpoint {
 
     /// Keeps a connection for the next request, unless it leads where the host is no longer.
     pub(super) fn keep(&self, connection: Connection) {
-        if connection.address.is_none_or(|address| self.names.has(address)) {
+        let resolver = self.connector.resolver();
+        let moved =
+            connection.address.zip(resolver).is_some_and(|(at, resolver)| !self.names.has(at, resolver));
+        if !moved {
             self.idle.put(connection);
         }
     }

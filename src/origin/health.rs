@@ -79,22 +79,24 @@ impl Health {
         self.down.take().is_some()
     }
 
-    /// A request failed before its head. The pause that began meanwhile if it began one, or made one longer.
+    /// A request failed before its head. The pause, if this began one or made it longer.
     pub(super) fn failed(&mut self, begun: Begun, now: Instant, rules: &Rules) -> Option<Duration> {
         if begun.pauses != self.pauses {
             // Many may be under way when an endpoint stops: they all tell of the same failure.
             return None;
         }
         self.failures = self.failures.saturating_add(1);
-        let pause = match &self.down {
-            Some(down) => down.pause.saturating_mul(2),
-            None if self.failures >= rules.down_after => rules.backoff,
+        let (pause, is_news) = match &self.down {
+            Some(down) if begun.trial => (down.pause.saturating_mul(2), true),
+            // Asked in its pause, because all are down: the same pause anew, so that the next one asks another.
+            Some(down) => (down.pause, false),
+            None if self.failures >= rules.down_after => (rules.backoff, true),
             None => return None,
         };
         let pause = pause.min(rules.max_backoff);
         self.pauses += 1;
         self.down = Some(Down { until: now + shortened(pause), pause, tried: false });
-        Some(pause)
+        is_news.then_some(pause)
     }
 
     /// A request ended and said nothing about the endpoint: the next one may try it.
@@ -147,6 +149,21 @@ mod tests {
         let crowd: Vec<_> = (0..100).map(|_| health.begin(false)).collect();
         let pauses = crowd.into_iter().filter_map(|begun| health.failed(begun, Instant::now(), &RULES));
         assert_eq!(pauses.collect::<Vec<_>>(), [SECOND]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_asked_in_its_pause_rests_anew_but_no_longer() {
+        let mut health = Health::default();
+        let begun = health.begin(false);
+        health.failed(begun, Instant::now(), &RULES);
+        for _ in 0..5 {
+            tokio::time::advance(SECOND / 2).await;
+            let begun = health.begin(false);
+            assert_eq!(health.failed(begun, Instant::now(), &RULES), None);
+            assert!(matches!(state(&health), Use::Rest(until) if until > Instant::now() + SECOND / 2));
+        }
+        tokio::time::advance(SECOND).await;
+        assert_eq!(state(&health), Use::Trial);
     }
 
     #[tokio::test(start_paused = true)]

@@ -112,9 +112,13 @@ impl Names {
         }
     }
 
-    /// Whether `address` is one of the host's, as far as is known.
-    pub(super) fn has(&self, address: SocketAddr) -> bool {
-        self.known.lock().addresses.contains(&address)
+    /// Whether `address` is one of the host's, as far as is known. Begins a lookup if one is due: connections that
+    /// never idle for long would otherwise go on to where the host was.
+    pub(super) fn has(self: &Arc<Self>, address: SocketAddr, resolver: &dyn Resolve) -> bool {
+        match self.look(resolver) {
+            Some(Ok(addresses)) => addresses.contains(&address),
+            _ => true,
+        }
     }
 
     /// What is known, if it is enough to go on; begins a lookup if one is due.

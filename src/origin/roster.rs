@@ -48,8 +48,8 @@ impl Roster {
     /// The endpoint for a request that was on those in `tried` before.
     ///
     /// If all are down, a request that was nowhere yet goes to the one whose pause ends first: an answer may come,
-    /// and without it there is none for sure. One that has failed somewhere does not, so that in a total outage each
-    /// request is one attempt.
+    /// and without it there is none for sure. If that fails its pause begins anew, so that the next request asks
+    /// another. A request that has failed somewhere does not go on, so that in a total outage each is one attempt.
     pub(super) fn pick(&mut self, tried: &[usize]) -> Pick {
         let mut now = None;
         let mut clock = || *now.get_or_insert_with(Instant::now);

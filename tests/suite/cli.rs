@@ -52,8 +52,8 @@ async fn a_bad_origin_is_told_what_to_write() {
     }
     let message = complaint(&["serve", "--origin", "http://a/path"]).await;
     assert!(message.contains("write only http://HOST:PORT"), "{message}");
-    let message = complaint(&["serve", "--origin", "https://a"]).await;
-    assert!(message.contains("use http://"), "{message}");
+    let message = complaint(&["serve", "--origin", "http://a", "--origin", "ftp://b"]).await;
+    assert!(message.contains("by http:// or https://"), "{message}");
 }
 
 #[tokio::test]

@@ -3,14 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use forebay::app::Node;
-use forebay::base::clock::Clock;
 use forebay::body::tunnel::Io;
 use forebay::origin::connect::{Connect, Connecting};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 
-use crate::rig::{Pipes, START, Sockets, settings};
+use crate::rig::{Pipes, Sockets, settings};
 use crate::support::bytes::{Verify, pattern};
 use crate::support::client::{Client, Ended};
 use crate::support::origin::{
@@ -679,10 +677,7 @@ fn by_hand() -> (Pipes, mpsc::Receiver<DuplexStream>) {
 
 /// A node that reaches its origin in a way of the test's own.
 pub fn pipes_over(connector: Arc<dyn Connect>) -> Pipes {
-    let unused = Pipes::new(|_, _| vec![Act::Reset]);
-    let (settings, clock) = (settings("http://origin.test"), Clock::manual(START));
-    let node = Node::build(&settings, clock.clone(), connector, None).expect("a node");
-    Pipes { node, clock, settings, ..unused }
+    Pipes::over(settings("http://origin.test"), connector)
 }
 
 #[derive(Debug)]

@@ -63,6 +63,14 @@ impl Pipes {
         Self { node, origin, clock, settings, draining, connections }
     }
 
+    /// A node whose connections to origins come from `connector`; `origin` is one that nobody asks.
+    pub fn over(settings: Settings, connector: Arc<dyn Connect>) -> Self {
+        let unused = Self::with(settings.clone(), |_, _| vec![Act::Reset]);
+        let clock = Clock::manual(START);
+        let node = Node::build(&settings, clock.clone(), connector, None).expect("a node");
+        Self { node, clock, settings, ..unused }
+    }
+
     /// A new client connection. Dropping the client closes it.
     pub fn client(&self) -> Client<DuplexStream> {
         let (near, far) = tokio::io::duplex(64 << 10);
