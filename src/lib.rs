@@ -22,6 +22,9 @@ pub mod semantics;
 pub mod base;
 pub mod telemetry;
 
+// What the operator asks a running node.
+pub mod admin;
+
 // What puts them together.
 pub mod app;
 pub mod cli;

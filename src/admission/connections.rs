@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Clone, Debug)]
 pub struct Connections {
     places: Arc<Semaphore>,
+    limit: usize,
 }
 
 /// A connection's place; dropping it frees it.
@@ -19,7 +20,18 @@ pub struct Guest {
 impl Connections {
     /// At most `limit` connections at a time.
     pub fn new(limit: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))) }
+        let limit = limit.min(Semaphore::MAX_PERMITS);
+        Self { places: Arc::new(Semaphore::new(limit)), limit }
+    }
+
+    /// How many there are now.
+    pub fn now(&self) -> usize {
+        self.limit.saturating_sub(self.places.available_permits())
+    }
+
+    /// How many there may be.
+    pub fn limit(&self) -> usize {
+        self.limit
     }
 
     /// A place for one more, if there is one.
@@ -37,7 +49,9 @@ mod tests {
         let connections = Connections::new(1);
         let guest = connections.admit().expect("a place");
         assert!(connections.admit().is_none());
+        assert_eq!((connections.now(), connections.limit()), (1, 1));
         drop(guest);
+        assert_eq!(connections.now(), 0);
         assert!(connections.admit().is_some());
     }
 }

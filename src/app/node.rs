@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Handles;
 use crate::base::clock::Clock;
 use crate::body::budget::Budget;
 use crate::body::busy::{Means, SpillArea};
@@ -12,8 +15,9 @@ use crate::fetch::Fetcher;
 use crate::origin::{Pool, PoolError, connect::Connect};
 use crate::request::{ClientMachine, Parts};
 use crate::route::Router;
-use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::access_log::{AccessLog, Control};
 use crate::telemetry::counters::Counters;
+use crate::telemetry::metrics::Metrics;
 
 /// The parts of a node that tests and metrics look into.
 #[derive(Clone, Debug)]
@@ -30,6 +34,10 @@ pub struct Node {
     pub means: Means,
     /// What it has counted.
     pub counters: Arc<Counters>,
+    /// What it has counted of requests.
+    pub metrics: Arc<Metrics>,
+    clock: Clock,
+    log: Option<Control>,
 }
 
 /// Why a node cannot be put together.
@@ -65,6 +73,8 @@ impl Node {
         let budget = Budget::new(settings.memory.budget);
         let spill = SpillArea::new(settings.spill.directory.clone(), settings.spill.limit);
         let counters = Arc::new(Counters::default());
+        let metrics = Arc::new(Metrics::new(settings.workers, Arc::clone(&counters)));
+        let control = log.as_ref().map(AccessLog::control);
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
         let pools = settings.pools.iter().map(|pool| Pool::new(pool.clone(), Arc::clone(&connector)));
         let pools: Arc<[Pool]> = pools.collect::<Result<_, _>>()?;
@@ -79,14 +89,31 @@ impl Node {
         );
         let parts = Parts {
             budget,
-            router: Router::new(settings.sites.iter().cloned()),
+            router: Router::new(settings.sites.iter().cloned(), &metrics),
             cache: Arc::clone(&cache),
             fetcher: fetcher.clone(),
-            clock,
+            clock: clock.clone(),
             counters: Arc::clone(&counters),
+            metrics: Arc::clone(&metrics),
             log,
         };
         let machine = Arc::new(ClientMachine::new(settings.request.clone(), parts));
-        Ok(Self { machine, fetcher, cache, pools, means, counters })
+        Ok(Self { machine, fetcher, cache, pools, means, counters, metrics, clock, log: control })
+    }
+
+    /// What the admin listener looks at.
+    pub fn handles(&self, draining: CancellationToken) -> Handles {
+        let pools = Arc::clone(&self.pools);
+        Handles {
+            metrics: Arc::clone(&self.metrics),
+            cache: Arc::clone(&self.cache),
+            fetcher: self.fetcher.clone(),
+            means: self.means.clone(),
+            connections: self.machine.connections(),
+            endpoints: Arc::new(move || pools.iter().flat_map(Pool::endpoints).collect()),
+            log: self.log.clone(),
+            draining,
+            clock: self.clock.clone(),
+        }
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{BuildError, Node};
+use crate::admin::{Admin, AdminError};
 use crate::base::clock::Clock;
 use crate::config::Settings;
 use crate::listener::{Handler, Serving, accept, bind};
@@ -36,6 +37,9 @@ pub enum RunError {
     /// The node cannot be put together.
     #[error("{0}")]
     Build(#[from] BuildError),
+    /// There is no admin listener.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// A thread or its runtime could not be started.
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
@@ -59,10 +63,11 @@ pub struct Running {
     pub addresses: Vec<SocketAddr>,
     draining: CancellationToken,
     workers: Vec<JoinHandle<()>>,
+    admin: Option<Admin>,
 }
 
 impl Running {
-    /// Binds every address and starts the workers.
+    /// Binds every address, starts the workers, and the admin listener if there is to be one.
     pub fn start(settings: &Settings, log: Option<AccessLog>) -> Result<Self, RunError> {
         let node = Node::build(settings, Clock::system(), Arc::new(Tcp), log)?;
         let (addresses, sockets) = bind_all(&settings.listen, settings.workers)?;
@@ -83,7 +88,22 @@ impl Running {
             };
             workers.push(worker.spawn(index).map_err(RunError::Worker)?);
         }
-        Ok(Self { node, addresses, draining, workers })
+        let mut running = Self { node, addresses, draining, workers, admin: None };
+        if let Some(settings) = settings.admin {
+            match Admin::start(settings, running.node.handles(running.draining.clone())) {
+                Ok(admin) => running.admin = Some(admin),
+                Err(error) => {
+                    running.drain();
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(running)
+    }
+
+    /// Where the admin listener is, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
     }
 
     /// Stops accepting, lets running responses finish within the deadline, and waits for the workers.
@@ -93,6 +113,10 @@ impl Running {
             let _ = worker.join();
         }
         self.node.cache.close(CLOSE_LIMIT);
+        // Last, so that all this can be watched.
+        if let Some(admin) = self.admin {
+            admin.stop();
+        }
     }
 }
 

@@ -10,17 +10,33 @@ use bytes::Bytes;
 pub struct Budget {
     used: AtomicU64,
     limit: u64,
+    busy_bodies: AtomicU64,
 }
 
 impl Budget {
     /// A budget of `limit` bytes, none of them used.
     pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { used: AtomicU64::new(0), limit })
+        Arc::new(Self { used: AtomicU64::new(0), limit, busy_bodies: AtomicU64::new(0) })
     }
 
     /// Bytes charged now.
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// How many busy bodies there are.
+    pub fn busy_bodies(&self) -> u64 {
+        self.busy_bodies.load(Ordering::Relaxed)
+    }
+
+    /// One busy body more.
+    pub(super) fn body_begins(&self) {
+        self.busy_bodies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One busy body less.
+    pub(super) fn body_ends(&self) {
+        self.busy_bodies.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The limit in bytes.

@@ -6,7 +6,7 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::Body;
-use crate::telemetry::access_log::Record;
+use crate::telemetry::record::Record;
 
 /// A request, parsed and taken apart by an adapter. Nothing of its framing is left in it.
 #[derive(Debug)]
@@ -45,12 +45,12 @@ pub struct Reply {
     pub head: ReplyHead,
     /// The content, which may still be arriving.
     pub body: Body,
-    /// The line of the access log that is written when the body has left or broken off.
+    /// What is counted, and written to the access log, when the body has left or broken off.
     pub record: Option<Box<Record>>,
 }
 
 impl Reply {
-    /// A response without a log line (yet).
+    /// A response that nobody counts (yet).
     pub fn new(status: StatusCode, headers: HeaderMap, body: Body) -> Self {
         Self { head: ReplyHead { status, headers }, body, record: None }
     }

@@ -9,9 +9,9 @@ use http_body::{Frame, SizeHint};
 use super::busy::BodyError;
 use super::content::Blocks;
 use super::{Body, busy::Reader};
-use crate::telemetry::access_log::Record;
+use crate::telemetry::record::Record;
 
-/// A body on its way out, with the log line that waits for its end.
+/// A body on its way out, with what is to be counted at its end.
 pub struct WireBody {
     body: Body,
     record: Option<Box<Record>>,
@@ -21,7 +21,7 @@ pub struct WireBody {
 }
 
 impl WireBody {
-    /// Sends `body`; `record` is written when this is dropped, with the bytes sent by then.
+    /// Sends `body`; `record` is finished when this is dropped, with the bytes sent by then.
     pub fn new(body: Body, record: Option<Box<Record>>) -> Self {
         Self { body, record, trailers_sent: false, hold: None }
     }
@@ -35,13 +35,13 @@ impl WireBody {
 
     fn sent(&mut self, bytes: &Bytes) {
         if let Some(record) = &mut self.record {
-            record.sent += bytes.len() as u64;
+            record.sent(bytes.len());
         }
     }
 
     fn broke_off(&mut self, error: BodyError) {
         if let Some(record) = &mut self.record {
-            record.broken = Some(error.name());
+            record.broke_off(error.name());
         }
     }
 
@@ -105,10 +105,9 @@ impl http_body::Body for WireBody {
 
 impl Drop for WireBody {
     fn drop(&mut self) {
-        if let Some(mut record) = self.record.take() {
+        if let Some(record) = self.record.take() {
             // hyper lets go of a body as soon as its promised length has left.
-            record.complete = http_body::Body::is_end_stream(self) || record.promised == Some(record.sent);
-            record.write();
+            record.finish(http_body::Body::is_end_stream(self));
         }
     }
 }

@@ -44,6 +44,11 @@ impl Markers {
         self.marked.get(&ShortHash(key.hash())).filter(|marker| now.since(marker.since) < self.life)
     }
 
+    /// How many there are, also of those whose life is over.
+    pub(super) fn count(&self) -> u64 {
+        self.marked.entry_count()
+    }
+
     pub(super) fn put(&self, key: &Key, marker: Marker) {
         self.marked.insert(ShortHash(key.hash()), marker);
     }

@@ -75,6 +75,15 @@ impl MemoryTier {
         self.entries.weighted_size()
     }
 
+    /// How many entries there are: objects, lists of variants, and blocks.
+    pub(super) fn entries(&self) -> u64 {
+        self.entries.entry_count()
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.entries.policy().max_capacity().unwrap_or(0)
+    }
+
     /// Calls `candidate` with each stored variant that the request's `values` select.
     pub(super) fn candidates(
         &self,

@@ -255,6 +255,21 @@ impl Cache {
         self.generations.next()
     }
 
+    /// Entries of the memory tier: objects, lists of variants, and blocks. It lags a little behind.
+    pub fn memory_entries(&self) -> u64 {
+        self.memory.entries()
+    }
+
+    /// Bytes that the memory tier may hold.
+    pub fn memory_limit(&self) -> u64 {
+        self.memory.limit()
+    }
+
+    /// Markers, also those whose life is over. It lags a little behind.
+    pub fn markers(&self) -> u64 {
+        self.markers.count()
+    }
+
     /// Bytes that the memory tier holds.
     pub fn memory_used(&self) -> u64 {
         self.memory.used()

@@ -1,9 +1,7 @@
 //! `forebay serve`: a node until SIGTERM or SIGINT.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,10 +10,11 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{USAGE, demo};
+use crate::admin;
 use crate::app::{RunError, Running};
 use crate::base::units::ByteSize;
 use crate::config::{Disk, MemoryPlan, OriginUrl, Settings, Spill};
-use crate::telemetry::access_log::{AccessLog, LogWriter};
+use crate::telemetry::access_log::{self, AccessLog, Control, LogWriter, Sink};
 use crate::telemetry::human;
 
 /// How long the last lines of the access log may take to be written.
@@ -59,9 +58,17 @@ pub(super) struct Serve {
     #[arg(long, value_name = "SIZE", default_value = "4GiB")]
     spill: ByteSize,
 
-    /// JSON access log: a file, "-" for standard output, or "off"
+    /// Access log: a file, which SIGUSR1 has opened anew, "-" for standard output, or "off"
     #[arg(long, value_name = "FILE", default_value = "-")]
     access_log: String,
+
+    /// How its lines are written: json, combined, or names of fields with commas between them
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    access_log_format: access_log::Layout,
+
+    /// Where to tell metrics and health: a port on 127.0.0.1, or IP:PORT, on loopback only [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<admin::Settings>,
 
     /// Time for running responses to finish after SIGTERM
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
@@ -133,6 +140,7 @@ impl Serve {
             .map_err(ServeError::Signals)?;
         let memory = MemoryPlan::new(self.memory)?;
         let (log, log_writer) = self.access_log()?.unzip();
+        let control = log.as_ref().map(AccessLog::control);
         let (origin, demo) = if let Some(origin) = self.origin.first() {
             (origin.clone(), None)
         } else {
@@ -161,19 +169,23 @@ impl Serve {
             check_spill_directory(&settings.spill)?;
         }
         settings.drain = self.drain;
+        settings.admin = self.admin;
 
         use_descriptors(&mut settings);
 
-        let stop = runtime.block_on(async { Stop::prepare() }).map_err(ServeError::Signals)?;
+        let signals = runtime.block_on(async { Awaited::prepare() }).map_err(ServeError::Signals)?;
         let running = Running::start(&settings, log)?;
         for address in &running.addresses {
             tracing::info!("listening on http://{address}");
+        }
+        if let Some(address) = running.admin_address() {
+            tracing::info!("admin on http://{address}");
         }
         match (&demo, running.addresses.first()) {
             (Some(_), Some(address)) => demo::say_what_to_try(*address),
             _ => say_what_is_fronted(&settings),
         }
-        let reason = runtime.block_on(stop.requested());
+        let reason = runtime.block_on(signals.stop(control.as_ref()));
         tracing::info!(%reason, deadline = ?settings.drain, "draining: no new connections");
         running.drain();
         drop(demo);
@@ -185,15 +197,10 @@ impl Serve {
     }
 
     fn access_log(&self) -> Result<Option<(AccessLog, LogWriter)>, ServeError> {
-        let path = self.access_log.as_str();
-        let failed = |error| ServeError::AccessLog { path: path.to_owned(), error };
-        let sink: Box<dyn Write + Send> = match path {
-            "off" => return Ok(None),
-            // Not `Stdout`, which keeps what could not be written.
-            "-" => Box::new(File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?)),
-            path => Box::new(OpenOptions::new().create(true).append(true).open(path).map_err(failed)?),
-        };
-        AccessLog::start(sink).map(Some).map_err(failed)
+        let access_log::Layout(format, fields) = self.access_log_format.clone();
+        let settings = access_log::Settings { sink: Sink::named(&self.access_log), format, fields };
+        let failed = |error| ServeError::AccessLog { path: self.access_log.clone(), error };
+        AccessLog::start(&settings).map_err(failed)
     }
 }
 
@@ -232,22 +239,31 @@ fn use_descriptors(settings: &mut Settings) {
     }
 }
 
-/// The signals that end a node.
-struct Stop {
+/// The signals that a node heeds.
+struct Awaited {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
+    usr1: tokio::signal::unix::Signal,
 }
 
-impl Stop {
+impl Awaited {
     fn prepare() -> io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            usr1: signal(SignalKind::user_defined1())?,
+        })
     }
 
-    /// Waits for the first of them. A second one finds nobody waiting and is left to the deadline.
-    async fn requested(mut self) -> &'static str {
-        tokio::select! {
-            _ = self.term.recv() => "SIGTERM",
-            _ = self.int.recv() => "SIGINT",
+    /// Waits for the first that ends a node, and until then has the access log opened anew when asked to. A second
+    /// one that ends it finds nobody waiting and is left to the deadline.
+    async fn stop(mut self, log: Option<&Control>) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return "SIGTERM",
+                _ = self.int.recv() => return "SIGINT",
+                _ = self.usr1.recv() => if let Some(log) = log { log.reopen() },
+            }
         }
     }
 }

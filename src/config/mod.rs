@@ -12,7 +12,7 @@ use crate::base::ids::PoolId;
 use crate::base::units::ByteSize;
 use crate::route::HostPattern;
 use crate::semantics::policy::Policy;
-use crate::{cache, fetch, listener, origin, request, route};
+use crate::{admin, cache, fetch, listener, origin, request, route};
 
 pub use crate::origin::{OriginUrl, OriginUrlError};
 pub use disk::{Disk, DiskError};
@@ -43,6 +43,8 @@ pub struct Settings {
     pub workers: usize,
     /// How long running responses may take to finish after SIGTERM.
     pub drain: Duration,
+    /// The admin listener, if there is to be one.
+    pub admin: Option<admin::Settings>,
     /// The client side.
     pub listener: listener::Settings,
     /// The client machine.
@@ -81,6 +83,7 @@ impl Settings {
             spill: Spill::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             drain: Duration::from_secs(30),
+            admin: None,
             listener: listener::Settings::default(),
             request: request::Settings {
                 node: NODE_NAME.into(),

@@ -12,6 +12,7 @@ use crate::base::ids::PoolId;
 use crate::cache::key::Key;
 use crate::semantics::fields;
 use crate::semantics::policy::Policy;
+use crate::telemetry::metrics::SiteMetrics;
 
 /// What is asked, by whom, and of whom.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct Asked {
     pub policy: Arc<Policy>,
     /// Where the site comes from.
     pub pool: PoolId,
+    /// Where the site counts, if anybody does.
+    pub metrics: Option<Arc<SiteMetrics>>,
 }
 
 /// One client's request as the fetch machine sees it: what it asks for, and the fields it asks with.

@@ -9,6 +9,7 @@ use http::header::{self, HeaderMap};
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 
 use super::cleaned::{clean, clean_trailers};
 use super::flight::{Announced, Announcement, Failure, Flight, Others, Refreshed};
@@ -117,10 +118,14 @@ impl Lead {
         }
         let (born, sent_at) = (self.shared.cache.sequence(), self.shared.clock.now());
         self.shared.counters.fetches.inc();
+        let begun = Instant::now();
         let asked = tokio::select! {
             asked = self.exchange(request) => asked,
             () = self.writer.abandoned() => return None,
         };
+        if let (Ok(_), Some(site)) = (&asked, &self.flight.ask.metrics) {
+            site.origin_took(begun.elapsed());
+        }
         match asked.and_then(|exchange| self.makes_sense(exchange)) {
             Ok(exchange) => {
                 let times = Times { born, request: sent_at, response: self.shared.clock.now() };

@@ -54,8 +54,9 @@ pub(super) fn classify(request: Request, admitted: Admitted, site: &Site, begun:
     });
     let (host, peer) = (admitted.host, peer.ip());
     let (policy, pool) = (Arc::clone(&site.policy), site.pool);
+    let metrics = Some(Arc::clone(&site.metrics));
     let ask = Ask::new(
-        Asked { key, method, target, normal_target, host, scheme, peer, version, policy, pool },
+        Asked { key, method, target, normal_target, host, scheme, peer, version, policy, pool, metrics },
         headers,
     );
     let bypass = bypass(&ask, &body);

@@ -33,6 +33,7 @@ use crate::route::{Router, Site};
 use crate::semantics::fields::announced_length;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
+use crate::telemetry::metrics::Metrics;
 use turn::Begun;
 
 /// What one connection takes in memory while it idles, measured; it is charged to the budget.
@@ -60,6 +61,7 @@ pub struct ClientMachine {
     fetcher: Fetcher,
     clock: Clock,
     counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
     log: Option<AccessLog>,
 }
 
@@ -78,6 +80,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Counters of decisions.
     pub counters: Arc<Counters>,
+    /// Counts of requests.
+    pub metrics: Arc<Metrics>,
     /// The access log, if one is wanted.
     pub log: Option<AccessLog>,
 }
@@ -102,9 +106,14 @@ enum Step {
 impl ClientMachine {
     /// A machine that leans on `parts`.
     pub fn new(settings: Settings, parts: Parts) -> Self {
-        let Parts { budget, router, cache, fetcher, clock, counters, log } = parts;
+        let Parts { budget, router, cache, fetcher, clock, counters, metrics, log } = parts;
         let connections = Connections::new(settings.max_connections);
-        Self { settings, connections, budget, router, cache, fetcher, clock, counters, log }
+        Self { settings, connections, budget, router, cache, fetcher, clock, counters, metrics, log }
+    }
+
+    /// The account of its connections.
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
     }
 
     /// The way of one request. Dropped at any await, the client has left: nothing that others use is touched.
@@ -113,6 +122,7 @@ impl ClientMachine {
         let (admitted, site) = match self.receive(&request) {
             Ok(received) => received,
             Err(rejection) => {
+                self.metrics.rejected(rejection.name());
                 let reply = deliver::rejected(&rejection, &request.method, begun.time);
                 return begun.logged_rejection(reply, &request, &rejection, self.log.as_ref());
             }
@@ -125,7 +135,7 @@ impl ClientMachine {
                 Step::Alone(stale) => self.alone(&turn, stale),
                 Step::Pass(body) => self.pass(&mut turn, body),
                 Step::Wait(seat) => self.wait(&mut turn, seat).await,
-                Step::Done(reply) => return turn.logged(reply, self.log.as_ref()),
+                Step::Done(reply) => return turn.recorded(reply, self.log.as_ref()),
             };
         }
     }

@@ -1,7 +1,9 @@
 //! What is known of one request while it is on its way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::admission::Rejection;
@@ -14,7 +16,9 @@ use crate::fetch::Why;
 use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::{CacheStatus, Forward};
 use crate::semantics::fields::announced_length;
-use crate::telemetry::access_log::{AccessLog, Record};
+use crate::telemetry::access_log::{AccessLog, Draft, Head};
+use crate::telemetry::metrics::Outcome;
+use crate::telemetry::record::{Progress, Record};
 
 /// When a request began.
 #[derive(Clone, Copy, Debug)]
@@ -57,24 +61,33 @@ impl Begun {
         rejection: &Rejection,
         log: Option<&AccessLog>,
     ) -> Reply {
-        reply.record = log.map(|log| {
-            Box::new(Record {
-                log: log.clone(),
+        let line = log.map(|log| {
+            log.begin(&Head {
                 time: self.time,
                 started: self.started,
                 peer: request.peer.ip(),
-                method: request.method.clone(),
-                host: String::new(),
-                target: request.target.to_string(),
+                site: None,
+                method: &request.method,
+                scheme: request.scheme.as_str(),
+                host: None,
+                target: request.target.as_str(),
                 version: request.version,
+                fields: &request.headers,
                 status: reply.head.status,
                 cache: "rejected",
                 detail: Some(rejection.name()),
                 head_ms: 0,
+            })
+        });
+        reply.record = line.map(|line| {
+            Box::new(Record {
+                account: None,
+                detail: Some(rejection.name()),
+                status: reply.head.status,
+                head: Duration::ZERO,
                 promised: announced_length(&reply.head.headers),
-                sent: 0,
-                complete: false,
-                broken: None,
+                line: Some(line),
+                progress: Progress::default(),
             })
         });
         reply
@@ -125,29 +138,80 @@ impl Turn {
         For { ask: &self.ask, node, cache }
     }
 
-    /// Attaches the log line, which is written when the body has left.
-    pub(super) fn logged(&self, mut reply: Reply, log: Option<&AccessLog>) -> Reply {
-        reply.record = log.map(|log| {
-            let ask = &self.ask;
-            Box::new(Record {
-                log: log.clone(),
-                time: self.begun.time,
-                started: self.begun.started,
-                peer: ask.peer,
-                method: ask.method.clone(),
-                host: ask.host.clone(),
-                target: ask.target.to_string(),
-                version: ask.version,
-                status: reply.head.status,
-                cache: if self.hit { "hit" } else { self.forward.name() },
-                detail: self.detail,
-                head_ms: u64::try_from(self.begun.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-                promised: announced_length(&reply.head.headers),
-                sent: 0,
-                complete: false,
-                broken: None,
-            })
-        });
+    /// Attaches what is counted, and written to the log, when the body has left.
+    pub(super) fn recorded(&self, mut reply: Reply, log: Option<&AccessLog>) -> Reply {
+        let status = reply.head.status;
+        let head = self.begun.started.elapsed();
+        reply.record = Some(Box::new(Record {
+            account: self.ask.metrics.as_ref().map(|site| (Arc::clone(site), self.outcome())),
+            detail: self.detail,
+            status,
+            head,
+            promised: announced_length(&reply.head.headers),
+            line: log.map(|log| self.line(log, status, head)),
+            progress: Progress::default(),
+        }));
         reply
+    }
+
+    fn line(&self, log: &AccessLog, status: StatusCode, head: Duration) -> Draft {
+        let ask = &self.ask;
+        log.begin(&Head {
+            time: self.begun.time,
+            started: self.begun.started,
+            peer: ask.peer,
+            site: ask.metrics.as_ref().map(|site| site.name()),
+            method: &ask.method,
+            scheme: ask.scheme.as_str(),
+            host: Some(&ask.host),
+            target: ask.target.as_str(),
+            version: ask.version,
+            fields: &ask.headers,
+            status,
+            cache: self.outcome().name(),
+            detail: self.detail,
+            head_ms: u64::try_from(head.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    fn outcome(&self) -> Outcome {
+        if self.hit { Outcome::Hit } else { outcome(self.forward) }
+    }
+}
+
+/// The word of metrics for that of `Cache-Status`: the same one.
+const fn outcome(forward: Forward) -> Outcome {
+    match forward {
+        Forward::UriMiss => Outcome::UriMiss,
+        Forward::VaryMiss => Outcome::VaryMiss,
+        Forward::Miss => Outcome::Miss,
+        Forward::Stale => Outcome::Stale,
+        Forward::Bypass => Outcome::Bypass,
+        Forward::Method => Outcome::Method,
+        Forward::Request => Outcome::Request,
+        Forward::Partial => Outcome::Partial,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_and_cache_status_use_the_same_words() {
+        let forwards = [
+            Forward::UriMiss,
+            Forward::VaryMiss,
+            Forward::Miss,
+            Forward::Stale,
+            Forward::Bypass,
+            Forward::Method,
+            Forward::Request,
+            Forward::Partial,
+        ];
+        for forward in forwards {
+            assert_eq!(outcome(forward).name(), forward.name());
+        }
+        assert_eq!(forwards.len() + 1, Outcome::ALL.len(), "all but the hit");
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::base::ids::{KeyRules, PoolId, SiteId};
 use crate::semantics::policy::Policy;
+use crate::telemetry::metrics::{Metrics, SiteMetrics};
 
 use hosts::Hosts;
 pub use hosts::{HostPattern, HostPatternError};
@@ -41,13 +42,16 @@ pub struct Site {
     pub policy: Arc<Policy>,
     /// The most bytes of a request's content.
     pub max_body: u64,
+    /// Where it counts.
+    pub metrics: Arc<SiteMetrics>,
 }
 
 impl Site {
-    fn new(settings: Settings) -> (Self, Vec<HostPattern>) {
+    fn new(settings: Settings, metrics: &Metrics) -> (Self, Vec<HostPattern>) {
         let Settings { name, hosts, pool, policy, max_body } = settings;
         let site = Self {
             id: SiteId::of(&name),
+            metrics: metrics.site(&name),
             key_rules: KeyRules::of(&policy.key_rules()),
             name,
             pool,
@@ -64,11 +68,11 @@ pub struct Router {
 }
 
 impl Router {
-    /// Routes to these sites. Of two that claim the same pattern, which the configuration refuses, the first has it.
-    pub fn new(sites: impl IntoIterator<Item = Settings>) -> Self {
+    /// Routes to these sites, each of which counts in `metrics`. Of two that claim the same pattern, which the configuration refuses, the first has it.
+    pub fn new(sites: impl IntoIterator<Item = Settings>, metrics: &Metrics) -> Self {
         let mut hosts = Hosts::default();
         for settings in sites {
-            let (site, patterns) = Site::new(settings);
+            let (site, patterns) = Site::new(settings, metrics);
             let site = Arc::new(site);
             for pattern in patterns {
                 hosts.add(pattern, Arc::clone(&site));

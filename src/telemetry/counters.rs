@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::metrics::exposition::{Exposition, Family, Kind};
+
 /// A number that only goes up.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -57,4 +59,43 @@ pub struct Counters {
     pub broken_bodies: Counter,
     /// Connections refused because there were too many.
     pub refused_connections: Counter,
+}
+
+/// A counter without labels.
+const fn family(name: &'static str, help: &'static str) -> Family {
+    Family { name, kind: Kind::Counter, labels: &[], help }
+}
+
+impl Counters {
+    /// Writes all of them.
+    pub(super) fn render(&self, to: &mut Exposition) {
+        for (family, counter) in self.all() {
+            to.single(family, counter.get());
+        }
+    }
+
+    /// Each with its name for people.
+    #[rustfmt::skip]
+    fn all(&self) -> [(&'static Family, &Counter); 18] {
+        [
+            (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, &self.hits),
+            (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, &self.disk_hits),
+            (const { &family("forebay_disk_stored_objects_total", "Objects written to disk.") }, &self.disk_stored),
+            (const { &family("forebay_disk_refused_objects_total", "Objects not let in on disk, because what would have had to go is worth more.") }, &self.disk_refused),
+            (const { &family("forebay_disk_busy_objects_total", "Objects not taken for writing to disk, because too much was waiting.") }, &self.disk_busy),
+            (const { &family("forebay_disk_slow_reads_total", "Reads of the disk that were not waited for any longer.") }, &self.disk_slow),
+            (const { &family("forebay_disk_damaged_total", "Records, blocks and segments on disk that were damaged or missing.") }, &self.disk_damaged),
+            (const { &family("forebay_disk_read_errors_total", "Reads of the disk that failed with an error of the device.") }, &self.disk_read_errors),
+            (const { &family("forebay_disk_write_errors_total", "Writes to the disk that failed.") }, &self.disk_write_errors),
+            (const { &family("forebay_disk_failures_total", "How often the disk tier went out of use, for writes or altogether.") }, &self.disk_failures),
+            (const { &family("forebay_cache_forwarded_total", "Requests that went forward, for whatever reason.") }, &self.forwarded),
+            (const { &family("forebay_collapsed_requests_total", "Requests that joined a fetch which another had started.") }, &self.collapsed),
+            (const { &family("forebay_origin_requests_total", "Requests sent to origins, retries of fetches included.") }, &self.fetches),
+            (const { &family("forebay_stored_objects_total", "Objects stored.") }, &self.stored),
+            (const { &family("forebay_released_requests_total", "Requests that waited for a fetch and were sent on because its answer was not for them.") }, &self.released),
+            (const { &family("forebay_origin_errors_total", "Answers that this node made itself because the origin failed.") }, &self.origin_errors),
+            (const { &family("forebay_broken_origin_bodies_total", "Bodies that broke off on the way from the origin.") }, &self.broken_bodies),
+            (const { &family("forebay_refused_connections_total", "Client connections refused because there were too many.") }, &self.refused_connections),
+        ]
+    }
 }

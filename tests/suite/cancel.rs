@@ -47,6 +47,7 @@ pub fn ask() -> Ask {
         version: http::Version::HTTP_11,
         policy: Arc::default(),
         pool: PoolId(0),
+        metrics: None,
     };
     Ask::new(asked, http::HeaderMap::new())
 }

@@ -123,9 +123,16 @@ struct Shared {
     means: Means,
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.means.budget.body_ends();
+    }
+}
+
 impl BusyBody {
     /// A new body with nothing in it, and the one writer that it will ever have.
     pub fn new(means: Means, retention: Retention) -> (Self, Writer) {
+        means.budget.body_begins();
         let shared =
             Arc::new(Shared { state: Mutex::new(State::new(retention)), room: Notify::new(), means });
         (Self(Arc::clone(&shared)), Writer::new(shared))

@@ -28,6 +28,11 @@ impl SpillArea {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Bytes that they may take.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Sets `bytes` aside; false if they exceed the limit.
     fn reserve(&self, bytes: u64) -> bool {
         self.used

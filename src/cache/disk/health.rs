@@ -17,6 +17,9 @@ pub enum Health {
 }
 
 impl Health {
+    /// The names of all.
+    pub const NAMES: [&'static str; 4] = ["loading", "serving", "read-only", "offline"];
+
     /// The name in logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {

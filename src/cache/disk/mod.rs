@@ -238,6 +238,11 @@ impl DiskTier {
         self.shared.mounted().map_or(0, |mounted| mounted.used())
     }
 
+    /// Bytes of disk that it may take.
+    pub fn limit(&self) -> u64 {
+        self.shared.settings.limit
+    }
+
     /// Bytes of disk that a site's objects take.
     pub fn used_by(&self, site: SiteId) -> u64 {
         self.shared.mounted().map_or(0, |mounted| mounted.used_by(site))

@@ -1,0 +1,212 @@
+//! A line as it is made: most of it when the head of the answer is there, the rest when its body has left.
+//!
+//! So nothing of the request need be kept or copied for the log but the line itself.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use http::header::{REFERER, USER_AGENT};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
+use tokio::time::Instant;
+
+use super::AccessLog;
+use super::escape::{push_json, push_plain};
+use super::field::Field;
+use super::layout::{Layout, MOST_LATE, Piece, Style};
+use super::time;
+use crate::base::clock::Timestamp;
+
+/// What is known when the head of the answer is there. The words of `cache` are those of the `Cache-Status` field.
+#[derive(Debug)]
+pub struct Head<'a> {
+    /// When the request was complete.
+    pub time: Timestamp,
+    /// The same moment on the clock that only runs forward.
+    pub started: Instant,
+    /// The connection's other end.
+    pub peer: IpAddr,
+    /// The site, if one was found.
+    pub site: Option<&'a str>,
+    /// As the client sent it.
+    pub method: &'a Method,
+    /// Of the client's connection.
+    pub scheme: &'a str,
+    /// The host asked for, if there is one.
+    pub host: Option<&'a str>,
+    /// Path and query.
+    pub target: &'a str,
+    /// The client's version.
+    pub version: Version,
+    /// The request's fields.
+    pub fields: &'a HeaderMap,
+    /// The status that is sent.
+    pub status: StatusCode,
+    /// How the cache answered: `hit`, or why the request went forward.
+    pub cache: &'static str,
+    /// More about the decision, if there is more to say.
+    pub detail: Option<&'static str>,
+    /// Milliseconds from the request to the head of the answer.
+    pub head_ms: u64,
+}
+
+/// What is known when the body has left.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// Body bytes handed to the connection.
+    pub sent: u64,
+    /// Whether the whole body was.
+    pub complete: bool,
+    /// Why it broke off, if it did.
+    pub broken: Option<&'static str>,
+}
+
+/// A line without its end.
+#[derive(Debug)]
+pub struct Draft {
+    log: AccessLog,
+    started: Instant,
+    text: Vec<u8>,
+    /// Where in the text the late pieces belong, in their order.
+    cuts: [u32; MOST_LATE],
+}
+
+impl Draft {
+    pub(super) fn new(log: &AccessLog, head: &Head<'_>) -> Self {
+        let layout = log.layout();
+        let (mut text, mut cuts) = (Vec::with_capacity(320), [0; MOST_LATE]);
+        let mut free = cuts.iter_mut();
+        for piece in &layout.pieces {
+            if !piece.is_late() {
+                push(&mut text, *piece, |line, field| head.push(line, layout.style, field));
+            } else if let Some(cut) = free.next() {
+                *cut = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            }
+        }
+        Self { log: log.clone(), started: head.started, text, cuts }
+    }
+
+    /// Hands the whole line to the log.
+    pub fn write(self, ending: &Ending) {
+        self.log.write(self.text.len() + 64, |line| self.push_whole(line, self.log.layout(), ending));
+    }
+
+    fn push_whole(&self, line: &mut Vec<u8>, layout: &Layout, ending: &Ending) {
+        let mut from = 0;
+        for (piece, cut) in layout.late.iter().zip(self.cuts) {
+            line.extend_from_slice(self.text.get(from..cut as usize).unwrap_or_default());
+            from = cut as usize;
+            push(line, *piece, |line, field| ending.push(line, layout.style, field, self.started));
+        }
+        line.extend_from_slice(self.text.get(from..).unwrap_or_default());
+    }
+
+    #[cfg(test)]
+    pub(super) fn whole(&self, ending: &Ending) -> Vec<u8> {
+        let mut line = Vec::new();
+        self.push_whole(&mut line, self.log.layout(), ending);
+        line
+    }
+}
+
+/// Adds a piece; `value` adds a field's value and tells whether there is one.
+fn push(line: &mut Vec<u8>, piece: Piece, value: impl FnOnce(&mut Vec<u8>, Field) -> bool) {
+    match piece {
+        Piece::Text(text) => line.extend_from_slice(text.as_bytes()),
+        Piece::Value(field) => {
+            if !value(line, field) {
+                line.push(b'-');
+            }
+        }
+        Piece::Member(field) => {
+            let before = line.len();
+            line.extend_from_slice(if line.ends_with(b"{") { b"\"" } else { b",\"" });
+            line.extend_from_slice(field.name().as_bytes());
+            line.extend_from_slice(b"\":");
+            if !value(line, field) {
+                line.truncate(before);
+            }
+        }
+    }
+}
+
+impl Head<'_> {
+    /// Adds a value; false if there is none.
+    fn push(&self, line: &mut Vec<u8>, style: Style, field: Field) -> bool {
+        match field {
+            Field::Time => push_quoted(line, style, |line| time::push(line, style, self.time)),
+            Field::Client => push_quoted(line, style, |line| push_display(line, &self.peer)),
+            Field::Site => return push_text(line, style, self.site),
+            Field::Method => return push_text(line, style, Some(self.method.as_str())),
+            Field::Scheme => return push_text(line, style, Some(self.scheme)),
+            Field::Host => return push_text(line, style, self.host),
+            Field::Target => return push_text(line, style, Some(self.target)),
+            Field::Version => push_word(line, style, version(self.version)),
+            Field::Status => line.extend_from_slice(self.status.as_str().as_bytes()),
+            Field::Cache => push_word(line, style, self.cache),
+            Field::Detail => return self.detail.map(|word| push_word(line, style, word)).is_some(),
+            Field::HeadMs => push_display(line, &self.head_ms),
+            Field::UserAgent => return self.push_field(line, style, &USER_AGENT),
+            Field::Referer => return self.push_field(line, style, &REFERER),
+            Field::Bytes | Field::Complete | Field::Broken | Field::TotalMs => return false,
+        }
+        true
+    }
+
+    fn push_field(&self, line: &mut Vec<u8>, style: Style, name: &HeaderName) -> bool {
+        push_text(line, style, self.fields.get(name).map(http::HeaderValue::as_bytes))
+    }
+}
+
+impl Ending {
+    /// Adds a value; false if there is none.
+    fn push(&self, line: &mut Vec<u8>, style: Style, field: Field, started: Instant) -> bool {
+        match field {
+            Field::Bytes => push_display(line, &self.sent),
+            Field::Complete => line.extend_from_slice(if self.complete { b"true" } else { b"false" }),
+            Field::Broken => return self.broken.map(|word| push_word(line, style, word)).is_some(),
+            Field::TotalMs => {
+                push_display(line, &u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+const fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+/// What the client sent.
+fn push_text<T: AsRef<[u8]>>(line: &mut Vec<u8>, style: Style, text: Option<T>) -> bool {
+    let Some(text) = text else { return false };
+    match style {
+        Style::Json => push_json(line, text.as_ref()),
+        Style::Combined => push_plain(line, text.as_ref(), false),
+        Style::Fields => push_plain(line, text.as_ref(), true),
+    }
+    true
+}
+
+/// A word of the code, which has nothing to escape.
+fn push_word(line: &mut Vec<u8>, style: Style, word: &str) {
+    push_quoted(line, style, |line| line.extend_from_slice(word.as_bytes()));
+}
+
+fn push_quoted(line: &mut Vec<u8>, style: Style, text: impl FnOnce(&mut Vec<u8>)) {
+    let quote: &[u8] = if style == Style::Json { b"\"" } else { b"" };
+    line.extend_from_slice(quote);
+    text(line);
+    line.extend_from_slice(quote);
+}
+
+// Writing to a Vec cannot fail.
+fn push_display(line: &mut Vec<u8>, value: &impl std::fmt::Display) {
+    let _ = write!(line, "{value}");
+}
