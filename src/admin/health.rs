@@ -1,11 +1,12 @@
 //! Whether the node lives, and whether it may be sent requests.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::View;
+use crate::cache::disk::DiskTier;
 use crate::cache::disk::health::Health;
 
 impl View {
@@ -30,20 +31,52 @@ impl View {
     }
 
     pub(super) fn hindrance(&self) -> Option<&'static str> {
-        if self.handles.draining.is_cancelled() {
-            return Some("draining");
+        let handles = &self.handles;
+        self.readiness.hindrance(handles.draining.is_cancelled(), handles.cache.disk().map(DiskTier::health))
+    }
+}
+
+/// Whether the node has been ready once.
+#[derive(Debug, Default)]
+pub(super) struct Readiness {
+    /// The disk tier's index was loaded, or known not to be usable.
+    loaded: AtomicBool,
+}
+
+impl Readiness {
+    /// Why no requests may be sent here. A disk that comes back after a failure, and is loaded anew, is no reason:
+    /// meanwhile the node did without.
+    fn hindrance(&self, draining: bool, disk: Option<Health>) -> Option<&'static str> {
+        if disk != Some(Health::Loading) {
+            self.loaded.store(true, Ordering::Relaxed);
         }
-        (!self.was_loaded()).then_some("loading")
+        match (draining, self.loaded.load(Ordering::Relaxed)) {
+            (true, _) => Some("draining"),
+            (false, false) => Some("loading"),
+            (false, true) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::disk::health::Trouble;
+
+    #[test]
+    fn loading_hinders_once_and_draining_for_good() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.hindrance(false, Some(Health::Loading)), Some("loading"));
+        assert_eq!(readiness.hindrance(true, Some(Health::Loading)), Some("draining"));
+        assert_eq!(readiness.hindrance(false, Some(Health::Serving)), None);
+        assert_eq!(readiness.hindrance(false, Some(Health::Loading)), None, "it comes back");
+        assert_eq!(readiness.hindrance(true, Some(Health::Serving)), Some("draining"));
     }
 
-    /// The disk tier's index, if there is one, has been loaded or is known not to be usable. Once it has, a disk that
-    /// comes back after a failure makes no difference: meanwhile the node did without.
-    fn was_loaded(&self) -> bool {
-        let loading = || self.handles.cache.disk().is_some_and(|disk| disk.health() == Health::Loading);
-        if !self.loaded.load(Ordering::Relaxed) && loading() {
-            return false;
+    #[test]
+    fn a_node_without_a_usable_disk_is_ready() {
+        for disk in [None, Some(Health::Offline(Trouble::Failing)), Some(Health::ReadOnly(Trouble::Full))] {
+            assert_eq!(Readiness::default().hindrance(false, disk), None, "{disk:?}");
         }
-        self.loaded.store(true, Ordering::Relaxed);
-        true
     }
 }

@@ -15,7 +15,6 @@ mod settings;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +26,8 @@ use crate::fetch::Fetcher;
 use crate::telemetry::access_log::Control;
 use crate::telemetry::endpoints::EndpointState;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::exposition::{Exposition, Format};
+use health::Readiness;
 pub use server::Admin;
 pub use settings::{AddressError, Settings};
 
@@ -75,17 +76,21 @@ pub enum AdminError {
     Thread(io::Error),
 }
 
+/// What `/metrics` says now.
+pub fn exposition(handles: &Handles, format: Format) -> Exposition {
+    View::new(handles.clone()).exposition(format)
+}
+
 /// What the handlers work on.
 struct View {
     handles: Handles,
     started: Timestamp,
-    /// The disk tier's index was loaded once, or is known not to be usable.
-    loaded: AtomicBool,
+    readiness: Readiness,
 }
 
 impl View {
     fn new(handles: Handles) -> Self {
         let started = handles.clock.now();
-        Self { handles, started, loaded: AtomicBool::new(false) }
+        Self { handles, started, readiness: Readiness::default() }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{View, endpoints, process};
 use crate::cache::disk::health::Health;
-use crate::telemetry::metrics::exposition::{Exposition, Family, Kind};
+use crate::telemetry::metrics::exposition::{Exposition, Family, Format, Kind};
 
 type Labels = &'static [&'static str];
 
@@ -22,8 +22,14 @@ macro_rules! one {
 }
 
 impl View {
-    /// Writes everything that there is to tell.
-    pub(super) fn render(&self, to: &mut Exposition) {
+    /// Everything that there is to tell.
+    pub(super) fn exposition(&self, format: Format) -> Exposition {
+        let mut exposition = Exposition::new(format);
+        self.render(&mut exposition);
+        exposition
+    }
+
+    fn render(&self, to: &mut Exposition) {
         self.handles.metrics.render(to);
         self.render_tiers(to);
         self.render_means(to);

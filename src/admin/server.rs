@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::guard::guard;
 use super::patience::Patient;
 use super::{AdminError, Handles, Settings, View};
-use crate::telemetry::metrics::exposition::{Exposition, Format};
+use crate::telemetry::metrics::exposition::Format;
 
 /// How long answers under way may take once it is to end.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -111,9 +111,7 @@ fn routes(view: Arc<View>) -> Router {
 async fn metrics(State(view): State<Arc<View>>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let format = accept.map_or(Format::default(), Format::accepted);
-    let mut text = Exposition::new(format);
-    view.render(&mut text);
-    ([(header::CONTENT_TYPE, format.content_type())], text.finish()).into_response()
+    ([(header::CONTENT_TYPE, format.content_type())], view.exposition(format).finish()).into_response()
 }
 
 async fn readyz(State(view): State<Arc<View>>) -> Response {

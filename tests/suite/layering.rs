@@ -34,7 +34,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("listener", &["base", "telemetry", "body"]),
-    ("config", &["base", "semantics", "route", "cache", "fetch", "origin", "request", "listener"]),
+    ("admin", &["base", "telemetry", "body", "admission", "cache", "fetch"]),
+    (
+        "config",
+        &[
+            "base",
+            "telemetry",
+            "semantics",
+            "route",
+            "cache",
+            "fetch",
+            "origin",
+            "request",
+            "listener",
+            "admin",
+        ],
+    ),
 ];
 
 /// Edges that are allowed for these names only.
@@ -43,12 +58,16 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("deliver", "origin", &["OriginError"]),
     ("deliver", "admission", &["Rejection"]),
     ("request", "listener", &["Handler"]),
+    ("admin", "admission", &["Connections"]),
+    ("admin", "fetch", &["Fetcher"]),
+    ("config", "telemetry", &["access_log"]),
     ("config", "route", &["Settings", "HostPattern", "HostPatternError"]),
     ("config", "request", &["Settings"]),
     ("config", "listener", &["Settings"]),
     ("config", "fetch", &["Settings"]),
     ("config", "cache", &["Settings", "DiskSettings", "Admission"]),
     ("config", "origin", &["Settings", "OriginUrl", "OriginUrlError"]),
+    ("config", "admin", &["Settings"]),
 ];
 
 /// They see everything, and nothing imports them.

@@ -7,6 +7,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access_log;
+mod admin;
 mod caching;
 mod cancel;
 mod cancel_disk;
@@ -33,6 +35,7 @@ mod http1;
 mod layering;
 mod limits;
 mod memory;
+mod metrics;
 mod pool;
 mod pool_limited;
 mod pool_names;

@@ -4,6 +4,7 @@
 
 use std::io::Write;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use http::header::{REFERER, USER_AGENT};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
@@ -87,15 +88,18 @@ impl Draft {
 
     /// Hands the whole line to the log.
     pub fn write(self, ending: &Ending) {
-        self.log.write(self.text.len() + 64, |line| self.push_whole(line, self.log.layout(), ending));
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.started);
+        self.log
+            .write(self.text.len() + 64, now, |line| self.push_whole(line, self.log.layout(), ending, took));
     }
 
-    fn push_whole(&self, line: &mut Vec<u8>, layout: &Layout, ending: &Ending) {
+    fn push_whole(&self, line: &mut Vec<u8>, layout: &Layout, ending: &Ending, took: Duration) {
         let mut from = 0;
         for (piece, cut) in layout.late.iter().zip(self.cuts) {
             line.extend_from_slice(self.text.get(from..cut as usize).unwrap_or_default());
             from = cut as usize;
-            push(line, *piece, |line, field| ending.push(line, layout.style, field, self.started));
+            push(line, *piece, |line, field| ending.push(line, layout.style, field, took));
         }
         line.extend_from_slice(self.text.get(from..).unwrap_or_default());
     }
@@ -103,7 +107,7 @@ impl Draft {
     #[cfg(test)]
     pub(super) fn whole(&self, ending: &Ending) -> Vec<u8> {
         let mut line = Vec::new();
-        self.push_whole(&mut line, self.log.layout(), ending);
+        self.push_whole(&mut line, self.log.layout(), ending, self.started.elapsed());
         line
     }
 }
@@ -159,13 +163,13 @@ impl Head<'_> {
 
 impl Ending {
     /// Adds a value; false if there is none.
-    fn push(&self, line: &mut Vec<u8>, style: Style, field: Field, started: Instant) -> bool {
+    fn push(&self, line: &mut Vec<u8>, style: Style, field: Field, took: Duration) -> bool {
         match field {
             Field::Bytes => push_display(line, &self.sent),
             Field::Complete => line.extend_from_slice(if self.complete { b"true" } else { b"false" }),
             Field::Broken => return self.broken.map(|word| push_word(line, style, word)).is_some(),
             Field::TotalMs => {
-                push_display(line, &u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+                push_display(line, &u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
             }
             _ => return false,
         }

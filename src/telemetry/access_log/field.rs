@@ -163,8 +163,8 @@ fn nearest(name: &str) -> Option<Field> {
     let written: String =
         name.chars().take(40).map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect();
     let distances = Field::ALL.into_iter().map(|field| (distance(&written, field.name()), field));
-    let (changes, field) = distances.min_by_key(|(changes, _)| *changes)?;
-    (changes * 2 < field.name().len().max(2)).then_some(field)
+    let near = distances.filter(|(changes, field)| changes * 2 < field.name().len());
+    near.min_by_key(|(changes, _)| *changes).map(|(_, field)| field)
 }
 
 /// Letters to put in, take out or change to get from one word to the other.

@@ -20,6 +20,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 pub use draft::{Draft, Ending, Head};
 pub use field::{Field, UnknownField};
 pub use layout::JSON;
@@ -29,7 +31,7 @@ pub use writer::LogWriter;
 use queue::Queue;
 use writer::Reopen;
 
-/// Where the lines of finished requests go. Cloning shares the log, which ends with its last clone.
+/// Where the lines of finished requests go, in the order of their ends. Cloning shares the log, which ends with its last clone.
 #[derive(Clone, Debug)]
 pub struct AccessLog(Arc<Shared>);
 
@@ -37,6 +39,7 @@ pub struct AccessLog(Arc<Shared>);
 struct Shared {
     layout: layout::Layout,
     queue: Arc<Queue>,
+    begun: Instant,
 }
 
 impl AccessLog {
@@ -66,7 +69,8 @@ impl AccessLog {
     ) -> io::Result<(Self, LogWriter)> {
         let queue = Arc::new(Queue::new());
         let writer = LogWriter::start(Arc::clone(&queue), sink, reopen)?;
-        Ok((Self(Arc::new(Shared { layout: layout::Layout::new(settings), queue })), writer))
+        let layout = layout::Layout::new(settings);
+        Ok((Self(Arc::new(Shared { layout, queue, begun: Instant::now() })), writer))
     }
 
     /// Begins the line of a request whose answer has its head.
@@ -83,8 +87,10 @@ impl AccessLog {
         &self.0.layout
     }
 
-    fn write(&self, size: usize, line: impl FnOnce(&mut Vec<u8>)) {
-        self.0.queue.add(size, line);
+    /// `at`: when the line was done.
+    fn write(&self, size: usize, at: Instant, line: impl FnOnce(&mut Vec<u8>)) {
+        let at = at.saturating_duration_since(self.0.begun).as_nanos();
+        self.0.queue.add(size, u64::try_from(at).unwrap_or(u64::MAX), line);
     }
 }
 

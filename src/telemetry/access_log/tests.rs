@@ -163,14 +163,14 @@ fn an_error_loses_the_lines_that_it_hits_and_no_others() {
             std::thread::yield_now();
         }
     };
-    log.write(16, |line| line.extend_from_slice(b"none of it\n"));
+    log.write(16, Instant::now(), |line| line.extend_from_slice(b"none of it\n"));
     script.send(Err(io::ErrorKind::StorageFull.into())).expect("a listener");
     wait_for(1);
-    log.write(16, |line| line.extend_from_slice(b"half of it\n"));
+    log.write(16, Instant::now(), |line| line.extend_from_slice(b"half of it\n"));
     script.send(Ok(4)).expect("a listener");
     script.send(Err(io::ErrorKind::StorageFull.into())).expect("a listener");
     wait_for(2);
-    log.write(16, |line| line.extend_from_slice(b"all of it\n"));
+    log.write(16, Instant::now(), |line| line.extend_from_slice(b"all of it\n"));
     drop((script, log));
     writer.finish(Duration::from_secs(10));
     assert_eq!(String::from_utf8_lossy(&written.lock()), "half\nall of it\n");
@@ -183,7 +183,7 @@ fn lines_that_nobody_takes_are_bounded_in_bytes_and_do_not_hold_up_the_end() {
     let line = [b'x'; 1 << 10];
     // One part waits, another may be in the writer's hands.
     for _ in 0..3 * PART_BYTES / line.len() {
-        log.write(line.len(), |part| part.extend_from_slice(&line));
+        log.write(line.len(), Instant::now(), |part| part.extend_from_slice(&line));
     }
     assert!(log.0.queue.bytes() <= PART_BYTES);
     assert!(log.control().dropped() >= (PART_BYTES / line.len()) as u64, "{}", log.control().dropped());
@@ -205,8 +205,9 @@ fn a_sink_that_cannot_be_opened_anew_is_kept() {
     });
     let (log, writer) = AccessLog::start_on(&Settings::default(), first, Some(reopen)).expect("a thread");
     drop(script);
-    let say =
-        |log: &AccessLog, text: &'static [u8]| log.write(text.len(), |line| line.extend_from_slice(text));
+    let say = |log: &AccessLog, text: &'static [u8]| {
+        log.write(text.len(), Instant::now(), |line| line.extend_from_slice(text));
+    };
     log.control().reopen();
     told.recv().expect("a try");
     say(&log, b"to the old one\n");
@@ -223,6 +224,24 @@ fn a_sink_that_cannot_be_opened_anew_is_kept() {
 }
 
 #[test]
+fn lines_of_several_threads_come_in_the_order_of_their_ends() {
+    let (script, sink, written) = scripted();
+    let (log, writer) = AccessLog::start_on(&Settings::default(), sink, None).expect("a thread");
+    let say =
+        |text: &str| log.write(text.len(), Instant::now(), |line| line.extend_from_slice(text.as_bytes()));
+    for number in 0..100 {
+        // Each by a thread of its own, one after the other.
+        std::thread::scope(|scope| {
+            scope.spawn(|| say(&format!("{number}\n")));
+        });
+    }
+    drop((script, log));
+    writer.finish(Duration::from_secs(10));
+    let text = String::from_utf8(written.lock().clone()).expect("UTF-8");
+    assert!(text.lines().map(str::parse).eq((0..100).map(Ok)), "{text}");
+}
+
+#[test]
 fn lines_of_many_threads_all_arrive_whole() {
     let (script, sink, written) = scripted();
     drop(script);
@@ -233,7 +252,7 @@ fn lines_of_many_threads_all_arrive_whole() {
             scope.spawn(move || {
                 for number in 0..500 {
                     let text = format!("{thread} {number}\n");
-                    log.write(text.len(), |line| line.extend_from_slice(text.as_bytes()));
+                    log.write(text.len(), Instant::now(), |line| line.extend_from_slice(text.as_bytes()));
                     if number % 100 == 0 {
                         std::thread::yield_now();
                     }

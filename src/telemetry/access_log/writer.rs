@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::queue::Queue;
+use super::queue::{Queue, Taken};
 
 /// How long lines may gather between two writes.
 const GATHER: Duration = Duration::from_millis(20);
@@ -70,19 +70,22 @@ impl<W: Write> Output<W> {
         let queue = Arc::clone(&self.queue);
         // Whoever came before the thread was known could not wake it.
         queue.adopt(std::thread::current());
-        let mut spare = Vec::new();
+        let mut taken = Taken::default();
         loop {
             if queue.takes_reopen() {
                 self.open_anew();
             }
             // Looked at first: what came before is taken below.
             let closed = queue.is_closed();
-            if queue.drain(&mut spare, |lines| self.write(lines)) {
-                std::thread::park_timeout(if closed { Duration::ZERO } else { GATHER });
-            } else if closed {
-                return;
-            } else {
-                queue.sleep();
+            queue.take(&mut taken);
+            let any = !taken.is_empty();
+            taken.in_order(|lines| self.write(lines));
+            taken.clear();
+            match (any, closed) {
+                (true, false) => std::thread::park_timeout(GATHER),
+                (true, true) => {}
+                (false, true) => return,
+                (false, false) => queue.sleep(),
             }
         }
     }
