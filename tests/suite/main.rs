@@ -39,6 +39,7 @@ mod metrics;
 mod pool;
 mod pool_limited;
 mod pool_names;
+mod pool_nginx;
 mod pool_rig;
 mod pool_tls;
 mod property;

@@ -153,24 +153,29 @@ fn files_of(dist: &Path) -> Vec<String> {
 }
 
 /// nginx with a configuration of our own. It ends with its process.
-struct Nginx {
-    address: SocketAddr,
+pub struct Nginx {
+    pub address: SocketAddr,
+    pub process: Process,
     directory: TempDir,
-    _process: Process,
 }
 
 impl Nginx {
     async fn start(root: &Path) -> Self {
+        Self::at(refusing_addr().await, &format!("root '{}'; expires 1h;", root.display())).await
+    }
+
+    /// One that listens at `address` and does what is `said` in its server block.
+    pub async fn at(address: SocketAddr, said: &str) -> Self {
         if let Err(error) = Command::new("nginx").arg("-v").output() {
             missing("nginx", &error);
         }
-        let (address, directory) = (refusing_addr().await, tempfile::tempdir().expect("a directory"));
-        let config = configuration(address, root);
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = configuration(address, said);
         fs::write(directory.path().join("nginx.conf"), config).expect("write nginx.conf");
         let prefix = directory.path().to_str().expect("UTF-8");
         let process = Process::start("nginx", &["-p", prefix, "-c", "nginx.conf", "-e", "stderr"]);
         process.wait_for_line("getrlimit").await;
-        Self { address, directory, _process: process }
+        Self { address, process, directory }
     }
 
     /// The requests that it has answered, from its log.
@@ -180,7 +185,7 @@ impl Nginx {
     }
 }
 
-fn configuration(address: SocketAddr, root: &Path) -> String {
+fn configuration(address: SocketAddr, said: &str) -> String {
     format!(
         "daemon off;
         master_process off;
@@ -199,11 +204,9 @@ fn configuration(address: SocketAddr, root: &Path) -> String {
             scgi_temp_path scgi;
             server {{
                 listen {address};
-                root '{root}';
-                expires 1h;
+                {said}
             }}
         }}
-        ",
-        root = root.display()
+        "
     )
 }
