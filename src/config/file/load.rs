@@ -85,7 +85,11 @@ impl Loading {
                 // Each file has its own.
                 "include" => {}
                 "listeners" => {
-                    if let Some(more) = reader.below("listeners", |reader| tables_of().read(said, reader)) {
+                    let more = reader.below("listeners", |reader| {
+                        reader.note_again(key.span(), said.span());
+                        tables_of().read(said, reader)
+                    });
+                    if let Some(more) = more {
                         if !std::mem::replace(listeners_said, true) {
                             configuration.listeners.clear();
                         }

@@ -132,6 +132,12 @@ impl Reader {
         self.places.insert(self.path.clone(), place);
     }
 
+    /// Notes where something was said that may be said in several files: the first place counts.
+    pub fn note_again(&mut self, key: Range<usize>, value: Range<usize>) {
+        let place = Place { file: self.file, key, value };
+        self.places.entry(self.path.clone()).or_insert(place);
+    }
+
     /// Whether something was said at a path.
     pub fn is_said(&self, path: &str) -> bool {
         self.places.contains_key(path)
@@ -180,7 +186,7 @@ impl Reader {
     /// Complains about a value of the wrong kind.
     pub fn wrong_kind(&mut self, said: &Said<'_>, kind: &str, example: &str) {
         let (key, or) = (self.key(), self.or());
-        let message = format!("{key} takes {kind}{or}, not {}", article(said.get_ref().type_str()));
+        let message = format!("{key} takes {kind}{or}, not {}", kind_of(said));
         self.complain(&said.span(), message, Some(format!("such as {example}")));
     }
 
@@ -304,9 +310,9 @@ impl Reader {
     }
 }
 
-/// The kind of a TOML value, with its article.
-fn article(kind: &str) -> String {
-    match kind {
+/// What a value is, in words.
+pub(super) fn kind_of(said: &Said<'_>) -> String {
+    match said.get_ref().type_str() {
         "array" => "a list".to_owned(),
         "integer" => "a number".to_owned(),
         "float" => "a number with a point".to_owned(),

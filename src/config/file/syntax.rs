@@ -49,6 +49,7 @@ pub(super) fn parse<'a>(text: &'a str, reader: &mut Reader) -> Spanned<DeTable<'
         if unclosed.as_ref().is_some_and(|list| list.start <= span.start) {
             continue;
         }
+        let span = if is_half_a_word(error) { whole_word(text, &span) } else { span };
         let (message, hint) = in_our_words(error, text.get(span.clone()).unwrap_or(""));
         reader.complain_of_line(&span, message, hint);
     }
@@ -85,10 +86,31 @@ fn visible(text: &str, line: Range<usize>) -> Range<usize> {
     start..start + full.split('#').next().unwrap_or("").trim().len()
 }
 
+/// Whether the parser took a word without quotes for something else, by its first letters.
+fn is_half_a_word(error: &Error) -> bool {
+    error.message().starts_with("invalid float")
+}
+
+/// The word, up to what may stand around one.
+fn whole_word(text: &str, span: &Range<usize>) -> Range<usize> {
+    let around = |c: char| c.is_whitespace() || "=,[]{}#".contains(c);
+    let start = text.get(..span.start).and_then(|before| before.rfind(around)).map_or(0, |end| end + 1);
+    let end =
+        text.get(span.start..).and_then(|after| after.find(around)).map_or(text.len(), |at| span.start + at);
+    start.min(span.start)..end.max(span.end)
+}
+
 /// What the parser says, in our words where we have some.
 fn in_our_words(error: &Error, text: &str) -> (String, Option<String>) {
     let message = error.message();
-    if message.starts_with("string values must be quoted") && !text.is_empty() {
+    let is_word = message.starts_with("string values must be quoted") || is_half_a_word(error);
+    if message.starts_with("invalid boolean") || (is_word && ["yes", "no", "on"].contains(&text)) {
+        return (
+            format!("{text} is no value"),
+            Some("write true or false, in small letters and without quotes".into()),
+        );
+    }
+    if is_word && !text.is_empty() {
         return ("a text stands in quotes".into(), Some(format!("write {}", super::kinds::quoted(text))));
     }
     if message.starts_with("string values must be quoted") {
@@ -106,5 +128,19 @@ fn in_our_words(error: &Error, text: &str) -> (String, Option<String>) {
     if message.starts_with("unclosed table") {
         return ("this table's name is not closed".into(), Some("a ] is missing".into()));
     }
-    (format!("this is not TOML: {message}"), None)
+    let known = [
+        ("missing comma between key-value pairs", "a comma is missing between two keys"),
+        ("missing comma between array elements", "a comma is missing between two members"),
+        ("missing escaped value", "a \\ means something here: write \\\\ for a backslash"),
+        ("unexpected leading zero", "a number does not begin with 0"),
+        ("unclosed inline table", "this table has no }"),
+        (
+            "unexpected key or value, expected newline",
+            "something follows the value: each key has a line of its own",
+        ),
+    ];
+    match known.iter().find(|(theirs, _)| message.starts_with(theirs)) {
+        Some((_, ours)) => ((*ours).to_owned(), None),
+        None => (format!("this is not TOML: {message}"), None),
+    }
 }

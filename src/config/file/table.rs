@@ -193,7 +193,7 @@ fn unknown_key<T: Table>(into: &T, key: &Key<'_>, said: &Said<'_>, reader: &mut 
     let message = match (reader.path(), is_table) {
         ("", true) => format!("there is no table [{name}]"),
         ("", false) => format!("there is no key {name:?} outside of the tables"),
-        (path, _) => format!("[{path}] has no key {name:?}"),
+        (path, _) => format!("{} has no key {name:?}", table_name(path)),
     };
     let meant = match &hint {
         Some(Hint::Own(own)) if is_table => Some(*own),
@@ -207,12 +207,17 @@ fn unknown_key<T: Table>(into: &T, key: &Key<'_>, said: &Said<'_>, reader: &mut 
     });
 }
 
+/// As many keys as are named where nothing resembles what was said.
+const FEW: usize = 16;
+
 /// What an unknown key may have been meant to be.
 enum Hint {
     /// Another key of its table.
     Own(&'static str),
     /// What other tables have.
     Elsewhere { name: String, tables: String },
+    /// Any of the few that its table has.
+    Any(Vec<&'static str>),
     /// What resembles something that another table has.
     NearElsewhere { name: &'static str, table: String },
 }
@@ -222,6 +227,7 @@ impl std::fmt::Display for Hint {
         match self {
             Self::Own(name) => write!(f, "did you mean {name:?}?"),
             Self::Elsewhere { name, tables } => write!(f, "{name} belongs to {tables}"),
+            Self::Any(names) => write!(f, "there is only {}", names.join(", ")),
             Self::NearElsewhere { name, table } => write!(f, "did you mean {name:?}? it belongs to {table}"),
         }
     }
@@ -246,14 +252,23 @@ fn hint_for<T: Table>(name: &str, reader: &mut Reader) -> Option<Hint> {
             Some(Hint::Elsewhere { name: name.to_owned(), tables: tables.join(" or ") })
         }
         _ => {
-            let (_, near) = nearest(name, all.iter().map(|(_, key)| *key))?;
-            let (table, name) = all.iter().find(|(_, key)| *key == near)?;
-            Some(Hint::NearElsewhere { name, table: table.clone() })
+            let near = nearest(name, all.iter().map(|(_, key)| *key));
+            match near.and_then(|(_, near)| all.iter().find(|(_, key)| *key == near)) {
+                Some((table, name)) => Some(Hint::NearElsewhere { name, table: table.clone() }),
+                None => {
+                    let names: Vec<&str> = T::keys().iter().map(|key| key.name).collect();
+                    (names.len() <= FEW).then_some(Hint::Any(names))
+                }
+            }
         }
     }
 }
 
-/// `[client]`, or what the top of the file is called.
+/// `[client]`, `[[listeners]]`, or what the top of the file is called.
 pub(super) fn table_name(path: &str) -> String {
-    if path.is_empty() { "the top of the file".to_owned() } else { format!("[{path}]") }
+    match path.strip_suffix(']').and_then(|path| path.rsplit_once('[')) {
+        Some((tables, _)) => format!("[[{tables}]]"),
+        None if path.is_empty() => "the top of the file".to_owned(),
+        None => format!("[{path}]"),
+    }
 }

@@ -20,8 +20,8 @@ pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
     disk(configuration, reader);
     client(configuration, reader);
     log(configuration, reader);
-    listeners(configuration, reader);
     admin(configuration, reader);
+    listeners(configuration, reader);
 }
 
 fn memory(configuration: &Configuration, reader: &mut Reader) {
@@ -108,9 +108,14 @@ fn listeners(configuration: &Configuration, reader: &mut Reader) {
         let hint = "leave it out for the default, or write [[listeners]]".to_owned();
         reader.object("listeners", "there is no listener", Some(hint));
     }
-    for (nth, listener) in listeners.iter().enumerate() {
-        let other = listeners.iter().take(nth).position(|other| overlap(listener.address, other.address));
-        if let Some(other) = other {
+    let sound: Vec<usize> =
+        (0..listeners.len()).filter(|nth| reader.is_sound(&format!("listeners[{nth}]"))).collect();
+    for (nth, listener) in listeners.iter().enumerate().filter(|(nth, _)| sound.contains(nth)) {
+        let mut earlier = sound.iter().take_while(|earlier| **earlier < nth);
+        let other = earlier.find(|other| {
+            listeners.get(**other).is_some_and(|other| overlap(listener.address, other.address))
+        });
+        if let Some(&other) = other {
             let there = format!("listeners[{other}].address");
             let message = match listeners.get(other).map(|other| other.address) {
                 Some(address) if address != listener.address => {
@@ -131,7 +136,7 @@ fn listeners(configuration: &Configuration, reader: &mut Reader) {
 fn admin(configuration: &Configuration, reader: &mut Reader) {
     let Some(admin) = configuration.admin.address else { return };
     for (nth, listener) in configuration.listeners.iter().enumerate() {
-        if overlap(admin, listener.address) {
+        if overlap(admin, listener.address) && reader.is_sound(&format!("listeners[{nth}]")) {
             let message = format!("{admin} is where clients are listened for");
             let hint = format!("it is also at {}", reader.where_is(&format!("listeners[{nth}].address")));
             return reader.object("admin.address", message, Some(hint));

@@ -104,11 +104,7 @@ fn endpoints(path: &str, pool: &Pool, reader: &mut Reader) {
     }
     let named = pool.endpoints.iter().enumerate();
     let named = named.map(|(nth, endpoint)| (endpoint.url.to_string(), format!("{endpoints}[{nth}]")));
-    complain_of_repeats(
-        named,
-        |url, _, _| format!("the endpoint {url} is named twice: give it a weight"),
-        reader,
-    );
+    complain_of_repeats(named, |url, _, _| format!("the endpoint {url} is named twice"), reader);
     let tls = format!("{path}.tls");
     if pool.tls != Tls::default()
         && !pool.endpoints.iter().any(|endpoint| endpoint.url.to_string().starts_with("https:"))

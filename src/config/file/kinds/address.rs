@@ -66,7 +66,7 @@ impl Kind for AdminAddress {
                 (number.to_string(), u16::from_str_radix(number.as_str(), number.radix()).ok())
             }
             _ => {
-                let text = reader.text(said, "an address or a port", "9090 or \"127.0.0.1:9090\"")?;
+                let text = reader.text(said, "a port or IP:PORT", "9090 or \"127.0.0.1:9090\"")?;
                 (text.to_owned(), text.parse().ok())
             }
         };
@@ -75,7 +75,7 @@ impl Kind for AdminAddress {
             None => text.parse().ok(),
         };
         let Some(address) = address else {
-            let message = format!("{} is no address or port{}: {text}", reader.key(), reader.or());
+            let message = format!("{} is a port or IP:PORT{}, not {text}", reader.key(), reader.or());
             reader.complain(&said.span(), message, Some("such as 9090 or \"127.0.0.1:9090\"".into()));
             return None;
         };

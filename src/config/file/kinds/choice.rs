@@ -82,7 +82,7 @@ impl<T: Words> Kind for Choice<T> {
 
     fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<T> {
         let all = T::all();
-        let text = reader.text(said, "one of a few words", &Self::listed("or"))?;
+        let text = reader.text(said, &Self::listed("or"), &format!("{:?}", all.first()?.0))?;
         let found = all.iter().find(|(word, _)| *word == text);
         if found.is_none() {
             let hint = match nearest(text, all.iter().map(|(word, _)| *word)) {

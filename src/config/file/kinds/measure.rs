@@ -58,9 +58,14 @@ impl Kind for Size {
                 match text.parse::<ByteSize>() {
                     Ok(size) => Some(size),
                     Err(error) => {
+                        let reason = if text.contains(['.', ',']) {
+                            "it has no fractions: use a smaller unit".to_owned()
+                        } else {
+                            error.to_string()
+                        };
                         let (key, or) = (reader.key(), reader.or());
-                        let message = format!("{key} is a size{or}, not {text:?}: {error}");
-                        reader.complain(&said.span(), message, Some("such as \"64KiB\" or \"2GiB\"".into()));
+                        let message = format!("{key} is a size{or}, not {text:?}: {reason}");
+                        reader.complain(&said.span(), message, None);
                         return None;
                     }
                 }

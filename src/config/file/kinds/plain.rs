@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use toml::de::DeValue;
 
 use super::super::near::nearest;
-use super::super::reader::{Reader, Said};
+use super::super::reader::{Reader, Said, kind_of};
 use super::super::table::{Kind, Shown};
 use super::quoted;
 
@@ -29,9 +29,7 @@ impl Kind for Flag {
         let value = said.get_ref().as_bool();
         if value.is_none() {
             let (key, or) = (reader.key(), reader.or());
-            let other = said.get_ref().type_str();
-            let article = if other.starts_with(['a', 'i']) { "an" } else { "a" };
-            let message = format!("{key} is true or false{or}, not {article} {other}");
+            let message = format!("{key} is true or false{or}, not {}", kind_of(said));
             reader.complain(&said.span(), message, Some("written without quotes".into()));
         }
         value

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
-use super::super::reader::{Reader, Said};
+use super::super::reader::{Reader, Said, kind_of};
 use super::super::table::{Description, Kind, Shape, Shown, Table, read_keys, table_name};
 
 /// The longest name of a site or a pool.
@@ -26,9 +26,9 @@ impl<T: Table> Kind for One<T> {
 
     fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<T> {
         let Some(table) = said.get_ref().as_table() else {
-            let (what, example) = (table_name(reader.path()), table_name(reader.path()));
-            let message = format!("{} is a table, {what}, not a {}", reader.key(), said.get_ref().type_str());
-            reader.complain(&said.span(), message, Some(format!("write {example} and its keys below it")));
+            let message = format!("{} is a table, not {}", reader.key(), kind_of(said));
+            let hint = format!("write {} and its keys below it", table_name(reader.path()));
+            reader.complain(&said.span(), message, Some(hint));
             return None;
         };
         let mut value = T::default();
@@ -63,16 +63,16 @@ impl<T: Table> Kind for Many<T> {
     fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<Vec<T>> {
         let path = reader.path().to_owned();
         let Some(array) = said.get_ref().as_array() else {
-            let message = format!("{path} is a list of tables, not a {}", said.get_ref().type_str());
+            let message = format!("{path} is a list of tables, not {}", kind_of(said));
             reader.complain(&said.span(), message, Some(format!("write [[{path}]] with two brackets")));
             return None;
         };
         // Those of other files stand before these.
         let before = (0..).take_while(|nth| reader.is_said(&format!("{path}[{nth}]"))).count();
-        let tables = array.iter().enumerate().filter_map(|(nth, member)| {
+        let tables = array.iter().enumerate().map(|(nth, member)| {
             reader.below(&format!("[{}]", before + nth), |reader| {
                 reader.note_member(member.span());
-                table_of().read(member, reader)
+                table_of().read(member, reader).unwrap_or_default()
             })
         });
         Some(tables.collect())
@@ -106,7 +106,7 @@ impl<T: Table> Kind for Named<T> {
         let path = reader.path().to_owned();
         let Some(tables) = said.get_ref().as_table() else {
             let hint = Some(format!("write [{path}.NAME] and its keys below it"));
-            reader.complain(&said.span(), format!("{path} are tables by name"), hint);
+            reader.complain(&said.span(), format!("{path} are tables by name, not {}", kind_of(said)), hint);
             return None;
         };
         let mut all = BTreeMap::new();
@@ -114,13 +114,13 @@ impl<T: Table> Kind for Named<T> {
             let name = key.get_ref().as_ref();
             if !is_name(name) {
                 let message = format!("{name:?} is no name");
-                let hint = format!("1 to {LONGEST} of a to z, 0 to 9, - and _");
+                let hint = format!("a name is 1 to {LONGEST} of a to z, 0 to 9, - and _");
                 reader.complain(&key.span(), message, Some(hint));
                 continue;
             }
             let table = reader.below(name, |reader| {
                 if !said.get_ref().is_table() {
-                    let message = format!("{path}.{name} is a table, not a {}", said.get_ref().type_str());
+                    let message = format!("{path}.{name} is a table, not {}", kind_of(said));
                     let hint = format!("{path} has only tables: write [{path}.NAME] before this key");
                     reader.complain(&key.span(), message, Some(hint));
                     return None;

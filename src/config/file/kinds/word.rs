@@ -29,18 +29,13 @@ pub fn node_name() -> Word {
 
 /// The name of a pool. Whether there is one is looked at when all is read.
 pub fn pool_name() -> Word {
-    Word {
-        kind: "name of a pool",
-        make: "some letters",
-        example: "\"main\"",
-        is_one: |text| !text.is_empty(),
-    }
+    Word { kind: "pool name", make: "some letters", example: "\"main\"", is_one: |text| !text.is_empty() }
 }
 
 /// The name of a cookie (RFC 6265 §4.1.1: a token).
 pub fn cookie_name() -> Word {
     Word {
-        kind: "name of a cookie",
+        kind: "cookie name",
         make: "letters, digits and !#$%&'*+-.^_`|~",
         example: "\"session\"",
         is_one: is_token,
@@ -50,7 +45,7 @@ pub fn cookie_name() -> Word {
 /// The name of a query parameter, or the start of one and a `*`.
 pub fn query_pattern() -> Word {
     Word {
-        kind: "name of a query parameter",
+        kind: "query parameter",
         make: "as it stands in the URL, and a * only at its end",
         example: "\"utm_*\"",
         is_one: |text| {
