@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::compile::LARGEST;
 use super::{Settings, Spill};
 use crate::base::units::ByteSize;
 use crate::cache::{Admission, DiskSettings};
@@ -46,7 +47,7 @@ impl Settings {
         self.spill = Spill { directory, limit: spill };
         self.memory = self.memory.with_disk();
         self.cache.memory = self.memory.tier;
-        self.fetch.max_object = self.memory.tier / 4;
+        self.fetch.max_object = self.memory.tier / LARGEST;
         let mut settings = DiskSettings::new(disk.directory, disk.limit.0 - spill, self.memory.disk);
         settings.admission = disk.admission;
         settings.reads = self.workers * READS_PER_WORKER;
@@ -58,11 +59,10 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::MemoryPlan;
+    use crate::config::Configuration;
 
     fn settings() -> Settings {
-        let memory = MemoryPlan::new(ByteSize::gib(1)).expect("enough");
-        Settings::new("http://a".parse().expect("an origin"), memory)
+        Settings::compile(&Configuration::default()).expect("settings")
     }
 
     fn disk(limit: ByteSize) -> Disk {

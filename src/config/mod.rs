@@ -1,5 +1,6 @@
 //! What the operator says, checked into what the node runs.
 
+mod compile;
 mod disk;
 pub mod file;
 mod memory;
@@ -8,27 +9,23 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::ids::PoolId;
-use crate::base::units::ByteSize;
-use crate::route::HostPattern;
-use crate::semantics::policy::Policy;
+use crate::telemetry::access_log;
 use crate::{admin, cache, fetch, listener, origin, request, route};
 
 pub use crate::origin::{OriginUrl, OriginUrlError};
+pub use compile::SettingsError;
 pub use disk::{Disk, DiskError};
+pub use file::Configuration;
 pub use memory::{MemoryError, MemoryPlan};
-
-/// How this node names itself in `Via`, `Cache-Status` and `Proxy-Status`.
-const NODE_NAME: &str = "forebay";
-
-/// The site of a node that was told of no other.
-const ONLY_SITE: &str = "default";
 
 /// Bytes of one body that stay in memory before it spills or waits for its reader.
 pub const WINDOW: u64 = 64 << 10;
 
-/// Descriptors for listening sockets, logs, idle connections to the origin and the runtime itself.
-const RESERVED_DESCRIPTORS: u64 = 320;
+/// Descriptors for listening sockets, logs, the admin listener and the runtime itself.
+const RESERVED_DESCRIPTORS: u64 = 128;
+
+/// The most of them that are set aside for idle connections to endpoints.
+const IDLE_DESCRIPTORS: u64 = 1024;
 
 /// Everything that a node is run with.
 #[derive(Clone, Debug)]
@@ -45,6 +42,8 @@ pub struct Settings {
     pub drain: Duration,
     /// The admin listener, if there is to be one.
     pub admin: Option<admin::Settings>,
+    /// What the access log is to say, and where.
+    pub access_log: access_log::Settings,
     /// The client side.
     pub listener: listener::Settings,
     /// The client machine.
@@ -68,56 +67,7 @@ pub struct Spill {
     pub limit: u64,
 }
 
-impl Default for Spill {
-    fn default() -> Self {
-        Self { directory: "/var/tmp".into(), limit: ByteSize::gib(4).0 }
-    }
-}
-
 impl Settings {
-    /// The defaults for one origin under a memory limit.
-    pub fn new(origin_url: OriginUrl, memory: MemoryPlan) -> Self {
-        Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
-            memory,
-            spill: Spill::default(),
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
-            drain: Duration::from_secs(30),
-            admin: None,
-            listener: listener::Settings::default(),
-            request: request::Settings {
-                node: NODE_NAME.into(),
-                max_target: 8 << 10,
-                max_connections: 10_000,
-            },
-            cache: cache::Settings {
-                memory: memory.tier,
-                max_markers: memory.markers,
-                marker_life: Duration::from_mins(2),
-                disk: None,
-            },
-            fetch: fetch::Settings {
-                node: NODE_NAME.into(),
-                max_fetches: 4096,
-                max_object: memory.tier / 4,
-                max_spool: ByteSize::gib(1).0,
-            },
-            pools: vec![origin::Settings::new(ONLY_SITE, vec![origin_url.into()])],
-            sites: vec![Self::only_site()],
-        }
-    }
-
-    /// One site that answers for every host, from the first pool.
-    fn only_site() -> route::Settings {
-        route::Settings {
-            name: ONLY_SITE.into(),
-            hosts: vec![HostPattern::Any],
-            pool: PoolId(0),
-            policy: Policy::default(),
-            max_body: ByteSize::gib(1).0,
-        }
-    }
-
     /// Descriptors that the node may need: one for each connection, for each fetch one to the origin and one to spill
     /// to, and one for each segment of the disk tier's index.
     pub fn descriptors(&self) -> u64 {
@@ -125,7 +75,15 @@ impl Settings {
     }
 
     fn fixed_descriptors(&self) -> u64 {
-        RESERVED_DESCRIPTORS + self.cache.disk.as_ref().map_or(0, cache::DiskSettings::most_segments)
+        let disk = self.cache.disk.as_ref().map_or(0, cache::DiskSettings::most_segments);
+        RESERVED_DESCRIPTORS + disk + self.idle_connections()
+    }
+
+    /// Connections to endpoints that may be kept idle. There are never more than were once in use at a time, which the
+    /// fetches limit; only where several pools had their rush one after the other could there be.
+    fn idle_connections(&self) -> u64 {
+        let all = self.pools.iter().map(|pool| (pool.endpoints.len() * pool.max_idle) as u64).sum::<u64>();
+        all.min(IDLE_DESCRIPTORS)
     }
 
     /// Lowers the limits on connections and fetches, in proportion, to what `available` descriptors allow.
@@ -151,8 +109,7 @@ mod tests {
 
     #[test]
     fn few_descriptors_mean_few_connections_and_fetches() {
-        let memory = MemoryPlan::new(ByteSize::gib(1)).expect("enough");
-        let mut settings = Settings::new("http://a".parse().expect("an origin"), memory);
+        let mut settings = Settings::compile(&Configuration::default()).expect("settings");
         let plenty = settings.descriptors();
         settings.fit_to_descriptors(plenty);
         assert_eq!(settings.request.max_connections, 10_000);

@@ -83,6 +83,19 @@ pub enum HttpVersion {
     Http11,
 }
 
+impl HttpVersion {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Http11, Self::Http10];
+
+    /// The name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+        }
+    }
+}
+
 /// How endpoints are known by TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {

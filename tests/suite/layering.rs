@@ -66,7 +66,11 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("config", "listener", &["Settings"]),
     ("config", "fetch", &["Settings"]),
     ("config", "cache", &["Settings", "DiskSettings", "Admission"]),
-    ("config", "origin", &["Settings", "OriginUrl", "OriginUrlError"]),
+    (
+        "config",
+        "origin",
+        &["Settings", "EndpointSettings", "HttpVersion", "TlsSettings", "OriginUrl", "OriginUrlError"],
+    ),
     ("config", "admin", &["Settings"]),
 ];
 

@@ -8,7 +8,7 @@ use forebay::app::{Node, Running};
 use forebay::base::clock::{Clock, Timestamp};
 use forebay::base::units::ByteSize;
 use forebay::body::tunnel::Io;
-use forebay::config::{MemoryPlan, OriginUrl, Settings};
+use forebay::config::{Configuration, Settings};
 use forebay::listener::{Serving, http1};
 use forebay::origin::connect::{Connect, Connecting};
 use tokio::io::DuplexStream;
@@ -28,11 +28,12 @@ pub const PEER: SocketAddr =
 
 /// The settings of a test's node; tests change what they are about.
 pub fn settings(origin: &str) -> Settings {
-    let origin: OriginUrl = origin.parse().expect("an origin");
-    let memory = MemoryPlan::new(ByteSize::mib(128)).expect("enough memory");
-    let mut settings = Settings::new(origin, memory);
+    let mut written = Configuration::default();
+    written.only_site(vec![origin.parse().expect("an origin")]);
+    written.memory.limit = ByteSize::mib(128);
+    written.node.workers = Some(2);
+    let mut settings = Settings::compile(&written).expect("settings");
     settings.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-    settings.workers = 2;
     settings
 }
 

@@ -26,6 +26,6 @@ pub use policy::{AgainstRfc, AgainstRfcPolicy, Cache, CachePolicy, SiteAgainstRf
 pub use tables::{
     Admin, Client, Configuration, Disk, Fetch, Listener, Log, Memory, Node, Pool, Site, Spill, Tls,
 };
-pub use words::{AccessTarget, LogField, LogFormat, LogLevel, OriginHttp};
+pub use words::LogLevel;
 
 use documentation::described;

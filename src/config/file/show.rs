@@ -3,6 +3,11 @@
 use super::policy::{AgainstRfcPolicy, CachePolicy};
 use super::table::{Shown, Table as _};
 use super::tables::{Configuration, Pool, Site};
+use crate::config::OriginUrl;
+use crate::route::HostPattern;
+
+/// The site of a node that was told of no other.
+const ONLY_SITE: &str = "default";
 
 impl Configuration {
     /// Everything that holds, as TOML that reads back to the same configuration. A secret that is kept elsewhere is
@@ -11,6 +16,12 @@ impl Configuration {
         let mut out = String::new();
         write_table(&mut out, "", &self.show());
         out
+    }
+
+    /// Serves one site for every host, from these origins, in place of all that were said.
+    pub fn only_site(&mut self, origins: Vec<OriginUrl>) {
+        let site = Site { hosts: vec![HostPattern::Any], origins, ..Site::default() };
+        self.sites = [(ONLY_SITE.to_owned(), site)].into();
     }
 
     /// What is stored of a site, and for how long.

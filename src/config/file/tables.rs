@@ -12,10 +12,12 @@ use super::kinds::{
 };
 use super::policy::{Cache, SiteCache};
 use super::table::table;
-use super::words::{AccessTarget, LogField, LogFormat, LogLevel, OriginHttp};
+use super::words::LogLevel;
 use crate::base::units::ByteSize;
 use crate::cache::Admission;
 use crate::config::OriginUrl;
+use crate::origin::HttpVersion;
+use crate::telemetry::access_log::{Field, Format, Sink};
 
 /// hyper refuses to work with less room for a head.
 const LEAST_HEAD: ByteSize = ByteSize::kib(8);
@@ -148,11 +150,11 @@ table! {
         /// What is told on standard error.
         level: LogLevel, choice() => "info";
         /// Where the access log goes.
-        access: AccessTarget, log_target() => "-";
+        access: Sink, log_target() => "-";
         /// How its lines are written: `json`, `combined` (as Apache and nginx do), or `fields`, those named below.
-        format: LogFormat, choice() => "json";
+        format: Format, choice() => "json";
         /// For `fields`: which, in this order.
-        fields: Vec<LogField>, list(choice()) =>
+        fields: Vec<Field>, list(choice()) =>
             ["time", "client", "method", "host", "target", "status", "cache", "bytes", "total_ms"];
     }
 }
@@ -220,7 +222,7 @@ table! {
         /// Host names are resolved again so often.
         resolve_every: Duration, time() => "30s";
         /// The version of HTTP that is spoken to the endpoints.
-        http: OriginHttp, choice() => "1.1";
+        http: HttpVersion, choice() => "1.1";
         /// Whether a connection may serve more than one request.
         keep_alive: bool, flag() => true;
         /// Whether requests' bodies may be sent in chunks; if not, one of unknown length is spooled first and sent with

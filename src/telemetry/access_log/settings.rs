@@ -41,6 +41,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Combined, Self::Fields];
+
     /// The name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {

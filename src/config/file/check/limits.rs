@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use super::super::reader::Reader;
 use super::super::tables::{Configuration, Disk, Log, Spill};
-use super::super::words::LogFormat;
 use crate::base::units::ByteSize;
 use crate::config::MemoryPlan;
 use crate::config::disk::LEAST as LEAST_DISK;
+use crate::telemetry::access_log::Format;
 
 /// The part of the memory tier that one object may take.
 const OBJECT_SHARE: u64 = 4;
@@ -93,10 +93,10 @@ fn log(configuration: &Configuration, reader: &mut Reader) {
     if !reader.is_sound("log") {
         return;
     }
-    if log.fields.is_empty() && log.format == LogFormat::Fields {
+    if log.fields.is_empty() && log.format == Format::Fields {
         let hint = "such as fields = [\"time\", \"status\"]".to_owned();
         reader.object("log.fields", "no fields are named, and format is \"fields\"", Some(hint));
-    } else if log.fields != Log::default().fields && log.format != LogFormat::Fields {
+    } else if log.fields != Log::default().fields && log.format != Format::Fields {
         let message = format!("log.fields has no effect with format = {:?}", log.format.name());
         reader.doubt("log.fields", message, Some("write format = \"fields\"".into()));
     }

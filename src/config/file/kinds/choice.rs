@@ -4,6 +4,9 @@ use super::super::near::nearest;
 use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::shown;
+use crate::cache::Admission;
+use crate::origin::HttpVersion;
+use crate::telemetry::access_log::{Field, Format};
 
 /// A type whose values are words.
 pub trait Words: Copy + 'static {
@@ -32,6 +35,12 @@ macro_rules! words {
 
             /// All of them.
             pub const ALL: &'static [Self] = &[$( Self::$variant, )+];
+
+            /// The one of this word, or what the words are.
+            pub fn parse(word: &str) -> Result<Self, &'static str> {
+                let found = Self::ALL.iter().find(|value| value.name() == word).copied();
+                found.ok_or(concat!("it is one of:", $( " ", $word, )+))
+            }
         }
 
         impl $crate::config::file::kinds::Words for $name {
@@ -47,15 +56,22 @@ macro_rules! words {
 }
 pub(in crate::config::file) use words;
 
-impl Words for crate::cache::Admission {
-    fn all() -> Vec<(&'static str, Self)> {
-        Self::ALL.into_iter().map(|rule| (rule.name(), rule)).collect()
-    }
+/// Words that the modules have, whose settings they are.
+macro_rules! words_of {
+    ($($type:ty),+) => { $(
+        impl Words for $type {
+            fn all() -> Vec<(&'static str, Self)> {
+                Self::ALL.into_iter().map(|value| (value.name(), value)).collect()
+            }
 
-    fn word(self) -> &'static str {
-        self.name()
-    }
+            fn word(self) -> &'static str {
+                self.name()
+            }
+        }
+    )+ };
 }
+
+words_of!(Admission, Field, Format, HttpVersion);
 
 /// One of a few words.
 pub struct Choice<T>(std::marker::PhantomData<T>);

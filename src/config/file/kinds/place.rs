@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::shown;
-use crate::config::file::AccessTarget;
+use crate::telemetry::access_log::Sink;
 
 /// A path.
 pub struct Path {
@@ -75,27 +75,27 @@ pub fn log_target() -> Target {
 }
 
 impl Kind for Target {
-    type Value = AccessTarget;
+    type Value = Sink;
 
     fn name(&self) -> String {
         "path, \"-\" (standard output) or \"off\"".into()
     }
 
-    fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<AccessTarget> {
+    fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<Sink> {
         match said.get_ref().as_str() {
-            Some("-") => Some(AccessTarget::StandardOutput),
-            Some("off") => Some(AccessTarget::Off),
+            Some("-") => Some(Sink::Stdout),
+            Some("off") => Some(Sink::Off),
             _ => reader.or_word("off", |reader| {
-                reader.or_word("-", |reader| path().read(said, reader).map(AccessTarget::File))
+                reader.or_word("-", |reader| path().read(said, reader).map(Sink::File))
             }),
         }
     }
 
-    fn show(&self, value: &AccessTarget) -> Shown {
+    fn show(&self, value: &Sink) -> Shown {
         match value {
-            AccessTarget::StandardOutput => shown("-"),
-            AccessTarget::Off => shown("off"),
-            AccessTarget::File(file) => shown(file.display()),
+            Sink::Stdout => shown("-"),
+            Sink::Off => shown("off"),
+            Sink::File(file) => shown(file.display()),
         }
     }
 }

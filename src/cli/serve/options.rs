@@ -1,0 +1,121 @@
+//! What `forebay serve` may be told on the command line: each option in place of what the file says.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::admin;
+use crate::base::units::ByteSize;
+use crate::config::{Configuration, OriginUrl, file};
+use crate::telemetry::access_log::{self, Sink};
+
+/// What `serve` may be told. Defaults are those of [`Configuration`].
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Options {
+    /// The configuration file; other options go before what it says
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// The site to stand in front of, in place of those of the file; given more than once, its endpoints take turns.
+    /// Without any, an embedded demo site
+    #[arg(long, value_name = "http://HOST:PORT")]
+    origin: Vec<OriginUrl>,
+
+    /// Where to listen; may be given more than once [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    listen: Vec<SocketAddr>,
+
+    /// Memory limit of the whole process [default: 1GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(super) memory: Option<ByteSize>,
+
+    /// Where to keep what memory cannot hold, also over restarts; an empty or a new directory on a real disk
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+
+    /// Disk that the cache directory may take, with its index and with bodies that exceed their memory [default: 10GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(super) disk: Option<ByteSize>,
+
+    /// What a full disk lets in: what is asked for at least as often as what would have to go (frequency), everything
+    /// (always), or as frequency and nothing at its first request (second-request) [default: frequency]
+    #[arg(long, value_name = "RULE", value_parser = ["always", "frequency", "second-request"])]
+    disk_admission: Option<String>,
+
+    /// Where bodies go that exceed their memory; on a real disk [default: in the cache directory, else /var/tmp]
+    #[arg(long, value_name = "DIR")]
+    spill_dir: Option<PathBuf>,
+
+    /// Disk that such bodies may take together, at most a quarter of --disk; 0 turns spilling off [default: 4GiB]
+    #[arg(long, value_name = "SIZE")]
+    spill: Option<ByteSize>,
+
+    /// Where to tell metrics and health: a port on 127.0.0.1, or IP:PORT, on loopback only [default: off]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<admin::Settings>,
+
+    /// Access log: a file, which SIGUSR1 has opened anew, "-" for standard output, or "off" [default: -]
+    #[arg(long, value_name = "FILE")]
+    access_log: Option<String>,
+
+    /// How its lines are written: json, combined, or names of fields with commas between them [default: json]
+    #[arg(long, value_name = "FORMAT")]
+    access_log_format: Option<access_log::Layout>,
+
+    /// Time for running responses to finish after SIGTERM [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    drain: Option<Duration>,
+
+    /// Threads that serve [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+
+    /// What to tell on standard error: error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = file::LogLevel::parse)]
+    log_level: Option<file::LogLevel>,
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write IP:PORT, for example 127.0.0.1:8080 or [::]:80")
+}
+
+impl Options {
+    /// Whether something is said of a disk tier that there is not.
+    pub(super) fn lacks_cache_dir(&self, written: &Configuration) -> bool {
+        written.disk.directory.is_none() && (self.disk.is_some() || self.disk_admission.is_some())
+    }
+
+    /// Puts what was said here in the place of what is written.
+    pub(super) fn apply(&self, written: &mut Configuration) {
+        if !self.origin.is_empty() {
+            written.only_site(self.origin.clone());
+        }
+        if !self.listen.is_empty() {
+            written.listeners = self.listen.iter().map(|&address| file::Listener { address }).collect();
+        }
+        put(&mut written.memory.limit, self.memory);
+        put(&mut written.disk.directory, self.cache_dir.clone().map(Some));
+        put(&mut written.disk.limit, self.disk);
+        // The rule was checked when it was parsed.
+        put(&mut written.disk.admission, self.disk_admission.as_deref().and_then(|rule| rule.parse().ok()));
+        put(&mut written.spill.directory, self.spill_dir.clone().map(Some));
+        put(&mut written.spill.limit, self.spill);
+        put(&mut written.admin.address, self.admin.map(|admin| Some(admin.address)));
+        put(&mut written.log.access, self.access_log.as_deref().map(Sink::named));
+        if let Some(access_log::Layout(format, fields)) = self.access_log_format.clone() {
+            written.log.format = format;
+            written.log.fields = fields;
+        }
+        put(&mut written.node.drain, self.drain);
+        put(&mut written.node.workers, self.workers.map(Some));
+        put(&mut written.log.level, self.log_level);
+    }
+}
+
+fn put<T>(place: &mut T, said: Option<T>) {
+    if let Some(said) = said {
+        *place = said;
+    }
+}

@@ -1,0 +1,252 @@
+//! What the operator says becomes what the node runs: each module gets the settings that are its own.
+
+use std::time::Duration;
+
+use super::file::{CachePolicy, Configuration, Endpoint, Pool};
+use super::{Disk, DiskError, MemoryError, MemoryPlan, Settings, Spill};
+use crate::base::ids::PoolId;
+use crate::origin::{EndpointSettings, TlsSettings};
+use crate::semantics::policy::{Lifetimes, Outlasting, Policy};
+use crate::semantics::query::IgnoredQuery;
+use crate::telemetry::access_log;
+use crate::{admin, cache, fetch, listener, origin, request, route};
+
+/// Where bodies spill to without a cache directory.
+const SPILL: &str = "/var/tmp";
+
+/// The part of the memory tier that one body may take: it is in memory until it is whole.
+pub(super) const LARGEST: u64 = 4;
+
+/// Why a configuration makes no node. A file in which this is wrong is refused before, with the place
+/// ([`Configuration::load`]); options of the command line come to this.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// Too little memory.
+    #[error("memory: {0}")]
+    Memory(#[from] MemoryError),
+    /// Too little disk.
+    #[error("disk: {0}")]
+    Disk(#[from] DiskError),
+}
+
+impl Settings {
+    /// The settings of a node of this configuration. Nothing is opened or asked for.
+    pub fn compile(written: &Configuration) -> Result<Self, SettingsError> {
+        let memory = MemoryPlan::new(written.memory.limit)?;
+        let (pools, sites) = pools_and_sites(written);
+        let name = &written.node.name;
+        let mut settings = Self {
+            listen: written.listeners.iter().map(|listener| listener.address).collect(),
+            admin: written.admin.address.map(|address| admin::Settings { address }),
+            access_log: access_log(written),
+            memory,
+            spill: Spill { directory: SPILL.into(), limit: written.spill.limit.0 },
+            workers: written.node.workers.map_or_else(one_per_core, usize::from),
+            drain: written.node.drain,
+            listener: listener(written),
+            request: request::Settings {
+                node: name.clone(),
+                max_target: bytes(written.client.max_target.0),
+                max_connections: written.client.max_connections,
+            },
+            cache: cache::Settings {
+                memory: memory.tier,
+                max_markers: memory.markers,
+                marker_life: written.cache.marker_life,
+                disk: None,
+            },
+            fetch: fetch::Settings {
+                node: name.clone(),
+                max_fetches: written.fetch.max_fetches,
+                max_object: memory.tier / LARGEST,
+                max_spool: written.fetch.max_spool.0,
+            },
+            pools,
+            sites,
+        };
+        let spill_directory = written.spill.directory.clone();
+        if let Some(directory) = &written.disk.directory {
+            let (limit, admission) = (written.disk.limit, written.disk.admission);
+            settings.use_disk(Disk { directory: directory.clone(), limit, admission }, spill_directory)?;
+        } else if let Some(directory) = spill_directory {
+            settings.spill.directory = directory;
+        }
+        if let Some(max_object) = written.fetch.max_object {
+            settings.fetch.max_object = settings.fetch.max_object.min(max_object.0);
+        }
+        Ok(settings)
+    }
+}
+
+fn one_per_core() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn bytes(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+fn listener(written: &Configuration) -> listener::Settings {
+    let client = &written.client;
+    listener::Settings {
+        header_timeout: client.header_timeout,
+        idle_timeout: client.idle_timeout,
+        body_timeout: client.body_timeout,
+        write_timeout: client.write_timeout,
+        max_head: bytes(client.max_head.0),
+        max_fields: client.max_fields,
+    }
+}
+
+fn access_log(written: &Configuration) -> access_log::Settings {
+    let log = &written.log;
+    access_log::Settings { sink: log.access.clone(), format: log.format, fields: log.fields.clone() }
+}
+
+/// The pools of the file, then those that sites have to themselves, and the sites, which name theirs by its place.
+fn pools_and_sites(written: &Configuration) -> (Vec<origin::Settings>, Vec<route::Settings>) {
+    let mut pools: Vec<origin::Settings> =
+        written.pools.iter().map(|(name, pool)| pool_of(name, pool)).collect();
+    let mut sites = Vec::with_capacity(written.sites.len());
+    for (name, site) in &written.sites {
+        let shared = site.pool.as_ref().and_then(|pool| written.pools.keys().position(|name| name == pool));
+        let pool = shared.unwrap_or_else(|| {
+            pools.push(pool_of(name, &written.pool_of(site).unwrap_or_default()));
+            pools.len() - 1
+        });
+        sites.push(route::Settings {
+            name: name.clone(),
+            hosts: site.hosts.clone(),
+            pool: PoolId(pool),
+            policy: policy(&written.cache_of(site), written.against_rfc_of(site).min_lifetime),
+            max_body: site.max_body.unwrap_or(written.client.max_body).0,
+        });
+    }
+    (pools, sites)
+}
+
+fn policy(cache: &CachePolicy, min: Option<Duration>) -> Policy {
+    Policy {
+        store_set_cookie: cache.store_set_cookie,
+        personal_cookies: cache.personal_cookies.clone(),
+        lifetimes: Lifetimes { default: cache.default_lifetime, min, max: cache.max_lifetime },
+        outlasting: Outlasting { grace: cache.grace, keep: cache.keep },
+        ignored_query: IgnoredQuery::new(cache.ignored_query.iter().map(String::as_str)),
+    }
+}
+
+fn pool_of(name: &str, pool: &Pool) -> origin::Settings {
+    origin::Settings {
+        name: name.to_owned(),
+        endpoints: pool.endpoints.iter().map(endpoint).collect(),
+        max_connections: pool.max_connections,
+        queue: pool.queue,
+        queue_timeout: pool.queue_timeout,
+        max_idle: pool.idle_connections,
+        idle_timeout: pool.idle_timeout,
+        connect_timeout: pool.connect_timeout,
+        first_byte_timeout: pool.first_byte_timeout,
+        between_bytes_timeout: pool.between_bytes_timeout,
+        total_timeout: pool.total_timeout,
+        continue_timeout: pool.continue_timeout,
+        max_head: bytes(pool.max_head.0),
+        retries: pool.retries,
+        down_after: pool.down_after,
+        backoff: pool.backoff,
+        max_backoff: pool.max_backoff,
+        resolve_every: pool.resolve_every,
+        http_version: pool.http,
+        keep_alive: pool.keep_alive,
+        chunked: pool.chunked,
+        tls: TlsSettings {
+            verify: pool.tls.verify,
+            ca: pool.tls.ca.clone(),
+            server_name: pool.tls.server_name.clone(),
+        },
+        send_fields: pool.headers(),
+    }
+}
+
+fn endpoint(endpoint: &Endpoint) -> EndpointSettings {
+    EndpointSettings { url: endpoint.url.clone(), weight: endpoint.weight }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file::{Listener, Site};
+    use crate::route::HostPattern;
+
+    fn compile(change: impl FnOnce(&mut Configuration)) -> Settings {
+        let mut written = Configuration::default();
+        change(&mut written);
+        Settings::compile(&written).expect("settings")
+    }
+
+    fn site(hosts: &str, pool: Option<&str>, origin: &[&str]) -> Site {
+        Site {
+            hosts: vec![hosts.parse().expect("a pattern")],
+            pool: pool.map(str::to_owned),
+            origins: origin.iter().map(|url| url.parse().expect("an origin")).collect(),
+            ..Site::default()
+        }
+    }
+
+    #[test]
+    fn the_defaults_of_the_file_are_those_of_the_modules() {
+        let settings = compile(|_| {});
+        let debug = |listener: &listener::Settings| format!("{listener:?}");
+        assert_eq!(debug(&settings.listener), debug(&listener::Settings::default()));
+        assert_eq!(settings.access_log, access_log::Settings::default());
+        let pool = compile(|written| written.only_site(vec!["http://a".parse().expect("an origin")]));
+        let usual = origin::Settings::new(
+            "default",
+            vec!["http://a".parse::<crate::config::OriginUrl>().expect("an origin").into()],
+        );
+        assert_eq!(format!("{:?}", pool.pools), format!("{:?}", [usual]));
+        assert_eq!(pool.sites.first().map(|site| &site.policy), Some(&Policy::default()));
+    }
+
+    #[test]
+    fn sites_share_the_pool_that_they_name_and_have_one_for_their_own_origins() {
+        let settings = compile(|written| {
+            written.pools.insert("app".into(), Pool { retries: 7, ..Pool::default() });
+            written.pools.insert("other".into(), Pool::default());
+            written.sites.insert("a".into(), site("a.example", Some("app"), &[]));
+            written.sites.insert("b".into(), site("*", None, &["http://b", "http://c"]));
+            written.sites.insert("c".into(), site("c.example", Some("app"), &[]));
+        });
+        let pool_of = |index: usize| settings.pools.get(settings.sites[index].pool.0).expect("a pool");
+        assert_eq!([0, 2].map(|site| (pool_of(site).name.as_str(), pool_of(site).retries)), [("app", 7); 2]);
+        assert_eq!((pool_of(1).name.as_str(), pool_of(1).endpoints.len()), ("b", 2));
+        assert_eq!(settings.sites[1].hosts, [HostPattern::Any]);
+    }
+
+    #[test]
+    fn a_site_says_otherwise_than_all_sites() {
+        let settings = compile(|written| {
+            written.cache.grace = Duration::from_secs(1);
+            written.cache.max_lifetime = Some(Duration::from_secs(2));
+            written.client.max_body = crate::base::units::ByteSize(10);
+            let mut other = site("a.example", None, &["http://a"]);
+            other.cache.grace = Some(Duration::from_secs(3));
+            other.max_body = Some(crate::base::units::ByteSize(20));
+            written.sites.insert("a".into(), other);
+            written.sites.insert("b".into(), site("b.example", None, &["http://b"]));
+        });
+        let of = |index: usize| {
+            let site: &route::Settings = &settings.sites[index];
+            (site.policy.outlasting.grace.as_secs(), site.policy.lifetimes.max, site.max_body)
+        };
+        let max = Some(Duration::from_secs(2));
+        assert_eq!([of(0), of(1)], [(3, max, 20), (1, max, 10)]);
+    }
+
+    #[test]
+    fn every_listener_is_listened_on() {
+        let address = "127.0.0.1:81".parse().expect("an address");
+        let settings = compile(|written| written.listeners.push(Listener { address }));
+        assert_eq!(settings.listen.len(), 2);
+        assert_eq!(settings.listen.last(), Some(&address));
+    }
+}
