@@ -60,7 +60,6 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("request", "listener", &["Handler"]),
     ("admin", "admission", &["Connections"]),
     ("admin", "fetch", &["Fetcher"]),
-    ("config", "telemetry", &["access_log"]),
     ("config", "route", &["Settings", "HostPattern", "HostPatternError"]),
     ("config", "request", &["Settings"]),
     ("config", "listener", &["Settings"]),
