@@ -35,6 +35,8 @@ install_needs() {
     local packages=()
     has nginx || packages+=(nginx-light)
     has npm || packages+=(npm)
+    # For promtool, which checks the metrics.
+    has promtool || packages+=(prometheus)
     # For the tests on a file system of their own, which only root can mount.
     [ "$(id -u)" -ne 0 ] || has mkfs.ext4 || packages+=(e2fsprogs)
     [ "${#packages[@]}" -eq 0 ] && return

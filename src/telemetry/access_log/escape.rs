@@ -10,6 +10,9 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// What a text is, cut if it is very long, and whether it was.
 fn cut(text: &[u8]) -> (&[u8], bool) {
+    if text.len() <= LONGEST_TEXT {
+        return (text, false);
+    }
     let begin = match std::str::from_utf8(text) {
         Ok(text) => text.get(..text.floor_char_boundary(LONGEST_TEXT)).unwrap_or(text).as_bytes(),
         Err(_) => text.get(..LONGEST_TEXT).unwrap_or(text),

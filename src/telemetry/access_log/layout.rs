@@ -25,15 +25,13 @@ pub const JSON: [Field; 15] = [
 /// The most pieces of a line that are known only at its end.
 pub(super) const MOST_LATE: usize = 4;
 
-/// A piece of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
-    /// As it is.
-    Text(&'static str),
-    /// A field's value.
-    Value(Field),
-    /// A member of a JSON object, left out if there is no value.
-    Member(Field),
+/// A value in a line, with what stands before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) before: Box<str>,
+    pub(super) field: Field,
+    /// Left out with what stands before it, if there is no value; otherwise that is told by `-`.
+    pub(super) optional: bool,
 }
 
 /// How values are kept from breaking a line.
@@ -49,61 +47,56 @@ pub(super) enum Style {
 pub(super) struct Layout {
     pub(super) style: Style,
     pub(super) pieces: Box<[Piece]>,
-    /// Those of them that are known only at its end.
-    pub(super) late: Box<[Piece]>,
+    /// What stands behind the last one.
+    pub(super) end: &'static str,
 }
 
 impl Layout {
     pub(super) fn new(settings: &Settings) -> Self {
-        let (style, pieces) = match settings.format {
-            Format::Json => (Style::Json, json()),
-            Format::Combined => (Style::Combined, combined()),
-            Format::Fields => (Style::Fields, spaced(&settings.fields)),
+        let (style, pieces, end) = match settings.format {
+            Format::Json => (Style::Json, json(), "}\n"),
+            Format::Combined => (Style::Combined, combined(), "\"\n"),
+            Format::Fields => (Style::Fields, spaced(&settings.fields), "\n"),
         };
-        let late = pieces.iter().copied().filter(Piece::is_late).take(MOST_LATE).collect();
-        Self { style, pieces: pieces.into(), late }
+        Self { style, pieces: pieces.into(), end }
     }
-}
 
-impl Piece {
-    pub(super) fn is_late(&self) -> bool {
-        matches!(self, Self::Value(field) | Self::Member(field) if field.is_late())
+    /// The pieces that are known only at the end of the line.
+    pub(super) fn late(&self) -> impl Iterator<Item = &Piece> {
+        self.pieces.iter().filter(|piece| piece.field.is_late()).take(MOST_LATE)
     }
 }
 
 fn json() -> Vec<Piece> {
-    let members = JSON.into_iter().map(Piece::Member);
-    [Piece::Text("{")].into_iter().chain(members).chain([Piece::Text("}\n")]).collect()
+    let member = |(at, field): (usize, Field)| {
+        let begin = if at == 0 { '{' } else { ',' };
+        Piece { before: format!("{begin}\"{}\":", field.name()).into(), field, optional: true }
+    };
+    JSON.into_iter().enumerate().map(member).collect()
 }
 
 /// `client - - [time] "request line" status bytes "referer" "user agent"`
 fn combined() -> Vec<Piece> {
-    vec![
-        Piece::Value(Field::Client),
-        Piece::Text(" - - ["),
-        Piece::Value(Field::Time),
-        Piece::Text("] \""),
-        Piece::Value(Field::Method),
-        Piece::Text(" "),
-        Piece::Value(Field::Target),
-        Piece::Text(" "),
-        Piece::Value(Field::Version),
-        Piece::Text("\" "),
-        Piece::Value(Field::Status),
-        Piece::Text(" "),
-        Piece::Value(Field::Bytes),
-        Piece::Text(" \""),
-        Piece::Value(Field::Referer),
-        Piece::Text("\" \""),
-        Piece::Value(Field::UserAgent),
-        Piece::Text("\"\n"),
-    ]
+    let pieces = [
+        ("", Field::Client),
+        (" - - [", Field::Time),
+        ("] \"", Field::Method),
+        (" ", Field::Target),
+        (" ", Field::Version),
+        ("\" ", Field::Status),
+        (" ", Field::Bytes),
+        (" \"", Field::Referer),
+        ("\" \"", Field::UserAgent),
+    ];
+    pieces
+        .into_iter()
+        .map(|(before, field)| Piece { before: before.into(), field, optional: false })
+        .collect()
 }
 
 fn spaced(fields: &[Field]) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> =
-        fields.iter().flat_map(|field| [Piece::Value(*field), Piece::Text(" ")]).collect();
-    pieces.pop();
-    pieces.push(Piece::Text("\n"));
-    pieces
+    let before = |at| if at == 0 { "" } else { " " };
+    let piece =
+        |(at, field): (usize, &Field)| Piece { before: before(at).into(), field: *field, optional: false };
+    fields.iter().enumerate().map(piece).collect()
 }

@@ -28,12 +28,15 @@ pub struct Distribution {
 
 impl Histogram {
     pub(super) fn record(&self, took: Duration) {
-        let micros = u64::try_from(took.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX);
+        // In parts, because dividing 128 bits takes longer than all the rest.
+        let (whole, part) = (took.as_secs(), took.subsec_nanos());
+        let micros = whole.saturating_mul(1_000_000).saturating_add(part.div_ceil(1000).into());
         let bucket = BOUNDS.partition_point(|bound| *bound < micros);
         if let Some(count) = self.buckets.get(bucket) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.nanos
+            .fetch_add(whole.saturating_mul(1_000_000_000).saturating_add(part.into()), Ordering::Relaxed);
     }
 
     pub(super) fn add_to(&self, sum: &mut Distribution) {
