@@ -24,8 +24,8 @@ pub const WINDOW: u64 = 64 << 10;
 /// Descriptors for listening sockets, logs, the admin listener and the runtime itself.
 const RESERVED_DESCRIPTORS: u64 = 128;
 
-/// The most of them that are set aside for idle connections to endpoints.
-const IDLE_DESCRIPTORS: u64 = 1024;
+/// Idle connections to origins may take this part of the descriptors that there are, if there are few.
+const IDLE_PART: u64 = 4;
 
 /// Everything that a node is run with.
 #[derive(Clone, Debug)]
@@ -75,24 +75,30 @@ impl Settings {
     }
 
     fn fixed_descriptors(&self) -> u64 {
-        let disk = self.cache.disk.as_ref().map_or(0, cache::DiskSettings::most_segments);
-        RESERVED_DESCRIPTORS + disk + self.idle_connections()
+        let segments = self.cache.disk.as_ref().map_or(0, cache::DiskSettings::most_segments);
+        RESERVED_DESCRIPTORS + self.idle_descriptors() + segments
     }
 
-    /// Connections to endpoints that may be kept idle. There are never more than were once in use at a time, which the
-    /// fetches limit; only where several pools had their rush one after the other could there be.
-    fn idle_connections(&self) -> u64 {
-        let all = self.pools.iter().map(|pool| (pool.endpoints.len() * pool.max_idle) as u64).sum::<u64>();
-        all.min(IDLE_DESCRIPTORS)
+    /// Those of idle connections to origins.
+    fn idle_descriptors(&self) -> u64 {
+        self.pools.iter().map(|pool| (pool.endpoints.len() * pool.max_idle) as u64).sum()
     }
 
-    /// Lowers the limits on connections and fetches, in proportion, to what `available` descriptors allow.
+    /// Lowers the limits on idle connections, connections and fetches, in proportion, to what `available` descriptors
+    /// allow.
     pub fn fit_to_descriptors(&mut self, available: u64) {
         let needed = self.descriptors();
         if available >= needed {
             return;
         }
-        let fixed = self.fixed_descriptors();
+        let (idle, most_idle) = (self.idle_descriptors(), (available / IDLE_PART).max(1));
+        if idle > most_idle {
+            for pool in &mut self.pools {
+                let kept = pool.max_idle as u64 * most_idle / idle;
+                pool.max_idle = usize::try_from(kept).unwrap_or(pool.max_idle);
+            }
+        }
+        let (needed, fixed) = (self.descriptors(), self.fixed_descriptors());
         let usable = u128::from(available.saturating_sub(fixed));
         let scale = |limit: usize| {
             let scaled = limit as u128 * usable / u128::from(needed - fixed).max(1);
@@ -109,13 +115,19 @@ mod tests {
 
     #[test]
     fn few_descriptors_mean_few_connections_and_fetches() {
-        let mut settings = Settings::compile(&Configuration::default()).expect("settings");
+        let mut written = Configuration::default();
+        written.only_site(vec!["http://a".parse().expect("an origin")]);
+        let mut settings = Settings::compile(&written).expect("settings");
         let plenty = settings.descriptors();
         settings.fit_to_descriptors(plenty);
         assert_eq!(settings.request.max_connections, 10_000);
         settings.fit_to_descriptors(1024);
         assert!(settings.descriptors() <= 1024, "{settings:?}");
         assert!(settings.request.max_connections > 350 && settings.fetch.max_fetches > 100);
+        let pool = &mut settings.pools[0];
+        pool.endpoints = vec![pool.endpoints[0].clone(); 100];
+        settings.fit_to_descriptors(1024);
+        assert!(settings.descriptors() <= 1024 && settings.request.max_connections > 200, "{settings:?}");
         settings.fit_to_descriptors(0);
         assert!(settings.request.max_connections > 0);
     }

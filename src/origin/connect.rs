@@ -73,10 +73,9 @@ pub(super) async fn to_any(
         match tokio::time::timeout(limit, trying.join_next()).await {
             Ok(Some(Ok(Ok(connected)))) => return Ok(connected),
             Ok(Some(Ok(Err(error)))) => failure = Some(error),
-            Ok(Some(Err(_))) => {}
             Ok(None) => break,
-            // The next one beside it.
-            Err(_) => {}
+            // An attempt that ended without a word; or, in time, the next one beside it.
+            Ok(Some(Err(_))) | Err(_) => {}
         }
     }
     Err(failure.unwrap_or_else(|| io::Error::other("no address could be tried")))

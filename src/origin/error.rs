@@ -30,7 +30,7 @@ impl OriginError {
     /// An error of the connection attempt: nothing was sent.
     pub(super) fn connecting(error: &io::Error) -> Self {
         let inner = error.get_ref();
-        let unresolved = inner.is_some_and(|inner| inner.is::<Unresolved>());
+        let unresolved = inner.and_then(|inner| inner.downcast_ref::<Unresolved>()).is_some();
         let tls = inner.and_then(|inner| inner.downcast_ref::<TlsFailure>());
         let error = match (tls, error.kind()) {
             (Some(tls), _) => tls.error(),
@@ -66,7 +66,7 @@ impl OriginError {
 
     /// Whether it speaks of the endpoint's health: it could not be reached, was silent, or broke off. An answer
     /// that makes no sense may be the fault of one resource; what a client did is none of its faults.
-    pub(super) fn speaks_of_endpoint(&self) -> bool {
+    pub(super) fn speaks_of_endpoint(self) -> bool {
         let answered =
             matches!(self.error, ProxyError::HttpProtocolError | ProxyError::HttpResponseHeaderSectionSize);
         self.blame == Blame::Origin && !answered

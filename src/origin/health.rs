@@ -130,9 +130,9 @@ mod tests {
         for pause in [1, 2, 4, 4] {
             assert_eq!(health.failed(begun, Instant::now(), &RULES), Some(SECOND * pause));
             assert!(matches!(state(&health), Use::Rest(_)));
-            tokio::time::advance(SECOND * pause * 4 / 5 - Duration::from_millis(1)).await;
+            tokio::time::advance(SECOND * pause * 79 / 100).await;
             assert!(matches!(state(&health), Use::Rest(_)), "shortened by a fifth at most");
-            tokio::time::advance(SECOND * pause / 5 + Duration::from_millis(1)).await;
+            tokio::time::advance(SECOND * pause * 21 / 100).await;
             assert_eq!(state(&health), Use::Trial);
             begun = health.begin(true);
             assert!(matches!(state(&health), Use::Rest(_)), "one request tries it");

@@ -39,6 +39,13 @@ struct Waiter {
 /// A place that goes to somebody who waited.
 type Grant = (oneshot::Sender<Place>, Place);
 
+/// What comes of asking.
+enum Asked {
+    Had(Place),
+    Waits(InQueue, oneshot::Receiver<Place>),
+    Turned(NoPlace),
+}
+
 /// Why a request gets no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoPlace {
@@ -73,41 +80,38 @@ impl Places {
     /// A place at an endpoint that is not in `tried`; in turn, if it has to be waited for. Cancel-safe: whoever
     /// leaves the queue, or leaves with a place just given, leaves it to the next.
     pub(super) async fn get(self: &Arc<Self>, tried: &[usize]) -> Result<Place, NoPlace> {
-        let (waiting, granted) = match self.pick_or_wait(tried) {
-            Ok(place) => return Ok(place),
-            Err(refusal) => refusal?,
+        let (in_queue, granted) = match self.ask(tried) {
+            Asked::Had(place) => return Ok(place),
+            Asked::Waits(in_queue, granted) => (in_queue, granted),
+            Asked::Turned(away) => return Err(away),
         };
         let granted = tokio::time::timeout(self.patience, granted).await;
-        drop(waiting);
+        drop(in_queue);
         match granted {
             Ok(granted) => granted.map_err(|_| NoPlace::Nobody),
             Err(_) => Err(self.refuse()),
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "a place, or a way to wait for one, or neither")]
-    fn pick_or_wait(
-        self: &Arc<Self>,
-        tried: &[usize],
-    ) -> Result<Place, Result<(InQueue, oneshot::Receiver<Place>), NoPlace>> {
+    fn ask(self: &Arc<Self>, tried: &[usize]) -> Asked {
         let mut inner = self.inner.lock();
         // Time alone may have made a place: then those who wait come first.
         let grants = self.serve(&mut inner);
-        let picked = match inner.roster.pick(tried) {
-            Pick::Go(index, begun) => Ok(self.place(index, begun)),
-            Pick::Nobody => Err(Err(NoPlace::Nobody)),
-            Pick::Full if inner.waiting.len() >= self.most_waiting => Err(Err(self.refuse())),
+        let asked = match inner.roster.pick(tried) {
+            Pick::Go(index, begun) => Asked::Had(self.place(index, begun)),
+            Pick::Nobody => Asked::Turned(NoPlace::Nobody),
+            Pick::Full if inner.waiting.len() >= self.most_waiting => Asked::Turned(self.refuse()),
             Pick::Full => {
                 let (tell, granted) = oneshot::channel();
                 let number = inner.came;
                 inner.came += 1;
                 inner.waiting.insert(number, Waiter { tried: tried.to_vec(), tell });
-                Err(Ok((InQueue { places: Arc::clone(self), number }, granted)))
+                Asked::Waits(InQueue { places: Arc::clone(self), number }, granted)
             }
         };
         drop(inner);
         hand_out(grants);
-        picked
+        asked
     }
 
     fn place(self: &Arc<Self>, index: usize, begun: Begun) -> Place {

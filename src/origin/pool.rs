@@ -73,13 +73,11 @@ impl Pool {
         if tls.is_some() && !settings.tls.verify {
             tracing::warn!(%pool, "certificates are NOT verified: whoever is on the way can read and change everything");
         }
-        let endpoints: Vec<_> = settings
-            .endpoints
-            .iter()
-            .map(|endpoint| Endpoint::new(endpoint, &settings, tls.as_ref(), Arc::clone(&connector)))
-            .map(|made| made.map(Arc::new))
-            .collect::<Result<_, _>>()
-            .map_err(wrong)?;
+        let connectors = std::iter::repeat_n(connector, settings.endpoints.len());
+        let endpoints = settings.endpoints.iter().zip(connectors).map(|(endpoint, connector)| {
+            Endpoint::new(endpoint, &settings, tls.as_ref(), connector).map(Arc::new).map_err(wrong)
+        });
+        let endpoints: Vec<_> = endpoints.collect::<Result<_, _>>()?;
         if endpoints.is_empty() {
             return Err(PoolError::NoEndpoints(pool));
         }
@@ -145,7 +143,7 @@ impl Pool {
             if tried.len() > self.settings.retries as usize {
                 return Err(error);
             }
-            outgoing = once_more(&error, failure.unsent, spare.as_ref()).ok_or(error)?;
+            outgoing = once_more(error, failure.unsent, spare.as_ref()).ok_or(error)?;
             last = Some(error);
         }
     }
@@ -175,7 +173,7 @@ impl Pool {
 }
 
 /// The request to send after a failure, if it may be sent again.
-fn once_more(error: &OriginError, unsent: Option<Box<Outgoing>>, spare: Option<&Spare>) -> Option<Outgoing> {
+fn once_more(error: OriginError, unsent: Option<Box<Outgoing>>, spare: Option<&Spare>) -> Option<Outgoing> {
     match error.retry {
         Retry::Never => None,
         _ => unsent.map(|unsent| *unsent).or_else(|| spare.map(Spare::again)),

@@ -86,7 +86,7 @@ impl Load {
     /// Waits until so many more have been answered.
     async fn more(&self, count: usize) {
         let goal = self.sent.load(Ordering::SeqCst) + count;
-        let limit = Instant::now() + Duration::from_secs(60);
+        let limit = Instant::now() + Duration::from_mins(1);
         while self.sent.load(Ordering::SeqCst) < goal {
             assert!(Instant::now() < limit, "the load does not get on");
             tokio::time::sleep(ms(5)).await;
@@ -134,10 +134,13 @@ async fn well_endpoints_are_balanced_within_three_percent() {
     let samples = load.end().await;
     assert_none_failed(&samples);
     let counts = ['a', 'b', 'c'].map(|who| count(&samples, who));
-    println!("of {}: {counts:?}", samples.len());
-    let (share, most) = (samples.len() as f64 / 3.0, samples.len() as f64 * 0.01);
+    let opened: u64 = node.node.pool.endpoints().iter().map(|endpoint| endpoint.opened).sum();
+    println!("of {}: {counts:?}, over {opened} connections", samples.len());
+    // Workers share them, and take their own first: there may be a few more than requests at a time.
+    assert!(opened <= 4 * CLIENTS as u64, "{opened} connections");
     // Three percent of a share is one percent of all.
-    assert!(counts.iter().all(|count| (*count as f64 - share).abs() <= most), "{counts:?}");
+    let (share, most) = (samples.len() / 3, samples.len() / 100);
+    assert!(counts.iter().all(|count| count.abs_diff(share) <= most), "{counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
