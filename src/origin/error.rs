@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::base::blame::{Blame, Retry};
 use crate::semantics::proxy_status::ProxyError;
 
@@ -29,6 +31,9 @@ impl OriginError {
 
     /// An error of the connection attempt: nothing was sent.
     pub(super) fn connecting(error: &io::Error) -> Self {
+        if is_ours(error) {
+            return Self::too_many();
+        }
         let inner = error.get_ref();
         let unresolved = inner.and_then(|inner| inner.downcast_ref::<Unresolved>()).is_some();
         let tls = inner.and_then(|inner| inner.downcast_ref::<TlsFailure>());
@@ -106,5 +111,40 @@ impl OriginError {
     /// The node itself ended the exchange.
     pub fn internal() -> Self {
         Self::new(ProxyError::ProxyInternalError, Blame::Node, Retry::Never)
+    }
+}
+
+/// Whether this machine is out of descriptors, ports or memory: no endpoint's fault, and no better at another.
+fn is_ours(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_is_out_of_is_no_endpoint_s_fault() {
+        for errno in [Errno::MFILE, Errno::ADDRNOTAVAIL] {
+            let error = OriginError::connecting(&errno.into());
+            assert_eq!((error.blame, error.retry), (Blame::Node, Retry::Never));
+            assert!(!error.speaks_of_endpoint());
+        }
+        for errno in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::TIMEDOUT] {
+            let error = OriginError::connecting(&errno.into());
+            assert_eq!((error.blame, error.retry), (Blame::Origin, Retry::Always));
+            assert!(error.speaks_of_endpoint());
+        }
+    }
+
+    #[test]
+    fn a_next_leader_is_sent_only_where_the_pool_has_not_tried_others() {
+        let reset = OriginError::new(ProxyError::ConnectionTerminated, Blame::Origin, Retry::Idempotent);
+        assert!(reset.after(1).next_leader_may_succeed());
+        assert!(!reset.after(2).next_leader_may_succeed());
+        assert!(!OriginError::timed_out(ProxyError::DnsTimeout, Retry::Always).next_leader_may_succeed());
     }
 }

@@ -93,7 +93,8 @@ impl Endpoint {
                         return Err(self.failed(&mut place, error, unsent));
                     }
                     let again = unsent.map(|unsent| *unsent).or_else(|| spare.map(Spare::again));
-                    outgoing = again.ok_or(error)?;
+                    let Some(again) = again else { return Err(self.lost(error)) };
+                    outgoing = again;
                     tracing::debug!("an idle connection had been closed by the origin: trying a new one");
                 }
             }
@@ -118,6 +119,12 @@ impl Endpoint {
             tracing::warn!(%pool, %endpoint, %error, ?pause, "an endpoint failed and is left alone for a while");
         }
         Failure { error, unsent }
+    }
+
+    /// A request that died with an idle connection, which says nothing about the endpoint.
+    fn lost(&self, error: OriginError) -> Failure {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        error.into()
     }
 
     async fn send(

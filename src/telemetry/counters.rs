@@ -47,7 +47,7 @@ pub struct Counters {
     pub forwarded: Counter,
     /// Requests that joined a fetch which another had started.
     pub collapsed: Counter,
-    /// Requests sent to the origin, retries included.
+    /// Exchanges with origins that fetches began; what a pool repeats is counted by its endpoints.
     pub fetches: Counter,
     /// Objects stored.
     pub stored: Counter,

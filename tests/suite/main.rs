@@ -37,6 +37,7 @@ mod limits;
 mod memory;
 mod metrics;
 mod pool;
+mod pool_cancel;
 mod pool_limited;
 mod pool_names;
 mod pool_nginx;

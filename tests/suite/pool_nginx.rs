@@ -225,3 +225,44 @@ async fn a_slow_endpoint_fails_no_request_and_stays() {
     println!("{} in all; afterwards {share} of {}", samples.len(), after.len());
     assert!(share * 5 > after.len(), "it was never left alone: {share} of {}", after.len());
 }
+
+/// Real sockets, the system's resolver (whose first address may be one where nobody listens), and TLS to nginx.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nginx_is_reached_by_name_and_by_tls() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str| directory.path().join(name);
+    let (plain, secure) = (refusing_addr().await, refusing_addr().await);
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(file("cert.pem"), made.cert.pem()).expect("write");
+    std::fs::write(file("key.pem"), made.signing_key.serialize_pem()).expect("write");
+    let said = format!(
+        "listen {secure} ssl; ssl_protocols TLSv1.3; ssl_certificate {}; ssl_certificate_key {};
+        location / {{ add_header Cache-Control no-store; return 200 'by $scheme $ssl_protocol'; }}",
+        file("cert.pem").display(),
+        file("key.pem").display()
+    );
+    let _nginx = Nginx::at(plain, &said).await;
+    let answers = |url: String, ca: Option<std::path::PathBuf>| async move {
+        let mut pool = Settings::new(
+            "tls",
+            vec![EndpointSettings::from(url.parse::<forebay::config::OriginUrl>().expect("an origin"))],
+        );
+        pool.tls.ca = ca;
+        let mut settings = settings("http://unused");
+        settings.pools = vec![pool];
+        let node = Running::start(&settings, None).expect("a running node");
+        let mut client = Client::connect(node.addresses[0]).await;
+        let (first, second) = (client.get("/1").await, client.get("/2").await);
+        assert_eq!(first.status, second.status);
+        let opened = node.node.pool.endpoints()[0].opened;
+        (first.status, first.text(), first.header("proxy-status").map(str::to_owned), opened)
+    };
+    let (status, text, _, opened) = answers(format!("http://localhost:{}", plain.port()), None).await;
+    assert_eq!((status, text.as_str(), opened), (200, "by http ", 1));
+    let url = format!("https://localhost:{}", secure.port());
+    let (status, text, _, opened) = answers(url.clone(), Some(file("cert.pem"))).await;
+    assert_eq!((status, text.as_str(), opened), (200, "by https TLSv1.3", 1));
+    // The system does not know who signed it.
+    let (status, _, said, _) = answers(url, None).await;
+    assert_eq!((status, said.as_deref()), (502, Some("forebay; error=tls_certificate_error")));
+}
