@@ -1,30 +1,26 @@
 //! One request on one connection, and the head of its response.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Uri, Version, header};
+use http::{HeaderMap, Method, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::error::OriginError;
+use super::held::Held;
 use super::idle::Connection;
 use super::incoming::{IncomingBody, Lease, Upload};
+use super::outgoing::{Outgoing, Spare};
 use super::places::Place;
-use super::settings::{HttpVersion, Settings};
 use crate::base::blame::Retry;
 use crate::body::Body;
 use crate::body::message::ReplyHead;
 use crate::body::tunnel::{Io, Tunnel};
-use crate::body::wire::WireBody;
 use crate::semantics::proxy_status::ProxyError;
 
 /// A request as the origin shall see it: rebuilt, with `Host`, never a copy of a client's.
@@ -54,9 +50,6 @@ pub struct Exchange {
     /// Who answered: `host:port`. Never shown to clients.
     pub authority: Arc<str>,
 }
-
-/// A request in hyper's words.
-pub(super) type Outgoing = hyper::Request<WireBody>;
 
 /// A request that got no answer; with the request itself if nothing of it was sent.
 pub(super) struct Failure {
@@ -168,7 +161,7 @@ impl Endpoint {
             let (upgrade, place) = (hyper::upgrade::on(&mut response), place.take());
             Tunnel::new(async {
                 let upgraded = upgrade.await.map_err(std::io::Error::other)?;
-                Ok(Box::new(Held { io: TokioIo::new(upgraded), _place: place }) as Box<dyn Io>)
+                Ok(Box::new(Held::new(TokioIo::new(upgraded), place)) as Box<dyn Io>)
             })
         });
         let (head, incoming) = response.into_parts();
@@ -202,71 +195,6 @@ impl Exchange {
     }
 }
 
-/// What is needed to send a request once more.
-pub(super) struct Spare {
-    method: Method,
-    target: PathAndQuery,
-    headers: HeaderMap,
-    version: Version,
-}
-
-impl Spare {
-    /// None, if sending it twice may do harm, or its content would be gone (RFC 9110 §9.2.2).
-    pub(super) fn of(request: &OriginRequest, settings: &Settings) -> Option<Self> {
-        let repeatable = request.method.is_idempotent() && matches!(request.body, Body::Empty);
-        repeatable.then(|| Self {
-            method: request.method.clone(),
-            target: request.target.clone(),
-            headers: request.headers.clone(),
-            version: version(settings),
-        })
-    }
-
-    pub(super) fn again(&self) -> Outgoing {
-        let mut outgoing = hyper::Request::new(WireBody::new(Body::Empty, None));
-        *outgoing.method_mut() = self.method.clone();
-        *outgoing.uri_mut() = Uri::from(self.target.clone());
-        *outgoing.headers_mut() = self.headers.clone();
-        *outgoing.version_mut() = self.version;
-        outgoing
-    }
-}
-
-fn version(settings: &Settings) -> Version {
-    match settings.http_version {
-        HttpVersion::Http10 => Version::HTTP_10,
-        HttpVersion::Http11 => Version::HTTP_11,
-    }
-}
-
-pub(super) fn to_hyper(request: OriginRequest, settings: &Settings) -> Outgoing {
-    let expects_continue = request.headers.contains_key(header::EXPECT);
-    let go_ahead = Arc::new(Notify::new());
-    let body = WireBody::new(request.body, None);
-    let body = if expects_continue { body.hold(until(&go_ahead, settings.continue_timeout)) } else { body };
-    let mut outgoing = hyper::Request::new(body);
-    *outgoing.method_mut() = request.method;
-    *outgoing.uri_mut() = Uri::from(request.target);
-    *outgoing.headers_mut() = request.headers;
-    *outgoing.version_mut() = version(settings);
-    if expects_continue {
-        hyper::ext::on_informational(&mut outgoing, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                go_ahead.notify_one();
-            }
-        });
-    }
-    outgoing
-}
-
-/// Resolves when the origin said 100 (Continue), or has said nothing for `limit`.
-fn until(go_ahead: &Arc<Notify>, limit: Duration) -> impl Future<Output = ()> + Send + 'static {
-    let go_ahead = Arc::clone(go_ahead);
-    async move {
-        let _ = tokio::time::timeout(limit, go_ahead.notified()).await;
-    }
-}
-
 /// `future`'s output, unless `limit` passes in which the upload (if there is one) made no progress either.
 async fn within<T>(limit: Duration, upload: Option<&Upload>, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
@@ -280,39 +208,5 @@ async fn within<T>(limit: Duration, upload: Option<&Upload>, future: impl Future
             return None;
         }
         seen = now;
-    }
-}
-
-/// A connection that left HTTP, with the place that it takes until it ends.
-struct Held<T> {
-    io: T,
-    _place: Option<Place>,
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Held<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Held<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

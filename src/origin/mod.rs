@@ -4,7 +4,7 @@
 //! - [`Pool`]: which endpoint a request goes to, and to which next.
 //! - `roster`, `health`, `places`: whose turn it is, who is left alone, who has to wait.
 //! - `endpoint`, `idle`, [`connect`], [`resolve`], `tls`: how one endpoint is reached.
-//! - `fitted`, `exchange`, `incoming`: one request and its response.
+//! - `fitted`, `outgoing`, `exchange`, `incoming`: one request and its response.
 //!
 //! hyper's types end here: an [`Exchange`] has our head and a body that is read chunk by chunk.
 
@@ -14,8 +14,10 @@ mod error;
 mod exchange;
 mod fitted;
 mod health;
+mod held;
 mod idle;
 mod incoming;
+mod outgoing;
 mod places;
 mod pool;
 pub mod resolve;

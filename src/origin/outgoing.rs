@@ -1,0 +1,82 @@
+//! Our request in hyper's words, once, and again where that does no harm.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, StatusCode, Uri, Version, header};
+use tokio::sync::Notify;
+
+use super::OriginRequest;
+use super::settings::{HttpVersion, Settings};
+use crate::body::Body;
+use crate::body::wire::WireBody;
+
+/// A request in hyper's words.
+pub(super) type Outgoing = hyper::Request<WireBody>;
+
+/// What is needed to send a request once more.
+pub(super) struct Spare {
+    method: Method,
+    target: PathAndQuery,
+    headers: HeaderMap,
+    version: Version,
+}
+
+impl Spare {
+    /// None, if sending it twice may do harm, or its content would be gone (RFC 9110 §9.2.2).
+    pub(super) fn of(request: &OriginRequest, settings: &Settings) -> Option<Self> {
+        let repeatable = request.method.is_idempotent() && matches!(request.body, Body::Empty);
+        repeatable.then(|| Self {
+            method: request.method.clone(),
+            target: request.target.clone(),
+            headers: request.headers.clone(),
+            version: version(settings),
+        })
+    }
+
+    pub(super) fn again(&self) -> Outgoing {
+        let mut outgoing = hyper::Request::new(WireBody::new(Body::Empty, None));
+        *outgoing.method_mut() = self.method.clone();
+        *outgoing.uri_mut() = Uri::from(self.target.clone());
+        *outgoing.headers_mut() = self.headers.clone();
+        *outgoing.version_mut() = self.version;
+        outgoing
+    }
+}
+
+fn version(settings: &Settings) -> Version {
+    match settings.http_version {
+        HttpVersion::Http10 => Version::HTTP_10,
+        HttpVersion::Http11 => Version::HTTP_11,
+    }
+}
+
+/// The request, held back until 100 (Continue) if it asks for that (RFC 9110 §10.1.1).
+pub(super) fn to_hyper(request: OriginRequest, settings: &Settings) -> Outgoing {
+    let expects_continue = request.headers.contains_key(header::EXPECT);
+    let go_ahead = Arc::new(Notify::new());
+    let body = WireBody::new(request.body, None);
+    let body = if expects_continue { body.hold(until(&go_ahead, settings.continue_timeout)) } else { body };
+    let mut outgoing = hyper::Request::new(body);
+    *outgoing.method_mut() = request.method;
+    *outgoing.uri_mut() = Uri::from(request.target);
+    *outgoing.headers_mut() = request.headers;
+    *outgoing.version_mut() = version(settings);
+    if expects_continue {
+        hyper::ext::on_informational(&mut outgoing, move |response| {
+            if response.status() == StatusCode::CONTINUE {
+                go_ahead.notify_one();
+            }
+        });
+    }
+    outgoing
+}
+
+/// Resolves when the origin said 100 (Continue), or has said nothing for `limit`.
+fn until(go_ahead: &Arc<Notify>, limit: Duration) -> impl Future<Output = ()> + Send + 'static {
+    let go_ahead = Arc::clone(go_ahead);
+    async move {
+        let _ = tokio::time::timeout(limit, go_ahead.notified()).await;
+    }
+}
