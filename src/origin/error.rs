@@ -114,12 +114,10 @@ impl OriginError {
     }
 }
 
-/// Whether this machine is out of descriptors, ports or memory: no endpoint's fault, and no better at another.
+/// Whether this machine is out of descriptors or memory: no endpoint's fault, and no better at another. (Out of ports
+/// is something else: they are counted for each endpoint, and the error is also that of a machine without IPv6.)
 fn is_ours(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL)
-    )
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 #[cfg(test)]
@@ -128,12 +126,12 @@ mod tests {
 
     #[test]
     fn what_this_machine_is_out_of_is_no_endpoint_s_fault() {
-        for errno in [Errno::MFILE, Errno::ADDRNOTAVAIL] {
+        for errno in [Errno::MFILE, Errno::NOMEM] {
             let error = OriginError::connecting(&errno.into());
             assert_eq!((error.blame, error.retry), (Blame::Node, Retry::Never));
             assert!(!error.speaks_of_endpoint());
         }
-        for errno in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::TIMEDOUT] {
+        for errno in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::TIMEDOUT, Errno::ADDRNOTAVAIL] {
             let error = OriginError::connecting(&errno.into());
             assert_eq!((error.blame, error.retry), (Blame::Origin, Retry::Always));
             assert!(error.speaks_of_endpoint());

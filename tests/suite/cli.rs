@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use crate::support::client::{Answer, Client};
-use crate::support::origin::refusing_addr;
+use crate::support::origin::{Origin, SeenRequest, refusing_addr, respond};
 use crate::support::process::{Process, run};
 
 pub const FOREBAY: &str = env!("CARGO_BIN_EXE_forebay");
@@ -54,6 +54,29 @@ async fn a_bad_origin_is_told_what_to_write() {
     assert!(message.contains("write only http://HOST:PORT"), "{message}");
     let message = complaint(&["serve", "--origin", "http://a", "--origin", "ftp://b"]).await;
     assert!(message.contains("by http:// or https://"), "{message}");
+}
+
+#[tokio::test]
+async fn origins_that_are_given_one_by_one_take_turns() {
+    let page = |_: &SeenRequest, _| vec![respond("200 OK", &[], "page")];
+    let (one, two) = (Origin::tcp(page).await, Origin::tcp(page).await);
+    let args = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--origin",
+        &one.url(),
+        "--origin",
+        &two.url(),
+        "--access-log",
+        "off",
+    ];
+    let node = Process::start(FOREBAY, &args);
+    let mut client = Client::connect(node.listening().await).await;
+    for path in ["/1", "/2", "/3", "/4"] {
+        assert_eq!(client.get(path).await.text(), "page");
+    }
+    assert_eq!((one.hits(), two.hits()), (2, 2));
 }
 
 #[tokio::test]

@@ -61,9 +61,9 @@ async fn an_exchange_may_be_dropped_anywhere() {
         });
         let post = request(Method::POST, "/", forebay::body::Body::Busy(reader));
         if drop_after(&pool, post, turns).await {
-            done += 1
+            done += 1;
         } else {
-            dropped += 1
+            dropped += 1;
         }
         assert_nothing_left(&pool, turns).await;
         assert!(pool.endpoints()[0].up, "{turns}");
