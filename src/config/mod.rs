@@ -15,7 +15,7 @@ use crate::{admin, cache, fetch, listener, origin, request, route};
 pub use crate::origin::{OriginUrl, OriginUrlError};
 pub use compile::SettingsError;
 pub use disk::{Disk, DiskError};
-pub use file::Configuration;
+pub use file::{Complaints, Configuration};
 pub use memory::{MemoryError, MemoryPlan};
 
 /// Bytes of one body that stay in memory before it spills or waits for its reader.

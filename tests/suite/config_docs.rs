@@ -46,7 +46,7 @@ pub fn full_with_examples() -> String {
         Some(example) if !example.is_empty() && !example.starts_with(' ') => example,
         _ => line,
     });
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[test]

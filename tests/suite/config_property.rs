@@ -164,7 +164,7 @@ fn keys() -> Vec<(String, String, std::ops::Range<usize>)> {
     for line in full_with_examples().lines() {
         if let Some(path) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
             let path = path.trim_start_matches('[');
-            header = line.to_owned();
+            line.clone_into(&mut header);
             // Names in it are the operator's.
             let start = path.rfind('.').map_or(0, |dot| dot + 1);
             let name = &path[start..];
@@ -175,10 +175,10 @@ fn keys() -> Vec<(String, String, std::ops::Range<usize>)> {
             };
             let at = line.find(path).expect("there") + start;
             keys.push((String::new(), line.to_owned(), at..at + name.len()));
-        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
-            if name != "X-Example" {
-                keys.push((header.clone(), line.to_owned(), 0..name.len()));
-            }
+        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#'))
+            && name != "X-Example"
+        {
+            keys.push((header.clone(), line.to_owned(), 0..name.len()));
         }
     }
     keys

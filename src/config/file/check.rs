@@ -33,8 +33,8 @@ fn complain_of_repeats<T: Ord + Display>(
         let mut paths = paths.into_iter();
         let Some(first) = paths.next() else { continue };
         for again in paths {
-            let hint = format!("it is also at {}", reader.where_is(&first));
-            reader.object(&again, what(&thing, &first, &again), Some(hint));
+            let hint = reader.has_room().then(|| format!("it is also at {}", reader.where_is(&first)));
+            reader.object(&again, what(&thing, &first, &again), hint);
         }
     }
 }

@@ -107,8 +107,25 @@ impl Excerpt {
             .collect();
         let room = shown.chars().count().saturating_sub(before - skipped).max(1);
         let underline = lead + &"^".repeat(source.width(span).min(room));
-        Self { position, line: harmless(&shown), underline }
+        Self { position, line: harmless(&without_passwords(&shown)), underline }
     }
+}
+
+/// The line with `*` for each character of a user name and password in a URL.
+fn without_passwords(line: &str) -> String {
+    let mut safe = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("://") {
+        safe.push_str(before);
+        safe.push_str("://");
+        let end = after.find(|c: char| c.is_whitespace() || "/\"'".contains(c)).unwrap_or(after.len());
+        let (authority, following) = after.split_at(end);
+        let (user, host) = authority.split_at(authority.rfind('@').unwrap_or(0));
+        safe.extend(user.chars().map(|_| '*'));
+        safe.push_str(host);
+        rest = following;
+    }
+    safe + rest
 }
 
 /// The text with one `�` for each character that a terminal would obey.
@@ -139,11 +156,21 @@ impl fmt::Display for Complaint {
 pub struct Complaints {
     all: Vec<Complaint>,
     more: usize,
+    more_warnings: usize,
 }
 
 impl Complaints {
     pub(super) fn add(&mut self, complaint: Complaint) {
-        if self.all.len() < MOST { self.all.push(complaint) } else { self.more += 1 }
+        if self.has_room() {
+            self.all.push(complaint);
+        } else {
+            self.count(complaint.severity == Severity::Warning);
+        }
+    }
+
+    /// Counts one that is not kept.
+    pub(super) fn count(&mut self, warning: bool) {
+        if warning { self.more_warnings += 1 } else { self.more += 1 }
     }
 
     /// Whether another one will be kept, so that it is worth the trouble to find out what was meant.
@@ -172,7 +199,7 @@ impl Complaints {
 
     /// How many are warnings.
     pub fn warnings(&self) -> usize {
-        self.of(Severity::Warning).count()
+        self.of(Severity::Warning).count() + self.more_warnings
     }
 
     /// Those that are kept, in order.
@@ -202,8 +229,8 @@ impl fmt::Display for Complaints {
             }
             write!(f, "{complaint}")?;
         }
-        if self.more > 0 {
-            write!(f, "\n\nand {} more", self.more)?;
+        if self.more + self.more_warnings > 0 {
+            write!(f, "\n\nand {} more", self.more + self.more_warnings)?;
         }
         Ok(())
     }

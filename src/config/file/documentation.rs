@@ -1,5 +1,6 @@
 //! The documentation of every key: `config/full.toml` and `docs/CONFIGURATION.md`.
 
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use super::table::{Description, KeyDescription, Shape, Table as _, table_name};
@@ -64,7 +65,7 @@ fn write_keys(out: &mut String, path: &str, keys: &[KeyDescription], mark: &str)
         let full = format!("{path}.{}", key.name);
         let example = EXAMPLES.iter().find(|(path, _)| *path == full).map(|(_, example)| *example);
         let value = example.map_or_else(|| one_line(key.default), str::to_owned);
-        out.push_str(&format!("{mark}{} = {value}\n", key.name));
+        let _ = writeln!(out, "{mark}{} = {value}", key.name);
     }
     for key in keys {
         if let Some(table) = &key.table {
@@ -78,13 +79,13 @@ fn write_table(out: &mut String, path: &str, key: &KeyDescription, table: &Descr
     let path = below(path, key.name, table.shape, "example");
     out.push_str("\n\n");
     comment(out, &key.meaning);
-    match table.shape {
-        Shape::Many => out.push_str(&format!("{mark}[[{path}]]\n")),
-        _ => out.push_str(&format!("{mark}[{path}]\n")),
-    }
+    let _ = match table.shape {
+        Shape::Many => writeln!(out, "{mark}[[{path}]]"),
+        Shape::One | Shape::Named => writeln!(out, "{mark}[{path}]"),
+    };
     write_keys(out, &path, &table.keys, mark);
     if table.keys.is_empty() {
-        out.push_str(&format!("{mark}X-Example = \"text\"\n"));
+        let _ = writeln!(out, "{mark}X-Example = \"text\"");
     }
 }
 
@@ -122,14 +123,14 @@ fn describe(out: &mut String, path: &str, keys: &[KeyDescription]) {
         for key in values {
             let default = one_line(key.default);
             let (kind, meaning) = (cell(&key.kind), cell(&key.meaning));
-            out.push_str(&format!("| `{}` | {kind} | `{default}` | {meaning} |\n", key.name));
+            let _ = writeln!(out, "| `{}` | {kind} | `{default}` | {meaning} |", key.name);
         }
     }
     for key in keys {
         if let Some(table) = &key.table {
             let path = below(path, key.name, table.shape, "NAME");
             let title = if table.shape == Shape::Many { format!("[[{path}]]") } else { format!("[{path}]") };
-            out.push_str(&format!("\n### `{title}`\n\n{}\n", key.meaning));
+            let _ = writeln!(out, "\n### `{title}`\n\n{}", key.meaning);
             describe(out, &path, &table.keys);
         }
     }

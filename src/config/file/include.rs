@@ -71,7 +71,7 @@ impl Loading {
                 }
             }
             Err(error) => {
-                self.refuse(span, &format!("the folder {} cannot be read: {error}", said.display()))
+                self.refuse(span, &format!("the folder {} cannot be read: {error}", said.display()));
             }
         }
     }

@@ -8,7 +8,7 @@ use super::complaint::Complaints;
 use super::include::Included;
 use super::kinds::{named, tables_of};
 use super::reader::Reader;
-use super::source::Source;
+use super::source::{MAX_FILE, Source, SourceError, directory_of};
 use super::table::{Kind as _, read_key_of};
 use super::tables::Configuration;
 use super::{check, syntax};
@@ -45,12 +45,14 @@ impl Configuration {
     /// Reads a text as if it stood in a file of this name, relative to which it includes others.
     pub fn read_text(name: &Path, text: &str) -> Report {
         let mut loading = Loading::default();
-        let directory = name.parent().map(Path::to_owned).unwrap_or_default();
-        if text.len() as u64 > super::source::MAX_FILE.0 {
-            let error = super::source::SourceError::TooLong;
-            loading.reader.complain_of_file(name.to_owned(), error.to_string());
-        } else {
-            loading.read_file(Source::new(name.to_owned(), directory, text.to_owned()), name);
+        let source = match directory_of(name) {
+            Ok(_) if text.len() as u64 > MAX_FILE.0 => Err(SourceError::TooLong),
+            Ok(directory) => Ok(Source::new(name.to_owned(), directory, text.to_owned())),
+            Err(error) => Err(error.into()),
+        };
+        match source {
+            Ok(source) => loading.read_file(source, name),
+            Err(error) => loading.reader.complain_of_file(name.to_owned(), error.to_string()),
         }
         loading.finish()
     }

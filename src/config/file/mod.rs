@@ -5,6 +5,7 @@
 mod check;
 mod complaint;
 mod documentation;
+mod hint;
 mod include;
 mod kinds;
 mod load;
@@ -27,5 +28,3 @@ pub use tables::{
     Admin, Client, Configuration, Disk, Fetch, Listener, Log, Memory, Node, Pool, Site, Spill, Tls,
 };
 pub use words::LogLevel;
-
-use documentation::described;

@@ -110,7 +110,7 @@ impl Reader {
 
     /// ` or "off"`, where `"off"` may be said instead.
     pub fn or(&self) -> String {
-        self.words.iter().rev().map(|word| format!(" or {word:?}")).collect()
+        self.words.iter().rev().fold(String::new(), |all, word| format!("{all} or {word:?}"))
     }
 
     /// Notes where the present path was said. Where it was said already, that is complained about, and `false`.
@@ -241,7 +241,7 @@ impl Reader {
     pub fn complain_of_line(&mut self, span: &Range<usize>, message: String, hint: Option<String>) {
         self.incomplete = true;
         let Some(source) = self.files.get(self.file) else { return };
-        let line = source.position(span.start).line;
+        let line = source.line_of(span.start);
         if !self.unreadable.contains(&line) {
             self.add(self.file, span, message, hint, false);
             self.unreadable.insert(line);
@@ -292,9 +292,11 @@ impl Reader {
             return self.complaints.add(Complaint::about_file(0, PathBuf::new(), message));
         };
         let past_the_end = self.unreadable_from.is_some_and(|end| end <= span.start);
-        if file == self.file && (past_the_end || self.unreadable.contains(&source.position(span.start).line))
-        {
+        if file == self.file && (past_the_end || self.unreadable.contains(&source.line_of(span.start))) {
             return;
+        }
+        if !self.complaints.has_room() {
+            return self.complaints.count(warning);
         }
         let mut complaint = Complaint::new(file, source, span, message);
         if let Some(hint) = hint {

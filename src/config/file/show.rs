@@ -1,5 +1,7 @@
 //! A configuration as TOML.
 
+use std::fmt::Write as _;
+
 use super::policy::{AgainstRfcPolicy, CachePolicy};
 use super::table::{Shown, Table as _};
 use super::tables::{Configuration, Pool, Site};
@@ -51,7 +53,7 @@ impl Configuration {
 pub(super) fn write_table(out: &mut String, path: &str, keys: &[(String, Shown)]) {
     for (name, shown) in keys {
         if let Shown::Value(value) = shown {
-            out.push_str(&format!("{name} = {value}\n"));
+            let _ = writeln!(out, "{name} = {value}");
         }
     }
     for (name, shown) in keys {
@@ -61,13 +63,13 @@ pub(super) fn write_table(out: &mut String, path: &str, keys: &[(String, Shown)]
             Shown::Table(keys) => {
                 // The tables of names have none of their own.
                 if keys.iter().any(|(_, shown)| matches!(shown, Shown::Value(_))) {
-                    out.push_str(&format!("\n[{path}]\n"));
+                    let _ = writeln!(out, "\n[{path}]");
                 }
                 write_table(out, &path, keys);
             }
             Shown::Tables(tables) => {
                 for keys in tables {
-                    out.push_str(&format!("\n[[{path}]]\n"));
+                    let _ = writeln!(out, "\n[[{path}]]");
                     write_table(out, &path, keys);
                 }
             }

@@ -72,10 +72,7 @@ impl Source {
         }
         let text = String::from_utf8(bytes)
             .map_err(|error| SourceError::NotText(error.utf8_error().valid_up_to()))?;
-        let directory = path.parent().unwrap_or(Path::new(""));
-        // An empty path is the working directory, which `absolute` refuses.
-        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        Ok(Self::new(path.to_owned(), std::path::absolute(directory)?, text))
+        Ok(Self::new(path.to_owned(), directory_of(path)?, text))
     }
 
     pub fn new(name: PathBuf, directory: PathBuf, text: String) -> Self {
@@ -84,9 +81,14 @@ impl Source {
         Self { name, directory, text, lines }
     }
 
+    /// The line of the byte at `offset`, from 1; unlike its column, found without reading the line.
+    pub fn line_of(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset).max(1)
+    }
+
     /// Where the byte at `offset` is. What is past the end is at the end.
     pub fn position(&self, offset: usize) -> Position {
-        let line = self.lines.partition_point(|start| *start <= offset).max(1);
+        let line = self.line_of(offset);
         let start = self.lines.get(line - 1).copied().unwrap_or(0);
         let before = self.text.get(start..offset.min(self.text.len())).unwrap_or("");
         Position { line, column: before.chars().count() + 1 }
@@ -104,6 +106,13 @@ impl Source {
         let text = self.text.get(span.clone()).unwrap_or("");
         text.lines().next().unwrap_or("").chars().count().max(1)
     }
+}
+
+/// The directory of a file, from the root of the file system.
+pub(super) fn directory_of(path: &Path) -> io::Result<PathBuf> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    // An empty path is the working directory, which `absolute` refuses.
+    std::path::absolute(if directory.as_os_str().is_empty() { Path::new(".") } else { directory })
 }
 
 #[cfg(test)]

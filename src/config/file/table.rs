@@ -3,7 +3,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::near::nearest;
+use super::hint::{Hint, hint_for};
 use super::reader::{Key, Reader, Said};
 
 /// A kind of value: how it is read and shown.
@@ -205,63 +205,6 @@ fn unknown_key<T: Table>(into: &T, key: &Key<'_>, said: &Said<'_>, reader: &mut 
             into.clone().read_key(meant, said, reader);
         }
     });
-}
-
-/// As many keys as are named where nothing resembles what was said.
-const FEW: usize = 16;
-
-/// What an unknown key may have been meant to be.
-enum Hint {
-    /// Another key of its table.
-    Own(&'static str),
-    /// What other tables have.
-    Elsewhere { name: String, tables: String },
-    /// Any of the few that its table has.
-    Any(Vec<&'static str>),
-    /// What resembles something that another table has.
-    NearElsewhere { name: &'static str, table: String },
-}
-
-impl std::fmt::Display for Hint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Own(name) => write!(f, "did you mean {name:?}?"),
-            Self::Elsewhere { name, tables } => write!(f, "{name} belongs to {tables}"),
-            Self::Any(names) => write!(f, "there is only {}", names.join(", ")),
-            Self::NearElsewhere { name, table } => write!(f, "did you mean {name:?}? it belongs to {table}"),
-        }
-    }
-}
-
-fn hint_for<T: Table>(name: &str, reader: &mut Reader) -> Option<Hint> {
-    if !reader.has_room() {
-        return None;
-    }
-    let own = nearest(name, T::keys().iter().map(|key| key.name));
-    let all = super::described();
-    let tables: Vec<&str> =
-        all.iter().filter(|(_, key)| *key == name).map(|(table, _)| table.as_str()).collect();
-    match own {
-        Some((distance, own)) if distance <= 1 || tables.is_empty() => {
-            let path = reader.path();
-            let meant = if path.is_empty() { own.to_owned() } else { format!("{path}.{own}") };
-            reader.suspect(meant);
-            Some(Hint::Own(own))
-        }
-        _ if !tables.is_empty() => {
-            Some(Hint::Elsewhere { name: name.to_owned(), tables: tables.join(" or ") })
-        }
-        _ => {
-            let near = nearest(name, all.iter().map(|(_, key)| *key));
-            match near.and_then(|(_, near)| all.iter().find(|(_, key)| *key == near)) {
-                Some((table, name)) => Some(Hint::NearElsewhere { name, table: table.clone() }),
-                None => {
-                    let names: Vec<&str> = T::keys().iter().map(|key| key.name).collect();
-                    (names.len() <= FEW).then_some(Hint::Any(names))
-                }
-            }
-        }
-    }
 }
 
 /// `[client]`, `[[listeners]]`, or what the top of the file is called.

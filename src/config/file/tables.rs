@@ -33,7 +33,7 @@ table! {
         /// Where clients connect; more than one table makes more listeners. The first one that is written replaces the
         /// default.
         listeners: Vec<Listener>, tables_of() => [{}];
-        /// Memory.
+        /// How much memory the process takes.
         memory: Memory, table_of() => {};
         /// The disk tier: what memory cannot hold, kept over restarts.
         disk: Disk, table_of() => {};
@@ -78,7 +78,7 @@ table! {
 }
 
 table! {
-    /// Memory.
+    /// How much memory the process takes.
     pub struct Memory {
         /// Limit of the whole process, with all that it caches; at least 64MiB.
         limit: ByteSize, size(..) => "1GiB";
@@ -193,33 +193,33 @@ table! {
         max_connections: usize, whole(1..=1_000_000_usize) => 256;
         /// Requests that may wait for a connection, for the whole pool; beyond them, 503.
         queue: usize, whole(0..=1_000_000_usize) => 1024;
-        /// How long they may wait.
+        /// How long a request may wait for a connection.
         queue_timeout: Duration, time_or_none() => "5s";
         /// Unused connections that are kept, to each endpoint.
         idle_connections: usize, whole(0..=1_000_000_usize) => 256;
-        /// How long they are kept.
+        /// How long an unused connection is kept.
         idle_timeout: Duration, time() => "50s";
-        /// To connect, with TLS.
+        /// To connect, TLS included.
         connect_timeout: Duration, time() => "5s";
         /// From the request to the first byte of its answer.
         first_byte_timeout: Duration, time() => "60s";
         /// Between two reads of an answer.
         between_bytes_timeout: Duration, time() => "60s";
-        /// For an exchange from its start to its end.
+        /// For a whole exchange, from its start to its end.
         total_timeout: Option<Duration>, either("off", time()) => "off";
         /// For the answer to `Expect: 100-continue`; after it, the body is sent anyway.
         continue_timeout: Duration, time() => "1s";
-        /// The head of an answer.
+        /// The head of an answer; a larger one is a fault of the endpoint's.
         max_head: ByteSize, size(LEAST_HEAD..=ByteSize::mib(16)) => "64KiB";
         /// Attempts after the first, each on another endpoint if there is one.
         retries: u32, whole(0..=100_u32) => 2;
         /// Failures in a row after which an endpoint is left out.
         down_after: u32, whole(1..=1000_u32) => 1;
-        /// For how long it is at first; this doubles at each further failure.
+        /// For how long it is left out at first; this doubles at each further failure.
         backoff: Duration, time() => "1s";
-        /// For how long it is at most.
+        /// For how long it is left out at most.
         max_backoff: Duration, time() => "30s";
-        /// Host names are resolved again so often.
+        /// How often host names are resolved again.
         resolve_every: Duration, time() => "30s";
         /// The version of HTTP that is spoken to the endpoints.
         http: HttpVersion, choice() => "1.1";

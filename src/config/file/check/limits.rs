@@ -12,6 +12,9 @@ use crate::telemetry::access_log::Format;
 /// The part of the memory tier that one object may take.
 const OBJECT_SHARE: u64 = 4;
 
+/// As many addresses as one node listens on at most.
+const MOST_LISTENERS: usize = 1000;
+
 /// The part of the disk that bodies on their way may take.
 const SPILL_SHARE: u64 = 4;
 
@@ -107,6 +110,10 @@ fn listeners(configuration: &Configuration, reader: &mut Reader) {
     if listeners.is_empty() && reader.is_sound("listeners") {
         let hint = "leave it out for the default, or write [[listeners]]".to_owned();
         reader.object("listeners", "there is no listener", Some(hint));
+    }
+    if listeners.len() > MOST_LISTENERS {
+        let message = format!("{} listeners are too many: {MOST_LISTENERS} at most", listeners.len());
+        return reader.object("listeners", message, None);
     }
     let sound: Vec<usize> =
         (0..listeners.len()).filter(|nth| reader.is_sound(&format!("listeners[{nth}]"))).collect();

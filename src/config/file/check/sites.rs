@@ -1,21 +1,26 @@
 //! Sites and pools.
 
+use std::collections::BTreeSet;
+
 use super::super::near::nearest;
 use super::super::reader::Reader;
 use super::super::tables::{Configuration, Pool, Site, Tls};
 use super::complain_of_repeats;
+
+/// As many pools as a name is compared with.
+const MOST_COMPARED: usize = 1000;
 
 pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
     hosts(configuration, reader);
     for (name, site) in &configuration.sites {
         origins(&format!("sites.{name}"), site, configuration, reader);
     }
+    let used: BTreeSet<&String> =
+        configuration.sites.values().filter_map(|site| site.pool.as_ref()).collect();
     for (name, pool) in &configuration.pools {
         endpoints(&format!("pools.{name}"), pool, reader);
         backoff(&format!("pools.{name}"), pool, reader);
-        if reader.is_sound("sites")
-            && !configuration.sites.values().any(|site| site.pool.as_ref() == Some(name))
-        {
+        if reader.is_sound("sites") && !used.contains(name) {
             let hint = format!("a site says pool = {name:?} to use it");
             reader.doubt(&format!("pools.{name}"), format!("no site uses the pool {name:?}"), Some(hint));
         }
@@ -81,7 +86,10 @@ fn dangling(path: &str, pool: &str, configuration: &Configuration, reader: &mut 
     if !reader.is_sound("pools") && configuration.pools.is_empty() {
         return;
     }
-    let hint = match nearest(pool, configuration.pools.keys().map(String::as_str)) {
+    if !reader.has_room() {
+        return reader.object(path, format!("there is no pool {pool:?}"), None);
+    }
+    let hint = match nearest(pool, configuration.pools.keys().map(String::as_str).take(MOST_COMPARED)) {
         Some((_, near)) => format!("did you mean {near:?}?"),
         None if configuration.pools.is_empty() => format!("write [pools.{pool}] with its endpoints"),
         None => {

@@ -61,14 +61,11 @@ impl Kind for AdminAddress {
     }
 
     fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<SocketAddr> {
-        let (text, port) = match said.get_ref() {
-            DeValue::Integer(number) => {
-                (number.to_string(), u16::from_str_radix(number.as_str(), number.radix()).ok())
-            }
-            _ => {
-                let text = reader.text(said, "a port or IP:PORT", "9090 or \"127.0.0.1:9090\"")?;
-                (text.to_owned(), text.parse().ok())
-            }
+        let (text, port) = if let DeValue::Integer(number) = said.get_ref() {
+            (number.to_string(), u16::from_str_radix(number.as_str(), number.radix()).ok())
+        } else {
+            let text = reader.text(said, "a port or IP:PORT", "9090 or \"127.0.0.1:9090\"")?;
+            (text.to_owned(), text.parse().ok())
         };
         let address = match port {
             Some(port) => Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),

@@ -14,7 +14,7 @@ struct NoPattern {
 }
 
 impl NoPattern {
-    fn new(reason: impl ToString, hint: impl Into<String>) -> Self {
+    fn new(reason: &str, hint: impl Into<String>) -> Self {
         Self { reason: reason.to_string(), hint: Some(hint.into()) }
     }
 }

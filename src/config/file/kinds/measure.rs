@@ -48,28 +48,11 @@ impl Kind for Size {
     }
 
     fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<ByteSize> {
-        let size = match said.get_ref() {
+        let size = if let DeValue::Integer(number) = said.get_ref() {
             // A plain number counts bytes, with quotes or without.
-            DeValue::Integer(number) => {
-                u64::from_str_radix(number.as_str(), number.radix()).ok().map(ByteSize)
-            }
-            _ => {
-                let text = reader.text(said, "a size", "\"512MiB\"")?;
-                match text.parse::<ByteSize>() {
-                    Ok(size) => Some(size),
-                    Err(error) => {
-                        let reason = if text.contains(['.', ',']) {
-                            "it has no fractions: use a smaller unit".to_owned()
-                        } else {
-                            error.to_string()
-                        };
-                        let (key, or) = (reader.key(), reader.or());
-                        let message = format!("{key} is a size{or}, not {text:?}: {reason}");
-                        reader.complain(&said.span(), message, None);
-                        return None;
-                    }
-                }
-            }
+            u64::from_str_radix(number.as_str(), number.radix()).ok().map(ByteSize)
+        } else {
+            Some(size_of_text(said, reader)?)
         };
         let size = size.filter(|size| self.0.contains(size));
         if size.is_none() {
@@ -83,6 +66,18 @@ impl Kind for Size {
     fn show(&self, value: &ByteSize) -> Shown {
         shown(value)
     }
+}
+
+fn size_of_text(said: &Said<'_>, reader: &mut Reader) -> Option<ByteSize> {
+    let text = reader.text(said, "a size", "\"512MiB\"")?;
+    let reason = match text.parse::<ByteSize>() {
+        Ok(size) => return Some(size),
+        Err(_) if text.contains(['.', ',']) => "it has no fractions: use a smaller unit".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let (key, or) = (reader.key(), reader.or());
+    reader.complain(&said.span(), format!("{key} is a size{or}, not {text:?}: {reason}"), None);
+    None
 }
 
 /// A duration.
@@ -132,7 +127,7 @@ impl Kind for Time {
     }
 
     fn show(&self, value: &Duration) -> Shown {
-        shown(humantime::format_duration(*value))
+        shown(&humantime::format_duration(*value))
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
             '\r' => quoted.push_str("\\r"),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if c.is_control() => quoted.extend(format!("\\u{:04X}", u32::from(c)).chars()),
             c => quoted.push(c),
         }
     }
@@ -49,6 +49,6 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A text as it is written.
-fn shown(text: impl ToString) -> Shown {
+fn shown(text: &(impl ToString + ?Sized)) -> Shown {
     Shown::Value(quoted(&text.to_string()))
 }

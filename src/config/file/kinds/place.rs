@@ -62,7 +62,7 @@ impl Kind for Path {
     }
 
     fn show(&self, value: &PathBuf) -> Shown {
-        shown(value.display())
+        shown(&value.display())
     }
 }
 
@@ -95,7 +95,7 @@ impl Kind for Target {
         match value {
             Sink::Stdout => shown("-"),
             Sink::Off => shown("off"),
-            Sink::File(file) => shown(file.display()),
+            Sink::File(file) => shown(&file.display()),
         }
     }
 }

@@ -68,7 +68,7 @@ impl<T: Table> Kind for Many<T> {
             return None;
         };
         // Those of other files stand before these.
-        let before = (0..).take_while(|nth| reader.is_said(&format!("{path}[{nth}]"))).count();
+        let before = (0..usize::MAX).take_while(|nth| reader.is_said(&format!("{path}[{nth}]"))).count();
         let tables = array.iter().enumerate().map(|(nth, member)| {
             reader.below(&format!("[{}]", before + nth), |reader| {
                 reader.note_member(member.span());
