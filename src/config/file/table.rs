@@ -196,7 +196,7 @@ fn unknown_key<T: Table>(into: &T, key: &Key<'_>, said: &Said<'_>, reader: &mut 
         (path, _) => format!("{} has no key {name:?}", table_name(path)),
     };
     let meant = match &hint {
-        Some(Hint::Own(own)) if is_table => Some(*own),
+        Some(Hint::Own(own)) if is_table && is_one_table::<T>(own) => Some(*own),
         _ => None,
     };
     reader.below(name, |reader| {
@@ -205,6 +205,12 @@ fn unknown_key<T: Table>(into: &T, key: &Key<'_>, said: &Said<'_>, reader: &mut 
             into.clone().read_key(meant, said, reader);
         }
     });
+}
+
+/// Whether a key is written as one table, so that what stands in one can be read as if it were there.
+fn is_one_table<T: Table>(name: &str) -> bool {
+    let key = T::keys().into_iter().find(|key| key.name == name);
+    key.and_then(|key| key.table).is_some_and(|table| table.shape != Shape::Many)
 }
 
 /// `[client]`, `[[listeners]]`, or what the top of the file is called.
