@@ -2,6 +2,7 @@
 //!
 //! So nothing of the request need be kept or copied for the log but the line itself.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -61,6 +62,14 @@ pub struct Ending {
     pub broken: Option<&'static str>,
 }
 
+/// What most lines have room in.
+const USUAL: usize = 320;
+
+thread_local! {
+    /// The room of the last line that this thread has written, for the next one.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// A line without its end.
 #[derive(Debug)]
 pub struct Draft {
@@ -74,7 +83,8 @@ pub struct Draft {
 impl Draft {
     pub(super) fn new(log: &AccessLog, head: &Head<'_>) -> Self {
         let layout = log.layout();
-        let (mut text, mut cuts) = (Vec::with_capacity(320), [0; MOST_LATE]);
+        let (mut text, mut cuts) = (SPARE.try_with(Cell::take).unwrap_or_default(), [0; MOST_LATE]);
+        text.reserve(USUAL);
         let mut free = cuts.iter_mut();
         for piece in &layout.pieces {
             if !piece.field.is_late() {
@@ -88,16 +98,21 @@ impl Draft {
     }
 
     /// Hands the whole line to the log.
-    pub fn write(self, ending: &Ending) {
+    pub fn write(mut self, ending: &Ending) {
         let now = Instant::now();
         let took = now.saturating_duration_since(self.started);
-        self.log
-            .write(self.text.len() + 64, now, |line| self.push_whole(line, self.log.layout(), ending, took));
+        let size = self.text.len() + 64;
+        self.log.write(size, now, |line| self.push_whole(line, self.log.layout(), ending, took));
+        self.text.clear();
+        if self.text.capacity() <= 2 * USUAL {
+            // A thread that is ending has none any more.
+            let _ = SPARE.try_with(|spare| spare.set(self.text));
+        }
     }
 
     fn push_whole(&self, line: &mut Vec<u8>, layout: &Layout, ending: &Ending, took: Duration) {
         let mut from = 0;
-        for (piece, cut) in layout.late().zip(self.cuts) {
+        for (piece, cut) in layout.late.iter().zip(self.cuts) {
             line.extend_from_slice(self.text.get(from..cut as usize).unwrap_or_default());
             from = cut as usize;
             push(line, piece, |line, field| ending.push(line, layout.style, field, took));
@@ -131,7 +146,8 @@ impl Head<'_> {
             Field::Time => push_quoted(line, style, |line| time::push(line, style, self.time)),
             Field::Client => push_quoted(line, style, |line| push_address(line, self.peer)),
             Field::Site => return push_text(line, style, self.site),
-            Field::Method => return push_text(line, style, Some(self.method.as_str())),
+            // A token, in which there is nothing to escape (RFC 9110 §5.6.2).
+            Field::Method => push_word(line, style, self.method.as_str()),
             Field::Scheme => return push_text(line, style, Some(self.scheme)),
             Field::Host => return push_text(line, style, self.host),
             Field::Target => return push_text(line, style, Some(self.target)),
@@ -221,6 +237,9 @@ fn push_address(line: &mut Vec<u8>, address: IpAddr) {
 
 /// The digits of a number, likewise.
 fn push_number(line: &mut Vec<u8>, number: u64) {
+    if number < 10 {
+        return line.push(b'0' + u8::try_from(number).unwrap_or(0));
+    }
     let (mut digits, mut rest) = ([0; 20], number);
     let mut begin = digits.len();
     for digit in digits.iter_mut().rev() {

@@ -47,6 +47,8 @@ pub(super) enum Style {
 pub(super) struct Layout {
     pub(super) style: Style,
     pub(super) pieces: Box<[Piece]>,
+    /// Those of them that are known only at the end of the line.
+    pub(super) late: Box<[Piece]>,
     /// What stands behind the last one.
     pub(super) end: &'static str,
 }
@@ -58,12 +60,8 @@ impl Layout {
             Format::Combined => (Style::Combined, combined(), "\"\n"),
             Format::Fields => (Style::Fields, spaced(&settings.fields), "\n"),
         };
-        Self { style, pieces: pieces.into(), end }
-    }
-
-    /// The pieces that are known only at the end of the line.
-    pub(super) fn late(&self) -> impl Iterator<Item = &Piece> {
-        self.pieces.iter().filter(|piece| piece.field.is_late()).take(MOST_LATE)
+        let late = pieces.iter().filter(|piece| piece.field.is_late()).take(MOST_LATE).cloned().collect();
+        Self { style, pieces: pieces.into(), late, end }
     }
 }
 

@@ -39,7 +39,6 @@ pub struct AccessLog(Arc<Shared>);
 struct Shared {
     layout: layout::Layout,
     queue: Arc<Queue>,
-    begun: Instant,
 }
 
 impl AccessLog {
@@ -70,7 +69,7 @@ impl AccessLog {
         let queue = Arc::new(Queue::new());
         let writer = LogWriter::start(Arc::clone(&queue), sink, reopen)?;
         let layout = layout::Layout::new(settings);
-        Ok((Self(Arc::new(Shared { layout, queue, begun: Instant::now() })), writer))
+        Ok((Self(Arc::new(Shared { layout, queue })), writer))
     }
 
     /// Begins the line of a request whose answer has its head.
@@ -89,8 +88,7 @@ impl AccessLog {
 
     /// `at`: when the line was done.
     fn write(&self, size: usize, at: Instant, line: impl FnOnce(&mut Vec<u8>)) {
-        let at = at.saturating_duration_since(self.0.begun).as_nanos();
-        self.0.queue.add(size, u64::try_from(at).unwrap_or(u64::MAX), line);
+        self.0.queue.add(size, at, line);
     }
 }
 

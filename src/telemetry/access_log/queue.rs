@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Thread;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::telemetry::shards::Sharded;
 
@@ -29,12 +30,12 @@ const KEPT: usize = 256 << 10;
 pub(super) struct Part {
     text: Vec<u8>,
     /// When each line was done, and where it ends.
-    ends: Vec<(u64, usize)>,
+    ends: Vec<(Instant, usize)>,
 }
 
 impl Part {
     fn size(&self) -> usize {
-        self.text.len() + self.ends.len() * size_of::<(u64, usize)>()
+        self.text.len() + self.ends.len() * size_of::<(Instant, usize)>()
     }
 }
 
@@ -82,10 +83,10 @@ impl Taken {
 /// What is left of one part.
 struct Rest<'a> {
     text: &'a [u8],
-    ends: std::slice::Iter<'a, (u64, usize)>,
+    ends: std::slice::Iter<'a, (Instant, usize)>,
     begin: usize,
     /// When the next line was done.
-    next: Option<u64>,
+    next: Option<Instant>,
 }
 
 impl<'a> Rest<'a> {
@@ -126,8 +127,8 @@ impl Queue {
         }
     }
 
-    /// Adds one line of about `size` bytes that was done `at` so many nanoseconds, or drops it if too much waits.
-    pub(super) fn add(&self, size: usize, at: u64, line: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds one line of about `size` bytes that was done `at` a moment, or drops it if too much waits.
+    pub(super) fn add(&self, size: usize, at: Instant, line: impl FnOnce(&mut Vec<u8>)) {
         let mut part = self.parts.local().lock();
         let before = part.size();
         if before.saturating_add(size) > PART_BYTES {
