@@ -76,7 +76,7 @@ impl Node {
         let metrics = Arc::new(Metrics::new(settings.workers, Arc::clone(&counters)));
         let control = log.as_ref().map(AccessLog::control);
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
-        let pools = settings.pools.iter().map(|pool| Pool::new(pool.clone(), Arc::clone(&connector)));
+        let pools = settings.pools.iter().map(move |pool| Pool::new(pool.clone(), Arc::clone(&connector)));
         let pools: Arc<[Pool]> = pools.collect::<Result<_, _>>()?;
         let means = Means { budget: Arc::clone(&budget), spill, window: WINDOW };
         let fetcher = Fetcher::new(

@@ -22,7 +22,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Stand in front of an origin and answer from memory or disk whenever HTTP allows it
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Say everything that is wrong with a configuration; exits with 2 if something is
     Check(check::Check),
 }

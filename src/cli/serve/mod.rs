@@ -64,7 +64,7 @@ impl ServeError {
 }
 
 impl Serve {
-    pub(super) fn run(self) -> ExitCode {
+    pub(super) fn run(&self) -> ExitCode {
         match self.serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -74,7 +74,7 @@ impl Serve {
         }
     }
 
-    fn serve(self) -> Result<(), ServeError> {
+    fn serve(&self) -> Result<(), ServeError> {
         let mut written = self.written()?;
         human::start(written.log.level.name());
         let demo = if written.sites.is_empty() {
@@ -89,7 +89,7 @@ impl Serve {
         if settings.cache.disk.is_none() || written.spill.directory.is_some() {
             check_spill_directory(&settings.spill)?;
         }
-        self.run_node(settings, demo)
+        run_node(settings, demo)
     }
 
     /// What is written in the file, and said in its place.
@@ -98,12 +98,11 @@ impl Serve {
             None => Configuration::default(),
             Some(path) => {
                 let Report { configuration, complaints } = Configuration::read(path);
-                match configuration {
-                    None => return Err(ServeError::Config(complaints)),
-                    Some(_) if !complaints.is_empty() => eprintln!("{complaints}\n"),
-                    Some(_) => {}
+                let Some(written) = configuration else { return Err(ServeError::Config(complaints)) };
+                if !complaints.is_empty() {
+                    eprintln!("{complaints}\n");
                 }
-                configuration.unwrap_or_default()
+                written
             }
         };
         self.options.apply(&mut written);
@@ -112,38 +111,37 @@ impl Serve {
         }
         Ok(written)
     }
+}
 
-    fn run_node(&self, mut settings: Settings, demo: Option<demo::Demo>) -> Result<(), ServeError> {
-        use_descriptors(&mut settings);
-        // Before anything is bound, so that no signal is lost.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(ServeError::Signals)?;
-        let signals = runtime.block_on(async { Awaited::prepare() }).map_err(ServeError::Signals)?;
-        let (log, log_writer) = access_log(&settings)?.unzip();
-        let control = log.as_ref().map(AccessLog::control);
-        let running = Running::start(&settings, log)?;
-        for address in &running.addresses {
-            tracing::info!("listening on http://{address}");
-        }
-        if let Some(address) = running.admin_address() {
-            tracing::info!("admin on http://{address}");
-        }
-        match (&demo, running.addresses.first()) {
-            (Some(_), Some(address)) => demo::say_what_to_try(*address),
-            _ => say_what_is_fronted(&settings),
-        }
-        let reason = runtime.block_on(signals.stop(control.as_ref()));
-        tracing::info!(%reason, deadline = ?settings.drain, "draining: no new connections");
-        running.drain();
-        drop(demo);
-        if let Some(writer) = log_writer {
-            writer.finish(LOG_LIMIT);
-        }
-        tracing::info!("stopped");
-        Ok(())
+/// Runs a node until a signal ends it.
+fn run_node(mut settings: Settings, demo: Option<demo::Demo>) -> Result<(), ServeError> {
+    use_descriptors(&mut settings);
+    // Before anything is bound, so that no signal is lost.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Signals)?;
+    let signals = runtime.block_on(async { Awaited::prepare() }).map_err(ServeError::Signals)?;
+    let (log, log_writer) = access_log(&settings)?.unzip();
+    let control = log.as_ref().map(AccessLog::control);
+    let running = Running::start(&settings, log)?;
+    for address in &running.addresses {
+        tracing::info!("listening on http://{address}");
     }
+    if let Some(address) = running.admin_address() {
+        tracing::info!("admin on http://{address}");
+    }
+    match (&demo, running.addresses.first()) {
+        (Some(_), Some(address)) => demo::say_what_to_try(*address),
+        _ => say_what_is_fronted(&settings),
+    }
+    let reason = runtime.block_on(signals.stop(control.as_ref()));
+    tracing::info!(%reason, deadline = ?settings.drain, "draining: no new connections");
+    running.drain();
+    drop(demo);
+    if let Some(writer) = log_writer {
+        writer.finish(LOG_LIMIT);
+    }
+    tracing::info!("stopped");
+    Ok(())
 }
 
 fn access_log(settings: &Settings) -> Result<Option<(AccessLog, LogWriter)>, ServeError> {
