@@ -31,7 +31,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-forebay_binary = ROOT / "target" / "release" / "forebay"
+forebay_binary = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release" / "forebay"
 
 
 def choose_forebay(binary):
@@ -145,10 +145,93 @@ http {{
     return Server(name, [program("nginx"), "-p", home, "-e", home / "error.log", "-c", config], port, directory)
 
 
-def forebay(directory, port, origin, *more):
+def caching_nginx(directory, port, origin, name="nginx", keys="16m", most="256m", extra=""):
+    """A caching nginx: two workers, a cache on disk, sendfile, no log; `extra` lines stand in its server block."""
+    http = f"""
+    access_log off;
+    proxy_cache_path {directory}/{name}-cache levels=1:2 keys_zone=hits:{keys} max_size={most} use_temp_path=off;
+    upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 1000000000; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        {extra}
+        location / {{
+            proxy_pass http://origin;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_cache hits;
+        }}
+    }}"""
+    return nginx(directory, name, port, http, workers=2)
+
+
+# What makes nginx fastest at small hits: cache files are kept open, and copied, not sendfile'd.
+NGINX_TUNED = "open_file_cache max=10000 inactive=600s; sendfile off;"
+
+
+def haproxy(directory, port, origin, cache_mib=64, largest=1 << 20):
+    """HAProxy with its cache in memory, for objects of at most `largest` bytes: two threads."""
+    config = Path(directory) / "haproxy.cfg"
+    config.write_text(f"""
+global
+    nbthread 2
+    maxconn 8192
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 600s
+    timeout server 60s
+    timeout http-keep-alive 600s
+    http-reuse always
+cache hits
+    total-max-size {cache_mib}
+    max-object-size {largest}
+    max-age 3600
+frontend front
+    bind 127.0.0.1:{port} backlog 4096
+    http-request cache-use hits
+    http-response cache-store hits
+    default_backend back
+backend back
+    server origin 127.0.0.1:{origin}
+""")
+    return Server("haproxy", [program("haproxy"), "-db", "-f", config], port, directory)
+
+
+def traffic_server(home, port, origin, storage_mib, ram_bytes, more=None):
+    """Starts Apache Traffic Server from a private directory: one cache file below it, and a RAM cache. `more` are
+    records to add, named without `proxy.config`."""
+    home = Path(home)
+    for name in ("etc", "var", "log", "cache"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+    places = {"prefix": home, "exec_prefix": "/usr", "bindir": "/usr/bin", "sbindir": "/usr/sbin"}
+    places |= {"includedir": "/usr/include", "libdir": "/usr/lib/trafficserver"}
+    places |= {"libexecdir": "/usr/lib/trafficserver/modules", "sysconfdir": home / "etc"}
+    places |= {name: home / "var" for name in ("localstatedir", "runtimedir")}
+    places |= {"logdir": home / "log", "cachedir": home / "cache", "datadir": home / "cache"}
+    (home / "runroot.yaml").write_text("".join(f"{name}: {path}\n" for name, path in places.items()))
+    records = {
+        "http.server_ports": f"STRING {port}:ip-in=127.0.0.1",
+        "http.wait_for_cache": "INT 1",
+        "exec_thread.autoconfig.scale": "FLOAT 1.0",
+        "admin.user_id": "STRING #-1",
+        "crash_log_helper": "STRING NULL",
+        "cache.ram_cache.size": f"INT {ram_bytes}",
+        "log.logging_enabled": "INT 0",
+        "url_remap.remap_required": "INT 1",
+    } | (more or {})
+    lines = [f"CONFIG proxy.config.{name} {value}\n" for name, value in records.items()]
+    (home / "etc" / "records.config").write_text("".join(lines))
+    (home / "etc" / "storage.config").write_text(f"{home / 'cache'} {storage_mib}M\n")
+    (home / "etc" / "remap.config").write_text(f"map / http://127.0.0.1:{origin}/\n")
+    allow = "ip_allow: [{apply: in, ip_addrs: 127.0.0.1, action: allow, methods: ALL}]\n"
+    (home / "etc" / "ip_allow.yaml").write_text(allow)
+    return Server("ats", [program("traffic_server"), f"--run-root={home}"], port, home.parent)
+
+
+def forebay(directory, port, origin, *more, name="forebay", log=("--access-log", "off")):
     """Starts Forebay in front of an origin; `more` are further options."""
     command = [forebay_binary, "serve", "--origin", f"http://127.0.0.1:{origin}", "--listen", f"127.0.0.1:{port}"]
-    return Server("forebay", command + ["--access-log", "off", *more], port, directory)
+    return Server(name, [*command, *log, *more], port, directory)
 
 
 def program(name):
@@ -157,6 +240,18 @@ def program(name):
     if path is None:
         sys.exit(f"{name} is not installed; leave it out with --only")
     return path
+
+
+def disk_bytes(directory):
+    """Bytes of disk that a directory takes."""
+    total = 0
+    for parent, _, names in os.walk(directory):
+        for path in [parent, *(os.path.join(parent, name) for name in names)]:
+            try:
+                total += os.lstat(path).st_blocks * 512
+            except FileNotFoundError:
+                pass
+    return total
 
 
 def get(port, path):
@@ -193,11 +288,13 @@ def wrk(port, path, seconds, *more):
     run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30)
     if run.returncode != 0:
         sys.exit(f"wrk failed: {run.stdout}{run.stderr}")
-    requests = int(re.search(r"(\d+) requests in", run.stdout)[1])
+    requests, read, unit = re.search(r"(\d+) requests in \S+ ([\d.]+)([KMGT]?)B read", run.stdout).groups()
+    requests = int(requests)
     if requests == 0:
         sys.exit(f"nothing was answered on port {port}:\n{run.stdout}")
     return {
         "requests": requests,
+        "bytes_read": float(read) * 1024 ** " KMGT".index(unit or " "),
         "rps": float(re.search(r"Requests/sec:\s*([\d.]+)", run.stdout)[1]),
         "p50_ms": latency(run.stdout, 50),
         "p99_ms": latency(run.stdout, 99),

@@ -162,34 +162,11 @@ class Ats:
 
     def start(self):
         """Starts it on what it has on disk."""
-        for name in ("etc", "var", "log", "cache"):
-            (self.home / name).mkdir(parents=True, exist_ok=True)
-        places = {"prefix": self.home, "exec_prefix": "/usr", "bindir": "/usr/bin", "sbindir": "/usr/sbin"}
-        places |= {"includedir": "/usr/include", "libdir": "/usr/lib/trafficserver"}
-        places |= {"libexecdir": "/usr/lib/trafficserver/modules", "sysconfdir": self.home / "etc"}
-        places |= {name: self.home / "var" for name in ("localstatedir", "runtimedir")}
-        places |= {"logdir": self.home / "log", "cachedir": self.cache, "datadir": self.cache}
-        (self.home / "runroot.yaml").write_text("".join(f"{name}: {path}\n" for name, path in places.items()))
-        records = {
-            "http.server_ports": f"STRING {self.port}:ip-in=127.0.0.1",
-            "http.wait_for_cache": "INT 1",
-            "exec_thread.autoconfig.scale": "FLOAT 1.0",
-            "admin.user_id": "STRING #-1",
-            "crash_log_helper": "STRING NULL",
-            # Its directory goes to disk from time to time only, and not at its end.
-            "cache.dir.sync_frequency": "INT 2",
-            "cache.ram_cache.size": f"INT {self.tier}",
-            "log.logging_enabled": "INT 0",
-            "url_remap.remap_required": "INT 1",
-        }
-        lines = [f"CONFIG proxy.config.{name} {value}\n" for name, value in records.items()]
-        (self.home / "etc" / "records.config").write_text("".join(lines))
-        (self.home / "etc" / "storage.config").write_text(f"{self.cache} {self.storage // MIB}M\n")
-        (self.home / "etc" / "remap.config").write_text(f"map / http://127.0.0.1:{self.origin_port}/\n")
-        allow = "ip_allow: [{apply: in, ip_addrs: 127.0.0.1, action: allow, methods: ALL}]\n"
-        (self.home / "etc" / "ip_allow.yaml").write_text(allow)
-        command = [common.program("traffic_server"), f"--run-root={self.home}"]
-        return common.Server("ats", command, self.port, self.directory).wait_ready(30)
+        # Its directory of objects goes to disk from time to time only, and not at its end.
+        more = {"cache.dir.sync_frequency": "INT 2"}
+        storage = self.storage // MIB
+        server = common.traffic_server(self.home, self.port, self.origin_port, storage, self.tier, more)
+        return server.wait_ready(30)
 
     def complaints(self):
         """Lines of its log that tell of trouble."""
@@ -258,18 +235,6 @@ def read_all(directory):
             with open(os.path.join(parent, name), "rb", buffering=0) as file:
                 while file.read(MIB):
                     pass
-
-
-def disk_bytes(directory):
-    """Bytes of disk that a directory takes."""
-    total = 0
-    for parent, _, names in os.walk(directory):
-        for path in [parent, *(os.path.join(parent, name) for name in names)]:
-            try:
-                total += os.lstat(path).st_blocks * 512
-            except FileNotFoundError:
-                pass
-    return total
 
 
 # ---- the clients ----
@@ -461,14 +426,14 @@ def measure_misses(contestant, script, log, kind, number, seconds):
     for a sample, to see how much was kept."""
     contestant.restart(empty=True)
     server, base = contestant.server, miss_base(number)
-    taken, before, cpu = disk_bytes(contestant.kind.cache), count(log), server.cpu_seconds()
+    taken, before, cpu = common.disk_bytes(contestant.kind.cache), count(log), server.cpu_seconds()
     result = common.wrk(server.port, "/", seconds, script, "count", kind, 0, base)
     result["busy_cores"] = (server.cpu_seconds() - cpu) / seconds
     contestant.settle()
     result["cpu_us"] = (server.cpu_seconds() - cpu) * 1e6 / result["requests"]
     result["origin_requests"] = count(log) - before
     os.sync()
-    result["disk_bytes"] = disk_bytes(contestant.kind.cache) - taken
+    result["disk_bytes"] = common.disk_bytes(contestant.kind.cache) - taken
     contestant.restart()
     # The threads come about equally far.
     most = max(1, result["requests"] * 9 // 20)

@@ -33,64 +33,15 @@ def origin(directory):
     return common.nginx(directory, "origin", port, http), log
 
 
-def start_nginx(directory, port, origin_port, name="nginx", extra=""):
-    """A caching nginx: two workers, a cache on disk, sendfile, no log."""
-    http = f"""
-    access_log off;
-    proxy_cache_path {directory}/{name}-cache levels=1:2 keys_zone=hits:16m max_size=256m use_temp_path=off;
-    upstream origin {{ server 127.0.0.1:{origin_port}; keepalive 64; keepalive_requests 1000000000; }}
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        {extra}
-        location / {{
-            proxy_pass http://origin;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_cache hits;
-        }}
-    }}"""
-    return common.nginx(directory, name, port, http, workers=2)
-
-
 def start_nginx_tuned(directory, port, origin_port):
-    """The same with what makes it fastest at small hits: cache files are kept open, and copied, not sendfile'd."""
-    extra = "open_file_cache max=10000 inactive=600s; sendfile off;"
-    return start_nginx(directory, port, origin_port, "nginx-tuned", extra)
-
-
-def start_haproxy(directory, port, origin_port):
-    """HAProxy with its small-object cache in memory: two threads."""
-    config = Path(directory) / "haproxy.cfg"
-    config.write_text(f"""
-global
-    nbthread 2
-    maxconn 8192
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 600s
-    timeout server 60s
-    timeout http-keep-alive 600s
-    http-reuse always
-cache hits
-    total-max-size 64
-    max-object-size 1048576
-    max-age 3600
-frontend front
-    bind 127.0.0.1:{port} backlog 4096
-    http-request cache-use hits
-    http-response cache-store hits
-    default_backend back
-backend back
-    server origin 127.0.0.1:{origin_port}
-""")
-    return common.Server("haproxy", [common.program("haproxy"), "-db", "-f", config], port, directory)
+    """nginx with what makes it fastest at small hits."""
+    return common.caching_nginx(directory, port, origin_port, "nginx-tuned", extra=common.NGINX_TUNED)
 
 
 STARTERS = {
-    "nginx": start_nginx,
+    "nginx": common.caching_nginx,
     "nginx-tuned": start_nginx_tuned,
-    "haproxy": start_haproxy,
+    "haproxy": common.haproxy,
     "forebay": common.forebay,
 }
 
