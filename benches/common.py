@@ -4,6 +4,7 @@ Everything runs on loopback, in a temporary directory, and is stopped by process
 """
 
 import argparse
+import atexit
 import os
 import re
 import shutil
@@ -46,7 +47,9 @@ def choose_forebay(binary):
 
 
 class Server:
-    """A server process, its children, and what it wrote to its log."""
+    """A server process, its children, and what it wrote to its log. Those that are left at the end are stopped."""
+
+    running = []
 
     def __init__(self, name, command, port, directory):
         self.name, self.port = name, port
@@ -55,6 +58,7 @@ class Server:
             self.process = subprocess.Popen(
                 [str(c) for c in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+        Server.running.append(self)
 
     def wait_ready(self, seconds=10):
         """Waits until its port accepts a connection."""
@@ -97,6 +101,8 @@ class Server:
 
     def stop(self):
         """SIGTERM, and SIGKILL for what is left after five seconds."""
+        if self in Server.running:
+            Server.running.remove(self)
         family = self.pids() if self.process.poll() is None else set()
         self.process.terminate()
         try:
@@ -108,6 +114,13 @@ class Server:
                 except ProcessLookupError:
                     pass
             self.process.wait(5)
+
+
+@atexit.register
+def stop_all():
+    """Stops what a signal at a bad moment left behind."""
+    for server in list(Server.running):
+        server.stop()
 
 
 def stat_fields(pid):

@@ -40,7 +40,7 @@ def main():
     except goals.BadGoals as error:
         parser.error(str(error))
     common.stop_cleanly()
-    programs.install(programs.missing(servers))
+    programs.install(programs.missing(servers, chosen))
     programs.build(args.binary, any(s.role == "forebay" for s in servers))
 
     conditions = common.machine() | {
@@ -70,7 +70,8 @@ def list_all(rows, servers):
 def warn_of_load(conditions):
     """A compiler beside a bench costs more than any change that is to be measured."""
     if conditions["load_before"] > 0.5:
-        print(f"load {conditions['load_before']:.1f}: something else is running; do not quote these figures", flush=True)
+        load = conditions["load_before"]
+        print(f"load {load:.1f}: something else is running; do not quote these figures", flush=True)
 
 
 def run(rows, servers, conditions, directory):

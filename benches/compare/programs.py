@@ -9,14 +9,13 @@ import common
 
 # common.py looks where only root's PATH does.
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
-TOOLS = {"wrk": "wrk", "nginx": "nginx-light"}
 
 
-def missing(contenders, tools=None):
+def missing(contenders, rows):
     """Debian packages of the commands that are not there."""
-    wanted = dict(TOOLS if tools is None else tools)
-    for contender in contenders:
-        wanted |= contender.needs
+    wanted = {"wrk": "wrk"}
+    for part in [*contenders, *rows]:
+        wanted |= part.needs
     return sorted({package for command, package in wanted.items() if shutil.which(command, path=PATH) is None})
 
 

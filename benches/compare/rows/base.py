@@ -49,6 +49,7 @@ class Row:
 
     name = title = kind = ""
     quick = False
+    needs = {}  # commands and the Debian packages that bring them, beside those of the servers
     columns: tuple = ()
     need = Need("memory")
 

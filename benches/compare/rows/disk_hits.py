@@ -17,6 +17,7 @@ class DiskRow(Row):
     """
 
     kind = "disk"
+    needs = {"nginx": "nginx-light"}  # its origin
     need = Need("disk")
     columns = (
         Column("cpu_us", "CPU µs/request", ",.1f"),

@@ -15,6 +15,8 @@ class TrafficServer(Contender):
     def start(self, place, port, origin, need):
         """Starts it; where collapsing is asked for, readers may read while it writes and wait for a writer."""
         more = {"exec_thread.autoconfig": "INT 0", "exec_thread.limit": "INT 2"}
+        # Otherwise only what was asked for again soon enough gets into memory, and hits of many objects are from disk.
+        more |= {"cache.ram_cache.use_seen_filter": "INT 0"}
         more |= {"http.keep_alive_no_activity_timeout_in": "INT 600", "net.connections_throttle": "INT 16000"}
         if need.collapse:
             more |= {

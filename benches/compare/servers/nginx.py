@@ -13,6 +13,10 @@ class Nginx(Contender):
     kinds = EVERY_KIND
     extra = ""
 
+    def role_in(self, kind):
+        """What it stores is on disk and in the page cache: its memory for an object is that of a key."""
+        return "reference" if kind == "objects" else self.role
+
     def start(self, place, port, origin, need):
         """Starts it; its lock is on only where collapsing is asked for, for it delays what cannot be shared."""
         extra = self.extra + ("proxy_cache_lock on;" if need.collapse else "")

@@ -16,7 +16,8 @@ def outcome(roles, **rounds):
     for name, values in rounds.items():
         name = name.replace("_", "-")
         made.rounds[name] = [
-            {"cpu_us": v, "rps": 50_000.0, "invalid": []} if v is not None else {"invalid": ["it broke"]} for v in values
+            {"invalid": ["it broke"]} if value is None else {"cpu_us": value, "rps": 50_000.0, "invalid": []}
+            for value in values
         ]
     return made
 

@@ -50,7 +50,8 @@ class Rows(unittest.TestCase):
         self.assertIsNotNone(self.rows["distinct-1k"].wrong_at_origin(10_000, 11))
 
     def test_the_rate_is_set_by_the_slowest_peer(self):
-        servers = [Server("forebay", "forebay"), Server("a"), Server("b"), Server("broken"), Server("floor", "reference")]
+        servers = [Server("forebay", "forebay"), Server("a"), Server("b"), Server("broken")]
+        servers.append(Server("floor", "reference"))
         rounds = {"forebay": [{"rps": 10}], "a": [{"rps": 1000}, {"rps": 3000}], "b": [{"rps": 5000}]}
         rounds |= {"broken": [{"invalid": ["no"]}], "floor": [{"rps": 20}]}
         self.assertEqual(common_rate("hit", servers, rounds), 1200)
