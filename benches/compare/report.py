@@ -5,6 +5,10 @@ import common
 from .figures import best_peer, medians, ratio, spread
 
 
+# What the open-loop client may add to a p99 before that is said.
+LATE_MS = 1
+
+
 class Summary:
     """Medians of a row, and who was the best peer."""
 
@@ -21,11 +25,19 @@ class Summary:
 
     def troubles(self):
         """Why figures are missing or must not be trusted: (server, reason)."""
+        yield from self.late_clients()
         for name, rounds in self.outcome.rounds.items():
             reasons = dict.fromkeys(reason for r in rounds for reason in r.get("invalid", ()))
             bad = sum(bool(r.get("invalid")) for r in rounds)
             for reason in list(reasons)[:3]:
                 yield name, f"{bad} of {len(rounds)} rounds invalid: {reason}"
+
+    def late_clients(self):
+        """Servers whose latencies are the client's: it found no core in time, for something else was running."""
+        for name, rounds in self.outcome.rounds.items():
+            lag = common.median(r["open"].get("lag_p99_ms", 0) for r in rounds if "open" in r)
+            if lag is not None and lag > LATE_MS:
+                yield name, f"the client itself was late (p99 {lag:.1f} ms): do not quote latencies"
 
 
 def number(value, style):
