@@ -101,9 +101,12 @@ def single(summary):
 
 
 def reasons(summaries):
-    """A list of what was left out or is invalid, rows with the same reason together."""
+    """A list of what was left out or is invalid, rows with the same reason together. That a reference is for some
+    rows alone needs no saying."""
     said = {}
     for summary in summaries:
-        for name, reason in [*summary.outcome.skipped.items(), *summary.troubles()]:
+        roles = summary.outcome.roles
+        skipped = [(n, r) for n, r in summary.outcome.skipped.items() if roles.get(n) != "reference"]
+        for name, reason in [*skipped, *summary.troubles()]:
             said.setdefault((name, reason), []).append(summary.row.name)
     return "\n".join(f"- {name}: {', '.join(rows)}: {reason}" for (name, reason), rows in said.items())

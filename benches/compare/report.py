@@ -37,7 +37,7 @@ class Summary:
         for name, rounds in self.outcome.rounds.items():
             lag = common.median(r["open"].get("lag_p99_ms", 0) for r in rounds if "open" in r)
             if lag is not None and lag > LATE_MS:
-                yield name, f"the client itself was late (p99 {lag:.1f} ms): do not quote latencies"
+                yield name, f"the client itself was late by over {LATE_MS} ms at p99: do not quote latencies"
 
 
 def number(value, style):

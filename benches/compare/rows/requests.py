@@ -27,7 +27,6 @@ class RequestRow(Row):
         Column("p50_ms", "p50 ms", ",.2f"),
         Column("p99_ms", "p99 ms", ",.2f"),
     )
-    hits = False
 
     def __init__(self, name, title, size, paths, quick=False):
         self.name, self.title, self.size, self.paths, self.quick = name, title, size, paths, quick
@@ -102,14 +101,14 @@ class RequestRow(Row):
                 figures = outcome.rounds[name][number]
                 figures["open"] = result | {"at_origin": bench.origin.requests() - before}
                 troubles = list(result["trouble"])
-                if wrong := self.wrong_at_origin(result["requests"], figures["open"]["at_origin"]):
-                    troubles.append(wrong)
+                if at_origin := self.wrong_at_origin(result["requests"], figures["open"]["at_origin"]):
+                    troubles.append(at_origin)
                 # A server that cannot keep the rate has the latencies to show for it: those are not hidden.
-                if set(troubles) - {t for t in troubles if "not answered in time" in t}:
-                    figures["invalid"] += [f"open loop: {t}" for t in troubles]
+                wrong = [trouble for trouble in troubles if "not answered in time" not in trouble]
+                figures["invalid"] += [f"open loop: {trouble}" for trouble in wrong]
                 figures |= {key: result.get(key) for key in ("p50_ms", "p99_ms")}
                 shown = f"{figures['p50_ms']:.2f} / {figures['p99_ms']:.2f}" if result["requests"] else "–"
-                print(f"{self.name} at {rate:,.0f}/s {name:15} {shown} ms{''.join(f'; {t}' for t in troubles)}")
+                print("; ".join([f"{self.name} at {rate:,.0f}/s {name:15} {shown} ms", *troubles]), flush=True)
 
 
 def common_rate(kind, able, rounds):

@@ -31,7 +31,7 @@ class Tables(unittest.TestCase):
     def test_a_client_that_was_itself_late_is_told(self):
         for late, figures in zip((0.2, 3.0, 5.0), self.run_.rounds["forebay"]):
             figures["open"] = {"lag_p99_ms": late}
-        self.assertIn(("forebay", "the client itself was late (p99 3.0 ms): do not quote latencies"),
+        self.assertIn(("forebay", "the client itself was late by over 1 ms at p99: do not quote latencies"),
                       list(Summary(self.run_).troubles()))
 
     def test_every_line_of_a_table_has_as_many_cells_as_its_head(self):
