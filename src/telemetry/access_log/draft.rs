@@ -115,7 +115,7 @@ impl Draft {
         for (piece, cut) in layout.late.iter().zip(self.cuts) {
             line.extend_from_slice(self.text.get(from..cut as usize).unwrap_or_default());
             from = cut as usize;
-            push(line, piece, |line, field| ending.push(line, layout.style, field, took));
+            push(line, piece, |line, field| ending.push(line, field, took));
         }
         line.extend_from_slice(self.text.get(from..).unwrap_or_default());
     }
@@ -133,6 +133,7 @@ fn push(line: &mut Vec<u8>, piece: &Piece, value: impl FnOnce(&mut Vec<u8>, Fiel
     let begin = line.len();
     line.extend_from_slice(piece.before.as_bytes());
     match (value(line, piece.field), piece.optional) {
+        (true, _) if piece.quoted => line.push(b'"'),
         (true, _) => {}
         (false, true) => line.truncate(begin),
         (false, false) => line.push(b'-'),
@@ -143,18 +144,18 @@ impl Head<'_> {
     /// Adds a value; false if there is none.
     fn push(&self, line: &mut Vec<u8>, style: Style, field: Field) -> bool {
         match field {
-            Field::Time => push_quoted(line, style, |line| time::push(line, style, self.time)),
-            Field::Client => push_quoted(line, style, |line| push_address(line, self.peer)),
+            Field::Time => time::push(line, style, self.time),
+            Field::Client => push_address(line, self.peer),
             Field::Site => return push_text(line, style, self.site),
             // A token, in which there is nothing to escape (RFC 9110 §5.6.2).
-            Field::Method => push_word(line, style, self.method.as_str()),
+            Field::Method => push_word(line, self.method.as_str()),
             Field::Scheme => return push_text(line, style, Some(self.scheme)),
             Field::Host => return push_text(line, style, self.host),
             Field::Target => return push_text(line, style, Some(self.target)),
-            Field::Version => push_word(line, style, version(self.version)),
+            Field::Version => push_word(line, version(self.version)),
             Field::Status => line.extend_from_slice(self.status.as_str().as_bytes()),
-            Field::Cache => push_word(line, style, self.cache),
-            Field::Detail => return self.detail.map(|word| push_word(line, style, word)).is_some(),
+            Field::Cache => push_word(line, self.cache),
+            Field::Detail => return self.detail.map(|word| push_word(line, word)).is_some(),
             Field::HeadMs => push_number(line, self.head_ms),
             Field::UserAgent => return self.push_field(line, style, &USER_AGENT),
             Field::Referer => return self.push_field(line, style, &REFERER),
@@ -170,11 +171,11 @@ impl Head<'_> {
 
 impl Ending {
     /// Adds a value; false if there is none.
-    fn push(&self, line: &mut Vec<u8>, style: Style, field: Field, took: Duration) -> bool {
+    fn push(&self, line: &mut Vec<u8>, field: Field, took: Duration) -> bool {
         match field {
             Field::Bytes => push_number(line, self.sent),
             Field::Complete => line.extend_from_slice(if self.complete { b"true" } else { b"false" }),
-            Field::Broken => return self.broken.map(|word| push_word(line, style, word)).is_some(),
+            Field::Broken => return self.broken.map(|word| push_word(line, word)).is_some(),
             Field::TotalMs => push_number(line, u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
             _ => return false,
         }
@@ -204,19 +205,8 @@ fn push_text<T: AsRef<[u8]>>(line: &mut Vec<u8>, style: Style, text: Option<T>) 
 }
 
 /// A word of the code, which has nothing to escape.
-fn push_word(line: &mut Vec<u8>, style: Style, word: &str) {
-    push_quoted(line, style, |line| line.extend_from_slice(word.as_bytes()));
-}
-
-fn push_quoted(line: &mut Vec<u8>, style: Style, text: impl FnOnce(&mut Vec<u8>)) {
-    let is_json = style == Style::Json;
-    if is_json {
-        line.push(b'"');
-    }
-    text(line);
-    if is_json {
-        line.push(b'"');
-    }
+fn push_word(line: &mut Vec<u8>, word: &str) {
+    line.extend_from_slice(word.as_bytes());
 }
 
 /// Addresses of version 4 without the detour of formatting: every line has one.

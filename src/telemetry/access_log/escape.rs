@@ -20,11 +20,11 @@ fn cut(text: &[u8]) -> (&[u8], bool) {
     (begin, begin.len() < text.len())
 }
 
-/// A JSON string. Control characters, also those beyond ASCII, are written as `\u00xx`; what is not UTF-8 is replaced.
+/// What is between the quotes of a JSON string. Control characters, also those beyond ASCII, are written as `\u00xx`;
+/// what is not UTF-8 is replaced.
 pub(super) fn push_json(line: &mut Vec<u8>, text: &[u8]) {
     let (text, is_cut) = cut(text);
-    line.push(b'"');
-    if text.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+    if is_plain(text) {
         line.extend_from_slice(text);
     } else {
         String::from_utf8_lossy(text).chars().for_each(|c| push_json_char(line, c));
@@ -32,7 +32,13 @@ pub(super) fn push_json(line: &mut Vec<u8>, text: &[u8]) {
     if is_cut {
         push_char(line, CUT);
     }
-    line.push(b'"');
+}
+
+/// Whether nothing in it needs an escape in JSON. Looks at all of it, which several bytes at a time is quicker than to
+/// stop at the first that does.
+fn is_plain(text: &[u8]) -> bool {
+    let special = |byte: u8| !(b' '..=b'~').contains(&byte) | (byte == b'"') | (byte == b'\\');
+    !text.iter().fold(false, |any, &byte| any | special(byte))
 }
 
 fn push_json_char(line: &mut Vec<u8>, c: char) {

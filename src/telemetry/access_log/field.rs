@@ -119,6 +119,11 @@ impl Field {
         }
     }
 
+    /// Whether it is a number or a truth: what JSON writes without quotes.
+    pub(super) const fn is_bare(self) -> bool {
+        matches!(self, Self::Status | Self::Bytes | Self::Complete | Self::HeadMs | Self::TotalMs)
+    }
+
     /// Whether it is known only when the answer has left.
     pub(super) const fn is_late(self) -> bool {
         matches!(self, Self::Bytes | Self::Complete | Self::Broken | Self::TotalMs)

@@ -30,8 +30,10 @@ pub(super) const MOST_LATE: usize = 4;
 pub(super) struct Piece {
     pub(super) before: Box<str>,
     pub(super) field: Field,
-    /// Left out with what stands before it, if there is no value; otherwise that is told by `-`.
+    /// Left out with what stands around it, if there is no value; otherwise that is told by `-`.
     pub(super) optional: bool,
+    /// A quote ends it, as one ends what stands before it.
+    pub(super) quoted: bool,
 }
 
 /// How values are kept from breaking a line.
@@ -67,8 +69,9 @@ impl Layout {
 
 fn json() -> Vec<Piece> {
     let member = |(at, field): (usize, Field)| {
-        let begin = if at == 0 { '{' } else { ',' };
-        Piece { before: format!("{begin}\"{}\":", field.name()).into(), field, optional: true }
+        let (begin, quoted) = (if at == 0 { '{' } else { ',' }, !field.is_bare());
+        let quote = if quoted { "\"" } else { "" };
+        Piece { before: format!("{begin}\"{}\":{quote}", field.name()).into(), field, optional: true, quoted }
     };
     JSON.into_iter().enumerate().map(member).collect()
 }
@@ -88,13 +91,14 @@ fn combined() -> Vec<Piece> {
     ];
     pieces
         .into_iter()
-        .map(|(before, field)| Piece { before: before.into(), field, optional: false })
+        .map(|(before, field)| Piece { before: before.into(), field, optional: false, quoted: false })
         .collect()
 }
 
 fn spaced(fields: &[Field]) -> Vec<Piece> {
     let before = |at| if at == 0 { "" } else { " " };
-    let piece =
-        |(at, field): (usize, &Field)| Piece { before: before(at).into(), field: *field, optional: false };
-    fields.iter().enumerate().map(piece).collect()
+    let pieces = fields.iter().enumerate();
+    pieces
+        .map(|(at, &field)| Piece { before: before(at).into(), field, optional: false, quoted: false })
+        .collect()
 }
