@@ -203,7 +203,8 @@ impl Fetcher {
         let shared = Arc::clone(&self.shared);
         let lead =
             lead::Lead { shared, flight, announce, writer, purpose, stale, place: None, _memory: memory };
-        self.shared.tasks.spawn(lead.run(body));
+        // In a box: tasks move what they run several times, and this is large.
+        self.shared.tasks.spawn(Box::pin(lead.run(body)));
     }
 }
 

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use super::spill::SpillFile;
 use super::state::{Place, SEGMENT_OVERHEAD, State};
 use super::{BodyError, End, Retention, Shared};
-use crate::body::content::{BLOCK, Content, INLINE_MAX, Parts};
+use crate::body::content::{BLOCK, Content, Digest, INLINE_MAX, Parts};
 
 /// Bytes beyond the memory window are written to the spill file in batches of at least this size.
 const SPILL_BATCH: u64 = 64 << 10;
@@ -23,8 +23,8 @@ pub struct Abandoned;
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
-    /// Hash of all bytes, while they are to be stored.
-    hasher: blake3::Hasher,
+    /// Hash of all bytes, while they are to be stored. It is large, and many bodies are not stored.
+    hasher: Option<Box<blake3::Hasher>>,
     /// Everything before this offset is sealed into blocks.
     sealed: u64,
     blocks: Vec<Bytes>,
@@ -53,7 +53,7 @@ impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
-            hasher: blake3::Hasher::new(),
+            hasher: None,
             sealed: 0,
             blocks: Vec::new(),
             spill: None,
@@ -127,7 +127,7 @@ impl Writer {
             match self.try_append(&part) {
                 Outcome::Added(retention) => {
                     if retention == Retention::Store {
-                        self.hasher.update(&part);
+                        self.hasher.get_or_insert_default().update(&part);
                         self.seal_full_block();
                     }
                     return Ok(());
@@ -359,7 +359,12 @@ impl Writer {
             [only] if only.len() <= INLINE_MAX => Parts::Inline(only.clone()),
             _ => Parts::Blocks(blocks.into()),
         };
-        Some(Content { parts, length, digest: *self.hasher.finalize().as_bytes() })
+        Some(Content { parts, length, digest: self.digest() })
+    }
+
+    fn digest(&self) -> Digest {
+        let whole = self.hasher.as_ref().map(|hasher| hasher.finalize());
+        *whole.unwrap_or_else(|| blake3::hash(b"")).as_bytes()
     }
 
     fn end(&mut self, end: End) {
