@@ -37,8 +37,8 @@ pub(super) fn push_json(line: &mut Vec<u8>, text: &[u8]) {
 /// Whether nothing in it needs an escape in JSON. Looks at all of it, which several bytes at a time is quicker than to
 /// stop at the first that does.
 fn is_plain(text: &[u8]) -> bool {
-    let special = |byte: u8| !(b' '..=b'~').contains(&byte) | (byte == b'"') | (byte == b'\\');
-    !text.iter().fold(false, |any, &byte| any | special(byte))
+    let special = |byte: u8| !(b' '..=b'~').contains(&byte) || byte == b'"' || byte == b'\\';
+    text.iter().fold(0, |any, &byte| any | u8::from(special(byte))) == 0
 }
 
 fn push_json_char(line: &mut Vec<u8>, c: char) {
