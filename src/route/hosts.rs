@@ -76,12 +76,15 @@ impl fmt::Display for HostPattern {
 pub(super) struct Hosts<T> {
     exact: HashMap<String, T>,
     below: HashMap<String, T>,
+    /// The bytes of the longest name in `below`: longer ones are not looked for, or a host of thousands of labels
+    /// would be hashed once for each of them.
+    longest_below: usize,
     any: Option<T>,
 }
 
 impl<T> Default for Hosts<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), below: HashMap::new(), any: None }
+        Self { exact: HashMap::new(), below: HashMap::new(), longest_below: 0, any: None }
     }
 }
 
@@ -93,6 +96,7 @@ impl<T> Hosts<T> {
                 self.exact.entry(host).or_insert(what);
             }
             HostPattern::Below(host) => {
+                self.longest_below = self.longest_below.max(host.len());
                 self.below.entry(host).or_insert(what);
             }
             HostPattern::Any => {
@@ -116,7 +120,8 @@ impl<T> Hosts<T> {
             return None;
         }
         let parents = std::iter::successors(parent(host), |host| parent(host));
-        parents.into_iter().find_map(|parent| self.below.get(parent))
+        let short_enough = |parent: &&str| parent.len() <= self.longest_below;
+        parents.filter(short_enough).find_map(|parent| self.below.get(parent))
     }
 }
 
@@ -166,6 +171,14 @@ mod tests {
         for nobody in ["example", "xa.example.org", "127.0.0.1", "[::2]"] {
             assert_eq!(find(nobody), None, "{nobody}");
         }
+    }
+
+    #[test]
+    fn a_host_of_many_labels_finds_what_is_above_it() {
+        let hosts = hosts(&["*.a.example", "*.b"]);
+        let many = "x.".repeat(16_000);
+        assert_eq!(hosts.find(&format!("{many}a.example")).map(String::as_str), Some("*.a.example"));
+        assert_eq!(hosts.find(&format!("{many}c")), None);
     }
 
     #[test]
