@@ -13,6 +13,8 @@ pub(super) struct Rules {
     pub(super) down_after: u32,
     pub(super) backoff: Duration,
     pub(super) max_backoff: Duration,
+    /// How long the one request that tries an endpoint keeps the others away from it.
+    pub(super) trial: Duration,
 }
 
 /// The health of one endpoint.
@@ -27,10 +29,9 @@ pub(super) struct Health {
 
 #[derive(Debug)]
 struct Down {
+    /// The end of the pause, or of the time that the one request has which is trying it.
     until: Instant,
     pause: Duration,
-    /// A request is trying it.
-    tried: bool,
 }
 
 /// What an endpoint is good for now.
@@ -40,7 +41,7 @@ pub(super) enum Use {
     Up,
     /// One request, to find out.
     Trial,
-    /// Nothing before this moment, or before the one request that tries it has ended.
+    /// Nothing before this moment, unless the one request that tries it ends earlier.
     Rest(Instant),
 }
 
@@ -60,15 +61,18 @@ impl Health {
     pub(super) fn state(&self, now: impl FnOnce() -> Instant) -> Use {
         match &self.down {
             None => Use::Up,
-            Some(down) if down.tried || now() < down.until => Use::Rest(down.until),
+            Some(down) if now() < down.until => Use::Rest(down.until),
             Some(_) => Use::Trial,
         }
     }
 
     /// A request goes to this endpoint now.
-    pub(super) fn begin(&mut self, trial: bool) -> Begun {
-        if let Some(down) = &mut self.down {
-            down.tried |= trial;
+    ///
+    /// Who tries it may take longer than an endpoint may be silent, with an upload that goes on and on: it does not
+    /// keep the others away for all that time.
+    pub(super) fn begin(&mut self, trial: bool, rules: &Rules) -> Begun {
+        if let Some(down) = self.down.as_mut().filter(|_| trial) {
+            down.until = Instant::now() + rules.trial;
         }
         Begun { pauses: self.pauses, trial }
     }
@@ -95,14 +99,14 @@ impl Health {
         };
         let pause = pause.min(rules.max_backoff);
         self.pauses += 1;
-        self.down = Some(Down { until: now + shortened(pause), pause, tried: false });
+        self.down = Some(Down { until: now + shortened(pause), pause });
         is_news.then_some(pause)
     }
 
     /// A request ended and said nothing about the endpoint: the next one may try it.
     pub(super) fn left(&mut self, begun: Begun) {
         if let Some(down) = self.down.as_mut().filter(|_| begun.trial && begun.pauses == self.pauses) {
-            down.tried = false;
+            down.until = Instant::now();
         }
     }
 }
@@ -117,7 +121,12 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const RULES: Rules = Rules { down_after: 1, backoff: SECOND, max_backoff: Duration::from_secs(4) };
+    const RULES: Rules = Rules {
+        down_after: 1,
+        backoff: SECOND,
+        max_backoff: Duration::from_secs(4),
+        trial: Duration::from_mins(1),
+    };
 
     fn state(health: &Health) -> Use {
         health.state(Instant::now)
@@ -126,7 +135,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pauses_double_up_to_the_longest_and_an_answer_ends_them() {
         let mut health = Health::default();
-        let mut begun = health.begin(false);
+        let mut begun = health.begin(false, &RULES);
         for pause in [1, 2, 4, 4] {
             assert_eq!(health.failed(begun, Instant::now(), &RULES), Some(SECOND * pause));
             assert!(matches!(state(&health), Use::Rest(_)));
@@ -134,19 +143,19 @@ mod tests {
             assert!(matches!(state(&health), Use::Rest(_)), "shortened by a fifth at most");
             tokio::time::advance(SECOND * pause * 21 / 100).await;
             assert_eq!(state(&health), Use::Trial);
-            begun = health.begin(true);
+            begun = health.begin(true, &RULES);
             assert!(matches!(state(&health), Use::Rest(_)), "one request tries it");
         }
         assert!(health.answered());
         assert_eq!(state(&health), Use::Up);
-        let begun = health.begin(false);
+        let begun = health.begin(false, &RULES);
         assert_eq!(health.failed(begun, Instant::now(), &RULES), Some(SECOND), "pauses begin anew");
     }
 
     #[tokio::test(start_paused = true)]
     async fn requests_that_were_under_way_tell_of_one_failure() {
         let mut health = Health::default();
-        let crowd: Vec<_> = (0..100).map(|_| health.begin(false)).collect();
+        let crowd: Vec<_> = (0..100).map(|_| health.begin(false, &RULES)).collect();
         let pauses = crowd.into_iter().filter_map(|begun| health.failed(begun, Instant::now(), &RULES));
         assert_eq!(pauses.collect::<Vec<_>>(), [SECOND]);
     }
@@ -154,11 +163,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_is_asked_in_its_pause_rests_anew_but_no_longer() {
         let mut health = Health::default();
-        let begun = health.begin(false);
+        let begun = health.begin(false, &RULES);
         health.failed(begun, Instant::now(), &RULES);
         for _ in 0..5 {
             tokio::time::advance(SECOND / 2).await;
-            let begun = health.begin(false);
+            let begun = health.begin(false, &RULES);
             assert_eq!(health.failed(begun, Instant::now(), &RULES), None);
             assert!(matches!(state(&health), Use::Rest(until) if until > Instant::now() + SECOND / 2));
         }
@@ -171,27 +180,44 @@ mod tests {
         let mut health = Health::default();
         let rules = Rules { down_after: 3, ..RULES };
         for outcome in ["failed", "failed", "answered", "failed", "failed"] {
-            let begun = health.begin(false);
+            let begun = health.begin(false, &RULES);
             if outcome == "answered" {
                 assert!(!health.answered());
             } else {
                 assert_eq!(health.failed(begun, Instant::now(), &rules), None);
             }
         }
-        let begun = health.begin(false);
+        let begun = health.begin(false, &RULES);
         assert!(health.failed(begun, Instant::now(), &rules).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_trial_that_ends_without_a_word_leaves_the_next_one_free() {
         let mut health = Health::default();
-        let first = health.begin(false);
+        let first = health.begin(false, &RULES);
         health.failed(first, Instant::now(), &RULES);
         tokio::time::advance(SECOND).await;
-        let trial = health.begin(true);
+        let trial = health.begin(true, &RULES);
         health.left(first);
         assert!(matches!(state(&health), Use::Rest(_)), "another request's end is not the trial's");
         health.left(trial);
         assert_eq!(state(&health), Use::Trial);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_that_goes_on_and_on_leaves_others_to_try_as_well() {
+        let mut health = Health::default();
+        let first = health.begin(false, &RULES);
+        health.failed(first, Instant::now(), &RULES);
+        tokio::time::advance(SECOND).await;
+        let trial = health.begin(true, &RULES);
+        tokio::time::advance(SECOND * 59).await;
+        assert!(matches!(state(&health), Use::Rest(_)));
+        tokio::time::advance(SECOND).await;
+        assert_eq!(state(&health), Use::Trial);
+        let second = health.begin(true, &RULES);
+        assert!(matches!(state(&health), Use::Rest(_)), "one more, not all");
+        assert_eq!(health.failed(second, Instant::now(), &RULES), Some(SECOND * 2));
+        assert_eq!(health.failed(trial, Instant::now(), &RULES), None);
     }
 }

@@ -82,10 +82,12 @@ impl Pool {
         if endpoints.is_empty() {
             return Err(PoolError::NoEndpoints(pool));
         }
-        let Settings { down_after, backoff, max_backoff, .. } = *settings;
+        let Settings { down_after, backoff, max_backoff, connect_timeout, first_byte_timeout, .. } =
+            *settings;
+        let trial = connect_timeout.saturating_add(first_byte_timeout);
         let weights = settings.endpoints.iter().map(|endpoint| endpoint.weight);
         let roster =
-            Roster::new(weights, settings.max_connections, Rules { down_after, backoff, max_backoff });
+            Roster::new(weights, settings.max_connections, Rules { down_after, backoff, max_backoff, trial });
         let places = Places::new(roster, endpoints.len(), settings.queue, settings.queue_timeout);
         Ok(Self { settings, endpoints, places })
     }

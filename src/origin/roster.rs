@@ -96,7 +96,7 @@ impl Roster {
         let Some(member) = self.members.get_mut(index) else { return Pick::Nobody };
         member.gained -= pays;
         member.active += 1;
-        Pick::Go(index, member.health.begin(trial))
+        Pick::Go(index, member.health.begin(trial, &self.rules))
     }
 
     /// A connection is in use no longer. `begun`: if the request has said nothing about the endpoint.

@@ -469,3 +469,29 @@ async fn a_whole_exchange_may_have_a_limit() {
     assert!(ended.is_err());
     assert_eq!(begun.elapsed(), ms(3000));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_long_upload_that_tries_an_endpoint_does_not_keep_the_others_away_until_its_end() {
+    let (pool, network, origins) = three(|settings| settings.first_byte_timeout = ms(5000));
+    network.set("a:80", Host::Refuses);
+    round(&pool, 6).await;
+    network.set("a:80", Host::Origin(Arc::clone(&origins[0])));
+    tokio::time::advance(ms(1000)).await;
+    let mut uploads = Vec::new();
+    while origins[0].opened() == 0 {
+        let pool = Arc::clone(&pool);
+        uploads.push(tokio::spawn(async move {
+            let body = upload(vec![b"x".to_vec(); 3600], ms(1000));
+            ask(&pool, request(Method::POST, "/", body)).await
+        }));
+        tokio::time::sleep(ms(10)).await;
+    }
+    let begun = Instant::now();
+    while !up(&pool)[0] {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", pool.endpoints());
+        round(&pool, 3).await;
+        tokio::time::sleep(ms(1000)).await;
+    }
+    assert!(begun.elapsed() > ms(8000), "it had its time first");
+    uploads.iter().for_each(tokio::task::JoinHandle::abort);
+}

@@ -4,8 +4,12 @@ use super::*;
 use crate::origin::health::Rules;
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const RULES: Rules =
-    Rules { down_after: 1, backoff: Duration::from_secs(1), max_backoff: Duration::from_secs(30) };
+const RULES: Rules = Rules {
+    down_after: 1,
+    backoff: Duration::from_secs(1),
+    max_backoff: Duration::from_secs(30),
+    trial: Duration::from_mins(1),
+};
 
 fn places(endpoints: usize, connections: usize, queue: usize) -> Arc<Places> {
     let roster = Roster::new((0..endpoints).map(|_| 1), connections, RULES);

@@ -4,8 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-const RULES: Rules =
-    Rules { down_after: 1, backoff: Duration::from_secs(1), max_backoff: Duration::from_secs(30) };
+const RULES: Rules = Rules {
+    down_after: 1,
+    backoff: Duration::from_secs(1),
+    max_backoff: Duration::from_secs(30),
+    trial: Duration::from_mins(1),
+};
 
 fn roster(weights: &[u16], max_connections: usize) -> Roster {
     Roster::new(weights.iter().copied(), max_connections, RULES)
