@@ -11,6 +11,9 @@ use tokio::sync::oneshot;
 use super::health::Begun;
 use super::roster::{Pick, Roster};
 
+/// How often those who wait look whether an endpoint may be tried again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// All places of a pool. One short lock for each request to an origin; hits never come here.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -85,11 +88,24 @@ impl Places {
             Asked::Waits(in_queue, granted) => (in_queue, granted),
             Asked::Turned(away) => return Err(away),
         };
-        let granted = tokio::time::timeout(self.patience, granted).await;
+        let granted = tokio::time::timeout(self.patience, self.granted(granted)).await;
         drop(in_queue);
         match granted {
             Ok(granted) => granted.map_err(|_| NoPlace::Nobody),
             Err(_) => Err(self.refuse()),
+        }
+    }
+
+    /// What the queue grants. Nobody is woken when a pause ends: whoever waits looks again now and then.
+    async fn granted(
+        self: &Arc<Self>,
+        mut granted: oneshot::Receiver<Place>,
+    ) -> Result<Place, oneshot::error::RecvError> {
+        loop {
+            match tokio::time::timeout(LOOK_AGAIN, &mut granted).await {
+                Ok(granted) => return granted,
+                Err(_) => self.change(|_| ()),
+            }
         }
     }
 

@@ -495,3 +495,26 @@ async fn a_long_upload_that_tries_an_endpoint_does_not_keep_the_others_away_unti
     assert!(begun.elapsed() > ms(8000), "it had its time first");
     uploads.iter().for_each(tokio::task::JoinHandle::abort);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_finds_an_endpoint_whose_pause_ends_although_nobody_else_comes_by() {
+    let (pool, network, origins) = three(|settings| settings.max_connections = 1);
+    network.set("c:80", Host::Refuses);
+    round(&pool, 6).await;
+    let slow = |_: &_, _| vec![Act::Wait(ms(30_000)), respond("200 OK", &[], "slow")];
+    network.origin("a:80", slow);
+    network.origin("b:80", slow);
+    origins[..2].iter().for_each(|origin| origin.stop());
+    let busy: Vec<_> = (0..2)
+        .map(|_| {
+            let pool = Arc::clone(&pool);
+            tokio::spawn(async move { ask(&pool, get("/")).await })
+        })
+        .collect();
+    tokio::time::sleep(ms(10)).await;
+    network.set("c:80", Host::Origin(Arc::clone(&origins[2])));
+    let begun = Instant::now();
+    assert_eq!(ask(&pool, get("/")).await.expect("it is back").1, "c");
+    assert!(begun.elapsed() <= ms(2000), "{:?}", begun.elapsed());
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
+}
