@@ -70,12 +70,19 @@ impl Endpoint {
 
     /// Keeps a connection for the next request, unless it leads where the host is no longer.
     pub(super) fn keep(&self, connection: Connection) {
-        let resolver = self.connector.resolver();
-        let moved =
-            connection.address.zip(resolver).is_some_and(|(at, resolver)| !self.names.has(at, resolver));
-        if !moved {
+        if !self.has_moved(&connection) {
             self.idle.put(connection);
         }
+    }
+
+    /// An idle connection, if there is one that leads where the host still is; others are closed.
+    pub(super) fn reuse(&self) -> Option<Connection> {
+        std::iter::from_fn(|| self.idle.take()).find(|connection| !self.has_moved(connection))
+    }
+
+    fn has_moved(&self, connection: &Connection) -> bool {
+        let resolver = self.connector.resolver();
+        connection.address.zip(resolver).is_some_and(|(at, resolver)| !self.names.has(at, resolver))
     }
 
     /// A new connection, driven by a task of its own until either side closes it. Cancelled, it is given up.

@@ -78,7 +78,7 @@ impl Endpoint {
         spare: Option<&Spare>,
         upload: Option<&Upload>,
     ) -> Result<Exchange, Failure> {
-        if let Some(mut connection) = self.idle.take() {
+        if let Some(mut connection) = self.reuse() {
             match self.send(&mut connection, outgoing, upload).await {
                 Ok(response) => return Ok(self.received(response, connection, place)?),
                 Err(Failure { error, unsent }) => {

@@ -58,6 +58,29 @@ async fn a_connection_to_an_address_that_is_the_host_s_no_longer_is_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn idle_connections_to_an_address_that_is_the_host_s_no_longer_are_not_used() {
+    let (network, names) = Network::with_names();
+    let (one, two) = (network.origin(ONE, says("one")), network.origin(TWO, says("two")));
+    names.stands_for(NAME, &[ONE]);
+    let pool = pool_over(pool_settings(&["http://origin.test"]), &network);
+    let (first, second) = (pool.exchange(get("/")).await, pool.exchange(get("/")).await);
+    for exchange in [first, second] {
+        crate::pool_rig::read(exchange.expect("a head")).await.expect("an answer");
+    }
+    assert_eq!(pool.endpoints()[0].idle, 2);
+    names.stands_for(NAME, &[TWO]);
+    tokio::time::advance(Duration::from_secs(31)).await;
+    // It finds that the lookup is due, and is answered from where the host was.
+    assert_eq!(ask(&pool, get("/")).await.expect("an answer").1, "one");
+    tokio::time::sleep(ms(10)).await;
+    for _ in 0..3 {
+        assert_eq!(ask(&pool, get("/")).await.expect("an answer").1, "two");
+    }
+    one.wait_for_closed_by_peer(2).await;
+    assert_eq!(two.opened(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lookup_that_fails_later_leaves_the_addresses_as_they_were() {
     let (network, names) = Network::with_names();
     network.origin(ONE, says("one"));
