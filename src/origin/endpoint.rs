@@ -85,9 +85,11 @@ impl Endpoint {
         connection.address.zip(resolver).is_some_and(|(at, resolver)| !self.names.has(at, resolver))
     }
 
-    /// A new connection, driven by a task of its own until either side closes it. Cancelled, it is given up.
-    pub(super) async fn open(&self) -> Result<Connection, OriginError> {
+    /// A new connection, driven by a task of its own until either side closes it; it has to be there by `until`.
+    /// Cancelled, it is given up.
+    pub(super) async fn open(&self, until: Option<Instant>) -> Result<Connection, OriginError> {
         let deadline = Instant::now() + self.settings.connect_timeout;
+        let deadline = until.map_or(deadline, |until| until.min(deadline));
         let too_slow = |_| OriginError::timed_out(ProxyError::ConnectionTimeout, Retry::Always);
         let connecting = tokio::time::timeout_at(deadline, self.connect());
         let (io, address) =

@@ -70,6 +70,8 @@ impl Endpoint {
     /// The endpoint may have closed an idle connection just now, which is no failure of its own: what was not sent
     /// on it goes out on a new one; what may have been sent is sent once more only if there is a `spare`.
     ///
+    /// An endpoint that is silent at `until` has failed as well, except where an upload may have taken the time.
+    ///
     /// Cancelled, the connection is closed, and the place says nothing about the endpoint.
     pub(super) async fn attempt(
         self: &Arc<Self>,
@@ -77,9 +79,10 @@ impl Endpoint {
         mut outgoing: Outgoing,
         spare: Option<&Spare>,
         upload: Option<&Upload>,
+        until: Option<Instant>,
     ) -> Result<Exchange, Failure> {
         if let Some(mut connection) = self.reuse() {
-            match self.send(&mut connection, outgoing, upload).await {
+            match self.send(&mut connection, outgoing, upload, until).await {
                 Ok(response) => return Ok(self.received(response, connection, place)?),
                 Err(Failure { error, unsent }) => {
                     if error.error != ProxyError::ConnectionTerminated {
@@ -92,11 +95,11 @@ impl Endpoint {
                 }
             }
         }
-        let mut connection = match self.open().await {
+        let mut connection = match self.open(until).await {
             Ok(connection) => connection,
             Err(error) => return Err(self.failed(&mut place, error, Some(Box::new(outgoing)))),
         };
-        match self.send(&mut connection, outgoing, upload).await {
+        match self.send(&mut connection, outgoing, upload, until).await {
             Ok(response) => Ok(self.received(response, connection, place)?),
             Err(Failure { error, unsent }) => Err(self.failed(&mut place, error, unsent)),
         }
@@ -125,10 +128,12 @@ impl Endpoint {
         connection: &mut Connection,
         request: Outgoing,
         upload: Option<&Upload>,
+        until: Option<Instant>,
     ) -> Result<hyper::Response<Incoming>, Failure> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let sending = connection.sender.try_send_request(request);
-        let Some(sent) = within(self.settings.first_byte_timeout, upload, sending).await else {
+        let until = until.filter(|_| upload.is_none());
+        let Some(sent) = within(self.settings.first_byte_timeout, until, upload, sending).await else {
             return Err(OriginError::timed_out(ProxyError::HttpResponseTimeout, Retry::Idempotent).into());
         };
         sent.map_err(|mut unsent| Failure {
@@ -195,12 +200,20 @@ impl Exchange {
     }
 }
 
-/// `future`'s output, unless `limit` passes in which the upload (if there is one) made no progress either.
-async fn within<T>(limit: Duration, upload: Option<&Upload>, future: impl Future<Output = T>) -> Option<T> {
+/// `future`'s output, unless `limit` passes in which the upload (if there is one) made no progress either, or `until`
+/// comes.
+async fn within<T>(
+    limit: Duration,
+    until: Option<Instant>,
+    upload: Option<&Upload>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     let mut future = std::pin::pin!(future);
     let mut seen = upload.map(|upload| upload.0.progress());
     loop {
-        if let Ok(output) = tokio::time::timeout(limit, future.as_mut()).await {
+        let end = Instant::now() + limit;
+        let end = until.map_or(end, |until| until.min(end));
+        if let Ok(output) = tokio::time::timeout_at(end, future.as_mut()).await {
             return Some(output);
         }
         let now = upload.map(|upload| upload.0.progress());

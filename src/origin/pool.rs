@@ -137,18 +137,28 @@ impl Pool {
             if last.is_some() {
                 endpoint.retries.fetch_add(1, Ordering::Relaxed);
             }
-            let failure = match endpoint.attempt(place, outgoing, spare.as_ref(), upload.as_ref()).await {
+            let until = self.tells(deadline);
+            let attempt = endpoint.attempt(place, outgoing, spare.as_ref(), upload.as_ref(), until);
+            let failure = match attempt.await {
                 Ok(exchange) => return Ok(exchange.with(upload, deadline)),
                 Err(failure) => failure,
             };
             tried.push(index);
             let error = failure.error.after(tried.len());
-            if tried.len() > self.settings.retries as usize {
+            let is_late = until.is_some_and(|until| until <= Instant::now());
+            if is_late || tried.len() > self.settings.retries as usize {
                 return Err(error);
             }
             outgoing = once_more(error, failure.unsent, spare.as_ref()).ok_or(error)?;
             last = Some(error);
         }
+    }
+
+    /// The deadline of an exchange, if an endpoint that says nothing until then has failed: it had most of the time to
+    /// itself. Otherwise a limit below that of the first byte would hide for ever that an endpoint is silent.
+    fn tells(&self, deadline: Option<Instant>) -> Option<Instant> {
+        let (deadline, whole) = deadline.zip(self.settings.total_timeout)?;
+        (deadline.saturating_duration_since(Instant::now()) > whole / 2).then_some(deadline)
     }
 
     /// What can be told of its endpoints now.

@@ -471,6 +471,34 @@ async fn a_whole_exchange_may_have_a_limit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_silent_endpoint_is_left_alone_although_the_whole_exchange_has_less_time_than_its_first_byte() {
+    for silent in ["a head", "a connection"] {
+        let (pool, network, _) = three(|settings| {
+            settings.total_timeout = Some(ms(3000));
+        });
+        if silent == "a head" {
+            network.origin("a:80", |_, _| vec![Act::Stall]);
+        } else {
+            network.set("a:80", Host::Silent);
+        }
+        let begun = Instant::now();
+        ask(&pool, get("/")).await.expect_err("it had all the time that there was");
+        assert_eq!((begun.elapsed(), network.asked()), (ms(3000), 1), "{silent}");
+        assert_eq!(up(&pool), [false, true, true], "{silent}");
+        assert!(!round(&pool, 30).await.contains('a'), "{silent}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_takes_all_the_time_is_no_fault_of_its_endpoint() {
+    let (pool, network, _) = three(|settings| settings.total_timeout = Some(ms(3000)));
+    network.origin("a:80", says("a"));
+    let body = upload(vec![b"x".to_vec(); 100], ms(1000));
+    ask(&pool, request(Method::POST, "/", body)).await.expect_err("too late");
+    assert_eq!(up(&pool), [true; 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_upload_that_tries_an_endpoint_does_not_keep_the_others_away_until_its_end() {
     let (pool, network, origins) = three(|settings| settings.first_byte_timeout = ms(5000));
     network.set("a:80", Host::Refuses);
