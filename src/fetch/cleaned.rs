@@ -47,8 +47,13 @@ const HEAD_ONLY: [HeaderName; 21] = [
     header::MAX_FORWARDS,
 ];
 
-/// Cleans the fields of a response to `ask` that came from `origin` (`host:port`) at `received`.
-pub(super) fn clean(head: ReplyHead, ask: &Ask, origin: &str, received: Timestamp) -> ReplyHead {
+/// Cleans the fields of a response to `ask` that came at `received` from one of `origins` (`host:port`).
+pub(super) fn clean<'a>(
+    head: ReplyHead,
+    ask: &Ask,
+    origins: &(impl Iterator<Item = &'a str> + Clone),
+    received: Timestamp,
+) -> ReplyHead {
     let ReplyHead { status, mut headers } = head;
     fields::strip_hop_by_hop(&mut headers);
     for name in &IDENTITY {
@@ -59,7 +64,7 @@ pub(super) fn clean(head: ReplyHead, ask: &Ask, origin: &str, received: Timestam
         headers.insert(header::DATE, fields::format_date(received));
     }
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
-        hide_origin(&mut headers, name, ask, origin);
+        hide_origin(&mut headers, name, ask, origins.clone());
     }
     ReplyHead { status, headers }
 }
@@ -75,14 +80,19 @@ pub(super) fn clean_trailers(mut trailers: HeaderMap) -> HeaderMap {
     trailers
 }
 
-/// A link to the origin's own address becomes a link to the host that the client asked for. One without a scheme
+/// A link to the address of any endpoint becomes a link to the host that the client asked for. One without a scheme
 /// (`//host/path`, RFC 3986 §4.2) stays without: the client knows better than we by which it came.
-fn hide_origin(headers: &mut HeaderMap, name: HeaderName, ask: &Ask, origin: &str) {
+fn hide_origin<'a>(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    ask: &Ask,
+    mut origins: impl Iterator<Item = &'a str>,
+) {
     let Some(link) = headers.get(&name).and_then(|value| value.to_str().ok()) else { return };
     let absolute = if link.starts_with("//") { format!("{}:{link}", ask.scheme) } else { link.to_owned() };
     let Ok(uri) = absolute.parse::<Uri>() else { return };
     let Some(authority) = uri.authority() else { return };
-    if !points_at_origin(authority.as_str(), ask, origin) {
+    if !origins.any(|origin| points_at_origin(authority.as_str(), ask, origin)) {
         return;
     }
     let path = uri.path_and_query().map_or("/", |path| path.as_str());

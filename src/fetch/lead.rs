@@ -23,7 +23,7 @@ use crate::body::busy::{BodyError, Retention, Writer};
 use crate::body::content::BLOCK;
 use crate::cache::lookup::Hit;
 use crate::cache::markers::Marker;
-use crate::origin::{Exchange, IncomingBody, OriginError, OriginRequest};
+use crate::origin::{Exchange, IncomingBody, OriginError, OriginRequest, Pool};
 use crate::semantics::{fields, storage, validation};
 
 /// A fetch and everything that it owns.
@@ -148,6 +148,11 @@ impl Lead {
         }
     }
 
+    /// Where the site comes from: `host:port` of every endpoint.
+    fn origins(&self) -> impl Iterator<Item = &str> + Clone {
+        self.shared.pools.get(self.flight.ask.pool.0).into_iter().flat_map(Pool::authorities)
+    }
+
     /// A 101 that nobody asked for, a part when the whole was asked for, or a 304 to no condition is no answer.
     fn makes_sense(&self, exchange: Exchange) -> Result<Exchange, OriginError> {
         let passes = matches!(self.purpose, Purpose::Pass);
@@ -162,11 +167,11 @@ impl Lead {
 
     /// Announces a head and carries its body over.
     async fn deliver(mut self, exchange: Exchange, times: Times) {
-        let Exchange { head, mut body, tunnel, ends_by_close, authority } = exchange;
+        let Exchange { head, mut body, tunnel, ends_by_close, .. } = exchange;
         let trailer = head.headers.get(header::TRAILER).cloned();
         // Judged as it came: cleaning takes off what `Connection` names, and that must not hide a `Vary`.
         let verdict = self.judge(head.status, &head.headers, ends_by_close, times);
-        let head = clean(head, &self.flight.ask, &authority, times.response);
+        let head = clean(head, &self.flight.ask, &self.origins(), times.response);
         if verdict.store.is_none() {
             self.writer.lower_retention(verdict::retention_unstored(&head.headers));
         }
@@ -239,9 +244,9 @@ impl Lead {
 
     /// Brings what was stored up to date with a 304 (RFC 9111 §4.3.4).
     async fn refresh(mut self, stale: &Hit, exchange: Exchange, times: Times) {
-        let Exchange { head, body, authority, .. } = exchange;
+        let Exchange { head, body, .. } = exchange;
         let status = stale.object.head.status;
-        let head = clean(head, &self.flight.ask, &authority, times.response);
+        let head = clean(head, &self.flight.ask, &self.origins(), times.response);
         let merged = validation::update_stored(&stale.object.head.headers, &head.headers);
         let verdict = self.judge(status, &merged, false, times);
         let (hit, stored) =

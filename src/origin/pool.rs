@@ -97,6 +97,11 @@ impl Pool {
         &self.settings.name
     }
 
+    /// `host:port` of each endpoint. Never shown to clients.
+    pub fn authorities(&self) -> impl Iterator<Item = &str> + Clone {
+        self.endpoints.iter().map(|endpoint| &*endpoint.authority)
+    }
+
     /// Sends `request` to an endpoint and waits for the head of the response; 1xx other than 101 are passed over.
     ///
     /// A request that fails before a head is sent to another endpoint, at most [`Settings::retries`] times: anything

@@ -546,3 +546,17 @@ async fn who_waits_finds_an_endpoint_whose_pause_ends_although_nobody_else_comes
     assert!(begun.elapsed() <= ms(2000), "{:?}", begun.elapsed());
     busy.iter().for_each(tokio::task::JoinHandle::abort);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_link_to_any_endpoint_leads_to_the_host_that_was_asked_for() {
+    let network = Network::new();
+    let script = |_: &_, _| vec![respond("302 Found", &[("Location", "http://a.internal:8080/x")], "")];
+    network.origin("a.internal:8080", script);
+    network.origin("b.internal:8080", script);
+    let mut node = settings("http://a");
+    node.pools = vec![pool_settings(&["http://a.internal:8080", "http://b.internal:8080"])];
+    let pipes = Pipes::over(node, network);
+    for _ in 0..2 {
+        assert_eq!(pipes.client().get("/").await.header("location"), Some("http://test/x"));
+    }
+}
