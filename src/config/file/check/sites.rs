@@ -1,17 +1,19 @@
 //! Sites and pools.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::near::nearest;
 use super::super::reader::Reader;
 use super::super::tables::{Configuration, Pool, Site, Tls};
 use super::complain_of_repeats;
+use crate::base::ids::SiteId;
 
 /// As many pools as a name is compared with.
 const MOST_COMPARED: usize = 1000;
 
 pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
     hosts(configuration, reader);
+    identities(configuration, reader);
     for (name, site) in &configuration.sites {
         origins(&format!("sites.{name}"), site, configuration, reader);
     }
@@ -49,6 +51,24 @@ fn hosts(configuration: &Configuration, reader: &mut Reader) {
         }
     };
     complain_of_repeats(named, what, reader);
+}
+
+/// What is stored is told apart by identities that follow from the names of sites.
+fn identities(configuration: &Configuration, reader: &mut Reader) {
+    let mut known: BTreeMap<SiteId, &String> = BTreeMap::new();
+    for name in configuration.sites.keys() {
+        let Some(other) = known.insert(SiteId::of(name), name) else { continue };
+        let mut pair = [other, name];
+        pair.sort_by_key(|name| reader.order(&format!("sites.{name}")));
+        let [first, again] = pair;
+        let message =
+            format!("the sites {first:?} and {again:?} would share their cache: their names have one hash");
+        let hint = format!(
+            "give one of them another name; {first:?} is at {}",
+            reader.where_is(&format!("sites.{first}"))
+        );
+        reader.object_to_key(&format!("sites.{again}"), message, Some(hint));
+    }
 }
 
 /// The name in `sites.NAME.hosts[0]`.
