@@ -1,6 +1,6 @@
 //! Paths. One that is relative is below the directory of the file that says it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 
 use super::super::reader::{Reader, Said};
@@ -51,11 +51,9 @@ impl Kind for Path {
         }
         let path = reader.directory().join(text);
         if self.readable
-            && let Err(error) = File::open(&path).and_then(|file| file.metadata()).and_then(|about| {
-                if about.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
-            })
+            && let Err(reason) = check_readable(&path)
         {
-            reader.complain(&said.span(), format!("{text} cannot be read: {error}"), None);
+            reader.complain(&said.span(), format!("{text} {reason}"), None);
             return None;
         }
         Some(path)
@@ -64,6 +62,19 @@ impl Kind for Path {
     fn show(&self, value: &PathBuf) -> Shown {
         shown(&value.display())
     }
+}
+
+/// Whether there is a file to read. A pipe is not opened: that would wait for whoever writes to it.
+fn check_readable(path: &std::path::Path) -> Result<(), String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    let about = fs::metadata(path).map_err(unreadable)?;
+    if about.is_dir() {
+        return Err("is a directory, not a file".into());
+    }
+    if !about.is_file() {
+        return Err("is no regular file".into());
+    }
+    File::open(path).map(drop).map_err(unreadable)
 }
 
 /// Where the access log goes.
@@ -97,5 +108,24 @@ impl Kind for Target {
             Sink::Off => shown("off"),
             Sink::File(file) => shown(&file.display()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn only_a_regular_file_is_opened() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let pipe = folder.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+        assert_eq!(check_readable(&pipe), Err("is no regular file".into()));
+        assert_eq!(check_readable(folder.path()), Err("is a directory, not a file".into()));
+        assert!(
+            check_readable(&folder.path().join("none")).is_err_and(|why| why.starts_with("cannot be read"))
+        );
     }
 }
