@@ -17,9 +17,11 @@ mod writer;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use tokio::time::Instant;
 
 pub use draft::{Draft, Ending, Head};
@@ -115,6 +117,11 @@ impl Control {
     }
 }
 
+/// Opens a file to append to. A pipe that nobody reads is an error: to wait for its reader could take for ever.
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+    let at_once = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = OpenOptions::new().create(true).append(true).custom_flags(at_once).open(path)?;
+    // Its writing may wait: that is done by a thread of its own.
+    rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
 }

@@ -269,3 +269,26 @@ fn lines_of_many_threads_all_arrive_whole() {
         assert!(own.eq(0..500), "thread {thread} in order, each once");
     }
 }
+
+#[test]
+fn a_pipe_that_nobody_reads_is_refused_and_one_that_somebody_reads_is_written_to() {
+    use std::io::Read as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, mknodat};
+
+    let folder = tempfile::tempdir().expect("a directory");
+    let pipe = folder.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+    append_to(&pipe).expect_err("nobody reads");
+    let at_once = i32::try_from(OFlags::NONBLOCK.bits()).expect("a flag");
+    let mut reader =
+        std::fs::OpenOptions::new().read(true).custom_flags(at_once).open(&pipe).expect("opened");
+    let mut log = append_to(&pipe).expect("somebody reads");
+    assert!(!fcntl_getfl(&log).expect("flags").contains(OFlags::NONBLOCK), "a full pipe is waited for");
+    log.write_all(b"line\n").expect("written");
+    drop(log);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("read");
+    assert_eq!(text, "line\n");
+}
