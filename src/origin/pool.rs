@@ -174,7 +174,12 @@ impl Pool {
             let (up, active) = self.places.state(index);
             EndpointState {
                 pool: self.settings.name.clone(),
-                endpoint: endpoint.authority.to_string(),
+                // With its scheme: the same host and port may be there by both.
+                endpoint: self
+                    .settings
+                    .endpoints
+                    .get(index)
+                    .map_or_else(String::new, |endpoint| endpoint.url.to_string()),
                 up,
                 active: active as u64,
                 idle: endpoint.idle.sweep() as u64,
