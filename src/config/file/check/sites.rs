@@ -82,6 +82,13 @@ fn origins(path: &str, site: &Site, configuration: &Configuration, reader: &mut 
         return;
     }
     let name = path.split('.').nth(1).unwrap_or("");
+    if !site.origins.is_empty() && site.pool.is_none() && configuration.pools.contains_key(name) {
+        let message =
+            format!("the origins of the site {name:?} are a pool of its name, and there is another one");
+        let hint =
+            format!("it is at {}; give one of them another name", reader.where_is(&format!("pools.{name}")));
+        reader.object_to_key(&origins, message, Some(hint));
+    }
     match (&site.pool, site.origins.is_empty()) {
         (None, true) => {
             let hint = "such as origins = [\"http://127.0.0.1:3000\"], or pool = \"NAME\"".to_owned();
