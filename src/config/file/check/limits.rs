@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::super::reader::Reader;
 use super::super::tables::{Configuration, Disk, Log, Spill};
+use super::complain_of_repeats;
 use crate::base::units::ByteSize;
 use crate::config::MemoryPlan;
 use crate::config::disk::LEAST as LEAST_DISK;
@@ -93,6 +94,11 @@ fn client(configuration: &Configuration, reader: &mut Reader) {
 
 fn log(configuration: &Configuration, reader: &mut Reader) {
     let log = &configuration.log;
+    if reader.is_sound("log.fields") {
+        let named = log.fields.iter().enumerate();
+        let named = named.map(|(nth, field)| (field.name(), format!("log.fields[{nth}]")));
+        complain_of_repeats(named, |field, _, _| format!("the field {field} is named twice"), reader);
+    }
     if !reader.is_sound("log") {
         return;
     }
@@ -145,7 +151,12 @@ fn admin(configuration: &Configuration, reader: &mut Reader) {
     for (nth, listener) in configuration.listeners.iter().enumerate() {
         if overlap(admin, listener.address) && reader.is_sound(&format!("listeners[{nth}]")) {
             let message = format!("{admin} is where clients are listened for");
-            let hint = format!("it is also at {}", reader.where_is(&format!("listeners[{nth}].address")));
+            let there = format!("listeners[{nth}].address");
+            let hint = if reader.is_said(&there) {
+                format!("it is also at {}", reader.where_is(&there))
+            } else {
+                "it is the default of [[listeners]]".to_owned()
+            };
             return reader.object("admin.address", message, Some(hint));
         }
     }
