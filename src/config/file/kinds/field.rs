@@ -90,12 +90,17 @@ fn check_name(name: &str) -> Result<(), &'static str> {
         "x-forwarded-host",
         "x-forwarded-proto",
     ];
+    const SELECTIVE: [&str; 6] =
+        ["range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "is no name of a field")?;
     if is_hop_by_hop(&name) {
         return Err("belongs to one connection only: the node sets it");
     }
     if OURS.contains(&name.as_str()) {
         return Err("is set by the node itself");
+    }
+    if SELECTIVE.contains(&name.as_str()) {
+        return Err("asks for a part of an answer or for none: not what is to be stored");
     }
     Ok(())
 }
