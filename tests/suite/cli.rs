@@ -57,6 +57,14 @@ async fn a_bad_origin_is_told_what_to_write() {
 }
 
 #[tokio::test]
+async fn what_is_said_twice_is_refused() {
+    let message = complaint(&["serve", "--origin", "http://a", "--origin", "http://A:80"]).await;
+    assert!(message.contains("--origin http://a:80 is said twice"), "{message}");
+    let message = complaint(&["serve", "--listen", "127.0.0.1:1", "--listen", "127.0.0.1:1"]).await;
+    assert!(message.contains("--listen 127.0.0.1:1 is said twice"), "{message}");
+}
+
+#[tokio::test]
 async fn origins_that_are_given_one_by_one_take_turns() {
     let page = |_: &SeenRequest, _| vec![respond("200 OK", &[], "page")];
     let (one, two) = (Origin::tcp(page).await, Origin::tcp(page).await);
@@ -99,9 +107,9 @@ async fn a_bad_address_is_told_what_to_write() {
 #[tokio::test]
 async fn a_place_that_cannot_be_written_is_named() {
     let message = complaint(&["serve", "--spill-dir", "/proc/nowhere"]).await;
-    assert!(message.contains("--spill-dir: /proc/nowhere"), "{message}");
+    assert!(message.contains("the spill directory /proc/nowhere"), "{message}");
     let message = complaint(&["serve", "--access-log", "/proc/nowhere/log"]).await;
-    assert!(message.contains("--access-log: cannot write /proc/nowhere/log"), "{message}");
+    assert!(message.contains("cannot write the access log /proc/nowhere/log"), "{message}");
 }
 
 #[tokio::test]
@@ -178,4 +186,98 @@ async fn it_listens_wherever_it_is_told() {
         let mut client = Client::connect(address.parse().unwrap()).await;
         assert_eq!(client.get("/").await.status, 200);
     }
+}
+
+/// A folder with a configuration of two sites, one of them at `origin`, with an admin listener and a disk tier.
+fn configured(origin: &Origin) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a directory");
+    let text = format!(
+        r#"include = ["sites.d"]
+        [[listeners]]
+        address = "127.0.0.1:0"
+        [admin]
+        address = 0
+        [disk]
+        directory = "cache"
+        limit = "64MiB"
+        [log]
+        access = "access.log"
+        format = "fields"
+        fields = ["site", "status"]
+        [pools.app]
+        endpoints = ["{}"]
+        send_fields = {{ X-Key = {{ file = "key" }} }}"#,
+        origin.url()
+    );
+    let site = |name: &str, from: &str| format!("[sites.{name}]\nhosts = [\"{name}.test\"]\n{from}\n");
+    std::fs::create_dir(folder.path().join("sites.d")).expect("made");
+    for (name, text) in [
+        ("main.toml", text),
+        ("key", "hush\n".into()),
+        ("sites.d/shop.toml", site("shop", "pool = \"app\"")),
+        ("sites.d/lost.toml", site("lost", "origins = [\"http://nowhere.invalid\"]")),
+    ] {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    folder
+}
+
+#[tokio::test]
+async fn a_file_says_what_is_served() {
+    let origin =
+        Origin::tcp(|seen, _| vec![respond("200 OK", &[], seen.header("x-key").unwrap_or("none"))]).await;
+    let folder = configured(&origin);
+    let file = folder.path().join("main.toml");
+    let mut node = Process::start(FOREBAY, &["serve", "--config", file.to_str().expect("UTF-8")]);
+    let address = node.listening().await;
+    let admin = crate::admin::admin_address(&node).await;
+    for (host, status, body) in
+        [("shop.test", 200, Some("hush")), ("lost.test", 502, None), ("other.test", 421, None)]
+    {
+        let mut client = Client::connect(address).await;
+        client.send(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        let answer = client.read_answer().await;
+        assert_eq!(answer.status, status, "{host}");
+        if let Some(body) = body {
+            assert_eq!(answer.text(), body);
+        }
+    }
+    let metrics = crate::admin::scrape(admin).await;
+    let endpoint = format!("forebay_endpoint_up{{pool=\"app\",endpoint=\"{}\"}}", origin.url());
+    assert_eq!(crate::admin::value(&metrics, &endpoint), Some(1.0), "{metrics}");
+    assert!(metrics.contains("site=\"shop\""), "{metrics}");
+    node.terminate();
+    assert_eq!(node.exit_code().await, Some(0));
+    assert!(folder.path().join("cache/format").exists());
+    let log = std::fs::read_to_string(folder.path().join("access.log")).expect("a log");
+    assert_eq!(log, "shop 200\nlost 502\n- 421\n");
+}
+
+#[tokio::test]
+async fn options_go_before_the_file() {
+    let origin = Origin::tcp(|_, _| vec![respond("200 OK", &[], "other")]).await;
+    let folder = configured(&origin);
+    let file = folder.path().join("main.toml");
+    let (file, url) = (file.to_str().expect("UTF-8"), origin.url());
+    let args = ["serve", "--config", file, "--origin", &url, "--admin", "off", "--cache-dir", "off"];
+    let mut node = Process::start(FOREBAY, &[&args[..], &["--access-log", "off"]].concat());
+    let address = node.listening().await;
+    let mut client = Client::connect(address).await;
+    client.send("GET / HTTP/1.1\r\nHost: any.test\r\n\r\n").await;
+    assert_eq!(client.read_answer().await.status, 200, "the one site is for every host");
+    node.terminate();
+    assert_eq!(node.exit_code().await, Some(0));
+    for none in ["cache", "off", "access.log"] {
+        assert!(!folder.path().join(none).exists(), "{none}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_file_is_told_by_serve_as_by_check() {
+    let file = crate::config_docs::root().join("tests/bad_config/key_unknown.toml").display().to_string();
+    let (code, _, checked) = forebay(&["check", &file]).await;
+    assert_eq!(code, Some(2));
+    let told = complaint(&["serve", "--config", &file]).await;
+    let all = checked.rsplit_once("\n\n").expect("complaints, and their number").0;
+    assert!(told.contains(all), "{told}");
 }

@@ -37,9 +37,11 @@ enum ServeError {
     Settings(#[from] SettingsError),
     #[error("--disk and --disk-admission say how --cache-dir is used: give that too")]
     NoCacheDirectory,
-    #[error("--spill-dir: {path}: {error}")]
+    #[error("{0} is said twice")]
+    Repeated(String),
+    #[error("cannot write in the spill directory {path}: {error}")]
     SpillDirectory { path: String, error: io::Error },
-    #[error("--access-log: cannot write {path}: {error}")]
+    #[error("cannot write the access log {path}: {error}")]
     AccessLog { path: String, error: io::Error },
     #[error("the demo site cannot be started: {0}")]
     Demo(io::Error),
@@ -55,6 +57,7 @@ impl ServeError {
             Self::Config(_)
             | Self::Settings(_)
             | Self::NoCacheDirectory
+            | Self::Repeated(_)
             | Self::SpillDirectory { .. }
             | Self::AccessLog { .. }
             | Self::Run(RunError::Build(_)) => ExitCode::from(USAGE),
@@ -105,6 +108,9 @@ impl Serve {
                 written
             }
         };
+        if let Some(option) = self.options.repeated() {
+            return Err(ServeError::Repeated(option));
+        }
         self.options.apply(&mut written);
         if self.options.lacks_cache_dir(&written) {
             return Err(ServeError::NoCacheDirectory);

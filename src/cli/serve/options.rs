@@ -1,5 +1,6 @@
 //! What `forebay serve` may be told on the command line: each option in place of what the file says.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,9 @@ use crate::admin;
 use crate::base::units::ByteSize;
 use crate::config::{Configuration, OriginUrl, file};
 use crate::telemetry::access_log::{self, Sink};
+
+/// Turns off what the file has. A directory of this name is `./off`, as in the file.
+const OFF: &str = "off";
 
 /// What `serve` may be told. Defaults are those of [`Configuration`].
 #[derive(Debug, Args)]
@@ -31,7 +35,8 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_name = "SIZE")]
     pub(super) memory: Option<ByteSize>,
 
-    /// Where to keep what memory cannot hold, also over restarts; an empty or a new directory on a real disk
+    /// Where to keep what memory cannot hold, also over restarts; an empty or a new directory on a real disk, or "off"
+    /// [default: off]
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
 
@@ -52,9 +57,9 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_name = "SIZE")]
     spill: Option<ByteSize>,
 
-    /// Where to tell metrics and health: a port on 127.0.0.1, or IP:PORT, on loopback only [default: off]
-    #[arg(long, value_name = "ADDR")]
-    admin: Option<admin::Settings>,
+    /// Where to tell metrics and health: a port on 127.0.0.1, or IP:PORT, on loopback only, or "off" [default: off]
+    #[arg(long, value_name = "ADDR", value_parser = parse_admin)]
+    admin: Option<Admin>,
 
     /// Access log: a file, which SIGUSR1 has opened anew, "-" for standard output, or "off" [default: -]
     #[arg(long, value_name = "FILE")]
@@ -77,6 +82,17 @@ pub(in crate::cli) struct Options {
     log_level: Option<file::LogLevel>,
 }
 
+/// Where the admin listener is to be, if there is to be one.
+#[derive(Clone, Copy, Debug)]
+struct Admin(Option<SocketAddr>);
+
+fn parse_admin(text: &str) -> Result<Admin, admin::AddressError> {
+    match text {
+        OFF => Ok(Admin(None)),
+        text => text.parse().map(|admin: admin::Settings| Admin(Some(admin.address))),
+    }
+}
+
 fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write IP:PORT, for example 127.0.0.1:8080 or [::]:80")
 }
@@ -85,6 +101,16 @@ impl Options {
     /// Whether something is said of a disk tier that there is not.
     pub(super) fn lacks_cache_dir(&self, written: &Configuration) -> bool {
         written.disk.directory.is_none() && (self.disk.is_some() || self.disk_admission.is_some())
+    }
+
+    /// What is said twice: two endpoints or listeners of one address.
+    pub(super) fn repeated(&self) -> Option<String> {
+        let origins = self.origin.iter().map(|origin| format!("--origin {origin}"));
+        let mut said = BTreeSet::new();
+        let listeners = self.listen.iter().filter(|address| address.port() != 0);
+        origins
+            .chain(listeners.map(|address| format!("--listen {address}")))
+            .find(|option| !said.insert(option.clone()))
     }
 
     /// Puts what was said here in the place of what is written.
@@ -96,13 +122,17 @@ impl Options {
             written.listeners = self.listen.iter().map(|&address| file::Listener { address }).collect();
         }
         put(&mut written.memory.limit, self.memory);
-        put(&mut written.disk.directory, self.cache_dir.clone().map(Some));
+        let cache_dir = self.cache_dir.clone();
+        put(
+            &mut written.disk.directory,
+            cache_dir.map(|directory| Some(directory).filter(|named| named != OFF)),
+        );
         put(&mut written.disk.limit, self.disk);
         // The rule was checked when it was parsed.
         put(&mut written.disk.admission, self.disk_admission.as_deref().and_then(|rule| rule.parse().ok()));
         put(&mut written.spill.directory, self.spill_dir.clone().map(Some));
         put(&mut written.spill.limit, self.spill);
-        put(&mut written.admin.address, self.admin.map(|admin| Some(admin.address)));
+        put(&mut written.admin.address, self.admin.map(|admin| admin.0));
         put(&mut written.log.access, self.access_log.as_deref().map(Sink::named));
         if let Some(access_log::Layout(format, fields)) = self.access_log_format.clone() {
             written.log.format = format;
