@@ -121,10 +121,11 @@ impl ClientMachine {
         let begun = Begun::now(&self.clock);
         let (admitted, site) = match self.receive(&request) {
             Ok(received) => received,
-            Err(rejection) => {
+            Err((rejection, site)) => {
                 self.metrics.rejected(rejection.name());
                 let reply = deliver::rejected(&rejection, &request.method, begun.time);
-                return begun.logged_rejection(reply, &request, &rejection, self.log.as_ref());
+                let site = site.map(|site| site.name.as_str());
+                return begun.logged_rejection(reply, &request, &rejection, site, self.log.as_ref());
             }
         };
         let (mut turn, mut step) = classify::classify(request, admitted, site, begun);
@@ -142,14 +143,14 @@ impl ClientMachine {
 }
 
 impl ClientMachine {
-    /// Whether the request goes any further, and to which site.
-    fn receive(&self, request: &Request) -> Result<(Admitted, &Site), Rejection> {
-        let admitted = admission::check(request, self.settings.max_target)?;
-        let site = self.router.site(&admitted.host).ok_or(Rejection::UnknownHost)?;
+    /// Whether the request goes any further, and to which site. A refusal tells the site as well, if it got so far.
+    fn receive(&self, request: &Request) -> Result<(Admitted, &Site), (Rejection, Option<&Site>)> {
+        let admitted = admission::check(request, self.settings.max_target).map_err(|why| (why, None))?;
+        let site = self.router.site(&admitted.host).ok_or((Rejection::UnknownHost, None))?;
         if let Body::Busy(content) = &request.body {
             let announced = announced_length(&request.headers);
             if announced.is_some_and(|length| length > site.max_body) {
-                return Err(Rejection::LargeContent(site.max_body));
+                return Err((Rejection::LargeContent(site.max_body), Some(site)));
             }
             content.body().limit(site.max_body);
         }

@@ -59,6 +59,7 @@ impl Begun {
         mut reply: Reply,
         request: &Request,
         rejection: &Rejection,
+        site: Option<&str>,
         log: Option<&AccessLog>,
     ) -> Reply {
         let line = log.map(|log| {
@@ -66,10 +67,10 @@ impl Begun {
                 time: self.time,
                 started: self.started,
                 peer: request.peer.ip(),
-                site: None,
+                site,
                 method: &request.method,
                 scheme: request.scheme.as_str(),
-                host: None,
+                host: asked_host(request),
                 target: request.target.as_str(),
                 version: request.version,
                 fields: &request.headers,
@@ -92,6 +93,12 @@ impl Begun {
         });
         reply
     }
+}
+
+/// The host that a request names, as it came: it may be what is wrong with it.
+fn asked_host(request: &Request) -> Option<&str> {
+    let field = || request.headers.get(http::header::HOST)?.to_str().ok();
+    request.target_authority.as_deref().or_else(field)
 }
 
 impl Turn {

@@ -70,7 +70,30 @@ async fn chosen_fields_come_in_their_order() {
             lines[2].as_str(),
         ]
     );
-    assert!(lines[2].starts_with("405 rejected method - http - "), "{}", lines[2]);
+    assert!(lines[2].starts_with("405 rejected method - http a "), "{}", lines[2]);
+}
+
+#[tokio::test]
+async fn a_refusal_tells_which_host_was_asked_for() {
+    let refused = logged(
+        "status,site,host",
+        &[
+            b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+            b"GET http://u@Other.test/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: Shop.test\r\nContent-Length: 99999999999\r\n\r\n",
+        ],
+    )
+    .await;
+    assert_eq!(refused, ["400 - a\\x20b", "400 - u@Other.test", "413 default Shop.test"]);
+}
+
+#[tokio::test]
+async fn a_long_method_is_cut() {
+    let request = format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "M".repeat(8000));
+    for format in ["json", "combined", "method"] {
+        let lines = logged(format, &[request.as_bytes()]).await;
+        assert!(lines.len() == 1 && lines[0].len() < 2500 && lines[0].contains("MM…"), "{lines:?}");
+    }
 }
 
 #[tokio::test]

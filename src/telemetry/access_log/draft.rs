@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 use tokio::time::Instant;
 
 use super::AccessLog;
-use super::escape::{push_json, push_plain};
+use super::escape::{LONGEST_TEXT, push_json, push_plain};
 use super::field::Field;
 use super::layout::{Layout, MOST_LATE, Piece, Style};
 use super::time;
@@ -147,8 +147,11 @@ impl Head<'_> {
             Field::Time => time::push(line, style, self.time),
             Field::Client => push_address(line, self.peer),
             Field::Site => return push_text(line, style, self.site),
-            // A token, in which there is nothing to escape (RFC 9110 §5.6.2).
-            Field::Method => push_word(line, self.method.as_str()),
+            // A token, in which there is nothing to escape (RFC 9110 §5.6.2), but which may be of any length.
+            Field::Method if self.method.as_str().len() <= LONGEST_TEXT => {
+                push_word(line, self.method.as_str());
+            }
+            Field::Method => return push_text(line, style, Some(self.method.as_str())),
             Field::Scheme => return push_text(line, style, Some(self.scheme)),
             Field::Host => return push_text(line, style, self.host),
             Field::Target => return push_text(line, style, Some(self.target)),

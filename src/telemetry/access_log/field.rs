@@ -99,7 +99,9 @@ impl Field {
             Self::Site => "the site, by its name in the configuration",
             Self::Method => "the request's method",
             Self::Scheme => "`http` or `https`, of the client's connection",
-            Self::Host => "the host asked for, in its canonical form",
+            Self::Host => {
+                "the host asked for, in its canonical form; of a request that is refused, as it came"
+            }
             Self::Target => "path and query as they came",
             Self::Version => "the client's version of HTTP",
             Self::Status => "the status that was sent",
