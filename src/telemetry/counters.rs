@@ -90,7 +90,7 @@ impl Counters {
             (const { &family("forebay_disk_failures_total", "How often the disk tier went out of use, for writes or altogether.") }, &self.disk_failures),
             (const { &family("forebay_cache_forwarded_total", "Requests that went forward, for whatever reason.") }, &self.forwarded),
             (const { &family("forebay_collapsed_requests_total", "Requests that joined a fetch which another had started.") }, &self.collapsed),
-            (const { &family("forebay_origin_requests_total", "Requests sent to origins, retries of fetches included.") }, &self.fetches),
+            (const { &family("forebay_origin_requests_total", "Exchanges with origins that were begun; what a pool repeats is counted by its endpoints.") }, &self.fetches),
             (const { &family("forebay_stored_objects_total", "Objects stored.") }, &self.stored),
             (const { &family("forebay_released_requests_total", "Requests that waited for a fetch and were sent on because its answer was not for them.") }, &self.released),
             (const { &family("forebay_origin_errors_total", "Answers that this node made itself because the origin failed.") }, &self.origin_errors),

@@ -61,7 +61,7 @@ const REJECTED: Family = family(
     "forebay_rejected_requests_total",
     Kind::Counter,
     &["reason"],
-    "Requests refused before a site was known, by reason.",
+    "Requests refused before the cache was asked, by reason.",
 );
 
 impl Metrics {
