@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use tokio::time::Instant;
 
 pub use draft::{Draft, Ending, Head};
@@ -120,7 +121,11 @@ impl Control {
 /// Opens a file to append to. A pipe that nobody reads is an error: to wait for its reader could take for ever.
 fn append_to(path: &Path) -> io::Result<File> {
     let at_once = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = OpenOptions::new().create(true).append(true).custom_flags(at_once).open(path)?;
+    let opened = OpenOptions::new().create(true).append(true).custom_flags(at_once).open(path);
+    let file = opened.map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::NXIO) => io::Error::new(error.kind(), "it is a pipe that nobody reads"),
+        _ => error,
+    })?;
     // Its writing may wait: that is done by a thread of its own.
     rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
     Ok(file)

@@ -280,7 +280,8 @@ fn a_pipe_that_nobody_reads_is_refused_and_one_that_somebody_reads_is_written_to
     let folder = tempfile::tempdir().expect("a directory");
     let pipe = folder.path().join("pipe");
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
-    append_to(&pipe).expect_err("nobody reads");
+    let error = append_to(&pipe).expect_err("nobody reads");
+    assert_eq!(error.to_string(), "it is a pipe that nobody reads");
     let at_once = i32::try_from(OFlags::NONBLOCK.bits()).expect("a flag");
     let mut reader =
         std::fs::OpenOptions::new().read(true).custom_flags(at_once).open(&pipe).expect("opened");
