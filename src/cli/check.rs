@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::USAGE;
+use super::{USAGE, say};
 use crate::config::file::{Complaints, Configuration, Report};
 
 /// What `check` may be told.
@@ -25,10 +25,10 @@ impl Check {
     pub(super) fn run(self) -> ExitCode {
         let Report { configuration, complaints } = Configuration::read(&self.file);
         if !complaints.is_empty() {
-            eprintln!("{complaints}\n");
+            say(format_args!("{complaints}\n"));
         }
         let Some(configuration) = configuration else {
-            eprintln!("forebay: {}: {}", self.file.display(), count(&complaints));
+            say(format_args!("forebay: {}: {}", self.file.display(), count(&complaints)));
             return ExitCode::from(USAGE);
         };
         let text =

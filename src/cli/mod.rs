@@ -4,6 +4,8 @@ mod check;
 mod demo;
 mod serve;
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +27,11 @@ enum Command {
     Serve(Box<serve::Serve>),
     /// Say everything that is wrong with a configuration; exits with 2 if something is
     Check(check::Check),
+}
+
+/// Says something on standard error, if that can be written to: unlike `eprintln!`, which panics otherwise.
+fn say(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Runs the command line to its end.

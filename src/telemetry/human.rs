@@ -13,5 +13,7 @@ pub fn start(level: &str) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // It would tell of them on stderr too, and panic when that fails.
+        .log_internal_errors(false)
         .try_init();
 }

@@ -1,6 +1,9 @@
 //! The command line, as a stranger meets it.
 
+use std::path::Path;
 use std::process::Output;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::support::client::{Answer, Client};
 use crate::support::origin::{Origin, SeenRequest, refusing_addr, respond};
@@ -280,4 +283,45 @@ async fn a_bad_file_is_told_by_serve_as_by_check() {
     let told = complaint(&["serve", "--config", &file]).await;
     let all = checked.rsplit_once("\n\n").expect("complaints, and their number").0;
     assert!(told.contains(all), "{told}");
+}
+
+#[tokio::test]
+async fn who_does_not_hear_its_log_ends_no_node() {
+    let origin = Origin::tcp(|_, _| vec![respond("200 OK", &[], "body")]).await;
+    let folder = tempfile::tempdir().expect("a directory");
+    let log = folder.path().join("access.log").display().to_string();
+    let args = ["serve", "--listen", "127.0.0.1:0", "--origin", &origin.url(), "--access-log", &log];
+    let mut node = tokio::process::Command::new(FOREBAY);
+    let mut node =
+        node.args(args).stderr(std::process::Stdio::piped()).kill_on_drop(true).spawn().expect("a node");
+    let mut lines = BufReader::new(node.stderr.take().expect("standard error")).lines();
+    let mut address = None;
+    while let Some(line) = lines.next_line().await.expect("a line") {
+        address = address.or(line.split_once("listening on http://").map(|(_, address)| address.to_owned()));
+        if line.contains("ready") {
+            break;
+        }
+    }
+    // From here on each line to standard error fails, as on a full disk.
+    drop(lines);
+    std::fs::remove_file(&log).expect("removed");
+    let pid = node.id().expect("a pid").to_string();
+    let signal = async |name: &str| drop(run("kill", &[name, &pid]).await);
+    signal("-USR1").await;
+    crate::disk_rig::until("the log is opened anew", || Path::new(&log).exists()).await;
+    let address = address.expect("an address").parse().expect("an address");
+    assert_eq!(Client::connect(address).await.get("/").await.status, 200);
+    signal("-TERM").await;
+    assert_eq!(node.wait().await.expect("an end").code(), Some(0));
+    assert!(std::fs::read_to_string(&log).expect("a log").contains("\"status\":200"));
+}
+
+#[tokio::test]
+async fn the_code_is_told_even_if_nothing_else_can_be() {
+    let file = crate::config_docs::root().join("tests/bad_config/key_unknown.toml").display().to_string();
+    for args in [["check", &file], ["serve", &format!("--config={file}")]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
+        let status = tokio::process::Command::new(FOREBAY).args(args).stderr(full).status().await;
+        assert_eq!(status.expect("an end").code(), Some(2), "{args:?}");
+    }
 }

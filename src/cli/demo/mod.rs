@@ -62,7 +62,7 @@ pub(super) fn start() -> io::Result<Demo> {
 
 /// Tells a newcomer what to look at.
 pub(super) fn say_what_to_try(address: SocketAddr) {
-    eprintln!(
+    super::say(format_args!(
         "
   No --origin was given, so this is a demo site behind Forebay. In another terminal:
 
@@ -74,5 +74,5 @@ pub(super) fn say_what_to_try(address: SocketAddr) {
 
   Or open http://{address}/ in a browser. Ctrl-C ends it.
 "
-    );
+    ));
 }

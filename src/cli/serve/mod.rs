@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{USAGE, demo};
+use super::{USAGE, demo, say};
 use crate::app::{RunError, Running};
 use crate::base::units::ByteSize;
 use crate::config::file::{Complaints, Report};
@@ -71,7 +71,7 @@ impl Serve {
         match self.serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("forebay: {error}");
+                say(format_args!("forebay: {error}"));
                 error.exit_code()
             }
         }
@@ -103,7 +103,7 @@ impl Serve {
                 let Report { configuration, complaints } = Configuration::read(path);
                 let Some(written) = configuration else { return Err(ServeError::Config(complaints)) };
                 if !complaints.is_empty() {
-                    eprintln!("{complaints}\n");
+                    say(format_args!("{complaints}\n"));
                 }
                 written
             }
