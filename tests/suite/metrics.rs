@@ -218,16 +218,16 @@ async fn the_documentation_names_all_of_them() {
     node.running.drain();
 }
 
-/// Fails if the generated part of a document is not `should`; with `UPDATE_DOCS=1` writes it anew.
+/// Fails if the generated part of a document is not `should`; with `FOREBAY_WRITE_DOCS=1` writes it anew.
 pub fn documents(path: &str, should: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let written = std::fs::read_to_string(&path).expect("the document");
     let (before, rest) = written.split_once("<!-- generated -->\n").expect("the begin of what is generated");
     let (is, after) = rest.split_once("<!-- end -->").expect("the end of what is generated");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
+    if std::env::var_os("FOREBAY_WRITE_DOCS").is_some() {
         let anew = format!("{before}<!-- generated -->\n{should}<!-- end -->{after}");
         std::fs::write(path, anew).expect("written");
         return;
     }
-    assert_eq!(is, should, "{} is out of date: run this test once with UPDATE_DOCS=1", path.display());
+    assert_eq!(is, should, "{} is out of date: run this test once with FOREBAY_WRITE_DOCS=1", path.display());
 }
