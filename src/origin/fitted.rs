@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::OriginRequest;
@@ -71,6 +72,11 @@ fn say_whether_to_close(headers: &mut HeaderMap, is_10: bool, keep_alive: bool) 
 async fn with_length(mut request: OriginRequest) -> Result<OriginRequest, OriginError> {
     if request.headers.contains_key(header::CONTENT_LENGTH) {
         return Ok(request);
+    }
+    // RFC 9110 §8.6: who knows no other framing may take the length for missing, and answer 400 or 411.
+    let has_meaning = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method);
+    if has_meaning && matches!(request.body, Body::Empty) {
+        request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     if let Body::Busy(reader) = request.body {
         let (spooled, length) = spool(reader).await?;

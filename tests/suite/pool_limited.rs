@@ -118,6 +118,20 @@ async fn content_of_known_length_is_not_spooled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_content_has_a_length_too_where_chunks_are_not_taken() {
+    let network = Network::new();
+    let origin = network.origin("a:80", says("taken"));
+    let mut settings = pool_settings(&["http://a"]);
+    settings.chunked = false;
+    let pool = pool_over(settings, &network);
+    for (nth, method, length) in [(0, Method::POST, Some("0")), (1, Method::GET, None)] {
+        ask(&pool, request(method, "/", Body::Empty)).await.expect("an answer");
+        assert_eq!(origin.exchange(nth).request.header("content-length"), length);
+    }
+    origin.assert_clean();
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_upload_that_breaks_off_while_it_is_spooled_reaches_nobody() {
     let network = Network::new();
     let origin = network.origin("a:80", says("taken"));
