@@ -20,6 +20,9 @@ use crate::base::blame::Retry;
 use crate::body::tunnel::Io;
 use crate::semantics::proxy_status::ProxyError;
 
+/// Most fields of a response: more than any that has a use, and what `max_head` allows is told by itself.
+const MAX_FIELDS: usize = 512;
+
 /// One endpoint of a pool.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -99,6 +102,7 @@ impl Endpoint {
         let (sender, connection) = Builder::new()
             .max_header_size(max_head)
             .max_buf_size(max_head.max(64 << 10))
+            .max_headers(MAX_FIELDS)
             .handshake(TokioIo::new(io))
             .await
             .map_err(|error| OriginError::exchanging(&error))?;

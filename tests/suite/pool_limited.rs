@@ -171,3 +171,16 @@ fn fields_of_the_connection_cannot_be_set() {
     assert!(matches!(error, PoolError::Field { .. }), "{error}");
     assert!(matches!(Pool::new(pool_settings(&[]), Network::new()), Err(PoolError::NoEndpoints(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_many_fields_is_taken_as_long_as_its_head_is() {
+    let network = Network::new();
+    network.origin("a:80", |_, _| {
+        let names: Vec<_> = (0..400).map(|nth| format!("x-field-{nth}")).collect();
+        let fields: Vec<_> = names.iter().map(|name| (name.as_str(), "1")).collect();
+        vec![respond("200 OK", &fields, "many")]
+    });
+    let pool = pool_over(pool_settings(&["http://a"]), &network);
+    let exchange = pool.exchange(get("/")).await.expect("a head");
+    assert_eq!(exchange.head.headers["x-field-399"], "1");
+}
