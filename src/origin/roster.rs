@@ -47,14 +47,16 @@ impl Roster {
 
     /// The endpoint for a request that was on those in `tried` before.
     ///
-    /// If all are down, a request that was nowhere yet goes to the one whose pause ends first: an answer may come,
-    /// and without it there is none for sure. If that fails its pause begins anew, so that the next request asks
+    /// If all are down, a request that was nowhere yet goes to one of them all the same: an answer may come, and
+    /// without it there is none for sure. It is the one where the fewest wait, so that one that says nothing does not
+    /// gather them all while another is back, and of several the one whose pause ends first. If that fails its pause begins anew, so that the next request asks
     /// another. A request that has failed somewhere does not go on, so that in a total outage each is one attempt.
     pub(super) fn pick(&mut self, tried: &[usize]) -> Pick {
         let mut now = None;
         let mut clock = || *now.get_or_insert_with(Instant::now);
         let (mut best, mut total, mut full): (Option<(usize, i64, bool)>, i64, bool) = (None, 0, false);
-        let mut resting: Option<(usize, Instant)> = None;
+        let mut resting: Option<(usize, Instant, usize)> = None;
+        let mut resting_full = false;
         for (index, member) in self.members.iter_mut().enumerate() {
             if tried.contains(&index) {
                 continue;
@@ -63,8 +65,10 @@ impl Roster {
                 Use::Up => false,
                 Use::Trial => true,
                 Use::Rest(until) => {
-                    if resting.is_none_or(|(_, first)| until < first) {
-                        resting = Some((index, until));
+                    if member.active >= self.max_connections {
+                        resting_full = true;
+                    } else if resting.is_none_or(|best| (member.active, until, index) < best) {
+                        resting = Some((member.active, until, index));
                     }
                     continue;
                 }
@@ -84,10 +88,8 @@ impl Roster {
         }
         match resting {
             _ if full => Pick::Full,
-            Some((index, _)) if tried.is_empty() => {
-                let full = self.members.get(index).is_none_or(|member| member.active >= self.max_connections);
-                if full { Pick::Full } else { self.go(index, 0, false) }
-            }
+            Some((.., index)) if tried.is_empty() => self.go(index, 0, false),
+            None if tried.is_empty() && resting_full => Pick::Full,
             _ => Pick::Nobody,
         }
     }

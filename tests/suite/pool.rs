@@ -195,6 +195,35 @@ async fn in_an_outage_each_request_is_one_attempt_and_the_first_answer_ends_it()
 }
 
 #[tokio::test(start_paused = true)]
+async fn in_an_outage_one_that_says_nothing_does_not_gather_all_requests() {
+    let (pool, network, origins) = three(|settings| {
+        settings.endpoints.pop();
+        settings.retries = 0;
+    });
+    network.origin("a:80", |_, _| vec![Act::Stall]);
+    network.set("b:80", Host::Refuses);
+    ask(&pool, get("/")).await.expect_err("silent");
+    tokio::time::advance(ms(500)).await;
+    ask(&pool, get("/")).await.expect_err("refused");
+    assert_eq!(up(&pool), [false, false]);
+    network.set("b:80", Host::Origin(Arc::clone(&origins[1])));
+    let asking: Vec<_> = (0..20)
+        .map(|_| {
+            let pool = Arc::clone(&pool);
+            tokio::spawn(async move { ask(&pool, get("/")).await.map(|answer| answer.1) })
+        })
+        .collect();
+    tokio::time::sleep(ms(100)).await;
+    assert_eq!(up(&pool), [false, true], "somebody found out");
+    let waiting = asking.iter().filter(|asking| !asking.is_finished()).count();
+    assert!(waiting <= 10, "{waiting} wait for the silent one");
+    for _ in 0..10 {
+        assert_eq!(ask(&pool, get("/")).await.expect("an answer").1, "b");
+    }
+    asking.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test(start_paused = true)]
 async fn several_failures_in_a_row_may_be_asked_for() {
     let (pool, network, _) = three(|settings| settings.down_after = 3);
     network.set("a:80", Host::Refuses);
