@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 
@@ -37,6 +38,8 @@ pub(super) struct Endpoint {
     names: Arc<Names>,
     tls: Option<(Tls, ServerName<'static>)>,
     connector: Arc<dyn Connect>,
+    /// Why the last connection could not be had, for people.
+    pub(super) cause: Mutex<Option<String>>,
 }
 
 impl Endpoint {
@@ -63,6 +66,7 @@ impl Endpoint {
             names: Arc::new(Names::new(url.authority(), settings.resolve_every, patience)),
             tls,
             connector,
+            cause: Mutex::default(),
         })
     }
 
@@ -131,6 +135,7 @@ impl Endpoint {
 
     fn could_not_connect(&self, error: &io::Error) -> OriginError {
         tracing::debug!(endpoint = %self.authority, %error, "an endpoint could not be reached");
+        *self.cause.lock() = Some(error.to_string());
         OriginError::connecting(error)
     }
 }

@@ -111,8 +111,8 @@ impl Endpoint {
         if error.speaks_of_endpoint()
             && let Some(pause) = place.failed()
         {
-            let (pool, endpoint) = (&self.settings.name, &self.authority);
-            tracing::warn!(%pool, %endpoint, %error, ?pause, "an endpoint failed and is left alone for a while");
+            let (pool, endpoint, cause) = (&self.settings.name, &self.authority, self.cause.lock().take());
+            tracing::warn!(%pool, %endpoint, %error, cause, ?pause, "an endpoint failed and is left alone for a while");
         }
         Failure { error, unsent }
     }

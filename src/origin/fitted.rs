@@ -100,7 +100,7 @@ async fn spool(mut reader: Reader) -> Result<(Reader, u64), OriginError> {
             Ok(Err(_)) => return Err(OriginError::internal()),
             Err(_) => {
                 tracing::warn!("no room to spool a request's content, which its origin wants whole");
-                return Err(OriginError::internal());
+                return Err(OriginError::too_many());
             }
         }
     }

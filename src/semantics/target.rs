@@ -6,6 +6,9 @@
 
 use std::net::Ipv6Addr;
 
+/// The longest name, escapes counted as they are written.
+const LONGEST: usize = 255;
+
 /// Why a text names no host.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum HostError {
@@ -24,6 +27,9 @@ pub enum HostError {
     /// Two dots in a row, or a dot at the start.
     #[error("the host has an empty label: two dots in a row, or one at the start")]
     Label,
+    /// Longer than a name may be (RFC 1035 §2.3.4).
+    #[error("the host is longer than {LONGEST} bytes")]
+    Long,
     /// The port is no number from 1 to 65535.
     #[error("the port must be a number from 1 to 65535")]
     Port,
@@ -64,6 +70,9 @@ fn canonical_name(raw: &str) -> Result<(String, &str), HostError> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.is_empty() {
         return Err(HostError::Empty);
+    }
+    if name.len() > LONGEST {
+        return Err(HostError::Long);
     }
     if !is_reg_name(name) {
         return Err(HostError::Character);
@@ -146,6 +155,8 @@ mod tests {
         assert_eq!(http(":80"), Err(HostError::Empty));
         assert_eq!(http("me@example.com"), Err(HostError::UserInfo));
         assert_eq!(http("example..com"), Err(HostError::Label));
+        assert!(http(&"a.".repeat(127)).is_ok());
+        assert_eq!(http(&"a.".repeat(129)), Err(HostError::Long));
         assert_eq!(http("example.com.."), Err(HostError::Label));
         for wrong in ["a b", "a/b", "a?b", "a#b", "a\\b", "bücher.example", "a%2", "a%zz", "a\0b", "a]"] {
             assert_eq!(http(wrong), Err(HostError::Character), "{wrong}");

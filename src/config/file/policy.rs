@@ -48,7 +48,8 @@ macro_rules! policy {
 policy! {
     /// What is stored and for how long.
     pub struct Cache, SiteCache, CachePolicy {
-        /// Lifetime of an answer that states none; `off` leaves it without one.
+        /// Lifetime of an answer that states none; `off` leaves it without one. Pages that are made for a cookie state
+        /// none either: name session cookies in `personal_cookies` before this is set.
         default_lifetime: Option<Duration>, either("off", time_or_none()) => "off";
         /// The most that a lifetime may be, whatever an answer states.
         max_lifetime: Option<Duration>, either("off", time_or_none()) => "off";
