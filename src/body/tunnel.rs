@@ -2,12 +2,25 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 /// Anything that reads and writes and may move between threads.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+
+/// How soon the kernel finds out that the other end of a silent connection has vanished: a tunnel may be silent for
+/// as long as it likes.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15));
+
+/// Has the kernel look after a connection that may become one side of a tunnel.
+pub fn watch_over(stream: &TcpStream) -> std::io::Result<()> {
+    SockRef::from(stream).set_tcp_keepalive(&KEEPALIVE)
+}
 
 /// The origin's side of a connection that left HTTP. The listener joins the client's side to it.
 pub struct Tunnel(Opening);

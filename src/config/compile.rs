@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::file::{CachePolicy, Configuration, Endpoint, Pool};
+use super::file::{CachePolicy, Configuration, Pool};
 use super::{Disk, DiskError, MemoryError, MemoryPlan, Settings, Spill};
 use crate::base::ids::PoolId;
-use crate::origin::{EndpointSettings, TlsSettings};
+use crate::origin::TlsSettings;
 use crate::semantics::policy::{Lifetimes, Outlasting, Policy};
 use crate::semantics::query::IgnoredQuery;
 use crate::telemetry::access_log;
@@ -138,7 +138,7 @@ fn policy(cache: &CachePolicy, min: Option<Duration>) -> Policy {
 fn pool_of(name: &str, pool: &Pool) -> origin::Settings {
     origin::Settings {
         name: name.to_owned(),
-        endpoints: pool.endpoints.iter().map(endpoint).collect(),
+        endpoints: pool.endpoints.clone(),
         max_connections: pool.max_connections,
         queue: pool.queue,
         queue_timeout: pool.queue_timeout,
@@ -165,10 +165,6 @@ fn pool_of(name: &str, pool: &Pool) -> origin::Settings {
         },
         send_fields: pool.headers(),
     }
-}
-
-fn endpoint(endpoint: &Endpoint) -> EndpointSettings {
-    EndpointSettings { url: endpoint.url.clone(), weight: endpoint.weight }
 }
 
 #[cfg(test)]

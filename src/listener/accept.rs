@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use super::http1::ending::{ClientStream, Ending};
 use super::{Handler, Serving, http1};
+use crate::body::tunnel::watch_over;
 
 /// Said to a connection over the limit, before its request is read.
 const TOO_MANY: &[u8] =
@@ -22,11 +22,6 @@ const MAX_UNREAD: u64 = 64 << 10;
 
 /// How long one that is turned away may take to read why.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// How soon the kernel finds out that the other end of a silent connection has vanished: a tunnel may be silent for
-/// as long as it likes.
-const KEEPALIVE: TcpKeepalive =
-    TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15));
 
 /// Pause after the kernel refused a connection for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(50);
@@ -69,7 +64,7 @@ async fn welcome<H: Handler>(mut stream: TcpStream, peer: SocketAddr, handler: &
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
-    if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE) {
+    if let Err(error) = watch_over(&stream) {
         tracing::debug!(%error, "keepalive was refused");
     }
     let ending = Ending::default();

@@ -7,23 +7,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::resolve::{Resolve, System};
-use crate::body::tunnel::Io;
+use crate::body::tunnel::{Io, watch_over};
 
 /// A connection in the making.
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + Send + 'a>>;
 
 /// How long one address may take before the next is tried beside it (RFC 8305 §5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
-
-/// How soon the kernel finds out that the other end of a silent connection has vanished: a tunnel may be silent for
-/// as long as it likes.
-const KEEPALIVE: TcpKeepalive =
-    TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15));
 
 /// Opens connections. A trait, so that tests can put a pipe in the place of a network.
 pub trait Connect: Debug + Send + Sync {
@@ -47,7 +41,7 @@ impl Connect for Tcp {
             let address: SocketAddr = authority.parse().map_err(io::Error::other)?;
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE)?;
+            watch_over(&stream)?;
             Ok(Box::new(stream) as Box<dyn Io>)
         })
     }

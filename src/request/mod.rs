@@ -140,9 +140,7 @@ impl ClientMachine {
             };
         }
     }
-}
 
-impl ClientMachine {
     /// Whether the request goes any further, and to which site. A refusal tells the site as well, if it got so far.
     fn receive(&self, request: &Request) -> Result<(Admitted, &Site), (Rejection, Option<&Site>)> {
         let admitted = admission::check(request, self.settings.max_target).map_err(|why| (why, None))?;

@@ -182,43 +182,6 @@ impl Turn {
     }
 
     fn outcome(&self) -> Outcome {
-        if self.hit { Outcome::Hit } else { outcome(self.forward) }
-    }
-}
-
-/// The word of metrics for that of `Cache-Status`: the same one.
-const fn outcome(forward: Forward) -> Outcome {
-    match forward {
-        Forward::UriMiss => Outcome::UriMiss,
-        Forward::VaryMiss => Outcome::VaryMiss,
-        Forward::Miss => Outcome::Miss,
-        Forward::Stale => Outcome::Stale,
-        Forward::Bypass => Outcome::Bypass,
-        Forward::Method => Outcome::Method,
-        Forward::Request => Outcome::Request,
-        Forward::Partial => Outcome::Partial,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics_and_cache_status_use_the_same_words() {
-        let forwards = [
-            Forward::UriMiss,
-            Forward::VaryMiss,
-            Forward::Miss,
-            Forward::Stale,
-            Forward::Bypass,
-            Forward::Method,
-            Forward::Request,
-            Forward::Partial,
-        ];
-        for forward in forwards {
-            assert_eq!(outcome(forward).name(), forward.name());
-        }
-        assert_eq!(forwards.len() + 1, Outcome::ALL.len(), "all but the hit");
+        if self.hit { Outcome::Hit } else { Outcome::Forwarded(self.forward) }
     }
 }

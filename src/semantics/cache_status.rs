@@ -27,6 +27,18 @@ pub enum Forward {
 }
 
 impl Forward {
+    /// All of them, in their order.
+    pub const ALL: [Self; 8] = [
+        Self::UriMiss,
+        Self::VaryMiss,
+        Self::Miss,
+        Self::Stale,
+        Self::Bypass,
+        Self::Method,
+        Self::Request,
+        Self::Partial,
+    ];
+
     /// The name in `fwd`, in logs and in metrics.
     pub const fn name(self) -> &'static str {
         match self {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Who may import whom. This table is the law; `docs/ARCHITECTURE.md` has its picture.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("base", &[]),
-    ("telemetry", &["base"]),
+    ("telemetry", &["base", "semantics"]),
     ("semantics", &["base"]),
     ("body", &["base", "telemetry"]),
     ("admission", &["base", "telemetry", "semantics", "body"]),
@@ -54,6 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Edges that are allowed for these names only.
 const ONLY: &[(&str, &str, &[&str])] = &[
+    ("telemetry", "semantics", &["cache_status::Forward"]),
     ("request", "origin", &["OriginError"]),
     ("deliver", "origin", &["OriginError"]),
     ("deliver", "admission", &["Rejection"]),
@@ -70,7 +71,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
         "origin",
         &["Settings", "EndpointSettings", "HttpVersion", "TlsSettings", "OriginUrl", "OriginUrlError"],
     ),
-    ("config", "admin", &["Settings"]),
+    ("config", "admin", &["Settings", "AddressError"]),
 ];
 
 /// They see everything, and nothing imports them.

@@ -21,7 +21,7 @@ mod words;
 
 pub use complaint::{Complaint, Complaints, Severity};
 pub use documentation::{full_toml, reference};
-pub use kinds::{Endpoint, HostPattern, Secret, SecretSource};
+pub use kinds::{HostPattern, Secret, SecretSource};
 pub use load::Report;
 pub use policy::{AgainstRfc, AgainstRfcPolicy, Cache, CachePolicy, SiteAgainstRfc, SiteCache};
 pub use tables::{

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kinds::{
-    Endpoint, HostPattern, Secret, admin_address, choice, either, endpoint, fields, flag, host_pattern, list,
+    HostPattern, Secret, admin_address, choice, either, endpoint, fields, flag, host_pattern, list,
     listen_address, log_target, named, node_name, origin_url, path, pool_name, readable_file, server_name,
     size, table_of, tables_of, time, time_or_none, unread_path, whole,
 };
@@ -16,7 +16,7 @@ use super::words::LogLevel;
 use crate::base::units::ByteSize;
 use crate::cache::Admission;
 use crate::config::OriginUrl;
-use crate::origin::HttpVersion;
+use crate::origin::{EndpointSettings, HttpVersion};
 use crate::telemetry::access_log::{Field, Format, Sink};
 
 /// hyper refuses to work with less room for a head.
@@ -188,7 +188,7 @@ table! {
     /// Endpoints that serve the same, and how they are asked.
     pub struct Pool {
         /// Where they are: `http://HOST:PORT`, `https://HOST`, or with a weight.
-        endpoints: Vec<Endpoint>, list(endpoint()) => [];
+        endpoints: Vec<EndpointSettings>, list(endpoint()) => [];
         /// Connections to each endpoint.
         max_connections: usize, whole(1..=1_000_000_usize) => 256;
         /// Requests that may wait for a connection, for the whole pool; beyond them, 503.

@@ -1,54 +1,50 @@
 //! What became of a request, in the words of `Cache-Status`.
 
+use crate::semantics::cache_status::Forward;
+
 /// `hit`, or why the request went forward (RFC 9211 §2.1, §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Answered from what is stored, without going forward.
     Hit,
-    /// Nothing was stored for the URL.
-    UriMiss,
-    /// Something was stored for the URL, but for other values of the fields that `Vary` names.
-    VaryMiss,
-    /// Nothing usable was stored, for either reason.
-    Miss,
-    /// What was stored is stale.
-    Stale,
-    /// The cache was told not to handle it.
-    Bypass,
-    /// Its method is not answered from a cache.
-    Method,
-    /// What is stored is fresh, but the request does not allow its use.
-    Request,
-    /// What is stored does not hold all that was asked for.
-    Partial,
+    /// Asked of the origin, for this reason.
+    Forwarded(Forward),
 }
 
 impl Outcome {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Hit,
-        Self::UriMiss,
-        Self::VaryMiss,
-        Self::Miss,
-        Self::Stale,
-        Self::Bypass,
-        Self::Method,
-        Self::Request,
-        Self::Partial,
-    ];
+    /// How many there are.
+    pub const COUNT: usize = 1 + Forward::ALL.len();
+
+    /// All of them, in the order of [`Outcome::index`].
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Self::Hit].into_iter().chain(Forward::ALL.map(Self::Forwarded))
+    }
+
+    /// Its place among all.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Hit => 0,
+            Self::Forwarded(forward) => 1 + forward as usize,
+        }
+    }
 
     /// The word in `Cache-Status`, log and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hit => "hit",
-            Self::UriMiss => "uri-miss",
-            Self::VaryMiss => "vary-miss",
-            Self::Miss => "miss",
-            Self::Stale => "stale",
-            Self::Bypass => "bypass",
-            Self::Method => "method",
-            Self::Request => "request",
-            Self::Partial => "partial",
+            Self::Forwarded(forward) => forward.name(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_a_place_and_a_word_of_its_own() {
+        assert!(Outcome::all().map(Outcome::index).eq(0..Outcome::COUNT));
+        let words: std::collections::BTreeSet<_> = Outcome::all().map(Outcome::name).collect();
+        assert_eq!(words.len(), Outcome::COUNT);
     }
 }

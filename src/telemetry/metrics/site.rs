@@ -43,7 +43,7 @@ pub struct SiteMetrics {
 
 #[derive(Debug, Default)]
 struct Shard {
-    requests: [[AtomicU64; CLASSES]; Outcome::ALL.len()],
+    requests: [[AtomicU64; CLASSES]; Outcome::COUNT],
     bytes: AtomicU64,
     hits: Histogram,
     forwarded: Histogram,
@@ -65,7 +65,7 @@ impl SiteMetrics {
     /// Counts a request, once it has come to its end.
     pub fn finished(&self, request: &Finished) {
         let shard = self.shards.local();
-        let by_class = shard.requests.get(request.outcome as usize);
+        let by_class = shard.requests.get(request.outcome.index());
         if let Some(count) = by_class.and_then(|classes| classes.get(class(request.status))) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -87,11 +87,10 @@ impl SiteMetrics {
 
     /// Requests by outcome and class of status, those that there were.
     pub fn requests(&self) -> impl Iterator<Item = (Outcome, &'static str, u64)> {
-        let each =
-            Outcome::ALL.into_iter().flat_map(|outcome| (0..CLASSES).map(move |class| (outcome, class)));
+        let each = Outcome::all().flat_map(|outcome| (0..CLASSES).map(move |class| (outcome, class)));
         each.filter_map(|(outcome, class)| {
             let count = self.shards.sum(|shard| {
-                let by_class = shard.requests.get(outcome as usize);
+                let by_class = shard.requests.get(outcome.index());
                 by_class.and_then(|by| by.get(class)).map_or(0, |count| count.load(Ordering::Relaxed))
             });
             (count > 0).then_some((outcome, CLASS_NAMES.get(class).copied()?, count))
@@ -151,6 +150,7 @@ fn class(status: StatusCode) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::semantics::cache_status::Forward;
 
     fn finished(outcome: Outcome, status: u16) -> Finished {
         let status = StatusCode::from_u16(status).expect("a status");
@@ -166,9 +166,9 @@ mod tests {
                 scope.spawn(|| site.finished(&finished(Outcome::Hit, 200)));
             }
         });
-        site.finished(&finished(Outcome::Stale, 999));
+        site.finished(&finished(Outcome::Forwarded(Forward::Stale), 999));
         let requests: Vec<_> = site.requests().collect();
-        assert_eq!(requests, [(Outcome::Hit, "2xx", 4), (Outcome::Stale, "other", 1)]);
+        assert_eq!(requests, [(Outcome::Hit, "2xx", 4), (Outcome::Forwarded(Forward::Stale), "other", 1)]);
         assert_eq!((site.bytes(), site.hits().count(), site.forwarded().count()), (50, 4, 1));
     }
 

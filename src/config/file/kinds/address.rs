@@ -1,12 +1,13 @@
 //! Addresses to listen on.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use toml::de::DeValue;
 
 use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::shown;
+use crate::admin::{AddressError, Settings};
 
 /// Where to listen for clients.
 pub struct ListenAddress;
@@ -61,30 +62,47 @@ impl Kind for AdminAddress {
     }
 
     fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<SocketAddr> {
-        let (text, port) = if let DeValue::Integer(number) = said.get_ref() {
-            (number.to_string(), u16::from_str_radix(number.as_str(), number.radix()).ok())
+        let text = if let DeValue::Integer(number) = said.get_ref() {
+            // In whatever base it is written.
+            let port = u16::from_str_radix(number.as_str(), number.radix());
+            port.map_or_else(|_| number.to_string(), |port| port.to_string())
         } else {
-            let text = reader.text(said, "a port or IP:PORT", "9090 or \"127.0.0.1:9090\"")?;
-            (text.to_owned(), text.parse().ok())
+            reader.text(said, "a port or IP:PORT", "9090 or \"127.0.0.1:9090\"")?.to_owned()
         };
-        let address = match port {
-            Some(port) => Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
-            None => text.parse().ok(),
-        };
-        let Some(address) = address else {
-            let message = format!("{} is a port or IP:PORT{}, not {text}", reader.key(), reader.or());
-            reader.complain(&said.span(), message, Some("such as 9090 or \"127.0.0.1:9090\"".into()));
-            return None;
-        };
-        if !address.ip().is_loopback() {
-            let message = format!("{} must be on loopback so far, and {} is not", reader.key(), address.ip());
-            reader.complain(&said.span(), message, Some(format!("such as \"127.0.0.1:{}\"", address.port())));
-            return None;
+        match text.parse::<Settings>() {
+            Ok(Settings { address }) => Some(address),
+            Err(AddressError::Malformed) => {
+                let message = format!("{} is a port or IP:PORT{}, not {text}", reader.key(), reader.or());
+                reader.complain(&said.span(), message, Some("such as 9090 or \"127.0.0.1:9090\"".into()));
+                None
+            }
+            Err(AddressError::NotLoopback(address)) => {
+                let (key, ip) = (reader.key(), address.ip());
+                let message = format!("{key} must be on loopback so far, and {ip} is not");
+                let hint = format!("such as \"127.0.0.1:{}\"", address.port());
+                reader.complain(&said.span(), message, Some(hint));
+                None
+            }
         }
-        Some(address)
     }
 
     fn show(&self, value: &SocketAddr) -> Shown {
         shown(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Configuration;
+
+    #[test]
+    fn the_file_takes_the_addresses_that_the_option_takes() {
+        for said in ["9090", "0x2382", "\"9090\"", "\"[::ffff:127.0.0.1]:9090\""] {
+            let report = Configuration::read_text(Path::new("a.toml"), &format!("admin.address = {said}"));
+            let address = report.configuration.and_then(|written| written.admin.address);
+            assert_eq!(address.map(|address| address.port()), Some(9090), "{said}: {}", report.complaints);
+        }
     }
 }

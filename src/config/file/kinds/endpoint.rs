@@ -7,28 +7,13 @@ use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::plain::whole;
 use super::shown;
-use crate::config::OriginUrl;
+use crate::origin::{EndpointSettings, OriginUrl};
 
-/// The weight of an endpoint of which none is told.
+/// The least weight, and that of an endpoint of which none is told.
 const ONE: u16 = 1;
 
 /// The largest weight.
 const MOST: u16 = 1000;
-
-/// An endpoint of a pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Where it is.
-    pub url: OriginUrl,
-    /// Its share of the requests, beside the weights of the other endpoints.
-    pub weight: u16,
-}
-
-impl From<OriginUrl> for Endpoint {
-    fn from(url: OriginUrl) -> Self {
-        Self { url, weight: ONE }
-    }
-}
 
 /// The URL of an origin.
 pub struct Url;
@@ -70,16 +55,16 @@ pub fn endpoint() -> WeightedUrl {
 }
 
 impl Kind for WeightedUrl {
-    type Value = Endpoint;
+    type Value = EndpointSettings;
 
     fn name(&self) -> String {
         format!("URL or {{ url = URL, weight = 1 to {MOST} }}")
     }
 
-    fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<Endpoint> {
+    fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<EndpointSettings> {
         let Some(table) = said.get_ref().as_table() else {
             if said.get_ref().is_str() {
-                return origin_url().read(said, reader).map(Endpoint::from);
+                return origin_url().read(said, reader).map(EndpointSettings::from);
             }
             let example = "\"http://10.0.0.1:3000\" or { url = \"http://10.0.0.1:3000\", weight = 3 }";
             reader.wrong_kind(said, "a URL, or a table of url and weight", example);
@@ -97,10 +82,10 @@ impl Kind for WeightedUrl {
         let weight = table.get("weight").map_or(Some(ONE), |weight| {
             reader.below("weight", |reader| whole(ONE..=MOST).read(weight, reader))
         });
-        if known { Some(Endpoint { url: url?, weight: weight? }) } else { None }
+        if known { Some(EndpointSettings { url: url?, weight: weight? }) } else { None }
     }
 
-    fn show(&self, value: &Endpoint) -> Shown {
+    fn show(&self, value: &EndpointSettings) -> Shown {
         let url = shown(&value.url);
         if value.weight == ONE {
             return url;

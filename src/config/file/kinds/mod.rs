@@ -12,7 +12,6 @@ mod secret;
 mod tables;
 mod word;
 
-pub use endpoint::Endpoint;
 pub use host::HostPattern;
 pub use secret::{Secret, SecretSource};
 
