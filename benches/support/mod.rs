@@ -14,10 +14,10 @@ use forebay::body::content::{BLOCK, Content, INLINE_MAX, Parts};
 use forebay::cache::disk::health::Health;
 use forebay::cache::key::{Key, KeyParts};
 use forebay::cache::lookup::{Held, Hit, Lookup};
-use forebay::cache::object::{Object, Representation, StoredHead};
+use forebay::cache::object::{Heat, Object, Representation, StoredHead};
 use forebay::cache::{Admission, Cache, DiskSettings, Settings};
 use forebay::semantics::freshness::Freshness;
-use forebay::semantics::storage::Reuse;
+use forebay::semantics::reuse::{Reuse, Stale, Terms};
 use forebay::semantics::vary::VarySet;
 use forebay::telemetry::counters::Counters;
 use http::uri::Scheme;
@@ -67,8 +67,8 @@ impl Rig {
 
     /// Whether either tier has it.
     pub async fn has(&self, key: &Key) -> bool {
-        match self.cache.lookup(key, &self.request.0, NOW) {
-            Lookup::Fresh(_) | Lookup::Stale(_) => true,
+        match self.cache.lookup(key, &self.request.0) {
+            Lookup::Found(_) => true,
             Lookup::Miss(_) => self.find(key).await,
         }
     }
@@ -122,13 +122,17 @@ impl Rig {
             generation: self.cache.next_generation(),
             born: self.cache.sequence(),
             head: Arc::new(StoredHead::new(StatusCode::OK, &headers)),
-            freshness: Freshness {
-                response_time: NOW,
-                initial_age: Duration::ZERO,
-                lifetime: Duration::from_hours(1000),
+            terms: Terms {
+                freshness: Freshness {
+                    response_time: NOW,
+                    initial_age: Duration::ZERO,
+                    lifetime: Duration::from_hours(1000),
+                },
+                reuse: Reuse::Shared,
+                stale: Stale::Forbidden,
+                immutable: false,
             },
-            reuse: Reuse::Shared,
-            serve_stale: true,
+            heat: Heat::default(),
             vary: VarySet::default(),
             vary_values: Vec::new(),
             representation: Representation::of(&content),

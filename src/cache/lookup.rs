@@ -13,19 +13,15 @@ use super::memory::{KeyState, MemoryTier};
 use super::object::Object;
 use crate::base::clock::Timestamp;
 use crate::body::content::Parts;
-use crate::semantics::freshness::State;
 use crate::semantics::policy::Outlasting;
-use crate::semantics::storage::Reuse;
-use crate::semantics::{coding, vary::VarySet};
+use crate::semantics::{coding, reuse, vary::VarySet};
 
 /// What the tiers know.
 #[derive(Debug)]
 pub enum Lookup {
-    /// May be used as it is.
-    Fresh(Hit),
-    /// May be used once the origin has confirmed it.
-    Stale(Hit),
-    /// Nothing that may be used.
+    /// What the request selects, fresh or not: [`reuse::decide`] says what may be done with it.
+    Found(Hit),
+    /// Nothing.
     Miss(Missing),
 }
 
@@ -34,7 +30,7 @@ impl Lookup {
     #[must_use]
     pub fn if_kept(self, outlasting: &Outlasting, now: Timestamp) -> Self {
         match self {
-            Self::Stale(hit) if !hit.is_kept(outlasting, now) => Self::Miss(Missing::Uri),
+            Self::Found(hit) if !hit.is_kept(outlasting, now) => Self::Miss(Missing::Uri),
             other => other,
         }
     }
@@ -67,13 +63,7 @@ pub enum Held {
     Disk(Pinned, Bytes),
 }
 
-pub(super) fn lookup(
-    tier: &MemoryTier,
-    disk: Option<&DiskTier>,
-    key: &Key,
-    request: &HeaderMap,
-    now: Timestamp,
-) -> Lookup {
+pub(super) fn lookup(tier: &MemoryTier, disk: Option<&DiskTier>, key: &Key, request: &HeaderMap) -> Lookup {
     let mut newest: Option<Arc<Object>> = None;
     let values = |set: &VarySet| set.values(request);
     let state = tier.candidates(key, values, |object| {
@@ -87,11 +77,11 @@ pub(super) fn lookup(
     // that the blocks are wanted.
     let parts = newest.as_ref().and_then(|object| tier.parts(key, object));
     if let (Some(object), Some(parts)) = (&newest, parts) {
-        return Hit { object: Arc::clone(object), content: Held::Memory(parts) }.judged(now);
+        return Lookup::Found(Hit { object: Arc::clone(object), content: Held::Memory(parts) });
     }
     // What waits to be written to disk is in memory too, whether the memory tier took it or not.
     if let Some(hit) = disk.and_then(|disk| waiting(disk, key, request, &tier.known_vary(key))) {
-        return hit.judged(now);
+        return Lookup::Found(hit);
     }
     Lookup::Miss(match state {
         KeyState::Unknown => Missing::Uri,
@@ -133,23 +123,14 @@ fn stored(intent: Intent) -> Option<Hit> {
 /// The later `Date` wins; our own receipt decides between equals (RFC 9111 §4.1).
 pub(super) fn is_newer(a: &Object, b: &Object) -> bool {
     let date = |object: &Object| {
-        object.head.headers.get(http::header::DATE).and_then(crate::semantics::fields::parse_date)
+        object.head.headers.get(http::header::DATE).and_then(crate::semantics::date::parse_date)
     };
-    (date(a), a.freshness.response_time) > (date(b), b.freshness.response_time)
+    (date(a), a.terms.freshness.response_time) > (date(b), b.terms.freshness.response_time)
 }
 
 impl Hit {
-    fn judged(self, now: Timestamp) -> Lookup {
-        if self.is_fresh(now) { Lookup::Fresh(self) } else { Lookup::Stale(self) }
-    }
-
     /// Whether it is of any use, be it to be confirmed.
     pub fn is_kept(&self, outlasting: &Outlasting, now: Timestamp) -> bool {
-        outlasting.is_kept(self.object.freshness.state(now))
-    }
-
-    /// Whether it may be used without asking the origin.
-    pub fn is_fresh(&self, now: Timestamp) -> bool {
-        self.object.reuse == Reuse::Shared && matches!(self.object.freshness.state(now), State::Fresh { .. })
+        reuse::is_kept(&self.object.terms, outlasting, now)
     }
 }

@@ -110,11 +110,11 @@ impl Cache {
 
     /// What memory knows for a request with these fields, which is counted. Takes no lock if memory has it, and never
     /// waits.
-    pub fn lookup(&self, key: &Key, request: &HeaderMap, now: Timestamp) -> Lookup {
-        let found = self.look_again(key, request, now);
+    pub fn lookup(&self, key: &Key, request: &HeaderMap) -> Lookup {
+        let found = self.look_again(key, request);
         if let Some(disk) = &self.disk {
             disk.count(key.hash().short());
-            if let Lookup::Fresh(hit) | Lookup::Stale(hit) = &found
+            if let Lookup::Found(hit) = &found
                 && !hit.object.vary.is_empty()
             {
                 disk.count(hit.object.slot(key).short());
@@ -124,8 +124,8 @@ impl Cache {
     }
 
     /// The same for a request that has been counted.
-    pub fn look_again(&self, key: &Key, request: &HeaderMap, now: Timestamp) -> Lookup {
-        lookup::lookup(&self.memory, self.disk.as_ref(), key, request, now)
+    pub fn look_again(&self, key: &Key, request: &HeaderMap) -> Lookup {
+        lookup::lookup(&self.memory, self.disk.as_ref(), key, request)
     }
 
     /// What the disk has for a request that memory could not answer, fresh or not; it goes into memory, as far as that

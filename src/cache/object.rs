@@ -1,6 +1,7 @@
 //! A stored response.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -9,8 +10,7 @@ use super::key::{Key, KeyHash};
 use crate::base::ids::{Generation, Sequence};
 use crate::body::budget::Charge;
 use crate::body::content::{Content, Digest, Parts};
-use crate::semantics::freshness::Freshness;
-use crate::semantics::storage::{Reuse, Storable};
+use crate::semantics::reuse::Terms;
 use crate::semantics::vary::VarySet;
 
 /// A stored response: its head, and one representation or more of its content (one so far: as the origin sent
@@ -23,20 +23,32 @@ pub struct Object {
     pub born: Sequence,
     /// Status and end-to-end fields, ready to be sent but for what changes with each answer.
     pub head: Arc<StoredHead>,
-    /// How long it may be used.
-    pub freshness: Freshness,
-    /// Whether it may be used without asking the origin while it is fresh.
-    pub reuse: Reuse,
-    /// Whether it may be used stale when the origin cannot be reached.
-    pub serve_stale: bool,
+    /// How long and on which terms it may be used.
+    pub terms: Terms,
     /// The fields that selected it, and the values that the request had for them.
     pub vary: VarySet,
     /// See [`VarySet::values`].
     pub vary_values: Vec<u8>,
     /// The content.
     pub representation: Representation,
+    /// How often it was asked for when it was time to refresh it.
+    pub heat: Heat,
     /// The memory of the head, until the object is dropped.
     pub charge: Option<Charge>,
+}
+
+/// Counts requests for an object near the end of its lifetime.
+#[derive(Debug, Default)]
+pub struct Heat(AtomicU8);
+
+impl Heat {
+    /// One request in so many is worth a refresh ahead of time.
+    const HOT: u8 = 4;
+
+    /// Counts a request; true for the fourth, and for every fourth after it.
+    pub fn is_hot(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) % Self::HOT == Self::HOT - 1
+    }
 }
 
 /// Status and fields of a stored response.
@@ -107,23 +119,16 @@ impl Object {
 
     /// The same content under a confirmed head (RFC 9111 §4.3.4).
     #[must_use]
-    pub fn refreshed(
-        &self,
-        headers: &HeaderMap,
-        storable: &Storable,
-        born: Sequence,
-        charge: Charge,
-    ) -> Self {
+    pub fn refreshed(&self, headers: &HeaderMap, terms: &Terms, born: Sequence, charge: Charge) -> Self {
         Self {
             generation: self.generation,
             born,
             head: Arc::new(StoredHead::new(self.head.status, headers)),
-            freshness: storable.freshness,
-            reuse: storable.reuse,
-            serve_stale: storable.serve_stale,
+            terms: *terms,
             vary: self.vary.clone(),
             vary_values: self.vary_values.clone(),
             representation: self.representation.clone(),
+            heat: Heat::default(),
             charge: Some(charge),
         }
     }

@@ -1,13 +1,12 @@
 //! What the operator says becomes what the node runs: each module gets the settings that are its own.
 
-use std::time::Duration;
-
-use super::file::{CachePolicy, Configuration, Pool};
+use super::file::{AgainstRfcPolicy, CachePolicy, Configuration, IgnoredDirective, Pool};
 use super::{Disk, DiskError, MemoryError, MemoryPlan, Settings, Spill};
 use crate::base::ids::PoolId;
 use crate::origin::TlsSettings;
-use crate::semantics::policy::{Lifetimes, Outlasting, Policy};
+use crate::semantics::policy::{Heuristic, IgnoredDirectives, Lifetimes, Outlasting, Policy};
 use crate::semantics::query::IgnoredQuery;
+use crate::semantics::targeted::TargetList;
 use crate::telemetry::access_log;
 use crate::{admin, cache, fetch, listener, origin, request, route};
 
@@ -58,6 +57,9 @@ impl Settings {
             fetch: fetch::Settings {
                 node: name.clone(),
                 max_fetches: written.fetch.max_fetches,
+                max_refreshes: written.fetch.max_refreshes,
+                backoff: written.fetch.refresh_backoff,
+                max_backoff: written.fetch.max_refresh_backoff,
                 max_object: memory.tier / LARGEST,
                 max_spool: written.fetch.max_spool.0,
             },
@@ -118,19 +120,43 @@ fn pools_and_sites(written: &Configuration) -> (Vec<origin::Settings>, Vec<route
             name: name.clone(),
             hosts: site.hosts.clone(),
             pool: PoolId(pool),
-            policy: policy(&written.cache_of(site), written.against_rfc_of(site).min_lifetime),
+            policy: policy(&written.cache_of(site), &written.against_rfc_of(site)),
             max_body: site.max_body.unwrap_or(written.client.max_body).0,
         });
     }
     (pools, sites)
 }
 
-fn policy(cache: &CachePolicy, min: Option<Duration>) -> Policy {
+fn policy(cache: &CachePolicy, against: &AgainstRfcPolicy) -> Policy {
+    // The file's reader took nothing that is no name of a field.
+    let targets = cache.targeted_fields.iter().filter_map(|name| name.parse().ok());
+    let ignores = |directive| against.ignored_directives.contains(&directive);
     Policy {
+        targets: TargetList::new(targets),
+        request_directives: cache.request_directives,
+        refresh_ahead: cache.refresh_ahead,
+        ignored: IgnoredDirectives {
+            no_store: ignores(IgnoredDirective::NoStore),
+            no_cache: ignores(IgnoredDirective::NoCache),
+            must_revalidate: ignores(IgnoredDirective::MustRevalidate),
+            proxy_revalidate: ignores(IgnoredDirective::ProxyRevalidate),
+            s_maxage_revalidates: ignores(IgnoredDirective::SMaxageRevalidates),
+        },
         store_set_cookie: cache.store_set_cookie,
         personal_cookies: cache.personal_cookies.clone(),
-        lifetimes: Lifetimes { default: cache.default_lifetime, min, max: cache.max_lifetime },
-        outlasting: Outlasting { grace: cache.grace, keep: cache.keep },
+        lifetimes: Lifetimes {
+            forced: against.lifetime,
+            by_status: cache.status_lifetimes.iter().map(|(status, time)| (status.range(), *time)).collect(),
+            default: cache.default_lifetime,
+            heuristic: Heuristic { percent: cache.heuristic_percent, max: cache.max_heuristic },
+            min: against.min_lifetime,
+            max: cache.max_lifetime,
+        },
+        outlasting: Outlasting {
+            grace: cache.grace,
+            while_revalidate: cache.stale_while_revalidate,
+            keep: cache.keep,
+        },
         ignored_query: IgnoredQuery::new(cache.ignored_query.iter().map(String::as_str)),
     }
 }
@@ -169,6 +195,8 @@ fn pool_of(name: &str, pool: &Pool) -> origin::Settings {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::file::{Listener, Site};
     use crate::route::HostPattern;

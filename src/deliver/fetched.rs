@@ -7,6 +7,7 @@ use crate::body::Body;
 use crate::body::busy::Reader;
 use crate::body::message::Reply;
 use crate::fetch::flight::Announced;
+use crate::semantics::targeted::SURROGATE_CONTROL;
 use crate::semantics::validation;
 
 /// The response of a fetch. Conditions are answered here if the fetch was normalised, because the origin never
@@ -27,6 +28,8 @@ pub fn fetched(announced: &Announced, reader: Reader, to: &For<'_>, normalised: 
     } else {
         (head.status, head.headers.clone())
     };
+    // It is meant for this cache alone.
+    headers.remove(&SURROGATE_CONTROL);
     to.cache.append_to(to.node, &mut headers);
     if let Some(trailer) = announced.trailer.as_ref().filter(|_| to.ask.takes_trailers) {
         headers.insert(header::TRAILER, trailer.clone());

@@ -9,10 +9,10 @@ mod stored;
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 pub use fetched::fetched;
-pub use own::{failed, rejected};
+pub use own::{failed, not_stored, rejected};
 pub use stored::stored;
 
 use crate::body::message::Reply;
@@ -23,6 +23,13 @@ use crate::semantics::validation::{self, Precondition};
 /// Tells how old an answer is (RFC 9111 §5.1).
 pub fn set_age(reply: &mut Reply, age: Duration) {
     reply.head.headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+}
+
+/// Takes out fields that are for another client (RFC 9111 §5.2.2.7).
+pub fn leave_out(reply: &mut Reply, names: &[HeaderName]) {
+    for name in names {
+        reply.head.headers.remove(name);
+    }
 }
 
 /// For whom an answer is, and what it says of the cache.

@@ -9,7 +9,7 @@ use crate::body::Body;
 use crate::body::message::Reply;
 use crate::origin::OriginError;
 use crate::semantics::cache_status::CacheStatus;
-use crate::semantics::fields;
+use crate::semantics::date;
 
 use super::For;
 
@@ -22,6 +22,14 @@ pub fn failed(error: OriginError, to: &For<'_>, now: Timestamp) -> Reply {
     reply.head.headers.insert(PROXY_STATUS, error.error.field(to.node, None));
     let cache = CacheStatus { stored: false, ..to.cache };
     cache.append_to(to.node, &mut reply.head.headers);
+    reply
+}
+
+/// Nothing is stored, and the request wants nothing else (RFC 9111 §5.2.1.7).
+pub fn not_stored(to: &For<'_>, now: Timestamp) -> Reply {
+    let explanation = "This is not stored here, and the request wants nothing else.";
+    let mut reply = page(StatusCode::GATEWAY_TIMEOUT, explanation, &to.ask.method, now);
+    to.cache.append_to(to.node, &mut reply.head.headers);
     reply
 }
 
@@ -58,7 +66,7 @@ fn page(status: StatusCode, explanation: &str, method: &Method, now: Timestamp) 
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::DATE, fields::format_date(now));
+    headers.insert(header::DATE, date::format_date(now));
     let body = if method == Method::HEAD { Body::Empty } else { Body::Bytes(text.into()) };
     Reply::new(status, headers, body)
 }

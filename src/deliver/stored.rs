@@ -9,6 +9,7 @@ use crate::body::busy::Reader;
 use crate::body::content::{Blocks, Parts};
 use crate::body::message::Reply;
 use crate::cache::lookup::{Held, Hit};
+use crate::semantics::targeted::SURROGATE_CONTROL;
 use crate::semantics::validation;
 
 /// The object, or a 304 if the client has it already (RFC 9111 §4.3.2), with its age (§5.1). What is not in memory
@@ -21,7 +22,9 @@ pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, replay: impl FnOnce(&Hit)
     } else {
         (head.status, head.headers.clone())
     };
-    headers.insert(header::AGE, HeaderValue::from(hit.object.freshness.age(now).as_secs()));
+    // It is meant for this cache alone.
+    headers.remove(&SURROGATE_CONTROL);
+    headers.insert(header::AGE, HeaderValue::from(hit.object.terms.freshness.age(now).as_secs()));
     to.cache.append_to(to.node, &mut headers);
     let body = match &hit.content {
         _ if unchanged || to.is_head() => Body::Empty,

@@ -8,10 +8,13 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
 use super::unbelieved::is_unbelieved;
+use crate::base::clock::Timestamp;
 use crate::base::ids::PoolId;
 use crate::cache::key::Key;
-use crate::semantics::fields;
 use crate::semantics::policy::Policy;
+use crate::semantics::request_directives::RequestDirectives;
+use crate::semantics::reuse::{self, Decision, Terms};
+use crate::semantics::{fields, storage};
 use crate::telemetry::metrics::SiteMetrics;
 
 /// What is asked, by whom, and of whom.
@@ -51,6 +54,8 @@ pub struct Ask {
     /// The protocols that the client would leave HTTP for, if it offers any (RFC 9110 §7.8). Never `h2c`, which
     /// would be a way past every rule.
     pub upgrade: Option<HeaderValue>,
+    /// What the client wants of caches, as far as the site heeds that.
+    pub directives: RequestDirectives,
     /// Whether the client takes trailers (RFC 9110 §10.1.4).
     pub takes_trailers: bool,
     /// The trailers that the client announces, as far as they are believed.
@@ -67,7 +72,24 @@ impl Ask {
         let trailer = announced_trailers(&headers);
         fields::strip_hop_by_hop(&mut headers);
         strip_unbelieved(&mut headers);
-        Self { asked, headers, upgrade, takes_trailers, trailer }
+        let directives = RequestDirectives::of(&headers);
+        let directives = if asked.policy.request_directives { directives } else { directives.unheeded() };
+        Self { asked, headers, upgrade, directives, takes_trailers, trailer }
+    }
+
+    /// What is to be done with what is stored for it.
+    pub fn decide(&self, terms: &Terms, now: Timestamp) -> Decision {
+        reuse::decide(terms, &self.directives, &self.policy.outlasting, now)
+    }
+
+    /// Whether what is stored may answer it although the origin failed.
+    pub fn may_use_on_error(&self, terms: &Terms, now: Timestamp) -> bool {
+        reuse::may_use_on_error(terms, &self.directives, &self.policy.outlasting, now)
+    }
+
+    /// Whether it is for one person, or must leave no trace: it waits for nobody.
+    pub fn goes_alone(&self) -> bool {
+        self.directives.no_store || storage::is_personal(&self.headers, &self.policy)
     }
 
     /// Path and query that the key was made of: what is asked of the origin when the answer may be for many.

@@ -7,7 +7,7 @@ use http::{StatusCode, Uri};
 use super::ask::Ask;
 use crate::base::clock::Timestamp;
 use crate::body::message::ReplyHead;
-use crate::semantics::fields;
+use crate::semantics::{date, fields};
 
 /// What software answers behind this node is nobody's business; `Alt-Svc` would lead clients past it.
 const IDENTITY: [HeaderName; 8] = [
@@ -61,7 +61,7 @@ pub(super) fn clean<'a>(
     }
     // RFC 9110 §6.6.1: a recipient with a clock that stores or forwards adds a missing Date.
     if !headers.contains_key(header::DATE) && status != StatusCode::SWITCHING_PROTOCOLS {
-        headers.insert(header::DATE, fields::format_date(received));
+        headers.insert(header::DATE, date::format_date(received));
     }
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         hide_origin(&mut headers, name, ask, origins.clone());

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::ask::Ask;
+use crate::base::blame::Blame;
 use crate::base::clock::Timestamp;
 use crate::body::busy::{BusyBody, Reader};
 use crate::body::message::ReplyHead;
@@ -14,7 +15,7 @@ use crate::body::tunnel::Tunnel;
 use crate::cache::lookup::Hit;
 use crate::origin::OriginError;
 use crate::semantics::coding;
-use crate::semantics::freshness::Freshness;
+use crate::semantics::reuse::{Decision, Terms};
 use crate::semantics::vary::VarySet;
 
 /// A fetch under way: who asked first, what was announced of it, and the body as it arrives.
@@ -42,18 +43,42 @@ pub enum Announcement {
     Failed(Failure),
 }
 
-/// Why no head came, and what the disk has instead.
+/// Why no head came that could be used, and what is stored instead.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// What went wrong.
-    pub error: OriginError,
+    pub trouble: Trouble,
     /// What was to be confirmed, for those whose request selects it.
     pub stale: Option<Hit>,
 }
 
+/// What went wrong.
+#[derive(Clone, Copy, Debug)]
+pub enum Trouble {
+    /// No head came.
+    NoHead(OriginError),
+    /// The origin answered with this server error, which what is stored may bridge (RFC 5861 §4).
+    Answered(StatusCode),
+}
+
+impl Trouble {
+    /// Whether another leader may fare better at once.
+    fn may_pass(self) -> bool {
+        matches!(self, Self::NoHead(error) if error.next_leader_may_succeed())
+    }
+
+    /// Whether the origin is to blame.
+    pub(super) fn is_of_origin(self) -> bool {
+        match self {
+            Self::NoHead(error) => error.blame == Blame::Origin,
+            Self::Answered(_) => true,
+        }
+    }
+}
+
 impl From<OriginError> for Failure {
     fn from(error: OriginError) -> Self {
-        Self { error, stale: None }
+        Self { trouble: Trouble::NoHead(error), stale: None }
     }
 }
 
@@ -70,8 +95,10 @@ pub struct Announced {
     pub refusal: Option<&'static str>,
     /// It came in the place of something stale that was stored.
     pub replaces_stale: bool,
-    /// How long it may be used, if others may have it at all.
-    pub freshness: Option<Freshness>,
+    /// How it may be used, if others may have it at all.
+    pub terms: Option<Terms>,
+    /// Fields that are for the client whose request was sent, and no other.
+    pub unshared: Vec<HeaderName>,
     /// The origin's announcement of trailers.
     pub trailer: Option<HeaderValue>,
     /// After a 101: the connection, for the one client that asked.
@@ -138,11 +165,17 @@ impl Flight {
         match &*self.announced.borrow() {
             None => known.iter().all(|set| set.selects_same(&self.ask.headers, &ask.headers)),
             Some(Announcement::Head(announced)) => {
-                let expired = announced.freshness.is_some_and(|freshness| !freshness.is_fresh(now));
-                !expired && self.for_waiter(&announced.others, &announced.head.headers, ask).is_none()
+                let usable = |terms| !matches!(ask.decide(&terms, now), Decision::Validate(_));
+                announced.terms.is_none_or(usable)
+                    && self.for_waiter(&announced.others, &announced.head.headers, ask).is_none()
             }
             Some(Announcement::Refreshed(_) | Announcement::Stored(_) | Announcement::Failed(_)) => false,
         }
+    }
+
+    /// Whether it will bring what a refresh of the variant that `ask` selects by `vary` would.
+    pub(super) fn refreshes(&self, vary: &VarySet, ask: &Ask) -> bool {
+        vary.selects_same(&self.ask.headers, &ask.headers)
     }
 
     /// A waiter's place, unless bytes are gone already.
@@ -182,10 +215,10 @@ impl Flight {
                 None => Advice::Hit(hit),
                 Some(advice) => advice,
             },
-            Announcement::Failed(Failure { error, stale }) => {
+            Announcement::Failed(Failure { trouble, stale }) => {
                 let stale = stale.filter(|hit| self.stored_for_waiter(hit, ask).is_none());
-                let failure = Failure { error, stale };
-                if error.next_leader_may_succeed() && self.attempt + 1 < MAX_ATTEMPTS {
+                let failure = Failure { trouble, stale };
+                if trouble.may_pass() && self.attempt + 1 < MAX_ATTEMPTS {
                     Advice::TakeOver(failure)
                 } else {
                     Advice::Fail(failure)

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use super::cleaned::{clean, clean_trailers};
-use super::flight::{Announced, Announcement, Failure, Flight, Others, Refreshed};
+use super::flight::{Announced, Announcement, Failure, Flight, Others, Refreshed, Trouble};
 use super::verdict::{self, Verdict};
 use super::{Purpose, Shared, outgoing, store};
 use crate::base::clock::Timestamp;
@@ -21,9 +21,11 @@ use crate::body::Body;
 use crate::body::budget::Charge;
 use crate::body::busy::{BodyError, Retention, Writer};
 use crate::body::content::BLOCK;
+use crate::body::message::ReplyHead;
 use crate::cache::lookup::Hit;
 use crate::cache::markers::Marker;
 use crate::origin::{Exchange, IncomingBody, OriginError, OriginRequest, Pool};
+use crate::semantics::reuse::Decision;
 use crate::semantics::{fields, storage, validation};
 
 /// A fetch and everything that it owns.
@@ -37,6 +39,8 @@ pub(super) struct Lead {
     pub(super) stale: Option<Hit>,
     /// Its place among the fetches that may run, once the origin is asked.
     pub(super) place: Option<OwnedSemaphorePermit>,
+    /// Its place among the refreshes that may run, if it is one.
+    pub(super) _refresh: Option<OwnedSemaphorePermit>,
     /// What its heads take.
     pub(super) _memory: Charge,
 }
@@ -60,6 +64,9 @@ impl Lead {
             Purpose::Shared(_) | Purpose::Alone => self.normalised(),
         };
         let Some((exchange, times)) = self.ask_origin(request).await else { return };
+        if self.is_bridged(exchange.head.status) {
+            return;
+        }
         if exchange.head.status != StatusCode::NOT_MODIFIED || self.stale.is_none() {
             return self.deliver(exchange, times).await;
         }
@@ -75,6 +82,24 @@ impl Lead {
         }
     }
 
+    /// Whether the origin answered with a server error that what is stored bridges (RFC 9111 §4.3.3, RFC 5861 §4). If
+    /// so, everybody was told.
+    fn is_bridged(&mut self, status: StatusCode) -> bool {
+        let failed =
+            matches!(status.as_u16(), 500 | 502 | 503 | 504) && !matches!(self.purpose, Purpose::Pass);
+        let now = self.shared.clock.now();
+        let ask = &self.flight.ask;
+        let bridges = self.stale.as_ref().filter(|hit| ask.may_use_on_error(&hit.object.terms, now));
+        if !failed || bridges.is_none() {
+            if self.stale.is_some() && !failed {
+                self.shared.backoff.succeeded(&ask.key);
+            }
+            return false;
+        }
+        self.fail(Trouble::Answered(status));
+        true
+    }
+
     /// Looks on disk, where memory had nothing. What is fresh there ends the fetch; what is stale is to be confirmed.
     async fn answers_from_disk(&mut self) -> bool {
         if matches!(self.purpose, Purpose::Pass) || self.stale.is_some() {
@@ -86,7 +111,7 @@ impl Lead {
         };
         let now = self.shared.clock.now();
         match found {
-            Some(hit) if hit.is_fresh(now) => {
+            Some(hit) if !matches!(self.flight.ask.decide(&hit.object.terms, now), Decision::Validate(_)) => {
                 self.tell(Announcement::Stored(hit));
                 true
             }
@@ -177,7 +202,7 @@ impl Lead {
         }
         let generation = self.shared.cache.next_generation();
         let length = fields::announced_length(&head.headers);
-        let stored_head = verdict.store.is_some().then(|| head.clone());
+        let stored_head = verdict.store.is_some().then(|| without(head.clone(), &verdict.unshared));
         self.prepare_others(&verdict, head.status, times);
         self.tell(Announcement::Head(Arc::new(Announced {
             head,
@@ -185,7 +210,8 @@ impl Lead {
             storing: verdict.store.is_some() && !self.stops_at_first_block(length),
             refusal: verdict.refusal,
             replaces_stale: self.stale.is_some(),
-            freshness: verdict.freshness,
+            terms: verdict.terms,
+            unshared: verdict.unshared,
             trailer,
             tunnel: Mutex::new(tunnel),
         })));
@@ -249,6 +275,8 @@ impl Lead {
         let head = clean(head, &self.flight.ask, &self.origins(), times.response);
         let merged = validation::update_stored(&stale.object.head.headers, &head.headers);
         let verdict = self.judge(status, &merged, false, times);
+        let ReplyHead { headers: merged, .. } =
+            without(ReplyHead { status, headers: merged }, &verdict.unshared);
         let (hit, stored) =
             store::refreshed(&self.shared, &self.flight.ask, stale, &merged, &verdict, times.born);
         self.prepare_others(&verdict, status, times);
@@ -293,8 +321,16 @@ impl Lead {
 
     /// No head comes.
     fn give_up(&mut self, error: OriginError) {
+        self.fail(Trouble::NoHead(error));
+    }
+
+    /// No head comes that could be used: what is stored bridges that, where it may, and rests before it is tried again.
+    fn fail(&mut self, trouble: Trouble) {
+        if self.stale.is_some() && trouble.is_of_origin() {
+            self.shared.backoff.failed(&self.flight.ask.key, self.shared.clock.now());
+        }
         self.leave_table();
-        self.tell(Announcement::Failed(Failure { error, stale: self.stale.clone() }));
+        self.tell(Announcement::Failed(Failure { trouble, stale: self.stale.clone() }));
     }
 
     fn leave_table(&mut self) {
@@ -306,4 +342,12 @@ impl Lead {
     fn tell(&self, announcement: Announcement) {
         self.announce.send_replace(Some(announcement));
     }
+}
+
+/// A head without some of its fields.
+fn without(mut head: ReplyHead, names: &[HeaderName]) -> ReplyHead {
+    for name in names {
+        head.headers.remove(name);
+    }
+    head
 }

@@ -6,6 +6,7 @@
 //! a client waits in a [`flight::Seat`].
 
 pub mod ask;
+mod backoff;
 mod cleaned;
 pub mod flight;
 mod lead;
@@ -17,8 +18,9 @@ mod unbelieved;
 mod verdict;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::base::clock::{Clock, Timestamp};
@@ -30,9 +32,10 @@ use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
 use crate::cache::object::head_weight;
 use crate::origin::Pool;
-use crate::semantics::cache_control;
+use crate::semantics::reuse::{Because, Cause, Decision};
 use crate::telemetry::counters::Counters;
 use ask::Ask;
+use backoff::{Backoff, Standing};
 use flight::{Announcement, Flight, Seat};
 use table::{Claim, FlightTable};
 
@@ -43,6 +46,12 @@ pub struct Settings {
     pub node: String,
     /// Most fetches at a time; beyond, requests that need one are answered with 503.
     pub max_fetches: usize,
+    /// Most refreshes behind answers at a time; beyond, what is stale is refreshed later.
+    pub max_refreshes: usize,
+    /// How long a key rests after its origin failed to refresh it; this doubles with each further failure.
+    pub backoff: Duration,
+    /// How long it rests at most.
+    pub max_backoff: Duration,
     /// The largest body that is stored, in bytes.
     pub max_object: u64,
     /// The most bytes of a body of unknown length that are taken at the origin's speed; beyond, it is taken for
@@ -67,13 +76,15 @@ struct Shared {
     counters: Arc<Counters>,
     tasks: TaskTracker,
     places: Arc<Semaphore>,
+    refreshes: Arc<Semaphore>,
+    backoff: Backoff,
 }
 
 /// What came of the wish to join.
 #[derive(Debug)]
 pub enum Joined {
-    /// It was stored in the meantime.
-    Hit(Hit),
+    /// It was stored in the meantime, and may be used.
+    Hit(Hit, Decision),
     /// A place at a fetch: one under way, or one that was started for this client. Beside it, why memory could
     /// not answer, and what it has that needs the origin's word.
     Seat(Seat, Why, Option<Hit>),
@@ -85,7 +96,7 @@ pub enum Joined {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// What is stored needs the origin's word first.
-    Stale,
+    Validate(Cause),
     /// Nothing is stored for it.
     Missing(Missing),
 }
@@ -113,8 +124,22 @@ impl Fetcher {
     ) -> Self {
         let (table, tasks) = (Arc::new(FlightTable::new()), TaskTracker::new());
         let places = Arc::new(Semaphore::new(settings.max_fetches.min(Semaphore::MAX_PERMITS)));
+        let refreshes = Arc::new(Semaphore::new(settings.max_refreshes.min(Semaphore::MAX_PERMITS)));
+        let backoff = Backoff::new(settings.backoff, settings.max_backoff);
         Self {
-            shared: Arc::new(Shared { settings, cache, pools, table, means, clock, counters, tasks, places }),
+            shared: Arc::new(Shared {
+                settings,
+                cache,
+                pools,
+                table,
+                means,
+                clock,
+                counters,
+                tasks,
+                places,
+                refreshes,
+                backoff,
+            }),
         }
     }
 
@@ -126,10 +151,12 @@ impl Fetcher {
         let shared = &self.shared;
         let known = shared.cache.known_vary(&ask.key);
         let mut flights = shared.table.lock(ask.key.hash());
-        let found = shared.cache.look_again(&ask.key, &ask.headers, now);
+        let found = shared.cache.look_again(&ask.key, &ask.headers);
         let (why, stale) = match found.if_kept(&ask.policy.outlasting, now) {
-            Lookup::Fresh(hit) => return Joined::Hit(hit),
-            Lookup::Stale(hit) => (Why::Stale, Some(hit)),
+            Lookup::Found(hit) => match self.decide(ask, &hit, now) {
+                Decision::Validate(cause) => (Why::Validate(cause), Some(hit)),
+                decision => return Joined::Hit(hit, decision),
+            },
             Lookup::Miss(missing) => (Why::Missing(missing), None),
         };
         if let Some(marker) = shared.cache.marker(&ask.key, now) {
@@ -148,11 +175,53 @@ impl Fetcher {
         Joined::Seat(seat, why, stale)
     }
 
+    /// What is to be done with what is stored for `ask`. Where the origin has failed for it of late, what may bridge
+    /// that does so at once: nobody waits for an origin of which it is known that it fails, and it is asked again
+    /// behind an answer, after a pause that grows with each failure.
+    pub fn decide(&self, ask: &Ask, hit: &Hit, now: Timestamp) -> Decision {
+        let terms = &hit.object.terms;
+        match ask.decide(terms, now) {
+            Decision::Validate(Cause::Stale) => {
+                let standing = self.shared.backoff.standing(&ask.key, now);
+                if standing == Standing::Well || !ask.may_use_on_error(terms, now) {
+                    Decision::Validate(Cause::Stale)
+                } else {
+                    Decision::Use(Because::OriginFailed)
+                }
+            }
+            decision => decision,
+        }
+    }
+
+    /// Refreshes what is stored behind an answer that has been given: unless that is under way, the key rests after a
+    /// failure, or too many refreshes are running. Needs no client: it goes on when the one that brought it up leaves.
+    pub fn refresh(&self, ask: &Arc<Ask>, hit: &Hit, now: Timestamp) {
+        let shared = &self.shared;
+        if ask.goes_alone() || shared.backoff.standing(&ask.key, now) == Standing::Resting {
+            return;
+        }
+        let mut flights = shared.table.lock(ask.key.hash());
+        let mut under_way = flights.get(&ask.key.hash()).into_iter().flatten();
+        if under_way.any(|flight| flight.refreshes(&hit.object.vary, ask)) {
+            return;
+        }
+        let Ok(place) = Arc::clone(&shared.refreshes).try_acquire_owned() else {
+            shared.counters.refreshes_refused.inc();
+            return;
+        };
+        shared.counters.refreshes.inc();
+        let (flight, seat, mut ready) = self.prepare(ask, 0, false, Retention::Store);
+        ready.refresh = Some(place);
+        let claim = Claim::insert(&shared.table, &mut flights, &flight);
+        self.start(flight, ready, Purpose::Shared(claim), Some(hit.clone()), Body::Empty);
+        drop(flights);
+        drop(seat);
+    }
+
     /// Fetches for this client alone; what comes may be stored. If the request forbids that, the fetch ends when
     /// the client leaves.
     pub fn alone(&self, ask: &Arc<Ask>, stale: Option<Hit>) -> Seat {
-        let forbids = cache_control::request_forbids_store(&ask.headers);
-        let retention = if forbids { Retention::Spool } else { Retention::Store };
+        let retention = if ask.directives.no_store { Retention::Spool } else { Retention::Store };
         let (flight, seat, ready) = self.prepare(ask, 0, false, retention);
         self.start(flight, ready, Purpose::Alone, stale, Body::Empty);
         seat
@@ -195,14 +264,22 @@ impl Fetcher {
         let seat = flight.leading_seat(reader);
         let heads = HEADS * head_weight(&ask.headers) as u64;
         let memory = self.shared.means.budget.charge(heads);
-        (flight, seat, Ready { announce, writer, memory })
+        (flight, seat, Ready { announce, writer, memory, refresh: None })
     }
 
     fn start(&self, flight: Arc<Flight>, ready: Ready, purpose: Purpose, stale: Option<Hit>, body: Body) {
-        let Ready { announce, writer, memory } = ready;
-        let shared = Arc::clone(&self.shared);
-        let lead =
-            lead::Lead { shared, flight, announce, writer, purpose, stale, place: None, _memory: memory };
+        let Ready { announce, writer, memory, refresh } = ready;
+        let lead = lead::Lead {
+            shared: Arc::clone(&self.shared),
+            flight,
+            announce,
+            writer,
+            purpose,
+            stale,
+            place: None,
+            _refresh: refresh,
+            _memory: memory,
+        };
         // In a box: tasks move what they run several times, and this is large.
         self.shared.tasks.spawn(Box::pin(lead.run(body)));
     }
@@ -213,6 +290,7 @@ struct Ready {
     announce: watch::Sender<Option<Announcement>>,
     writer: Writer,
     memory: Charge,
+    refresh: Option<OwnedSemaphorePermit>,
 }
 
 /// Heads that a fetch holds of one request: the ask, the request that is sent, and one to send again.

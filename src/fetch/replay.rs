@@ -21,7 +21,6 @@ use crate::cache::disk::find::{NoBlock, Pinned};
 use crate::cache::lookup::{Held, Hit};
 use crate::cache::object::Object;
 use crate::semantics::etag::ETag;
-use crate::semantics::{cache_control, storage};
 
 /// Between two attempts to have a block for which there is no memory, or which the disk does not give in time.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -180,14 +179,11 @@ impl Replay {
 
     /// A place at a fetch, shared if the request may share one, or what was stored meanwhile.
     fn join(&self, attempt: u8) -> Result<Seat, Hit> {
-        let (shared, headers) = (self.shared(), &self.ask.headers);
-        let alone =
-            cache_control::request_forbids_store(headers) || storage::is_personal(headers, &self.ask.policy);
-        if alone {
+        if self.ask.goes_alone() {
             return Ok(self.fetcher.alone(&self.ask, None));
         }
-        match self.fetcher.join(&self.ask, attempt, shared.clock.now()) {
-            Joined::Hit(hit) => Err(hit),
+        match self.fetcher.join(&self.ask, attempt, self.shared().clock.now()) {
+            Joined::Hit(hit, _) => Err(hit),
             Joined::Seat(seat, ..) => Ok(seat),
             Joined::Marked(..) => Ok(self.fetcher.alone(&self.ask, None)),
         }

@@ -12,8 +12,9 @@ use crate::base::ids::{Generation, Sequence};
 use crate::body::content::Content;
 use crate::body::message::ReplyHead;
 use crate::cache::lookup::{Held, Hit};
-use crate::cache::object::{Object, Representation, StoredHead, head_weight};
-use crate::semantics::storage::{Reuse, Storable};
+use crate::cache::object::{Heat, Object, Representation, StoredHead, head_weight};
+use crate::semantics::reuse::{Reuse, Stale, Terms};
+use crate::semantics::storage::Storable;
 use crate::semantics::vary::VarySet;
 
 /// Stores a whole response.
@@ -35,12 +36,11 @@ pub(super) fn store(
         generation,
         born,
         head: Arc::new(StoredHead::new(status, &headers)),
-        freshness: storable.freshness,
-        reuse: storable.reuse,
-        serve_stale: storable.serve_stale,
+        terms: storable.terms,
         vary_values: vary.values(&ask.headers),
         vary,
         representation: Representation::of(content),
+        heat: Heat::default(),
         charge: Some(charge),
     };
     let hit = Hit { object: Arc::new(object), content: Held::Memory(content.parts.clone()) };
@@ -61,11 +61,10 @@ pub(super) fn refreshed(
     born: Sequence,
 ) -> (Hit, bool) {
     let charge = shared.means.budget.charge(head_weight(merged) as u64);
-    let for_one_request =
-        Storable { freshness: stale.object.freshness, reuse: Reuse::Validate, serve_stale: false };
+    let for_one_request = Terms { reuse: Reuse::Validate, stale: Stale::Forbidden, ..stale.object.terms };
     let kept = verdict.store.as_ref().filter(|(_, vary)| *vary == stale.object.vary);
-    let storable = kept.map_or(for_one_request, |(storable, _)| *storable);
-    let object = stale.object.refreshed(merged, &storable, born, charge);
+    let terms = kept.map_or(for_one_request, |(storable, _)| storable.terms);
+    let object = stale.object.refreshed(merged, &terms, born, charge);
     let hit = Hit { object: Arc::new(object), content: stale.content.clone() };
     let stored = kept.is_some() && shared.cache.store(&ask.key, &hit);
     if stored {

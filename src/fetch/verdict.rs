@@ -1,6 +1,6 @@
 //! What the head of a response means: whether it is stored, who may have it, and how its body is kept.
 
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
 
 use super::Settings;
@@ -9,9 +9,10 @@ use super::flight::Others;
 use super::unbelieved::is_unbelieved;
 use crate::base::clock::Timestamp;
 use crate::body::busy::Retention;
+use crate::semantics::cache_control::qualified_fields;
 use crate::semantics::fields;
-use crate::semantics::freshness::Freshness;
-use crate::semantics::storage::{self, Judgement, RequestFacts, Reuse, Storable};
+use crate::semantics::reuse::{Reuse, Terms};
+use crate::semantics::storage::{self, Judgement, RequestFacts, Storable};
 use crate::semantics::vary::VarySet;
 
 /// The verdict on a head.
@@ -19,8 +20,10 @@ use crate::semantics::vary::VarySet;
 pub(super) struct Verdict {
     /// Present if the response goes into the cache.
     pub(super) store: Option<(Storable, VarySet)>,
-    /// How long it may be used, if others may have it at all.
-    pub(super) freshness: Option<Freshness>,
+    /// How it may be used, if others may have it at all.
+    pub(super) terms: Option<Terms>,
+    /// Fields that are for this one client, and are neither stored nor handed to others.
+    pub(super) unshared: Vec<HeaderName>,
     /// Who may have it.
     pub(super) others: Others,
     /// Why it is not stored, in the word that `Cache-Status` and the log use.
@@ -32,7 +35,14 @@ pub(super) struct Verdict {
 impl Verdict {
     /// On the answer to a client's own request.
     pub(super) fn passed() -> Self {
-        Self { store: None, freshness: None, others: Others::Alone, refusal: None, speaks_of_request: true }
+        Self {
+            store: None,
+            terms: None,
+            unshared: Vec::new(),
+            others: Others::Alone,
+            refusal: None,
+            speaks_of_request: true,
+        }
     }
 
     fn refused(refusal: &'static str) -> Self {
@@ -71,16 +81,18 @@ pub(super) fn judge(
         // It differs by what this node itself says of each client, which no two requests can be compared by.
         return Verdict::refused("vary-unbelieved");
     }
-    let freshness = Some(storable.freshness);
-    let others = match storable.reuse {
+    let terms = Some(storable.terms);
+    let unshared = qualified_fields(headers, &ask.policy.targets);
+    let others = match storable.terms.reuse {
         Reuse::Shared => Others::Share(vary.clone()),
         Reuse::Validate => Others::Alone,
     };
     if fields::announced_length(headers).is_some_and(|length| length > settings.max_object) {
         // Too large to keep, but those who came in time may read it together.
-        return Verdict { freshness, others, ..Verdict::refused("too-large") };
+        return Verdict { terms, unshared, others, ..Verdict::refused("too-large") };
     }
-    Verdict { store: Some((storable, vary)), freshness, others, refusal: None, speaks_of_request: false }
+    let store = Some((storable, vary));
+    Verdict { store, terms, unshared, others, refusal: None, speaks_of_request: false }
 }
 
 /// Errors that one client's request brings about, and others' need not.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! admit ── classify ─┬─ Lookup ─┬────────────────────────────── hit ──┐
+//!                    │          ├─ Disk ── hit, or nothing is stored ─┤
 //!                    │          └─ Join ── Wait ─┬─ read, use ─────────┤
 //!                    │              ▲            ├─ stale on error ────┼─ Done
 //!                    │              └─ again ────┤                     │
@@ -91,6 +92,8 @@ pub struct Parts {
 enum Step {
     /// Ask memory.
     Lookup,
+    /// Ask the disk, and nobody else.
+    Disk,
     /// Join the fetch for the key, or start it.
     Join,
     /// Fetch for this request alone, confirming what is stored if there is something.
@@ -132,6 +135,7 @@ impl ClientMachine {
         loop {
             step = match step {
                 Step::Lookup => self.lookup(&mut turn),
+                Step::Disk => self.disk(&mut turn).await,
                 Step::Join => self.join(&mut turn),
                 Step::Alone(stale) => self.alone(&turn, stale),
                 Step::Pass(body) => self.pass(&mut turn, body),

@@ -9,11 +9,11 @@ use crate::body::Body;
 use crate::body::message::Reply;
 use crate::cache::lookup::{Hit, Lookup};
 use crate::deliver;
-use crate::fetch::flight::{Advice, Announced, Failure, MAX_ATTEMPTS, Refreshed, Seat};
+use crate::fetch::flight::{Advice, Announced, Failure, MAX_ATTEMPTS, Refreshed, Seat, Trouble};
 use crate::fetch::{Joined, Why};
-use crate::semantics::cache_control::{self, CacheControl};
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::freshness::State;
+use crate::semantics::reuse::{self, Because, Decision};
 use crate::semantics::storage;
 
 /// A waiter that was sent back this often fetches alone.
@@ -25,20 +25,31 @@ const HIT_FOR_MISS: &str = "hit-for-miss";
 /// The detail of a hit on disk.
 const DISK: &str = "disk";
 
-/// The detail of a stale answer.
+/// The detail of a stale answer because the origin failed.
 const STALE_ON_ERROR: &str = "stale-on-error";
+
+/// The detail of a stale answer that is refreshed behind it.
+const STALE_WHILE_REVALIDATE: &str = "stale-while-revalidate";
+
+/// The detail of a stale answer that the client takes as such.
+const MAX_STALE: &str = "max-stale";
 
 impl ClientMachine {
     /// Memory, without any lock. Requests that are for one person or must leave no trace wait for nobody.
     pub(super) fn lookup(&self, turn: &mut Turn) -> Step {
         let ask = &turn.ask;
-        let found = self.cache.lookup(&ask.key, &ask.headers, turn.time());
+        let found = self.cache.lookup(&ask.key, &ask.headers);
         let (why, stale) = match found.if_kept(&ask.policy.outlasting, turn.time()) {
-            Lookup::Fresh(hit) => return self.hit(turn, &hit),
-            Lookup::Stale(hit) => (Why::Stale, Some(hit)),
+            Lookup::Found(hit) => match self.fetcher.decide(ask, &hit, turn.time()) {
+                Decision::Validate(cause) => (Why::Validate(cause), Some(hit)),
+                decision => return self.hit(turn, &hit, decision),
+            },
             Lookup::Miss(missing) => (Why::Missing(missing), None),
         };
         turn.note(why);
+        if turn.ask.directives.only_if_cached {
+            return Step::Disk;
+        }
         if goes_alone(turn, stale.as_ref()) {
             turn.stale.clone_from(&stale);
             return Step::Alone(stale);
@@ -46,12 +57,23 @@ impl ClientMachine {
         Step::Join
     }
 
+    /// The disk, for a request whose origin may not be asked (`only-if-cached`, RFC 9111 §5.2.1.7). Cancel-safe.
+    pub(super) async fn disk(&self, turn: &mut Turn) -> Step {
+        let found = self.cache.find(&turn.ask.key, &turn.ask).await;
+        match found.map(|hit| (self.fetcher.decide(&turn.ask, &hit, turn.time()), hit)) {
+            Some((decision, hit)) if !matches!(decision, Decision::Validate(_)) => {
+                self.disk_hit(turn, &hit, decision)
+            }
+            _ => Step::Done(deliver::not_stored(&turn.not_stored(&self.settings.node), self.clock.now())),
+        }
+    }
+
     /// Joins or starts the fetch for the key.
     pub(super) fn join(&self, turn: &mut Turn) -> Step {
         // Asked anew: the request may have waited since it came.
         let now = self.clock.now();
         match self.fetcher.join(&turn.ask, turn.attempt, now) {
-            Joined::Hit(hit) => self.hit(turn, &hit),
+            Joined::Hit(hit, decision) => self.hit(turn, &hit, decision),
             Joined::Seat(seat, why, stale) => {
                 turn.note(why);
                 turn.stale = stale;
@@ -87,36 +109,55 @@ impl ClientMachine {
         match seat.advice(&turn.ask).await {
             Advice::Read(announced) => Step::Done(self.read(turn, &announced, seat)),
             Advice::Use(refreshed) => Step::Done(self.confirmed(turn, &refreshed, &seat)),
-            Advice::Hit(hit) => {
-                self.counters.disk_hits.inc();
-                turn.detail = Some(DISK);
-                self.hit(turn, &hit)
-            }
-            Advice::Again => {
-                turn.sent_back += 1;
-                self.counters.released.inc();
-                if turn.sent_back < MAX_SENT_BACK { Step::Join } else { Step::Alone(turn.stale.take()) }
-            }
+            Advice::Hit(hit) => match self.fetcher.decide(&turn.ask, &hit, self.clock.now()) {
+                Decision::Validate(_) => send_back(self, turn),
+                decision => self.disk_hit(turn, &hit, decision),
+            },
+            Advice::Again => send_back(self, turn),
             Advice::TakeOver(failure) => {
                 turn.attempt = turn.attempt.max(seat.attempt()) + 1;
-                if turn.attempt < MAX_ATTEMPTS { Step::Join } else { Step::Done(self.fail(turn, failure)) }
+                if turn.attempt < MAX_ATTEMPTS { Step::Join } else { self.fail(turn, failure) }
             }
             Advice::Alone => {
                 self.counters.released.inc();
                 Step::Alone(turn.stale.clone())
             }
-            Advice::Fail(failure) => Step::Done(self.fail(turn, failure)),
+            Advice::Fail(failure) => self.fail(turn, failure),
         }
     }
 
-    /// Answered from memory.
-    fn hit(&self, turn: &mut Turn, hit: &Hit) -> Step {
+    /// Answered from what is stored, which is refreshed behind the answer where it is time for that.
+    fn hit(&self, turn: &mut Turn, hit: &Hit, decision: Decision) -> Step {
         self.counters.hits.inc();
         turn.hit = true;
         let now = turn.time();
+        match decision {
+            Decision::UseAndRefresh => {
+                turn.detail = Some(STALE_WHILE_REVALIDATE);
+                self.fetcher.refresh(&turn.ask, hit, now);
+            }
+            Decision::Use(Because::OriginFailed) => {
+                turn.detail = Some(STALE_ON_ERROR);
+                self.fetcher.refresh(&turn.ask, hit, now);
+            }
+            Decision::Use(Because::MaxStale) => turn.detail = Some(MAX_STALE),
+            Decision::Use(Because::Fresh) | Decision::Validate(_) => {
+                if reuse::is_due_ahead(&hit.object.terms, turn.ask.policy.refresh_ahead, now)
+                    && hit.object.heat.is_hot()
+                {
+                    self.fetcher.refresh(&turn.ask, hit, now);
+                }
+            }
+        }
         let (ttl, detail) = (Some(ttl(hit, now)), turn.detail);
         let cache = CacheStatus { hit: true, ttl, detail, ..CacheStatus::default() };
         Step::Done(self.stored(turn, hit, cache, now))
+    }
+
+    fn disk_hit(&self, turn: &mut Turn, hit: &Hit, decision: Decision) -> Step {
+        self.counters.disk_hits.inc();
+        turn.detail = Some(DISK);
+        self.hit(turn, hit, decision)
     }
 
     /// Answered by a body that is still arriving.
@@ -124,7 +165,7 @@ impl ClientMachine {
         self.counters.forwarded.inc();
         turn.detail = turn.detail.or(announced.refusal);
         if announced.replaces_stale {
-            turn.note(Why::Stale);
+            turn.note_stored();
         }
         let cache = CacheStatus {
             stored: announced.storing && seat.leads(),
@@ -134,8 +175,9 @@ impl ClientMachine {
         let normalised = !seat.passes();
         let to = turn.answer(&self.settings.node, cache);
         let mut reply = deliver::fetched(announced, seat.into_reader(), &to, normalised);
-        if let Some(freshness) = announced.freshness.filter(|_| cache.collapsed) {
-            deliver::set_age(&mut reply, freshness.age(self.clock.now()));
+        if let Some(terms) = announced.terms.filter(|_| cache.collapsed) {
+            deliver::set_age(&mut reply, terms.freshness.age(self.clock.now()));
+            deliver::leave_out(&mut reply, &announced.unshared);
         }
         reply
     }
@@ -143,7 +185,7 @@ impl ClientMachine {
     /// Answered from memory after the origin confirmed it.
     fn confirmed(&self, turn: &mut Turn, refreshed: &Refreshed, seat: &Seat) -> Reply {
         self.counters.forwarded.inc();
-        turn.note(Why::Stale);
+        turn.note_stored();
         let now = self.clock.now();
         let cache = CacheStatus {
             forward_status: Some(http::StatusCode::NOT_MODIFIED),
@@ -161,49 +203,62 @@ impl ClientMachine {
         deliver::stored(hit, &turn.answer(&self.settings.node, cache), now, replay)
     }
 
-    /// No head came: what is stored, if it may be used stale, or the error (RFC 9111 §4.2.4).
-    fn fail(&self, turn: &mut Turn, failure: Failure) -> Reply {
+    /// No head came that could be used: what is stored, if it may bridge that, or the error (RFC 9111 §4.2.4).
+    fn fail(&self, turn: &mut Turn, failure: Failure) -> Step {
         self.counters.forwarded.inc();
-        let (error, now) = (failure.error, self.clock.now());
+        let (trouble, now) = (failure.trouble, self.clock.now());
         if let Some(refusal) = turn.content_refused() {
             turn.detail = Some(refusal.name());
-            return deliver::rejected(&refusal, &turn.ask.method, now);
+            return Step::Done(deliver::rejected(&refusal, &turn.ask.method, now));
         }
         if failure.stale.is_some() {
-            turn.note(Why::Stale);
+            turn.note_stored();
         }
-        if let Some(stale) = turn.stale.take().or(failure.stale).filter(|hit| may_use_stale(turn, hit, now)) {
+        let may_be_used = |hit: &Hit| turn.ask.may_use_on_error(&hit.object.terms, now);
+        if let Some(stale) = turn.stale.take().or(failure.stale).filter(may_be_used) {
             turn.detail = Some(STALE_ON_ERROR);
-            let cache = CacheStatus { ttl: Some(ttl(&stale, now)), ..turn.forwarded() };
-            return self.stored(turn, &stale, cache, now);
+            let forward_status = match trouble {
+                Trouble::Answered(status) => Some(status),
+                Trouble::NoHead(_) => None,
+            };
+            let cache = CacheStatus { forward_status, ttl: Some(ttl(&stale, now)), ..turn.forwarded() };
+            return Step::Done(self.stored(turn, &stale, cache, now));
         }
+        let error = match trouble {
+            Trouble::NoHead(error) => error,
+            // What bridges it for others may not be used here: this client gets the error itself.
+            Trouble::Answered(_) => return Step::Alone(None),
+        };
         self.counters.origin_errors.inc();
         turn.detail = Some(error.error.token());
         let cache = CacheStatus { detail: None, ..turn.forwarded() };
-        deliver::failed(error, &turn.answer(&self.settings.node, cache), now)
+        Step::Done(deliver::failed(error, &turn.answer(&self.settings.node, cache), now))
     }
 }
 
-/// Whether the request is for one person, or must leave no trace: it waits for nobody.
-fn goes_alone(turn: &Turn, stale: Option<&Hit>) -> bool {
-    let headers = &turn.ask.headers;
-    let known_shareable = || {
-        stale.is_some_and(|hit| {
-            storage::shareable_despite_authorization(&CacheControl::of(&hit.object.head.headers))
-        })
-    };
-    cache_control::request_forbids_store(headers)
-        || (storage::is_personal(headers, &turn.ask.policy) && !known_shareable())
+/// Looks again; whoever has been sent back too often fetches alone.
+fn send_back(machine: &ClientMachine, turn: &mut Turn) -> Step {
+    turn.sent_back += 1;
+    machine.counters.released.inc();
+    if turn.sent_back < MAX_SENT_BACK { Step::Join } else { Step::Alone(turn.stale.take()) }
 }
 
-fn may_use_stale(turn: &Turn, hit: &Hit, now: Timestamp) -> bool {
-    hit.object.serve_stale && turn.ask.policy.outlasting.in_grace(hit.object.freshness.state(now))
+/// Whether the request waits for nobody, unless what is stored says that it is for others too.
+fn goes_alone(turn: &Turn, stale: Option<&Hit>) -> bool {
+    let ask = &turn.ask;
+    let known_shareable = || {
+        stale.is_some_and(|hit| {
+            let cc = storage::ruling(&hit.object.head.headers, &ask.policy);
+            storage::shareable_despite_authorization(&cc)
+        })
+    };
+    ask.goes_alone() && (ask.directives.no_store || !known_shareable())
 }
 
 /// What is left of the lifetime in seconds; negative once it is over.
 fn ttl(hit: &Hit, now: Timestamp) -> i64 {
     let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    match hit.object.freshness.state(now) {
+    match hit.object.terms.freshness.state(now) {
         State::Fresh { ttl } => seconds(ttl),
         State::Stale { by } => -seconds(by),
     }

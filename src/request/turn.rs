@@ -16,9 +16,13 @@ use crate::fetch::Why;
 use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::{CacheStatus, Forward};
 use crate::semantics::fields::announced_length;
+use crate::semantics::reuse::Cause;
 use crate::telemetry::access_log::{AccessLog, Draft, Head};
 use crate::telemetry::metrics::Outcome;
 use crate::telemetry::record::{Progress, Record};
+
+/// The detail of a request for nothing but what is stored.
+const ONLY_IF_CACHED: &str = "only-if-cached";
 
 /// When a request began.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +42,8 @@ pub(super) struct Turn {
     pub(super) detail: Option<&'static str>,
     /// Whether it was answered without going forward.
     pub(super) hit: bool,
+    /// Whether it asked for nothing but what is stored, and nothing is.
+    pub(super) unsatisfied: bool,
     /// What is stored and would need the origin's word.
     pub(super) stale: Option<Hit>,
     /// How often it was sent back because what it waited for was not for it.
@@ -109,6 +115,7 @@ impl Turn {
             forward: Forward::UriMiss,
             detail: None,
             hit: false,
+            unsatisfied: false,
             stale: None,
             sent_back: 0,
             attempt: 0,
@@ -124,10 +131,18 @@ impl Turn {
     /// Notes why memory could not answer.
     pub(super) fn note(&mut self, why: Why) {
         self.forward = match why {
-            Why::Stale => Forward::Stale,
+            Why::Validate(Cause::Request) => Forward::Request,
+            Why::Validate(Cause::Stale | Cause::Always) => Forward::Stale,
             Why::Missing(Missing::Uri) => Forward::UriMiss,
             Why::Missing(Missing::Variant) => Forward::VaryMiss,
         };
+    }
+
+    /// Notes that something was stored after all, where memory had nothing.
+    pub(super) fn note_stored(&mut self) {
+        if matches!(self.forward, Forward::UriMiss | Forward::VaryMiss) {
+            self.forward = Forward::Stale;
+        }
     }
 
     /// The refusal of a request whose content turned out longer than the site takes.
@@ -138,6 +153,14 @@ impl Turn {
     /// What `Cache-Status` says of a request that went forward.
     pub(super) fn forwarded(&self) -> CacheStatus {
         CacheStatus { forward: Some(self.forward), detail: self.detail, ..CacheStatus::default() }
+    }
+
+    /// For whom it is told that nothing is stored, and that nobody was asked.
+    pub(super) fn not_stored<'a>(&'a mut self, node: &'a str) -> For<'a> {
+        self.unsatisfied = true;
+        self.detail = Some(ONLY_IF_CACHED);
+        let cache = CacheStatus { detail: self.detail, ..CacheStatus::default() };
+        self.answer(node, cache)
     }
 
     /// For whom an answer is.
@@ -182,6 +205,10 @@ impl Turn {
     }
 
     fn outcome(&self) -> Outcome {
-        if self.hit { Outcome::Hit } else { Outcome::Forwarded(self.forward) }
+        match (self.hit, self.unsatisfied) {
+            (true, _) => Outcome::Hit,
+            (false, true) => Outcome::NotStored,
+            (false, false) => Outcome::Forwarded(self.forward),
+        }
     }
 }

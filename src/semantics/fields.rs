@@ -4,8 +4,9 @@ use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
+use super::date::parse_date;
 use crate::base::clock::Timestamp;
 
 /// Fields that concern one connection only, whether or not `Connection` names them (RFC 9110 §7.6.1).
@@ -21,9 +22,6 @@ static HOP_BY_HOP: [HeaderName; 10] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
-
-/// The last second that an HTTP date, with its four digits of year, can name.
-const LAST_DATE: Timestamp = Timestamp::from_secs(253_402_300_799);
 
 /// The members of a comma-separated list, over all lines of the field (RFC 9110 §5.6.1).
 ///
@@ -73,19 +71,6 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// The length of the content that the head promises (RFC 9110 §8.6).
 pub fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// An HTTP date in any of its three forms (RFC 9110 §5.6.7), or `None` for anything else.
-pub fn parse_date(value: &HeaderValue) -> Option<Timestamp> {
-    let text = value.to_str().ok()?;
-    httpdate::parse_http_date(text).ok().map(Timestamp::from_system_time)
-}
-
-/// A time as an HTTP date (RFC 9110 §5.6.7), cut to the second; beyond the year 9999, the end of that year.
-pub fn format_date(time: Timestamp) -> HeaderValue {
-    // httpdate panics beyond the year 9999.
-    let text = httpdate::fmt_http_date(time.min(LAST_DATE).to_system_time());
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
 }
 
 /// The date in the first line of a field that holds one, if it is a date.

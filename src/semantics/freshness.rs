@@ -3,21 +3,25 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::{AGE, DATE, EXPIRES};
+use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
 
 use super::cache_control::CacheControl;
+use super::date::parse_date;
 use super::delta::Delta;
-use super::fields::{date_of, list_members, parse_date};
+use super::fields::{date_of, list_members};
 use crate::base::clock::Timestamp;
 
 /// How long the response is fresh in a shared cache, by what it says itself (RFC 9111 §4.2.1): `s-maxage`,
 /// else `max-age`, else `Expires` less `Date`. `None` if it says nothing.
 ///
 /// An `Expires` that is no date, such as `0`, is in the past; of several the earliest counts. Without a
-/// `Date` the time of receipt stands for it.
+/// `Date` the time of receipt stands for it. Beside a targeted field `Expires` says nothing (RFC 9213 §2.2).
 pub fn lifetime(headers: &HeaderMap, cc: &CacheControl, response_time: Timestamp) -> Option<Duration> {
     if let Some(delta) = cc.s_maxage.or(cc.max_age) {
         return Some(delta.as_duration());
+    }
+    if cc.targeted {
+        return None;
     }
     let date = date_of(headers, &DATE).unwrap_or(response_time);
     headers
@@ -25,6 +29,14 @@ pub fn lifetime(headers: &HeaderMap, cc: &CacheControl, response_time: Timestamp
         .into_iter()
         .map(|line| parse_date(line).map_or(Duration::ZERO, |expires| expires.since(date)))
         .min()
+}
+
+/// How long the response had been unchanged when it was made: `Date` less `Last-Modified`, from which a cache may
+/// guess how long it will last (RFC 9111 §4.2.2). `None` without a valid `Last-Modified` in the past.
+pub fn unchanged_for(headers: &HeaderMap, response_time: Timestamp) -> Option<Duration> {
+    let date = date_of(headers, &DATE).unwrap_or(response_time);
+    let modified = date_of(headers, &LAST_MODIFIED)?;
+    Some(date.since(modified)).filter(|unchanged| !unchanged.is_zero())
 }
 
 /// The age that a response had when it arrived, and its lifetime: all that freshness needs besides the time.

@@ -9,6 +9,7 @@
 pub mod cache_control;
 pub mod cache_status;
 pub mod coding;
+pub mod date;
 pub mod delta;
 pub mod etag;
 pub mod fields;
@@ -16,11 +17,15 @@ pub mod freshness;
 pub mod policy;
 pub mod proxy_status;
 pub mod query;
+pub mod request_directives;
+pub mod reuse;
 pub mod storage;
 pub mod target;
+pub mod targeted;
 pub mod validation;
 pub mod vary;
 
+mod directive;
 mod structured;
 #[cfg(test)]
 mod testing;

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::freshness::State;
+use super::cache_control::{CacheControl, Qualified};
 use super::query::IgnoredQuery;
+use super::targeted::TargetList;
 
-/// What the operator of a site decides, where HTTP leaves it to him. The default adds nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What the operator of a site decides, where HTTP leaves it to him, or against it. The default adds nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Store responses that set a cookie, so that all clients get it. HTTP allows this; hardly any site
     /// means it, so it is off by default.
@@ -19,8 +20,63 @@ pub struct Policy {
     pub lifetimes: Lifetimes,
     /// For how long an object outlasts its lifetime.
     pub outlasting: Outlasting,
+    /// The fields that rule above `Cache-Control` (RFC 9213).
+    pub targets: TargetList,
+    /// Heed the directives of requests (RFC 9111 §5.2.1), which a cache need not.
+    pub request_directives: bool,
+    /// Refresh what is asked for in the last so many percent of its lifetime, before that ends; 0 is off.
+    pub refresh_ahead: u8,
+    /// Directives of responses that are overheard: **against the RFC**.
+    pub ignored: IgnoredDirectives,
     /// Parameters of the query that say nothing about the response.
     pub ignored_query: IgnoredQuery,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            store_set_cookie: false,
+            personal_cookies: Vec::new(),
+            lifetimes: Lifetimes::default(),
+            outlasting: Outlasting::default(),
+            targets: TargetList::default(),
+            request_directives: true,
+            refresh_ahead: 0,
+            ignored: IgnoredDirectives::default(),
+            ignored_query: IgnoredQuery::default(),
+        }
+    }
+}
+
+/// Directives of responses that a site has overheard, **against the RFC**.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a directive that is heeded or not")]
+pub struct IgnoredDirectives {
+    /// `no-store`.
+    pub no_store: bool,
+    /// `no-cache`.
+    pub no_cache: bool,
+    /// `must-revalidate`.
+    pub must_revalidate: bool,
+    /// `proxy-revalidate`.
+    pub proxy_revalidate: bool,
+    /// That `s-maxage` forbids to serve stale (RFC 9111 §5.2.2.10), as it stands beside a `stale-while-revalidate`
+    /// that many an origin sends with it.
+    pub s_maxage_revalidates: bool,
+}
+
+impl IgnoredDirectives {
+    /// What is left of `cc`.
+    #[must_use]
+    pub fn apply(&self, cc: CacheControl) -> CacheControl {
+        CacheControl {
+            no_store: cc.no_store && !self.no_store,
+            no_cache: if self.no_cache { Qualified::No } else { cc.no_cache },
+            must_revalidate: cc.must_revalidate && !self.must_revalidate,
+            proxy_revalidate: cc.proxy_revalidate && !self.proxy_revalidate,
+            ..cc
+        }
+    }
 }
 
 impl Policy {
@@ -41,31 +97,106 @@ impl Policy {
     }
 }
 
-/// Bounds on lifetimes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How long responses last, beyond what they say themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lifetimes {
+    /// Of every response of a usual status, whatever it states: **against the RFC**, by which the origin decides.
+    pub forced: Option<Duration>,
+    /// Of responses that state none, by their status.
+    pub by_status: Vec<(StatusRange, Duration)>,
     /// Of a response that states none and may be given one (RFC 9111 §4.2.2).
     pub default: Option<Duration>,
+    /// The guess at how long a response lasts that states nothing but when it was last modified.
+    pub heuristic: Heuristic,
     /// Raises what responses state: **against the RFC**, by which the origin decides.
     pub min: Option<Duration>,
     /// Lowers what responses state, which a cache is free to do.
     pub max: Option<Duration>,
 }
 
-impl Lifetimes {
-    /// Of a response that states `stated`.
-    pub fn of_stated(&self, stated: Duration) -> Duration {
-        self.capped(stated.max(self.min.unwrap_or_default()))
-    }
+/// Heuristic freshness (RFC 9111 §4.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heuristic {
+    /// So many percent of the time since the response was last modified; 0 is off.
+    pub percent: u8,
+    /// The most that comes of it.
+    pub max: Duration,
+}
 
-    /// Of a response that states none. RFC 9111 §4.2.2 lets a cache choose for those whose status is heuristically
-    /// cacheable and those that say `public`; of errors only those are taken that speak of the resource and not of
-    /// one client's request.
-    pub fn of_unstated(&self, status: StatusCode, public: bool) -> Option<Duration> {
-        let usual = matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 410);
-        self.default
-            .filter(|_| usual || (public && !status.is_client_error()))
-            .map(|default| self.capped(default))
+impl Default for Heuristic {
+    fn default() -> Self {
+        Self { percent: 10, max: Duration::from_hours(24) }
+    }
+}
+
+impl Heuristic {
+    fn of(self, unchanged_for: Duration) -> Option<Duration> {
+        let guess = unchanged_for.saturating_mul(u32::from(self.percent)) / 100;
+        Some(guess.min(self.max)).filter(|guess| !guess.is_zero())
+    }
+}
+
+/// Status codes from one to another, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StatusRange {
+    /// The first one.
+    pub first: u16,
+    /// The last one.
+    pub last: u16,
+}
+
+impl StatusRange {
+    /// Whether a status is among them.
+    pub fn contains(self, status: StatusCode) -> bool {
+        (self.first..=self.last).contains(&status.as_u16())
+    }
+}
+
+/// Where a lifetime comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// The response states it (RFC 9111 §4.2.1).
+    Stated,
+    /// The operator's for all responses, against the RFC.
+    Forced,
+    /// The operator's for this status.
+    ByStatus,
+    /// The operator's for responses that state none.
+    Default,
+    /// Guessed from `Last-Modified` (RFC 9111 §4.2.2).
+    Heuristic,
+    /// It has none: it may be used only after validation.
+    None,
+}
+
+impl Lifetimes {
+    /// The lifetime of a response that states `stated`, or that states none and had been unchanged for so long; and
+    /// where it comes from. `None` if it has none.
+    pub fn of(
+        &self,
+        status: StatusCode,
+        stated: Option<Duration>,
+        unchanged_for: Option<Duration>,
+        public: bool,
+    ) -> Option<(Duration, Basis)> {
+        if let Some(forced) = self.forced.filter(|_| is_usual(status)) {
+            return Some((forced, Basis::Forced));
+        }
+        if let Some(stated) = stated {
+            return Some((self.capped(stated.max(self.min.unwrap_or_default())), Basis::Stated));
+        }
+        let by_status = self.by_status.iter().find(|(range, _)| range.contains(status));
+        let by_status = by_status.map(|(_, lifetime)| (*lifetime, Basis::ByStatus));
+        let default = || {
+            let may = is_usual(status) || (public && !status.is_client_error());
+            self.default.filter(|_| may).map(|lifetime| (lifetime, Basis::Default))
+        };
+        let heuristic = || {
+            let unchanged_for = unchanged_for.filter(|_| public || is_heuristically_cacheable(status))?;
+            Some((self.heuristic.of(unchanged_for)?, Basis::Heuristic))
+        };
+        let (lifetime, basis) = by_status.or_else(default).or_else(heuristic)?;
+        Some((self.capped(lifetime), basis))
     }
 
     fn capped(&self, lifetime: Duration) -> Duration {
@@ -73,36 +204,31 @@ impl Lifetimes {
     }
 }
 
-/// For how long an object outlasts its lifetime.
+/// Whether a cache may guess a lifetime for this status (RFC 9110 §15.1).
+fn is_heuristically_cacheable(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
+}
+
+/// Whether an operator who gives all responses a lifetime means this status too: of errors only those are taken that
+/// speak of the resource and not of one client's request.
+fn is_usual(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308 | 404 | 410)
+}
+
+/// For how long an object outlasts its lifetime, where neither it nor the request says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outlasting {
-    /// For so long it may still answer when no head comes from the origin (RFC 9111 §4.2.4).
+    /// For so long it may still answer when the origin fails (RFC 9111 §4.2.4).
     pub grace: Duration,
-    /// For so long beyond grace it is kept to be confirmed; `None`: as long as the tiers keep it.
+    /// For so long it may still answer while it is refreshed (RFC 5861 §3).
+    pub while_revalidate: Duration,
+    /// For so long beyond that it is kept to be confirmed; `None`: as long as the tiers keep it.
     pub keep: Option<Duration>,
 }
 
 impl Default for Outlasting {
     fn default() -> Self {
-        Self { grace: Duration::from_hours(24), keep: None }
-    }
-}
-
-impl Outlasting {
-    /// Whether an object in this state may answer when no head comes.
-    pub fn in_grace(&self, state: State) -> bool {
-        match state {
-            State::Fresh { .. } => true,
-            State::Stale { by } => by <= self.grace,
-        }
-    }
-
-    /// Whether an object in this state is of any use.
-    pub fn is_kept(&self, state: State) -> bool {
-        match (state, self.keep) {
-            (State::Fresh { .. }, _) | (_, None) => true,
-            (State::Stale { by }, Some(keep)) => by <= self.grace.saturating_add(keep),
-        }
+        Self { grace: Duration::from_hours(24), while_revalidate: Duration::ZERO, keep: None }
     }
 }
 
@@ -114,37 +240,96 @@ mod tests {
         Duration::from_secs(secs)
     }
 
+    fn of(
+        lifetimes: &Lifetimes,
+        status: u16,
+        stated: Option<u64>,
+        unchanged: Option<u64>,
+    ) -> Option<(u64, Basis)> {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let found = lifetimes.of(status, stated.map(secs), unchanged.map(secs), false);
+        found.map(|(lifetime, basis)| (lifetime.as_secs(), basis))
+    }
+
     #[test]
     fn a_stated_lifetime_is_kept_within_bounds() {
         let free = Lifetimes::default();
-        assert_eq!(free.of_stated(secs(7)), secs(7));
+        assert_eq!(of(&free, 200, Some(7), Some(1000)), Some((7, Basis::Stated)));
         let bound = Lifetimes { min: Some(secs(5)), max: Some(secs(60)), ..free };
-        assert_eq!([0, 5, 30, 61].map(|stated| bound.of_stated(secs(stated))), [5, 5, 30, 60].map(secs));
+        let lifetimes =
+            [0, 5, 30, 61].map(|stated| of(&bound, 500, Some(stated), None).map(|(lifetime, _)| lifetime));
+        assert_eq!(lifetimes, [5, 5, 30, 60].map(Some));
     }
 
     #[test]
-    fn only_what_http_leaves_open_gets_the_default() {
-        let lifetimes = Lifetimes { default: Some(secs(90)), max: Some(secs(60)), min: Some(secs(70)) };
-        for status in [200, 203, 204, 300, 301, 308, 404, 410] {
-            let status = StatusCode::from_u16(status).expect("a status");
-            assert_eq!(lifetimes.of_unstated(status, false), Some(secs(60)), "{status}");
+    fn what_states_none_lasts_for_a_tenth_of_its_age_at_most_a_day() {
+        let free = Lifetimes::default();
+        for status in [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
+            assert_eq!(of(&free, status, None, Some(1000)), Some((100, Basis::Heuristic)), "{status}");
         }
-        for status in [201, 302, 400, 403, 405, 414, 431, 500, 501, 503] {
-            let status = StatusCode::from_u16(status).expect("a status");
-            assert_eq!(lifetimes.of_unstated(status, false), None, "{status}");
+        for status in [201, 302, 303, 307, 400, 403, 500, 502, 503, 504, 599] {
+            assert_eq!(of(&free, status, None, Some(1000)), None, "{status}");
         }
-        assert_eq!(lifetimes.of_unstated(StatusCode::FOUND, true), Some(secs(60)));
-        assert_eq!(lifetimes.of_unstated(StatusCode::FORBIDDEN, true), None);
-        assert_eq!(Lifetimes::default().of_unstated(StatusCode::OK, true), None);
+        assert_eq!(of(&free, 200, None, Some(u64::MAX)), Some((86_400, Basis::Heuristic)));
+        assert_eq!(of(&free, 200, None, None), None);
+        let public = free.of(StatusCode::BAD_GATEWAY, None, Some(secs(1000)), true);
+        assert_eq!(public, Some((secs(100), Basis::Heuristic)));
+        let off = Lifetimes { heuristic: Heuristic { percent: 0, ..Heuristic::default() }, ..free };
+        assert_eq!(of(&off, 200, None, Some(1000)), None);
     }
 
     #[test]
-    fn grace_comes_first_and_keep_after_it() {
-        let stale = |by| State::Stale { by: secs(by) };
-        let bound = Outlasting { grace: secs(10), keep: Some(secs(5)) };
-        assert!(bound.in_grace(stale(10)) && !bound.in_grace(stale(11)));
-        assert!(bound.is_kept(stale(15)) && !bound.is_kept(stale(16)));
-        assert!(Outlasting { keep: None, ..bound }.is_kept(stale(u64::MAX)));
+    fn the_operators_lifetimes_come_before_the_guess() {
+        let lifetimes = Lifetimes {
+            default: Some(secs(90)),
+            by_status: vec![
+                (StatusRange { first: 404, last: 404 }, secs(9)),
+                (StatusRange { first: 500, last: 599 }, secs(1)),
+            ],
+            max: Some(secs(60)),
+            min: Some(secs(70)),
+            ..Lifetimes::default()
+        };
+        for status in [200, 203, 204, 300, 301, 308, 410] {
+            assert_eq!(of(&lifetimes, status, None, Some(1000)), Some((60, Basis::Default)), "{status}");
+        }
+        assert_eq!(of(&lifetimes, 404, None, None), Some((9, Basis::ByStatus)));
+        assert_eq!(of(&lifetimes, 503, None, None), Some((1, Basis::ByStatus)));
+        for status in [201, 302, 400, 403, 405, 414, 431] {
+            assert_eq!(of(&lifetimes, status, None, None), None, "{status}");
+        }
+        let public = |status| lifetimes.of(status, None, None, true).map(|(lifetime, _)| lifetime);
+        assert_eq!(public(StatusCode::FOUND), Some(secs(60)));
+        assert_eq!(public(StatusCode::FORBIDDEN), None);
+    }
+
+    #[test]
+    fn a_forced_lifetime_is_above_all_for_usual_answers() {
+        let forced = Lifetimes { forced: Some(secs(5)), max: Some(secs(1)), ..Lifetimes::default() };
+        assert_eq!(of(&forced, 200, Some(3600), None), Some((5, Basis::Forced)));
+        assert_eq!(of(&forced, 500, None, None), None);
+        assert_eq!(of(&forced, 500, Some(9), None), Some((1, Basis::Stated)));
+    }
+
+    #[test]
+    fn what_is_ignored_is_not_said() {
+        let all = CacheControl {
+            no_store: true,
+            no_cache: Qualified::All,
+            must_revalidate: true,
+            proxy_revalidate: true,
+            private: Qualified::All,
+            ..CacheControl::default()
+        };
+        let ignored = IgnoredDirectives {
+            no_store: true,
+            no_cache: true,
+            must_revalidate: true,
+            proxy_revalidate: true,
+            s_maxage_revalidates: true,
+        };
+        assert_eq!(ignored.apply(all), CacheControl { private: Qualified::All, ..CacheControl::default() });
+        assert_eq!(IgnoredDirectives::default().apply(all), all);
     }
 
     #[test]

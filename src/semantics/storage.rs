@@ -5,9 +5,12 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::cache_control::{CacheControl, NoCache, request_forbids_store};
-use super::freshness::{Freshness, lifetime};
-use super::policy::Policy;
+use super::cache_control::{CacheControl, Qualified, qualified_fields};
+use super::delta::Delta;
+use super::freshness::{Freshness, lifetime, unchanged_for};
+use super::policy::{Basis, Policy};
+use super::request_directives::RequestDirectives;
+use super::reuse::{Reuse, Stale, Terms};
 use super::validation::has_validator;
 use super::vary::VarySet;
 use crate::base::clock::Timestamp;
@@ -30,24 +33,13 @@ pub enum Judgement {
     Refuse(Refusal),
 }
 
-/// What may be done with a stored response.
+/// A response that may be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Storable {
-    /// Its age and lifetime.
-    pub freshness: Freshness,
-    /// What it may do for other requests while it is fresh.
-    pub reuse: Reuse,
-    /// Whether it may ever be served stale without asking (RFC 9111 §4.2.4).
-    pub serve_stale: bool,
-}
-
-/// How a stored response serves requests other than its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reuse {
-    /// As it is, while it is fresh.
-    Shared,
-    /// Only after the origin confirmed it: it has `no-cache`, or was never fresh here.
-    Validate,
+    /// What may be done with it.
+    pub terms: Terms,
+    /// Where its lifetime comes from.
+    pub basis: Basis,
 }
 
 /// Why a response may not be stored.
@@ -109,8 +101,9 @@ impl Refusal {
 /// Whether a shared cache may store this response, and how it may use it (RFC 9111 §3).
 ///
 /// `headers` are the response's as it came; the times are those of sending the request and of receiving
-/// the response's head. Nothing is stored on a guess: without a lifetime of its own or by the site's policy, only
-/// a 200 with a validator is, to be validated at each use.
+/// the response's head. Without a lifetime of its own, by the site's policy or by heuristics, only a 200 with a
+/// validator is stored, to be validated at each use. The fields that [`qualified_fields`] names are not to be stored
+/// with it.
 pub fn judge(
     request: &RequestFacts<'_>,
     status: StatusCode,
@@ -119,26 +112,30 @@ pub fn judge(
     request_time: Timestamp,
     response_time: Timestamp,
 ) -> Judgement {
-    let cc = CacheControl::of(headers);
+    let cc = ruling(headers, policy);
     if let Some(refusal) = refusal(request, status, headers, &cc, policy) {
         return Judgement::Refuse(refusal);
     }
     let validator = has_validator(headers);
-    let lifetime = match lifetime(headers, &cc, response_time) {
-        Some(stated) => policy.lifetimes.of_stated(stated),
-        None => match policy.lifetimes.of_unstated(status, cc.public) {
-            Some(default) => default,
-            None if status == StatusCode::OK && validator => Duration::ZERO,
-            None => return Judgement::Refuse(Refusal::NoLifetime),
-        },
+    let stated = lifetime(headers, &cc, response_time);
+    let unchanged_for = unchanged_for(headers, response_time);
+    let (lifetime, basis) = match policy.lifetimes.of(status, stated, unchanged_for, cc.public) {
+        Some(lifetime) => lifetime,
+        None if status == StatusCode::OK && validator => (Duration::ZERO, Basis::None),
+        None => return Judgement::Refuse(Refusal::NoLifetime),
     };
     let freshness = Freshness::with_lifetime(headers, lifetime, request_time, response_time);
-    let reuse = reuse(&cc, &freshness);
-    let serve_stale = may_serve_stale(&cc);
-    if reuse == Reuse::Validate && !serve_stale && !validator {
+    let stale = stale_use(&cc, policy);
+    let reuse = reuse(&cc, &freshness, stale, policy);
+    if reuse == Reuse::Validate && stale == Stale::Forbidden && !validator {
         return Judgement::Refuse(Refusal::NoValidator);
     }
-    Judgement::Store(Storable { freshness, reuse, serve_stale })
+    Judgement::Store(Storable { terms: Terms { freshness, reuse, stale, immutable: cc.immutable }, basis })
+}
+
+/// The directives that rule a response here, as far as the site heeds them.
+pub fn ruling(headers: &HeaderMap, policy: &Policy) -> CacheControl {
+    policy.ignored.apply(CacheControl::ruling(headers, &policy.targets))
 }
 
 /// Why it may not be stored, however long it lasts.
@@ -154,12 +151,12 @@ fn refusal(
     let not_for_others = !shareable_despite_authorization(cc);
     [
         // What is meant for one client comes first, so that no other reason hides it.
-        (cc.private, Refusal::Private),
+        (cc.private == Qualified::All, Refusal::Private),
         (not_for_others && request.headers.contains_key(AUTHORIZATION), Refusal::Authorization),
         (not_for_others && has_personal_cookie(request.headers, policy), Refusal::PersonalCookie),
-        (!policy.store_set_cookie && headers.contains_key(SET_COOKIE), Refusal::SetCookie),
+        (sets_cookie(headers, cc, policy), Refusal::SetCookie),
         (request.method != Method::GET, Refusal::Method),
-        (request_forbids_store(request.headers), Refusal::RequestNoStore),
+        (RequestDirectives::of(request.headers).no_store, Refusal::RequestNoStore),
         (!final_status, Refusal::Status),
         (status == StatusCode::PARTIAL_CONTENT, Refusal::Partial),
         (cc.must_understand && !is_understood(status), Refusal::Status),
@@ -171,22 +168,44 @@ fn refusal(
     .find_map(|(applies, refusal)| applies.then_some(refusal))
 }
 
+/// Whether storing it would hand a cookie to every client.
+fn sets_cookie(headers: &HeaderMap, cc: &CacheControl, policy: &Policy) -> bool {
+    !policy.store_set_cookie
+        && headers.contains_key(SET_COOKIE)
+        && !(cc.names_fields() && qualified_fields(headers, &policy.targets).contains(&SET_COOKIE))
+}
+
 /// Whether we know what this status asks of a cache (RFC 9110 §15): for `must-understand`.
 fn is_understood(status: StatusCode) -> bool {
     matches!(
         status.as_u16(),
-        200 | 203 | 204 | 300 | 301 | 302 | 303 | 307 | 308 | 404 | 405 | 410 | 414 | 501
+        200..=205 | 300..=303 | 305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505
     )
 }
 
-fn reuse(cc: &CacheControl, freshness: &Freshness) -> Reuse {
+fn reuse(cc: &CacheControl, freshness: &Freshness, stale: Stale, policy: &Policy) -> Reuse {
     let was_ever_fresh = freshness.is_fresh(freshness.response_time);
-    if was_ever_fresh && cc.no_cache == NoCache::No { Reuse::Shared } else { Reuse::Validate }
+    let window = match stale {
+        Stale::Forbidden => Duration::ZERO,
+        Stale::Allowed { while_revalidate, .. } => {
+            while_revalidate.unwrap_or(policy.outlasting.while_revalidate)
+        }
+    };
+    let was_ever_of_use =
+        was_ever_fresh || freshness.age(freshness.response_time) < freshness.lifetime.saturating_add(window);
+    if was_ever_of_use && cc.no_cache != Qualified::All { Reuse::Shared } else { Reuse::Validate }
 }
 
 /// `s-maxage` forbids it too: for shared caches it includes `proxy-revalidate` (RFC 9111 §5.2.2.10).
-fn may_serve_stale(cc: &CacheControl) -> bool {
-    !cc.must_revalidate && !cc.proxy_revalidate && cc.s_maxage.is_none() && cc.no_cache == NoCache::No
+fn stale_use(cc: &CacheControl, policy: &Policy) -> Stale {
+    let by_s_maxage = cc.s_maxage.is_some() && !policy.ignored.s_maxage_revalidates;
+    if cc.must_revalidate || cc.proxy_revalidate || by_s_maxage || cc.no_cache == Qualified::All {
+        return Stale::Forbidden;
+    }
+    Stale::Allowed {
+        while_revalidate: cc.stale_while_revalidate.map(Delta::as_duration),
+        if_error: cc.stale_if_error.map(Delta::as_duration),
+    }
 }
 
 /// Whether a response to a request with credentials may serve others all the same: it says `public`,

@@ -8,8 +8,9 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::date::parse_date;
 use super::etag::{ETag, tag_list};
-use super::fields::{date_of, parse_date, strip_hop_by_hop};
+use super::fields::{date_of, strip_hop_by_hop};
 use crate::base::clock::Timestamp;
 
 /// All fields that make a request conditional (RFC 9110 §13.1).
@@ -35,8 +36,7 @@ pub enum Precondition {
 /// Evaluates a GET's or HEAD's `If-None-Match`, or else its `If-Modified-Since`, against a stored 200
 /// (RFC 9110 §13.2.2, RFC 9111 §4.3.2). Not to be asked for other statuses: they have no conditions.
 ///
-/// What is malformed does not match, which costs a body but is never wrong. Dates are compared with
-/// `Last-Modified` alone.
+/// What is malformed does not match, which costs a body but is never wrong.
 pub fn evaluate(request: &HeaderMap, stored: &HeaderMap) -> Precondition {
     let known = if request.contains_key(IF_NONE_MATCH) {
         knows_tag(request, stored)
@@ -55,11 +55,13 @@ fn knows_tag(request: &HeaderMap, stored: &HeaderMap) -> bool {
     })
 }
 
-/// Whether the stored response was last modified no later than `If-Modified-Since` (RFC 9110 §13.1.3).
+/// Whether the stored response was last modified no later than `If-Modified-Since` (RFC 9110 §13.1.3); made no later, if
+/// it has no `Last-Modified` (RFC 9111 §4.3.2).
 fn knows_date(request: &HeaderMap, stored: &HeaderMap) -> bool {
-    let since = only_date(request, &IF_MODIFIED_SINCE);
-    let modified = date_of(stored, &LAST_MODIFIED);
-    since.zip(modified).is_some_and(|(since, modified)| modified <= since)
+    let Some(since) = only_date(request, &IF_MODIFIED_SINCE) else { return false };
+    let by = if stored.contains_key(LAST_MODIFIED) { LAST_MODIFIED } else { DATE };
+    let modified = date_of(stored, &by);
+    modified.is_some_and(|modified| modified <= since)
 }
 
 /// The date of a field that stands once: repeated, it is not valid (RFC 9110 §13.1.3).

@@ -49,6 +49,10 @@ pub struct Counters {
     pub collapsed: Counter,
     /// Exchanges with origins that fetches began; what a pool repeats is counted by its endpoints.
     pub fetches: Counter,
+    /// Refreshes behind answers that were started.
+    pub refreshes: Counter,
+    /// Those that were not, because too many were running.
+    pub refreshes_refused: Counter,
     /// Objects stored.
     pub stored: Counter,
     /// Waiters sent on alone because the head was not for them.
@@ -76,7 +80,7 @@ impl Counters {
 
     /// Each with its name for people.
     #[rustfmt::skip]
-    fn all(&self) -> [(&'static Family, &Counter); 18] {
+    fn all(&self) -> [(&'static Family, &Counter); 20] {
         [
             (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, &self.hits),
             (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, &self.disk_hits),
@@ -91,6 +95,8 @@ impl Counters {
             (const { &family("forebay_cache_forwarded_total", "Requests that went forward, for whatever reason.") }, &self.forwarded),
             (const { &family("forebay_collapsed_requests_total", "Requests that joined a fetch which another had started.") }, &self.collapsed),
             (const { &family("forebay_origin_requests_total", "Exchanges with origins that were begun; what a pool repeats is counted by its endpoints.") }, &self.fetches),
+            (const { &family("forebay_refreshes_total", "Refreshes behind answers that were started.") }, &self.refreshes),
+            (const { &family("forebay_refused_refreshes_total", "Refreshes behind answers that were put off because too many were running.") }, &self.refreshes_refused),
             (const { &family("forebay_stored_objects_total", "Objects stored.") }, &self.stored),
             (const { &family("forebay_released_requests_total", "Requests that waited for a fetch and were sent on because its answer was not for them.") }, &self.released),
             (const { &family("forebay_origin_errors_total", "Answers that this node made itself because the origin failed.") }, &self.origin_errors),

@@ -85,12 +85,12 @@ fn drop_after(turns: usize, cache_control: &'static str) -> Seen {
     drop(node);
     let mut seen = reading.block_on(read(seat, &ask));
     assert_eq!(rig.node.fetcher.joinable(), 0, "{turns}: a dropped fetch stayed in the table");
-    match rig.node.cache.lookup(&ask.key, &ask.headers, rig.clock.now()) {
-        Lookup::Fresh(hit) => {
+    match rig.node.cache.lookup(&ask.key, &ask.headers) {
+        Lookup::Found(hit) => {
             seen.stored = true;
             assert_eq!(hit.object.representation.digest, *blake3::hash(&pattern(5, LENGTH)).as_bytes());
         }
-        Lookup::Stale(_) | Lookup::Miss(_) => {
+        Lookup::Miss(_) => {
             assert_eq!(rig.node.means.budget.used(), 0, "{turns}: memory was left behind");
         }
     }

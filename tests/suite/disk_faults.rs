@@ -28,7 +28,7 @@ use forebay::telemetry::counters::Counters;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::disk_model::{LANGUAGES, Model, NOW, Slot, Stamp, key, object, request};
+use crate::disk_model::{LANGUAGES, Model, Slot, Stamp, key, object, request};
 use crate::support::disk::{Disk, Illness, Make};
 
 /// What is waited for must come within this.
@@ -264,8 +264,8 @@ impl Run {
         let (key, request) = (key(slot.key), Arc::new(Request(request(slot.language))));
         // Memory evicts now what it has no room for, so that the disk is asked.
         self.cache.memory_used();
-        let (hit, from) = match self.cache.lookup(&key, &request.0, NOW) {
-            Lookup::Fresh(hit) | Lookup::Stale(hit) => (Some(hit), "memory"),
+        let (hit, from) = match self.cache.lookup(&key, &request.0) {
+            Lookup::Found(hit) => (Some(hit), "memory"),
             Lookup::Miss(_) => (self.cache.find(&key, &request).await, "disk"),
         };
         let Some(hit) = hit else {

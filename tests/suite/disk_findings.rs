@@ -12,7 +12,7 @@ use forebay::cache::{Admission, Cache};
 use http::HeaderMap;
 
 use crate::disk_faults::{Request, disk_settings, open, until};
-use crate::disk_model::{Model, NOW, Slot, Stamp, key, object, request};
+use crate::disk_model::{Model, Slot, Stamp, key, object, request};
 use crate::support::disk::{Disk, Make};
 
 /// A disk, the process that has it, and what was stored.
@@ -89,8 +89,8 @@ impl Rig {
     /// The version that a request is answered with.
     async fn ask(&self, slot: Slot) -> Option<u64> {
         let (key, request) = (key(slot.key), Arc::new(Request(request(slot.language))));
-        let hit = match self.cache().lookup(&key, &request.0, NOW) {
-            Lookup::Fresh(hit) | Lookup::Stale(hit) => hit,
+        let hit = match self.cache().lookup(&key, &request.0) {
+            Lookup::Found(hit) => hit,
             Lookup::Miss(_) => self.cache().find(&key, &request).await?,
         };
         version(&hit)

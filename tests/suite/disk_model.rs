@@ -13,9 +13,9 @@ use forebay::base::clock::Timestamp;
 use forebay::base::ids::{Generation, KeyRules, Sequence, SiteId};
 use forebay::body::content::{BLOCK, Content, INLINE_MAX, Parts};
 use forebay::cache::key::{Key, KeyParts};
-use forebay::cache::object::{Object, Representation, StoredHead};
+use forebay::cache::object::{Heat, Object, Representation, StoredHead};
 use forebay::semantics::freshness::Freshness;
-use forebay::semantics::storage::Reuse;
+use forebay::semantics::reuse::{Reuse, Stale, Terms};
 use forebay::semantics::vary::VarySet;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -131,7 +131,7 @@ impl Model {
             || object.representation.length != version.content.length as u64
             || object.generation != version.generation
             || object.vary != vary_of(slot)
-            || object.freshness != freshness()
+            || object.terms.freshness != freshness()
         {
             return Err(format!("{slot:?}: version {number} is not what was stored: {object:?}"));
         }
@@ -228,9 +228,13 @@ pub fn object(version: &Version, born: Sequence) -> Object {
         generation: version.generation,
         born,
         head: Arc::new(StoredHead::new(StatusCode::OK, &version.headers)),
-        freshness: freshness(),
-        reuse: Reuse::Shared,
-        serve_stale: false,
+        terms: Terms {
+            freshness: freshness(),
+            reuse: Reuse::Shared,
+            stale: Stale::Forbidden,
+            immutable: false,
+        },
+        heat: Heat::default(),
         vary_values: vary.values(&request(version.slot.language)),
         vary,
         representation: Representation::of(&version.content.content()),

@@ -11,9 +11,9 @@ use forebay::cache::disk::record::{BlockRef, Outline, Record, Unreadable, encode
 use forebay::cache::disk::segment::{Found, Frame, HEADER, Kind, Line, Put, Spot, frame, survey};
 use forebay::cache::disk::volume::{Address, Opener, SegmentFile, Volume};
 use forebay::cache::key::{Key, KeyParts};
-use forebay::cache::object::{Object, Place, Representation, StoredHead};
+use forebay::cache::object::{Heat, Object, Place, Representation, StoredHead};
 use forebay::semantics::freshness::Freshness;
-use forebay::semantics::storage::Reuse;
+use forebay::semantics::reuse::{Reuse, Stale, Terms};
 use forebay::semantics::vary::VarySet;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -79,24 +79,35 @@ fn any_place() -> impl Strategy<Value = (Representation, Vec<BlockRef>)> {
     prop_oneof![inline, blocks]
 }
 
+fn any_stale() -> impl Strategy<Value = (Stale, bool)> {
+    let window = || prop::option::of(any::<u32>().prop_map(|secs| Duration::from_secs(u64::from(secs))));
+    let allowed = (window(), window())
+        .prop_map(|(while_revalidate, if_error)| Stale::Allowed { while_revalidate, if_error });
+    (prop_oneof![Just(Stale::Forbidden), allowed], any::<bool>())
+}
+
 fn any_object() -> impl Strategy<Value = (Object, Vec<BlockRef>)> {
     let numbers = (any::<u64>(), any::<(u64, u64)>(), 100..1000_u16, any::<u64>(), any::<(u32, u32)>());
-    let words = (any::<bool>(), any::<bool>(), any_vary(), prop::collection::vec(any::<u8>(), 0..200));
+    let words = (any::<bool>(), any_stale(), any_vary(), prop::collection::vec(any::<u8>(), 0..200));
     (numbers, words, any_headers(), any_place()).prop_map(
         |(numbers, words, headers, (representation, blocks))| {
             let (generation, (epoch, number), status, response_time, (initial_age, lifetime)) = numbers;
-            let (validate, serve_stale, vary, vary_values) = words;
+            let (validate, (stale, immutable), vary, vary_values) = words;
             let object = Object {
                 generation: Generation(generation),
                 born: Sequence { epoch, number },
                 head: Arc::new(StoredHead::new(StatusCode::from_u16(status).unwrap(), &headers)),
-                freshness: Freshness {
-                    response_time: Timestamp::from_millis(response_time),
-                    initial_age: Duration::from_millis(u64::from(initial_age)),
-                    lifetime: Duration::from_secs(u64::from(lifetime)),
+                terms: Terms {
+                    freshness: Freshness {
+                        response_time: Timestamp::from_millis(response_time),
+                        initial_age: Duration::from_millis(u64::from(initial_age)),
+                        lifetime: Duration::from_secs(u64::from(lifetime)),
+                    },
+                    reuse: if validate { Reuse::Validate } else { Reuse::Shared },
+                    stale,
+                    immutable,
                 },
-                reuse: if validate { Reuse::Validate } else { Reuse::Shared },
-                serve_stale,
+                heat: Heat::default(),
                 vary,
                 vary_values,
                 representation,

@@ -123,9 +123,10 @@ async fn no_lifetime_makes_public_what_is_private() {
         ..Lifetimes::default()
     };
     for field in ["private", "no-store", "private, max-age=9"] {
-        let pipes = with_policy(Policy { lifetimes, ..Policy::default() }, move |_, nth| {
-            vec![respond("200 OK", &[("Cache-Control", field)], format!("{nth}"))]
-        });
+        let pipes =
+            with_policy(Policy { lifetimes: lifetimes.clone(), ..Policy::default() }, move |_, nth| {
+                vec![respond("200 OK", &[("Cache-Control", field)], format!("{nth}"))]
+            });
         for text in ["0", "1"] {
             assert_eq!(pipes.ask("/", &[]).await.text(), text, "{field}");
         }

@@ -17,13 +17,13 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Sequence};
 use crate::body::content::{BLOCK, Digest};
 use crate::cache::key::Key;
-use crate::cache::object::{Object, Place, Representation, StoredHead};
+use crate::cache::object::{Heat, Object, Place, Representation, StoredHead};
 use crate::semantics::freshness::Freshness;
-use crate::semantics::storage::Reuse;
+use crate::semantics::reuse::{Reuse, Stale, Terms};
 use crate::semantics::vary::VarySet;
 
 /// The version of records, segments and notes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A block of a representation, as its head names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,7 +172,9 @@ struct WrittenObject<'a> {
     initial_age: Duration,
     lifetime: Duration,
     validate: bool,
-    serve_stale: bool,
+    /// For how long it may be used stale while it is refreshed, and on errors; none if it never may.
+    stale: Option<(Option<Duration>, Option<Duration>)>,
+    immutable: bool,
     #[serde(borrow)]
     vary: Vec<&'a str>,
     vary_values: &'a [u8],
@@ -202,16 +204,21 @@ fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObje
         Place::Inline(_) => WrittenContent::Inline,
         Place::Blocks(_) => WrittenContent::Blocks(Cow::Borrowed(blocks)),
     };
+    let terms = &object.terms;
     WrittenObject {
         generation: object.generation.0,
         born: (object.born.epoch, object.born.number),
         status: object.head.status.as_u16(),
         fields: object.head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect(),
-        response_time: object.freshness.response_time.as_millis(),
-        initial_age: object.freshness.initial_age,
-        lifetime: object.freshness.lifetime,
-        validate: object.reuse == Reuse::Validate,
-        serve_stale: object.serve_stale,
+        response_time: terms.freshness.response_time.as_millis(),
+        initial_age: terms.freshness.initial_age,
+        lifetime: terms.freshness.lifetime,
+        validate: terms.reuse == Reuse::Validate,
+        stale: match terms.stale {
+            Stale::Forbidden => None,
+            Stale::Allowed { while_revalidate, if_error } => Some((while_revalidate, if_error)),
+        },
+        immutable: terms.immutable,
         vary: names_of(&object.vary),
         vary_values: &object.vary_values,
         length: object.representation.length,
@@ -221,6 +228,22 @@ fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObje
 }
 
 impl WrittenObject<'_> {
+    fn terms(&self) -> Terms {
+        Terms {
+            freshness: Freshness {
+                response_time: Timestamp::from_millis(self.response_time),
+                initial_age: self.initial_age,
+                lifetime: self.lifetime,
+            },
+            reuse: if self.validate { Reuse::Validate } else { Reuse::Shared },
+            stale: match self.stale {
+                None => Stale::Forbidden,
+                Some((while_revalidate, if_error)) => Stale::Allowed { while_revalidate, if_error },
+            },
+            immutable: self.immutable,
+        }
+    }
+
     /// The object; `None` if its parts do not fit together.
     fn restore(&self, inline: &[u8]) -> Option<Stored> {
         let mut fields = HeaderMap::try_with_capacity(self.fields.len()).ok()?;
@@ -248,16 +271,11 @@ impl WrittenObject<'_> {
             generation: Generation(self.generation),
             born: Sequence { epoch: self.born.0, number: self.born.1 },
             head: Arc::new(StoredHead::new(StatusCode::from_u16(self.status).ok()?, &fields)),
-            freshness: Freshness {
-                response_time: Timestamp::from_millis(self.response_time),
-                initial_age: self.initial_age,
-                lifetime: self.lifetime,
-            },
-            reuse: if self.validate { Reuse::Validate } else { Reuse::Shared },
-            serve_stale: self.serve_stale,
+            terms: self.terms(),
             vary: vary_set(&self.vary)?,
             vary_values: self.vary_values.to_vec(),
             representation: Representation { length, digest: self.digest, place },
+            heat: Heat::default(),
             charge: None,
         };
         Some(Stored { object, blocks })

@@ -12,7 +12,7 @@ use crate::body::Body;
 use crate::body::content::Blocks;
 use crate::body::message::{Reply, Request};
 use crate::listener::Handler;
-use crate::semantics::fields;
+use crate::semantics::date;
 
 const HOUR: &str = "max-age=3600";
 const SLOW: Duration = Duration::from_secs(2);
@@ -44,7 +44,7 @@ impl Handler for DemoSite {
                 page("text/plain", b"This took the origin two seconds. Ask again.\n")
             }
             "/time" => {
-                let now = fields::format_date(Clock::system().now());
+                let now = date::format_date(Clock::system().now());
                 let text = format!("The origin says it is {}.\n", now.to_str().unwrap_or("late"));
                 reply(StatusCode::OK, "text/plain", "no-store", Body::Bytes(text.into()))
             }
@@ -74,7 +74,7 @@ fn reply(status: StatusCode, content_type: &'static str, cache_control: &'static
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control));
-    headers.insert(header::DATE, fields::format_date(Clock::system().now()));
+    headers.insert(header::DATE, date::format_date(Clock::system().now()));
     if let Some(length) = body.known_length() {
         headers.insert(header::CONTENT_LENGTH, length.into());
     }

@@ -21,10 +21,10 @@ mod words;
 
 pub use complaint::{Complaint, Complaints, Severity};
 pub use documentation::{full_toml, reference};
-pub use kinds::{HostPattern, Secret, SecretSource};
+pub use kinds::{HostPattern, Secret, SecretSource, StatusPattern};
 pub use load::Report;
 pub use policy::{AgainstRfc, AgainstRfcPolicy, Cache, CachePolicy, SiteAgainstRfc, SiteCache};
 pub use tables::{
     Admin, Client, Configuration, Disk, Fetch, Listener, Log, Memory, Node, Pool, Site, Spill, Tls,
 };
-pub use words::LogLevel;
+pub use words::{IgnoredDirective, LogLevel};

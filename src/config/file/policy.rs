@@ -1,9 +1,14 @@
 //! What is stored and for how long: said once for all sites, and again by a site that wants it otherwise.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::kinds::{cookie_name, either, flag, list, query_pattern, table_of, time_or_none};
+use super::kinds::{
+    StatusPattern, choice, cookie_name, either, field_name, flag, list, query_pattern, table_of,
+    time_or_none, times_by_status, whole,
+};
 use super::table::table;
+use super::words::IgnoredDirective;
 
 /// Declares a policy as three types: the table for all sites, the table of one site, whose every key may be inherited,
 /// and what holds in the end.
@@ -51,9 +56,27 @@ policy! {
         /// Lifetime of an answer that states none; `off` leaves it without one. Pages that are made for a cookie state
         /// none either: name session cookies in `personal_cookies` before this is set.
         default_lifetime: Option<Duration>, either("off", time_or_none()) => "off";
+        /// Lifetimes of answers that state none, by status: `{ 404 = "1m", 5xx = "1s" }`. They come before
+        /// `default_lifetime`.
+        status_lifetimes: BTreeMap<StatusPattern, Duration>, times_by_status() => {};
+        /// Where an answer states no lifetime and neither do the two above, it lasts for so many percent of the time since
+        /// it was last modified; 0 is off.
+        heuristic_percent: u8, whole(0..=100_u8) => 10;
+        /// The most that comes of `heuristic_percent`.
+        max_heuristic: Duration, time_or_none() => "24h";
+        /// Fields of answers that rule this cache in place of `Cache-Control` and `Expires`, the first before the others.
+        targeted_fields: Vec<String>, list(field_name()) => ["cdn-cache-control", "surrogate-control"];
+        /// Whether what clients say in `Cache-Control` (`no-cache`, `max-age`, `only-if-cached` and so on) is heeded.
+        request_directives: bool, flag() => true;
         /// The most that a lifetime may be, whatever an answer states.
         max_lifetime: Option<Duration>, either("off", time_or_none()) => "off";
-        /// How long past its lifetime an object may still answer when no head comes from the origin.
+        /// How long past its lifetime an object may still answer at once, while it is refreshed behind the answer. An
+        /// answer that says `stale-while-revalidate` knows better.
+        stale_while_revalidate: Duration, time_or_none() => "0s";
+        /// What is asked for often in the last so many percent of its lifetime is refreshed before that ends; 0 is off.
+        refresh_ahead: u8, whole(0..=90_u8) => 0;
+        /// How long past its lifetime an object may still answer when the origin fails: no head comes from it, or a 500,
+        /// 502, 503 or 504. An answer that says `stale-if-error` knows better.
         grace: Duration, time_or_none() => "24h";
         /// How long past lifetime and grace an object is kept to be confirmed; `off` keeps it until it has to make room.
         keep: Option<Duration>, either("off", time_or_none()) => "off";
@@ -81,6 +104,11 @@ policy! {
     pub struct AgainstRfc, SiteAgainstRfc, AgainstRfcPolicy {
         /// The least that a lifetime is, where an answer states a shorter one.
         min_lifetime: Option<Duration>, either("off", time_or_none()) => "off";
+        /// The lifetime of every answer that can be stored and whose status is a usual one, whatever it states.
+        lifetime: Option<Duration>, either("off", time_or_none()) => "off";
+        /// Directives of answers that are not heeded: `no-store`, `no-cache`, `must-revalidate`, `proxy-revalidate`, and
+        /// `s-maxage-revalidates`, by which `s-maxage` forbids to serve stale.
+        ignored_directives: Vec<IgnoredDirective>, list(choice()) => [];
     }
     general {}
     particular {}

@@ -137,6 +137,12 @@ table! {
     pub struct Fetch {
         /// Fetches at a time; beyond them, 503.
         max_fetches: usize, whole(1..=1_000_000_usize) => 4096;
+        /// Refreshes behind answers at a time; beyond them, what is stale is refreshed later.
+        max_refreshes: usize, whole(0..=1_000_000_usize) => 256;
+        /// How long an object rests after its origin failed to refresh it; this doubles with each further failure.
+        refresh_backoff: Duration, time() => "1s";
+        /// How long it rests at most.
+        max_refresh_backoff: Duration, time() => "1m";
         /// The largest body that is stored; `auto` is a quarter of the memory tier, which is also the most.
         max_object: Option<ByteSize>, either("auto", size(..)) => "auto";
         /// Bytes that are kept of one body that is not stored and whose clients are slow.

@@ -3,6 +3,22 @@
 use super::kinds::words;
 
 words! {
+    /// A directive of answers that is not heeded.
+    pub enum IgnoredDirective {
+        /// It may not be kept.
+        NoStore = "no-store",
+        /// It may not be used without asking.
+        NoCache = "no-cache",
+        /// It may not be used stale.
+        MustRevalidate = "must-revalidate",
+        /// It may not be used stale by shared caches.
+        ProxyRevalidate = "proxy-revalidate",
+        /// The same as it is said by `s-maxage`, whose number still counts.
+        SMaxageRevalidates = "s-maxage-revalidates",
+    }
+}
+
+words! {
     /// What is told on standard error.
     pub enum LogLevel {
         /// What went wrong.

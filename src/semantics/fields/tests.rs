@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use http::HeaderValue;
+
 use super::*;
 use crate::semantics::testing::{fields, repeated};
 
@@ -54,29 +56,7 @@ fn connection_tokens_have_no_case() {
     assert!(!connection_names(&headers, "close"));
 }
 
-#[test]
-fn dates_of_all_three_forms_are_the_same_moment() {
-    for text in
-        ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
-    {
-        let parsed = parse_date(&HeaderValue::from_static(text));
-        assert_eq!(parsed, Some(Timestamp::from_secs(784_111_777)), "{text}");
-    }
-    assert_eq!(parse_date(&HeaderValue::from_static("0")), None);
-}
-
 proptest! {
-    #[test]
-    fn a_printed_date_reads_back(secs in 0..=LAST_DATE.as_secs()) {
-        let time = Timestamp::from_secs(secs);
-        prop_assert_eq!(parse_date(&format_date(time)), Some(time));
-    }
-
-    #[test]
-    fn every_time_prints(millis: u64) {
-        prop_assert!(parse_date(&format_date(Timestamp::from_millis(millis))).is_some());
-    }
-
     #[test]
     fn members_are_trimmed_full_and_lose_no_text(lines in prop::collection::vec(r#"[a,"\\ é]{0,12}"#, 0..4)) {
         let name = HeaderName::from_static("x");

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::semantics::fields::format_date;
+use crate::semantics::date::format_date;
 use crate::semantics::testing::fields;
 
 const NOON: Timestamp = Timestamp::from_secs(1_700_000_000);

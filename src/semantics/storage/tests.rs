@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::semantics::policy::{IgnoredDirectives, Lifetimes};
 use crate::semantics::testing::fields;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -35,9 +36,10 @@ fn stored(response: Lines) -> Storable {
 #[test]
 fn a_fresh_answer_to_a_get_is_shared() {
     let storable = stored(&[("cache-control", "max-age=60")]);
-    assert_eq!(storable.reuse, Reuse::Shared);
-    assert_eq!(storable.freshness.lifetime, Duration::from_mins(1));
-    assert!(storable.serve_stale);
+    assert_eq!(storable.terms.reuse, Reuse::Shared);
+    assert_eq!(storable.terms.freshness.lifetime, Duration::from_mins(1));
+    assert_eq!(storable.terms.stale, Stale::Allowed { while_revalidate: None, if_error: None });
+    assert_eq!(storable.basis, Basis::Stated);
 }
 
 #[test]
@@ -56,7 +58,7 @@ fn either_side_can_forbid_it() {
     assert_eq!(refused(&request, 200, &[("cache-control", "max-age=60")]), Some(Refusal::RequestNoStore));
     assert_eq!(refused_cc("no-store, max-age=60"), Some(Refusal::NoStore));
     assert_eq!(refused_cc("public, private, max-age=60"), Some(Refusal::Private));
-    assert_eq!(refused_cc(r#"private="set-cookie", max-age=60"#), Some(Refusal::Private));
+    assert_eq!(refused_cc(r#"private="", max-age=60"#), Some(Refusal::Private));
 }
 
 #[test]
@@ -91,17 +93,74 @@ fn must_understand_asks_for_a_known_status_and_then_lifts_no_store() {
 fn without_a_lifetime_only_a_200_with_a_validator_is_stored() {
     assert_eq!(refused(&[], 200, &[]), Some(Refusal::NoLifetime));
     assert_eq!(refused(&[], 404, &[ETAG]), Some(Refusal::NoLifetime));
-    assert_eq!(stored(&[ETAG]).reuse, Reuse::Validate);
-    assert_eq!(stored(&[("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")]).reuse, Reuse::Validate);
+    assert_eq!((stored(&[ETAG]).terms.reuse, stored(&[ETAG]).basis), (Reuse::Validate, Basis::None));
+    let future = [("last-modified", "Sun, 06 Nov 2094 08:49:37 GMT")];
+    assert_eq!(stored(&future).terms.reuse, Reuse::Validate);
+}
+
+#[test]
+fn what_was_last_modified_long_ago_is_taken_to_last() {
+    let old = [("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")];
+    let storable = stored(&old);
+    assert_eq!(
+        (storable.terms.freshness.lifetime, storable.basis),
+        (Duration::from_hours(24), Basis::Heuristic)
+    );
+    assert_eq!(refused(&[], 404, &old), None);
+    assert_eq!(refused(&[], 403, &old), Some(Refusal::NoLifetime));
+    assert_eq!(refused(&[], 599, &[("cache-control", "public"), old[0]]), None);
+}
+
+#[test]
+fn a_targeted_field_takes_the_place_of_cache_control_and_expires() {
+    let response = [("cache-control", "no-store"), ("expires", "0"), ("cdn-cache-control", "max-age=60")];
+    assert_eq!(stored(&response).terms.freshness.lifetime, Duration::from_mins(1));
+    let response = [("cache-control", "max-age=60"), ("cdn-cache-control", "no-store")];
+    assert_eq!(refused(&[], 200, &response), Some(Refusal::NoStore));
+    let response = [("expires", "Sun, 06 Nov 2094 08:49:37 GMT"), ("cdn-cache-control", "public")];
+    assert_eq!(refused(&[], 200, &response), Some(Refusal::NoLifetime));
+}
+
+#[test]
+fn what_is_stale_from_the_start_may_be_used_while_it_is_refreshed() {
+    let terms = stored(&[("cache-control", "max-age=0, stale-while-revalidate=60")]).terms;
+    assert_eq!(terms.reuse, Reuse::Shared);
+    assert_eq!(
+        terms.stale,
+        Stale::Allowed { while_revalidate: Some(Duration::from_mins(1)), if_error: None }
+    );
+    let forbidden = stored(&[("cache-control", "s-maxage=0, stale-while-revalidate=60"), ETAG]).terms;
+    assert_eq!((forbidden.reuse, forbidden.stale), (Reuse::Validate, Stale::Forbidden));
+}
+
+#[test]
+fn fields_that_are_private_or_need_validation_do_not_hold_up_the_rest() {
+    let response =
+        [("cache-control", r#"private="set-cookie", no-cache="x", max-age=60"#), ("set-cookie", "a=1")];
+    assert_eq!(stored(&response).terms.reuse, Reuse::Shared);
+    assert!(stored(&response).terms.stale != Stale::Forbidden);
+    let response = [("cache-control", r#"no-cache="x", max-age=60"#), ("set-cookie", "a=1")];
+    assert_eq!(refused(&[], 200, &response), Some(Refusal::SetCookie));
+}
+
+#[test]
+fn a_site_may_overhear_what_forbids_to_store() {
+    let ignored = IgnoredDirectives { no_store: true, no_cache: true, ..IgnoredDirectives::default() };
+    let lifetimes = Lifetimes { min: Some(Duration::from_secs(1)), ..Lifetimes::default() };
+    let policy = Policy { lifetimes, ignored, ..Policy::default() };
+    let judge = |cc: &str| judge_with(&policy, &[], 200, &[("cache-control", cc)]);
+    let Judgement::Store(storable) = judge("no-store, no-cache, max-age=0") else { panic!("refused") };
+    assert_eq!((storable.terms.freshness.lifetime.as_secs(), storable.terms.reuse), (1, Reuse::Shared));
+    assert_eq!(judge("private, max-age=0"), Judgement::Refuse(Refusal::Private));
 }
 
 #[test]
 fn what_was_never_fresh_must_be_validated() {
-    for cache_control in ["no-cache, max-age=60", r#"no-cache="x", max-age=60"#, "max-age=0", "max-age=x"] {
-        assert_eq!(stored(&[("cache-control", cache_control), ETAG]).reuse, Reuse::Validate);
+    for cache_control in ["no-cache, max-age=60", r#"no-cache="", max-age=60"#, "max-age=0", "max-age=x"] {
+        assert_eq!(stored(&[("cache-control", cache_control), ETAG]).terms.reuse, Reuse::Validate);
     }
-    assert_eq!(stored(&[("cache-control", "max-age=60"), ("age", "60"), ETAG]).reuse, Reuse::Validate);
-    assert_eq!(stored(&[("expires", "0"), ETAG]).reuse, Reuse::Validate);
+    assert_eq!(stored(&[("cache-control", "max-age=60"), ("age", "60"), ETAG]).terms.reuse, Reuse::Validate);
+    assert_eq!(stored(&[("expires", "0"), ETAG]).terms.reuse, Reuse::Validate);
 }
 
 #[test]
@@ -115,9 +174,13 @@ fn what_nothing_could_ever_use_is_not_stored() {
 #[test]
 fn the_origin_can_forbid_staleness() {
     for cache_control in ["max-age=60, must-revalidate", "max-age=60, proxy-revalidate", "s-maxage=60"] {
-        assert!(!stored(&[("cache-control", cache_control)]).serve_stale, "{cache_control}");
+        assert_eq!(
+            stored(&[("cache-control", cache_control)]).terms.stale,
+            Stale::Forbidden,
+            "{cache_control}"
+        );
     }
-    assert!(!stored(&[("cache-control", "no-cache"), ETAG]).serve_stale);
+    assert_eq!(stored(&[("cache-control", "no-cache"), ETAG]).terms.stale, Stale::Forbidden);
 }
 
 #[test]
@@ -172,7 +235,7 @@ proptest! {
     fn no_store_and_private_always_win(
         status in 200_u16..600,
         others in "(public|s-maxage=9|max-age=9|immutable|x=\"y\"|, ){0,6}",
-        word in "no-store|private|PRIVATE|Private=x",
+        word in "no-store|private|PRIVATE|Private=",
     ) {
         let response = [("cache-control", others.as_str()), ("cache-control", word.as_str()), ETAG];
         prop_assert!(refused(&[], status, &response).is_some());

@@ -32,13 +32,16 @@ fn if_none_match_outranks_the_date() {
 }
 
 #[test]
-fn dates_compare_with_last_modified() {
+fn dates_compare_with_last_modified_or_else_with_date() {
     let since = |date| answer(&[("if-modified-since", date)], &[("last-modified", OLD)]);
     assert_eq!(since(NEW), Precondition::NotModified);
     assert_eq!(since(OLD), Precondition::NotModified);
     assert_eq!(since("Sat, 05 Nov 1994 08:49:37 GMT"), Precondition::Proceed);
     assert_eq!(since("yesterday"), Precondition::Proceed);
-    assert_eq!(answer(&[("if-modified-since", NEW)], &[("date", OLD)]), Precondition::Proceed);
+    assert_eq!(answer(&[("if-modified-since", OLD)], &[("date", OLD)]), Precondition::NotModified);
+    assert_eq!(answer(&[("if-modified-since", OLD)], &[("date", NEW)]), Precondition::Proceed);
+    let unreadable = [("date", OLD), ("last-modified", "yesterday")];
+    assert_eq!(answer(&[("if-modified-since", NEW)], &unreadable), Precondition::Proceed);
     let twice = [("if-modified-since", NEW), ("if-modified-since", NEW)];
     assert_eq!(answer(&twice, &[("last-modified", OLD)]), Precondition::Proceed);
 }

@@ -9,15 +9,17 @@ pub enum Outcome {
     Hit,
     /// Asked of the origin, for this reason.
     Forwarded(Forward),
+    /// The request wanted nothing but what is stored, and nothing is (`only-if-cached`).
+    NotStored,
 }
 
 impl Outcome {
     /// How many there are.
-    pub const COUNT: usize = 1 + Forward::ALL.len();
+    pub const COUNT: usize = 2 + Forward::ALL.len();
 
     /// All of them, in the order of [`Outcome::index`].
     pub fn all() -> impl Iterator<Item = Self> {
-        [Self::Hit].into_iter().chain(Forward::ALL.map(Self::Forwarded))
+        [Self::Hit].into_iter().chain(Forward::ALL.map(Self::Forwarded)).chain([Self::NotStored])
     }
 
     /// Its place among all.
@@ -25,6 +27,7 @@ impl Outcome {
         match self {
             Self::Hit => 0,
             Self::Forwarded(forward) => 1 + forward as usize,
+            Self::NotStored => Self::COUNT - 1,
         }
     }
 
@@ -33,6 +36,7 @@ impl Outcome {
         match self {
             Self::Hit => "hit",
             Self::Forwarded(forward) => forward.name(),
+            Self::NotStored => "not-stored",
         }
     }
 }

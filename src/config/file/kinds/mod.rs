@@ -9,11 +9,13 @@ mod measure;
 mod place;
 mod plain;
 mod secret;
+mod status;
 mod tables;
 mod word;
 
 pub use host::HostPattern;
 pub use secret::{Secret, SecretSource};
+pub use status::StatusPattern;
 
 pub(super) use address::{admin_address, listen_address};
 pub(super) use choice::{Words, choice, words};
@@ -23,8 +25,9 @@ pub(super) use host::{host_pattern, server_name};
 pub(super) use measure::{size, time, time_or_none};
 pub(super) use place::{log_target, path, readable_file, unread_path};
 pub(super) use plain::{either, flag, list, whole};
+pub(super) use status::times_by_status;
 pub(super) use tables::{named, table_of, tables_of};
-pub(super) use word::{cookie_name, node_name, pool_name, query_pattern};
+pub(super) use word::{cookie_name, field_name, node_name, pool_name, query_pattern};
 
 use super::table::Shown;
 

@@ -42,6 +42,16 @@ pub fn cookie_name() -> Word {
     }
 }
 
+/// The name of a field (RFC 9110 §5.1: a token).
+pub fn field_name() -> Word {
+    Word {
+        kind: "field name",
+        make: "letters, digits and !#$%&'*+-.^_`|~",
+        example: "\"x-name\"",
+        is_one: is_token,
+    }
+}
+
 /// The name of a query parameter, or the start of one and a `*`.
 pub fn query_pattern() -> Word {
     Word {
