@@ -10,7 +10,6 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 # The site options of the second configuration, as a file that Forebay reads itself.
 OPTIONS = HERE / "options.toml"
-CONFIGS = ("default", "options")
 
 
 def target():

@@ -76,14 +76,9 @@ def alone(kind, result):
     return NO if kind == "check" else FAIL
 
 
-def not_passed(tests, states):
-    """The required and optimal tests of the list that have not passed, in the suite's order."""
-    return [test for test in tests if test.listed and test.kind != "check" and states[test.id] != PASS]
-
-
-def score(tests, states, kind, listed=True):
-    """The score of one kind; of checks, how many got as far as an answer."""
-    chosen = [states[test.id] for test in tests if test.kind == kind and test.listed == listed]
+def score(outcomes, kind, listed=True):
+    """The score of one kind, of the suite's list or beside it."""
+    chosen = [outcome.state for outcome in outcomes if outcome.kind == kind and outcome.listed == listed]
     return Score(sum(state in (PASS, YES, NO) for state in chosen), len(chosen))
 
 
