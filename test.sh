@@ -35,6 +35,7 @@ install_needs() {
     local packages=()
     has nginx || packages+=(nginx-light)
     has npm || packages+=(npm)
+    has python3 || packages+=(python3)
     # For promtool, which checks the metrics.
     has promtool || packages+=(prometheus)
     # For the tests on a file system of their own, which only root can mount.
@@ -94,6 +95,24 @@ run_with_cargo() {
     count "$ran" "$ok" "$status"
 }
 
+# conformance: 369 passed, 0 failed
+run_conformance() {
+    local status=0 ok bad
+    run python3 tests/conformance --check-docs || status=$?
+    read -r ok bad < <(sed -nE 's/^conformance: ([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log"; echo 0 0)
+    count "$((ok + bad))" "$ok" "$status"
+}
+
+# Whether the tests of this name were asked for.
+wanted() {
+    local filter
+    [ "${#filters[@]}" -gt 0 ] || return 0
+    for filter in "${filters[@]}"; do
+        [[ "$1" == *"$filter"* ]] && return 0
+    done
+    return 1
+}
+
 # Adds the tests of one run. One that ended badly without naming a failed test counts as one.
 count() {
     local ran=$1 ok=$2 status=$3
@@ -113,5 +132,7 @@ if [ "$runner" = nextest ]; then
 else
     run_with_cargo -- "${filters[@]}"
 fi
+# The public HTTP cache tests.
+if wanted conformance; then run_conformance; fi
 [ $((passed + failed)) -gt 0 ] || give_up "no test ran"
 report
