@@ -143,6 +143,7 @@ fn policy(cache: &CachePolicy, against: &AgainstRfcPolicy) -> Policy {
             s_maxage_revalidates: ignores(IgnoredDirective::SMaxageRevalidates),
         },
         store_set_cookie: cache.store_set_cookie,
+        store_until_close: cache.store_until_close,
         personal_cookies: cache.personal_cookies.clone(),
         lifetimes: Lifetimes {
             forced: against.lifetime,

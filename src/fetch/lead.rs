@@ -22,10 +22,11 @@ use crate::body::budget::Charge;
 use crate::body::busy::{BodyError, Retention, Writer};
 use crate::body::content::BLOCK;
 use crate::body::message::ReplyHead;
-use crate::cache::lookup::Hit;
+use crate::cache::lookup::{Hit, Lookup};
 use crate::cache::markers::Marker;
 use crate::origin::{Exchange, IncomingBody, OriginError, OriginRequest, Pool};
 use crate::semantics::reuse::Decision;
+use crate::semantics::validation::HeadEffect;
 use crate::semantics::{fields, storage, validation};
 
 /// A fetch and everything that it owns.
@@ -178,10 +179,14 @@ impl Lead {
         self.shared.pools.get(self.flight.ask.pool.0).into_iter().flat_map(Pool::authorities)
     }
 
-    /// A 101 that nobody asked for, a part when the whole was asked for, or a 304 to no condition is no answer.
+    /// A 101 that nobody asked for, a part when the whole was asked for, or a 304 to no condition is no answer; nor is
+    /// content that nobody can decode, unless the site reads that as it is.
     fn makes_sense(&self, exchange: Exchange) -> Result<Exchange, OriginError> {
         let passes = matches!(self.purpose, Purpose::Pass);
         let offered = passes && self.flight.ask.upgrade.is_some();
+        if exchange.unknown_coding && !self.flight.ask.policy.store_until_close {
+            return Err(OriginError::malformed());
+        }
         match exchange.head.status {
             StatusCode::SWITCHING_PROTOCOLS if !offered => Err(OriginError::malformed()),
             StatusCode::PARTIAL_CONTENT if !passes => Err(OriginError::malformed()),
@@ -197,12 +202,18 @@ impl Lead {
         // Judged as it came: cleaning takes off what `Connection` names, and that must not hide a `Vary`.
         let verdict = self.judge(head.status, &head.headers, ends_by_close, times);
         let head = clean(head, &self.flight.ask, &self.origins(), times.response);
+        if matches!(self.purpose, Purpose::Pass) && self.flight.ask.method == Method::HEAD {
+            self.apply_head(&head, times).await;
+        }
         if verdict.store.is_none() {
             self.writer.lower_retention(verdict::retention_unstored(&head.headers));
         }
         let generation = self.shared.cache.next_generation();
         let length = fields::announced_length(&head.headers);
-        let stored_head = verdict.store.is_some().then(|| without(head.clone(), &verdict.unshared));
+        let stored_head = verdict.store.is_some().then(|| ReplyHead {
+            status: head.status,
+            headers: without(head.headers.clone(), &verdict.unshared),
+        });
         self.prepare_others(&verdict, head.status, times);
         self.tell(Announcement::Head(Arc::new(Announced {
             head,
@@ -275,14 +286,38 @@ impl Lead {
         let head = clean(head, &self.flight.ask, &self.origins(), times.response);
         let merged = validation::update_stored(&stale.object.head.headers, &head.headers);
         let verdict = self.judge(status, &merged, false, times);
-        let ReplyHead { headers: merged, .. } =
-            without(ReplyHead { status, headers: merged }, &verdict.unshared);
+        let merged = without(merged, &verdict.unshared);
         let (hit, stored) =
             store::refreshed(&self.shared, &self.flight.ask, stale, &merged, &verdict, times.born);
         self.prepare_others(&verdict, status, times);
         self.tell(Announcement::Refreshed(Arc::new(Refreshed { hit, others: verdict.others, stored })));
         drop(self);
         body.release().await;
+    }
+
+    /// Lets what a HEAD that was passed has told apply to what is stored for a GET (RFC 9111 §4.3.5). Cancelled, it
+    /// does not.
+    async fn apply_head(&self, head: &ReplyHead, times: Times) {
+        let (cache, ask) = (&self.shared.cache, &self.flight.ask);
+        if head.status != StatusCode::OK || ask.goes_alone() {
+            return;
+        }
+        let stored = match cache.look_again(&ask.key, &ask.headers) {
+            Lookup::Found(hit) => Some(hit),
+            Lookup::Miss(_) => cache.find(&ask.key, ask).await,
+        };
+        let Some(stored) = stored.filter(|hit| hit.object.head.status == StatusCode::OK) else { return };
+        match validation::head_effect(&head.headers, &stored.object.head.headers) {
+            Some(HeadEffect::Update) => {
+                let merged = validation::update_stored(&stored.object.head.headers, &head.headers);
+                let (settings, request) = (&self.shared.settings, (times.request, times.response));
+                let verdict = verdict::judge(ask, settings, head.status, &merged, false, request);
+                let merged = without(merged, &verdict.unshared);
+                store::refreshed(&self.shared, ask, &stored, &merged, &verdict, times.born);
+            }
+            Some(HeadEffect::Invalidate) => cache.remove(&ask.key, &stored.object),
+            None => {}
+        }
     }
 
     fn judge(&self, status: StatusCode, headers: &HeaderMap, ends_by_close: bool, times: Times) -> Verdict {
@@ -344,10 +379,10 @@ impl Lead {
     }
 }
 
-/// A head without some of its fields.
-fn without(mut head: ReplyHead, names: &[HeaderName]) -> ReplyHead {
+/// `headers` without some of them.
+fn without(mut headers: HeaderMap, names: &[HeaderName]) -> HeaderMap {
     for name in names {
-        head.headers.remove(name);
+        headers.remove(name);
     }
-    head
+    headers
 }

@@ -59,7 +59,7 @@ pub(super) fn judge(
     ends_by_close: bool,
     (sent, received): (Timestamp, Timestamp),
 ) -> Verdict {
-    if ends_by_close {
+    if ends_by_close && !ask.policy.store_until_close {
         return Verdict::refused("end-by-close");
     }
     if is_event_stream(headers) {

@@ -47,6 +47,9 @@ pub struct Exchange {
     pub tunnel: Option<Tunnel>,
     /// The end of the body is told by close alone (decision 4).
     pub ends_by_close: bool,
+    /// Its content went through a transfer coding that nobody knows, or one that does nothing under a name of its own:
+    /// its bytes are as they came.
+    pub unknown_coding: bool,
     /// Who answered: `host:port`. Never shown to clients.
     pub authority: Arc<str>,
 }
@@ -157,7 +160,9 @@ impl Endpoint {
             // Two framings: whoever wrote this, or stands between, may mean the other one (RFC 9112 §6.3).
             return Err(OriginError::malformed());
         }
-        if coded && !is_plainly_chunked(&response) {
+        let chunked = coded && is_plainly_chunked(&response);
+        let unknown_coding = coded && !chunked && is_unknown_coding(&response);
+        if coded && !chunked && !unknown_coding {
             // hyper undoes chunks and nothing else: the content would be passed on, and kept, still coded.
             return Err(OriginError::malformed());
         }
@@ -170,7 +175,7 @@ impl Endpoint {
             })
         });
         let (head, incoming) = response.into_parts();
-        let ends_by_close = !sized && !coded && !http_body::Body::is_end_stream(&incoming);
+        let ends_by_close = !sized && !chunked && !http_body::Body::is_end_stream(&incoming);
         let between = self.settings.between_bytes_timeout;
         let lease = Lease { connection, home: Arc::clone(self), place };
         Ok(Exchange {
@@ -178,6 +183,7 @@ impl Endpoint {
             body: IncomingBody { incoming, between, deadline: None, lease, trailers: None, upload: None },
             tunnel,
             ends_by_close,
+            unknown_coding,
             authority: Arc::clone(&self.authority),
         })
     }
@@ -189,6 +195,22 @@ fn is_plainly_chunked(response: &hyper::Response<Incoming>) -> bool {
     let mut lines = response.headers().get_all(header::TRANSFER_ENCODING).iter();
     let is_chunked = lines.next().is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"chunked"));
     is_chunked && lines.next().is_none() && response.version() == Version::HTTP_11
+}
+
+/// Whether the one transfer coding is none that has ever been registered (RFC 9112 §7), so that nobody could say what
+/// was done to the content.
+fn is_unknown_coding(response: &hyper::Response<Incoming>) -> bool {
+    const KNOWN: [&str; 8] =
+        ["chunked", "compress", "x-compress", "deflate", "gzip", "x-gzip", "identity", "trailers"];
+    let mut lines = response.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let Some(name) = lines.next().and_then(|line| line.to_str().ok()) else { return false };
+    let is_token = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    // One that only resembles `chunked` was meant to be it by somebody.
+    let resembles = name.to_ascii_lowercase().contains("chunk");
+    is_token
+        && !resembles
+        && lines.next().is_none()
+        && !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 impl Exchange {

@@ -6,14 +6,33 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use super::fields::list_members;
 
 /// Whether a response with these fields may go to a client that sent this request: each coding in the
-/// response's `Content-Encoding` must be acceptable by the request's `Accept-Encoding` (RFC 9110 §12.5.3).
+/// response's `Content-Encoding` that is registered must be acceptable by the request's `Accept-Encoding` (RFC 9110 §12.5.3).
 ///
 /// An uncoded response always may. A request without `Accept-Encoding` is read as taking only uncoded
 /// ones: the RFC would allow any coding, but clients that leave the field out seldom decode. A coding is
 /// refused by `q=0`, by a weight that is malformed, or by any of several mentions.
 pub fn accepts_coding(request: &HeaderMap, response: &HeaderMap) -> bool {
     list_members(response, &CONTENT_ENCODING)
-        .all(|coding| coding.eq_ignore_ascii_case(b"identity") || accepts(request, plain_name(coding)))
+        .all(|coding| !is_coding(coding) || accepts(request, plain_name(coding)))
+}
+
+/// Whether this is a content coding that is registered, and so one that a client could take or not (RFC 9110 §8.4.1).
+/// Anything else is a word of the origin's own, for which no client asks: it goes to all as it comes, as it would
+/// without a cache.
+fn is_coding(name: &[u8]) -> bool {
+    const REGISTERED: [&[u8]; 10] = [
+        b"aes128gcm",
+        b"br",
+        b"compress",
+        b"dcb",
+        b"dcz",
+        b"deflate",
+        b"exi",
+        b"gzip",
+        b"pack200-gzip",
+        b"zstd",
+    ];
+    REGISTERED.iter().any(|coding| coding.eq_ignore_ascii_case(plain_name(name)))
 }
 
 /// Whether `Accept-Encoding` takes this one coding: by its name, else by `*`.

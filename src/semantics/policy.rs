@@ -14,6 +14,9 @@ pub struct Policy {
     /// Store responses that set a cookie, so that all clients get it. HTTP allows this; hardly any site
     /// means it, so it is off by default.
     pub store_set_cookie: bool,
+    /// Store responses whose end is told by the closing of the connection alone (RFC 9112 §8), and read a transfer
+    /// coding that nobody knows as none.
+    pub store_until_close: bool,
     /// Names of cookies, as they are written, that make a request personal.
     pub personal_cookies: Vec<String>,
     /// How long responses last.
@@ -36,6 +39,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             store_set_cookie: false,
+            store_until_close: false,
             personal_cookies: Vec::new(),
             lifetimes: Lifetimes::default(),
             outlasting: Outlasting::default(),
@@ -83,7 +87,7 @@ impl Policy {
     /// What tells the keys and the stored responses of one policy from those of another: two policies with equal
     /// texts may share what is stored. Lifetimes are not in it: a change of them is for what comes.
     pub fn key_rules(&self) -> Vec<u8> {
-        let mut text = vec![u8::from(self.store_set_cookie)];
+        let mut text = vec![u8::from(self.store_set_cookie), u8::from(self.store_until_close)];
         let names = self.personal_cookies.iter().map(String::as_str);
         let parts = [names.collect::<Vec<_>>(), self.ignored_query.patterns().collect()];
         for part in parts {

@@ -155,6 +155,29 @@ fn merged(stored: &HeaderMap, update: &HeaderMap) -> Result<HeaderMap, MaxSizeRe
     Ok(merged)
 }
 
+/// What a 200 to a HEAD says about a stored response to a GET (RFC 9111 §4.3.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadEffect {
+    /// It is what is stored: its fields bring that up to date.
+    Update,
+    /// The resource has changed: what is stored is out of date.
+    Invalidate,
+}
+
+/// Compares the validators and the length that a 200 to a HEAD carries with those that are stored (RFC 9111 §4.3.5).
+/// One that carries none of them updates nothing, and is no reason to throw away what is stored.
+pub fn head_effect(head: &HeaderMap, stored: &HeaderMap) -> Option<HeadEffect> {
+    let told = [ETAG, LAST_MODIFIED, CONTENT_LENGTH].into_iter().filter(|name| head.contains_key(name));
+    let mut effect = None;
+    for name in told {
+        if head.get(&name) != stored.get(&name) {
+            return Some(HeadEffect::Invalidate);
+        }
+        effect = Some(HeadEffect::Update);
+    }
+    effect
+}
+
 /// The fields of a 304 made from this stored response (RFC 9110 §15.4.5). `Age` and what the node says
 /// about itself are added by others; `Set-Cookie` is never among them.
 pub fn not_modified_fields(stored: &HeaderMap) -> HeaderMap {

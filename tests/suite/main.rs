@@ -50,3 +50,4 @@ mod rig;
 mod site;
 mod sites;
 mod spoon;
+mod staleness;

@@ -86,6 +86,10 @@ policy! {
         personal_cookies: Vec<String>, list(cookie_name()) => [];
         /// Whether answers that set a cookie are stored, so that every client gets that cookie.
         store_set_cookie: bool, flag() => false;
+        /// Whether answers are stored whose end is told by the closing of the connection alone, with a transfer coding that
+        /// nobody knows read as none. An origin that dies in the middle closes just as politely: only for origins of which
+        /// this cannot be.
+        store_until_close: bool, flag() => false;
     }
     general {
         /// How long it is remembered that an answer was not for sharing (hit-for-miss).

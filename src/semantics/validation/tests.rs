@@ -146,3 +146,18 @@ fn a_304_of_ours_carries_what_caches_need_and_no_cookie() {
     let expected = fields(&[("etag", r#""a""#), ("vary", "origin"), ("vary", "cookie")]);
     assert_eq!(not_modified_fields(&stored), expected);
 }
+
+#[test]
+fn a_head_updates_what_it_describes_and_invalidates_what_it_does_not() {
+    let stored = fields(&[("etag", r#""a""#), ("last-modified", OLD), ("content-length", "5")]);
+    let effect = |lines: &[(&'static str, &str)]| head_effect(&fields(lines), &stored);
+    assert_eq!(effect(&[("etag", r#""a""#), ("content-length", "5")]), Some(HeadEffect::Update));
+    assert_eq!(effect(&[("last-modified", OLD)]), Some(HeadEffect::Update));
+    for other in [("etag", r#""b""#), ("etag", r#"W/"a""#), ("last-modified", NEW), ("content-length", "6")] {
+        assert_eq!(effect(&[other, ("x", "1")]), Some(HeadEffect::Invalidate), "{other:?}");
+    }
+    assert_eq!(effect(&[("etag", r#""a""#), ("content-length", "6")]), Some(HeadEffect::Invalidate));
+    assert_eq!(effect(&[("cache-control", "max-age=9")]), None);
+    let bare = fields(&[("content-length", "5")]);
+    assert_eq!(head_effect(&fields(&[("etag", r#""a""#)]), &bare), Some(HeadEffect::Invalidate));
+}
