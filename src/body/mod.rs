@@ -20,6 +20,7 @@ use content::Blocks;
 use tunnel::Tunnel;
 
 /// The body of a message, whatever it comes from. Bodies are never collected: they are handed on.
+/// The one exception is bounded: content of a request that is part of its key, up to 64 KiB (`request::content`).
 #[derive(Debug, Default)]
 pub enum Body {
     /// No content.

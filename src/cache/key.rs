@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, Method};
 
 use crate::base::ids::{KeyRules, SiteId};
 
-/// What a key is made of. The host is canonical already; path and query are taken byte for byte, as they are
+/// What every key is made of. The host is canonical already; path and query are taken byte for byte, as they are
 /// forwarded.
 #[derive(Clone, Debug)]
 pub struct KeyParts<'a> {
@@ -39,6 +40,11 @@ pub struct KeyHash([u8; 32]);
 impl Key {
     /// The key of these parts. Each part is length-prefixed, so that no two lists of parts share a key.
     pub fn new(parts: &KeyParts<'_>) -> Self {
+        Self::with(parts, &Extras::default())
+    }
+
+    /// The same, and of what else tells responses apart. Without extras it is [`Key::new`].
+    pub fn with(parts: &KeyParts<'_>, extras: &Extras) -> Self {
         let query = parts.target.query();
         let path = parts.target.path();
         let mut full = Vec::with_capacity(48 + parts.host.len() + path.len() + query.map_or(0, str::len));
@@ -50,6 +56,9 @@ impl Key {
         full.push(u8::from(query.is_some()));
         push_part(&mut full, query.unwrap_or_default());
         push_part(&mut full, parts.arm);
+        if !extras.0.is_empty() {
+            full.extend_from_slice(blake3::hash(&extras.0).as_bytes());
+        }
         let hash = KeyHash(*blake3::hash(&full).as_bytes());
         Self { full: full.into(), hash }
     }
@@ -84,6 +93,53 @@ impl Key {
     }
 }
 
+/// What tells responses of some requests apart beside the usual parts: what the site's rules name of their fields, and
+/// their content. A key has only a BLAKE3 hash of it, so that it stays small. Order of the calls matters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras(Vec<u8>);
+
+impl Extras {
+    /// Cookies of the request, as they stand in it. Call it also if there are none, so that this differs from any.
+    pub fn cookies<'a>(&mut self, pairs: impl Iterator<Item = &'a [u8]>) {
+        self.0.push(1);
+        for pair in pairs {
+            self.0.push(1);
+            push_bytes(&mut self.0, pair);
+        }
+        self.0.push(0);
+    }
+
+    /// All lines of a field, as they came. An absent field differs from an empty one.
+    pub fn field(&mut self, name: &HeaderName, request: &HeaderMap) {
+        self.0.push(2);
+        push_part(&mut self.0, name.as_str());
+        for line in request.get_all(name) {
+            self.0.push(1);
+            push_bytes(&mut self.0, line.as_bytes());
+        }
+        self.0.push(0);
+    }
+
+    /// Method and content of a request that is more than a GET, with the fields that say what the content is.
+    pub fn content(&mut self, method: &Method, request: &HeaderMap, content: &[u8]) {
+        self.0.push(3);
+        push_part(&mut self.0, method.as_str());
+        let mut names: Vec<&HeaderName> = request.keys().filter(|name| describes_content(name)).collect();
+        names.sort_unstable_by_key(|name| name.as_str());
+        for name in names {
+            self.field(name, request);
+        }
+        self.0.push(4);
+        self.0.extend_from_slice(&(content.len() as u64).to_be_bytes());
+        self.0.extend_from_slice(blake3::hash(content).as_bytes());
+    }
+}
+
+/// `Content-Type`, `Content-Encoding` and their like; the length is the content's own.
+fn describes_content(name: &HeaderName) -> bool {
+    name.as_str().starts_with("content-") && name != http::header::CONTENT_LENGTH
+}
+
 impl KeyHash {
     /// Eight of its bytes: as good as random, so that tables need no hash of their own.
     pub fn short(&self) -> u64 {
@@ -93,8 +149,12 @@ impl KeyHash {
 }
 
 fn push_part(full: &mut Vec<u8>, part: &str) {
+    push_bytes(full, part.as_bytes());
+}
+
+fn push_bytes(full: &mut Vec<u8>, part: &[u8]) {
     full.extend_from_slice(&(part.len() as u64).to_be_bytes());
-    full.extend_from_slice(part.as_bytes());
+    full.extend_from_slice(part);
 }
 
 impl fmt::Debug for Key {
@@ -136,7 +196,63 @@ mod tests {
         assert_ne!(key(1, "a.example", "/x?", ""), key(1, "a.example", "/x", ""));
     }
 
+    fn extras(say: impl FnOnce(&mut Extras)) -> Key {
+        let mut extras = Extras::default();
+        say(&mut extras);
+        let target = PathAndQuery::from_static("/");
+        let (site, rules, scheme) = (SiteId(1), KeyRules(0), &Scheme::HTTP);
+        Key::with(&KeyParts { site, rules, scheme, host: "a", target: &target, arm: "" }, &extras)
+    }
+
+    fn request(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().expect("a value"));
+        }
+        headers
+    }
+
+    #[test]
+    fn every_extra_tells_keys_apart() {
+        let (query, post) = (Method::from_bytes(b"QUERY").expect("a method"), Method::POST);
+        let (x, y) = (HeaderName::from_static("x"), HeaderName::from_static("y"));
+        let (none, json) = (request(&[]), request(&[("content-type", "application/json")]));
+        let keys = [
+            extras(|_| {}),
+            extras(|extras| extras.cookies([].into_iter())),
+            extras(|extras| extras.cookies([&b""[..]].into_iter())),
+            extras(|extras| extras.cookies([&b"ab"[..]].into_iter())),
+            extras(|extras| extras.cookies([&b"a"[..], b"b"].into_iter())),
+            extras(|extras| extras.field(&x, &none)),
+            extras(|extras| extras.field(&y, &none)),
+            extras(|extras| extras.field(&x, &request(&[("x", "")]))),
+            extras(|extras| extras.field(&x, &request(&[("x", "a, b")]))),
+            extras(|extras| extras.field(&x, &request(&[("x", "a"), ("x", "b")]))),
+            extras(|extras| extras.content(&query, &none, b"")),
+            extras(|extras| extras.content(&post, &none, b"")),
+            extras(|extras| extras.content(&query, &none, b"a")),
+            extras(|extras| extras.content(&query, &json, b"a")),
+            extras(|extras| extras.content(&query, &request(&[("content-encoding", "gzip")]), b"a")),
+        ];
+        for (index, key) in keys.iter().enumerate() {
+            assert!(!keys.iter().skip(index + 1).any(|other| other == key), "{index}");
+        }
+        let same = request(&[("accept", "a"), ("content-length", "1")]);
+        assert_eq!(
+            extras(|extras| extras.content(&query, &same, b"a")),
+            extras(|extras| extras.content(&query, &none, b"a"))
+        );
+    }
+
     proptest! {
+        #[test]
+        fn cookies_never_run_into_each_other(
+            a in prop::collection::vec("[a=]{0,3}", 0..3), b in prop::collection::vec("[a=]{0,3}", 0..3),
+        ) {
+            let key = |pairs: &[String]| extras(|extras| extras.cookies(pairs.iter().map(String::as_bytes)));
+            prop_assert_eq!(key(&a) == key(&b), a == b);
+        }
+
         #[test]
         fn parts_never_run_into_each_other(
             host_a in "[a-z.]{0,6}", path_a in "/[a-z?]{0,6}", host_b in "[a-z.]{0,6}", path_b in "/[a-z?]{0,6}",

@@ -1,11 +1,17 @@
 //! What the operator says becomes what the node runs: each module gets the settings that are its own.
 
-use super::file::{AgainstRfcPolicy, CachePolicy, Configuration, IgnoredDirective, Pool};
+use http::HeaderName;
+
+use super::file::{AgainstRfcPolicy, CachePolicy, CacheableMethod, Configuration, IgnoredDirective, Pool};
 use super::{Disk, DiskError, MemoryError, MemoryPlan, Settings, Spill};
 use crate::base::ids::PoolId;
 use crate::origin::TlsSettings;
-use crate::semantics::policy::{Heuristic, IgnoredDirectives, Lifetimes, Outlasting, Policy};
-use crate::semantics::query::IgnoredQuery;
+use crate::semantics::cookies::CookieRules;
+use crate::semantics::patterns::{Names, Paths};
+use crate::semantics::policy::{
+    CacheableMethods, Heuristic, IgnoredDirectives, Lifetimes, Outlasting, Policy,
+};
+use crate::semantics::query::QueryRules;
 use crate::semantics::targeted::TargetList;
 use crate::telemetry::access_log;
 use crate::{admin, cache, fetch, listener, origin, request, route};
@@ -131,6 +137,7 @@ fn policy(cache: &CachePolicy, against: &AgainstRfcPolicy) -> Policy {
     // The file's reader took nothing that is no name of a field.
     let targets = cache.targeted_fields.iter().filter_map(|name| name.parse().ok());
     let ignores = |directive| against.ignored_directives.contains(&directive);
+    let chosen = |method| cache.cacheable_methods.contains(&method);
     Policy {
         targets: TargetList::new(targets),
         request_directives: cache.request_directives,
@@ -158,8 +165,37 @@ fn policy(cache: &CachePolicy, against: &AgainstRfcPolicy) -> Policy {
             while_revalidate: cache.stale_while_revalidate,
             keep: cache.keep,
         },
-        ignored_query: IgnoredQuery::new(cache.ignored_query.iter().map(String::as_str)),
+        query: QueryRules {
+            ignored: names(&cache.ignored_query),
+            kept: cache.kept_query.as_deref().map(names),
+            sort: cache.sort_query,
+        },
+        cookies: CookieRules {
+            ignored: names(&cache.ignored_cookies),
+            variant: names(&cache.variant_cookies),
+            bypass: names(&cache.bypass_cookies),
+        },
+        variant_fields: field_names(&cache.variant_fields),
+        bypass_paths: Paths::new(cache.bypass_paths.iter().map(String::as_str)),
+        methods: CacheableMethods {
+            query: chosen(CacheableMethod::Query),
+            post: chosen(CacheableMethod::Post),
+            reuse_post: against.reuse_post,
+        },
+        hide_clients: cache.hide_clients,
     }
+}
+
+fn names(patterns: &[String]) -> Names {
+    Names::new(patterns.iter().map(String::as_str))
+}
+
+/// In order and each once, so that the same fields make the same keys.
+fn field_names(names: &[String]) -> Vec<HeaderName> {
+    let mut names: Vec<HeaderName> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    names
 }
 
 fn pool_of(name: &str, pool: &Pool) -> origin::Settings {

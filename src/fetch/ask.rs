@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
-use super::unbelieved::is_unbelieved;
+use super::unbelieved::{is_personal, is_unbelieved};
 use crate::base::clock::Timestamp;
 use crate::base::ids::PoolId;
 use crate::cache::key::Key;
@@ -38,40 +39,73 @@ pub struct Asked {
     pub version: Version,
     /// What the site adds to the rules of HTTP.
     pub policy: Arc<Policy>,
+    /// The content that is part of the key, of a request that is more than a GET and whose answer may be stored all
+    /// the same. It is what the origin is sent.
+    pub content: Option<Bytes>,
     /// Where the site comes from.
     pub pool: PoolId,
     /// Where the site counts, if anybody does.
     pub metrics: Option<Arc<SiteMetrics>>,
 }
 
-/// One client's request as the fetch machine sees it: what it asks for, and the fields it asks with.
-#[derive(Debug)]
-pub struct Ask {
-    asked: Asked,
+/// The fields of one client's request as far as they are believed, taken apart.
+#[derive(Debug, Default)]
+pub struct Fields {
     /// The fields that an origin gets to see, and so the only ones that may select a variant: without hop-by-hop
     /// fields and those that are not believed.
     pub headers: HeaderMap,
     /// The protocols that the client would leave HTTP for, if it offers any (RFC 9110 §7.8). Never `h2c`, which
     /// would be a way past every rule.
     pub upgrade: Option<HeaderValue>,
-    /// What the client wants of caches, as far as the site heeds that.
-    pub directives: RequestDirectives,
     /// Whether the client takes trailers (RFC 9110 §10.1.4).
     pub takes_trailers: bool,
     /// The trailers that the client announces, as far as they are believed.
     pub trailer: Option<HeaderValue>,
 }
 
-impl Ask {
-    /// The ask of a request with these `fields` as they came.
-    pub fn new(asked: Asked, fields: HeaderMap) -> Self {
+impl Fields {
+    /// Of a request of this `version` with these `fields` as they came. A field that the site has in its keys is
+    /// believed.
+    pub fn new(fields: HeaderMap, version: Version, policy: &Policy) -> Self {
         let mut headers = fields;
-        let upgrade = offered_upgrade(&headers).filter(|_| asked.version == Version::HTTP_11);
+        let upgrade = offered_upgrade(&headers).filter(|_| version == Version::HTTP_11);
         let takes_trailers = fields::list_members(&headers, &header::TE)
             .any(|member| member.eq_ignore_ascii_case(b"trailers"));
         let trailer = announced_trailers(&headers);
         fields::strip_hop_by_hop(&mut headers);
-        strip_unbelieved(&mut headers);
+        strip(&mut headers, policy, is_unbelieved);
+        Self { headers, upgrade, takes_trailers, trailer }
+    }
+
+    /// Without what is one client's business, where the answer may be for many. `with_content`: the fields that
+    /// describe content stay; they are in the key.
+    pub fn for_many(&mut self, policy: &Policy, with_content: bool) {
+        let describes = |name: &HeaderName| with_content && name.as_str().starts_with("content-");
+        strip(&mut self.headers, policy, |name| is_personal(name) && !describes(name));
+        policy.cookies.strip_ignored(&mut self.headers, &policy.personal_cookies);
+    }
+}
+
+/// One client's request as the fetch machine sees it: what it asks for, and the fields it asks with.
+#[derive(Debug)]
+pub struct Ask {
+    asked: Asked,
+    /// See [`Fields::headers`].
+    pub headers: HeaderMap,
+    /// See [`Fields::upgrade`].
+    pub upgrade: Option<HeaderValue>,
+    /// What the client wishes of caches, as far as the site heeds that.
+    pub directives: RequestDirectives,
+    /// See [`Fields::takes_trailers`].
+    pub takes_trailers: bool,
+    /// See [`Fields::trailer`].
+    pub trailer: Option<HeaderValue>,
+}
+
+impl Ask {
+    /// The ask of a request with these `fields`.
+    pub fn new(asked: Asked, fields: Fields) -> Self {
+        let Fields { headers, upgrade, takes_trailers, trailer } = fields;
         let directives = RequestDirectives::of(&headers);
         let directives = if asked.policy.request_directives { directives } else { directives.unheeded() };
         Self { asked, headers, upgrade, directives, takes_trailers, trailer }
@@ -90,6 +124,11 @@ impl Ask {
     /// Whether it is for one person, or must leave no trace: it waits for nobody.
     pub fn goes_alone(&self) -> bool {
         self.directives.no_store || storage::is_personal(&self.headers, &self.policy)
+    }
+
+    /// The method by which the answer to this is fetched where it may be stored: a HEAD is answered from a GET.
+    pub fn fetch_method(&self) -> &Method {
+        if self.method == Method::HEAD { &Method::GET } else { &self.method }
     }
 
     /// Path and query that the key was made of: what is asked of the origin when the answer may be for many.
@@ -137,9 +176,11 @@ fn list(members: &[&[u8]]) -> Option<HeaderValue> {
     if members.is_empty() { None } else { HeaderValue::from_bytes(&members.join(&b", "[..])).ok() }
 }
 
-fn strip_unbelieved(headers: &mut HeaderMap) {
-    let unbelieved: Vec<_> = headers.keys().filter(|name| is_unbelieved(name)).cloned().collect();
-    for name in unbelieved {
+/// Takes off what `goes`, but what the site has in its keys.
+fn strip(headers: &mut HeaderMap, policy: &Policy, goes: impl Fn(&HeaderName) -> bool) {
+    let goes = |name: &&HeaderName| goes(name) && !policy.variant_fields.contains(name);
+    let names: Vec<_> = headers.keys().filter(goes).cloned().collect();
+    for name in names {
         headers.remove(name);
     }
 }

@@ -62,6 +62,7 @@ impl Lead {
         }
         let request = match self.purpose {
             Purpose::Pass => outgoing::passed(&self.flight.ask, body, self.node()),
+            Purpose::Through => outgoing::written_through(&self.flight.ask, body, self.node()),
             Purpose::Shared(_) | Purpose::Alone => self.normalised(),
         };
         let Some((exchange, times)) = self.ask_origin(request).await else { return };
@@ -103,7 +104,7 @@ impl Lead {
 
     /// Looks on disk, where memory had nothing. What is fresh there ends the fetch; what is stale is to be confirmed.
     async fn answers_from_disk(&mut self) -> bool {
-        if matches!(self.purpose, Purpose::Pass) || self.stale.is_some() {
+        if self.passes() || self.stale.is_some() {
             return false;
         }
         let found = tokio::select! {
@@ -121,6 +122,11 @@ impl Lead {
                 false
             }
         }
+    }
+
+    /// Whether the origin gets the client's own request.
+    fn passes(&self) -> bool {
+        matches!(self.purpose, Purpose::Pass | Purpose::Through)
     }
 
     fn node(&self) -> &str {
@@ -182,11 +188,11 @@ impl Lead {
     /// A 101 that nobody asked for, a part when the whole was asked for, or a 304 to no condition is no answer; nor is
     /// content that nobody can decode, unless the site reads that as it is.
     fn makes_sense(&self, exchange: Exchange) -> Result<Exchange, OriginError> {
-        let passes = matches!(self.purpose, Purpose::Pass);
-        let offered = passes && self.flight.ask.upgrade.is_some();
         if exchange.unknown_coding && !self.flight.ask.policy.store_until_close {
             return Err(OriginError::malformed());
         }
+        let passes = self.passes();
+        let offered = matches!(self.purpose, Purpose::Pass) && self.flight.ask.upgrade.is_some();
         match exchange.head.status {
             StatusCode::SWITCHING_PROTOCOLS if !offered => Err(OriginError::malformed()),
             StatusCode::PARTIAL_CONTENT if !passes => Err(OriginError::malformed()),
@@ -325,6 +331,9 @@ impl Lead {
             return Verdict::passed();
         }
         let (ask, settings) = (&self.flight.ask, &self.shared.settings);
+        if matches!(self.purpose, Purpose::Through) && !verdict::stands_for_get(ask, status, headers) {
+            return Verdict::passed();
+        }
         verdict::judge(ask, settings, status, headers, ends_by_close, (times.request, times.response))
     }
 
@@ -351,7 +360,7 @@ impl Lead {
     /// client's making, or an origin in trouble.
     fn leaves_marker(&self, verdict: &Verdict, status: StatusCode) -> bool {
         let personal = storage::is_personal(&self.flight.ask.headers, &self.flight.ask.policy);
-        !verdict.speaks_of_request && !personal && !status.is_server_error()
+        !verdict.speaks_of_request && !personal && !status.is_server_error() && !self.passes()
     }
 
     /// No head comes.

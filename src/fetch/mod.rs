@@ -108,6 +108,8 @@ enum Purpose {
     Shared(#[allow(dead_code, reason = "held for its drop")] Claim),
     /// By itself, and it may be stored.
     Alone,
+    /// The client's own request, whose answer may be stored for others' GETs.
+    Through,
     /// The client's own request, for this client only.
     Pass,
 }
@@ -232,6 +234,14 @@ impl Fetcher {
     pub fn pass(&self, ask: &Arc<Ask>, body: Body) -> Seat {
         let (flight, seat, ready) = self.prepare(ask, 0, true, Retention::Spool);
         self.start(flight, ready, Purpose::Pass, None, body);
+        seat
+    }
+
+    /// Passes the client's own request with its content; what comes answers this client, and is stored for GETs to come
+    /// if it says that it may be (RFC 9110 §9.3.3). Nobody can join it.
+    pub fn through(&self, ask: &Arc<Ask>, body: Body) -> Seat {
+        let (flight, seat, ready) = self.prepare(ask, 0, true, Retention::Store);
+        self.start(flight, ready, Purpose::Through, None, body);
         seat
     }
 

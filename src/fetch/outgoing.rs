@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Version};
 
 use super::ask::Ask;
 use crate::body::Body;
@@ -13,28 +13,54 @@ use crate::origin::OriginRequest;
 use crate::semantics::validation;
 
 /// What is one client's business in a request whose answer may be for many: its range, its content, and its wishes
-/// of the caches on the way.
+/// of the caches on the way. It is needed to answer the client, and so is still among the ask's fields.
 const PERSONAL: [HeaderName; 5] =
     [header::RANGE, header::EXPECT, header::CONTENT_LENGTH, header::CACHE_CONTROL, header::PRAGMA];
 
-/// A normalised request for something that may be stored: a GET without the client's conditions and range, in
-/// identity coding, with the validators of `stale` if there is something to confirm.
+/// A normalised request for something that may be stored: a GET, or what the key says instead of one, without the
+/// client's conditions and range, in identity coding, with the validators of `stale` if there is something to confirm.
+/// Nothing in it is of this client that is not in the key or told apart by `Vary`, but its address, if the site tells
+/// that.
 pub(super) fn normalised(ask: &Ask, stale: Option<&Object>, node: &str) -> OriginRequest {
-    let mut headers = believed(ask, node);
-    validation::strip_conditionals(&mut headers);
-    for name in &PERSONAL {
-        headers.remove(name);
-    }
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if let Some(stale) = stale {
+    let mut headers = for_many(ask, node);
+    if let Some(stale) = stale.filter(|_| ask.method.is_safe() || ask.method.as_str() == "QUERY") {
         validation::add_validators(&mut headers, &stale.head.headers);
     }
-    OriginRequest { method: Method::GET, target: ask.normal_target().clone(), headers, body: Body::Empty }
+    let body = match &ask.content {
+        Some(content) => {
+            headers.insert(header::CONTENT_LENGTH, content.len().into());
+            Body::Bytes(content.clone())
+        }
+        None => Body::Empty,
+    };
+    OriginRequest { method: ask.fetch_method().clone(), target: ask.normal_target().clone(), headers, body }
+}
+
+/// The client's own request with its content, whose answer may be stored for others.
+pub(super) fn written_through(ask: &Ask, body: Body, node: &str) -> OriginRequest {
+    let mut headers = for_many(ask, node);
+    for name in [header::CONTENT_LENGTH, header::EXPECT] {
+        if let Some(value) = ask.headers.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    if let Some(trailer) = &ask.trailer {
+        headers.insert(header::TRAILER, trailer.clone());
+    }
+    OriginRequest { method: ask.method.clone(), target: ask.normal_target().clone(), headers, body }
 }
 
 /// The client's own request, for an answer that is for this client alone.
 pub(super) fn passed(ask: &Ask, body: Body, node: &str) -> OriginRequest {
-    let mut headers = believed(ask, node);
+    let mut headers = ask.headers.clone();
+    if ask.takes_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    add_our_own(&mut headers, ask, true);
+    if let Ok(via) = HeaderValue::from_str(&format!("{} {node}", protocol(ask.version))) {
+        headers.append(header::VIA, via);
+    }
     if let Some(trailer) = &ask.trailer {
         headers.insert(header::TRAILER, trailer.clone());
     }
@@ -45,37 +71,58 @@ pub(super) fn passed(ask: &Ask, body: Body, node: &str) -> OriginRequest {
     OriginRequest { method: ask.method.clone(), target: ask.target.clone(), headers, body }
 }
 
-/// The client's fields as far as they are believed ([`Ask::new`]), and our own word for the rest.
-fn believed(ask: &Ask, node: &str) -> HeaderMap {
-    let mut headers = ask.headers.clone();
-    if ask.takes_trailers {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
-    }
-    let mut set = |name: HeaderName, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
+/// The fields of a request whose answer may be for many: in an order that is always the same, and with a `Via` that does
+/// not say which version this client spoke.
+fn for_many(ask: &Ask, node: &str) -> HeaderMap {
+    let one_client_s = |name: &HeaderName| {
+        PERSONAL.contains(name) || validation::is_conditional(name) || *name == header::ACCEPT_ENCODING
     };
-    set(header::HOST, &ask.host);
-    set(HeaderName::from_static("x-forwarded-for"), &ask.peer.to_string());
-    set(HeaderName::from_static("x-forwarded-proto"), ask.scheme.as_str());
-    set(HeaderName::from_static("x-forwarded-host"), &ask.host);
-    set(header::FORWARDED, &forwarded(ask));
-    if let Ok(via) = HeaderValue::from_str(&format!("{} {node}", protocol(ask.version))) {
-        headers.append(header::VIA, via);
+    let mut names: Vec<&HeaderName> = ask.headers.keys().filter(|name| !one_client_s(name)).collect();
+    names.sort_unstable_by_key(|name| name.as_str());
+    let mut headers = HeaderMap::with_capacity(ask.headers.keys_len() + 8);
+    // Its place is the first one; its value follows.
+    headers.insert(header::HOST, HeaderValue::from_static(""));
+    for name in names {
+        for value in ask.headers.get_all(name).iter().filter(|_| *name != header::HOST) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    add_our_own(&mut headers, ask, !ask.policy.hide_clients);
+    if let Ok(via) = HeaderValue::from_str(&format!("1.1 {node}")) {
+        headers.insert(header::VIA, via);
     }
     headers
 }
 
+/// Our own word for what is not believed of a client ([`Fields::new`](super::ask::Fields::new)), but for fields that the
+/// site has in its keys: those say what the client said, or nothing.
+fn add_our_own(headers: &mut HeaderMap, ask: &Ask, tell_address: bool) {
+    let mut set = |name: HeaderName, value: &str| {
+        if !ask.policy.variant_fields.contains(&name)
+            && let Ok(value) = HeaderValue::from_str(value)
+        {
+            headers.insert(name, value);
+        }
+    };
+    set(header::HOST, &ask.host);
+    if tell_address {
+        set(HeaderName::from_static("x-forwarded-for"), &ask.peer.to_string());
+    }
+    set(HeaderName::from_static("x-forwarded-proto"), ask.scheme.as_str());
+    set(HeaderName::from_static("x-forwarded-host"), &ask.host);
+    set(header::FORWARDED, &forwarded(ask, tell_address));
+}
+
 /// RFC 7239 §4. An IPv6 address goes in brackets and quotes; so does anything with a port.
-fn forwarded(ask: &Ask) -> String {
+fn forwarded(ask: &Ask, tell_address: bool) -> String {
     let mut text = String::with_capacity(64);
     let _ = match ask.peer {
-        IpAddr::V4(address) => write!(text, "for={address}"),
-        IpAddr::V6(address) => write!(text, "for=\"[{address}]\""),
+        _ if !tell_address => Ok(()),
+        IpAddr::V4(address) => write!(text, "for={address};"),
+        IpAddr::V6(address) => write!(text, "for=\"[{address}]\";"),
     };
-    let _ = write!(text, ";host=\"{}\";proto={}", ask.host, ask.scheme);
+    let _ = write!(text, "host=\"{}\";proto={}", ask.host, ask.scheme);
     text
 }
 

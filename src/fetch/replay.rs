@@ -153,8 +153,8 @@ impl Replay {
     /// Has the whole fetched again and sends what was not sent yet; false if it is on disk once more, to be gone on with.
     async fn rest_from_elsewhere(&mut self, attempt: u8) -> Result<bool, Ended> {
         let failed = || Ended::Failed(BodyError::Damaged);
-        // Nothing is the same as what has no strong validator.
-        if !self.is_same(&self.object.head.headers) {
+        // Nothing is the same as what has no strong validator, and a POST is not repeated for its answer's sake.
+        if !self.is_same(&self.object.head.headers) || self.ask.method == http::Method::POST {
             return Err(failed());
         }
         let mut seat = match self.join(attempt) {

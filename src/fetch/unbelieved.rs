@@ -1,42 +1,127 @@
 //! Fields by which a client could tell an origin about itself, or have it answer for another resource than the key
-//! says. None of them is believed: they are taken off, and those that have a use are made anew.
+//! says. They are of two kinds ([decision 9](../../docs/decisions/0009-what-an-origin-sees.md)):
+//!
+//! - *unbelieved*: a claim that only a proxy may make. No origin ever gets to see one from a client; those that have a
+//!   use are made anew.
+//! - *personal*: one client's business. An origin gets to see them where the answer is for this client alone, and not
+//!   where it may be stored.
+//!
+//! In both lists `*` ends the beginning of many names, and `_` counts as `-`, because programs behind CGI, WSGI or PHP
+//! cannot tell them apart.
 
 use http::HeaderName;
 
-/// Beside these, everything that begins with `x-forwarded`.
-const NAMES: [&str; 19] = [
-    "client-ip",
-    "forwarded",
-    "forwarded-for",
-    "front-end-https",
-    "http2-settings",
-    // CGI programs see it as HTTP_PROXY, and then talk through it.
-    "proxy",
-    "true-client-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-host",
-    "x-http-host-override",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-host",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
-    "x-url-scheme",
-];
-
-/// Whether a client's field of this name is not believed. `_` counts as `-`, because programs behind CGI, WSGI or
-/// PHP cannot tell them apart.
+/// Whether a client's field of this name is not believed.
 pub(super) fn is_unbelieved(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    // Most names are none of these, and few begin like them.
-    if !matches!(name.as_bytes().first(), Some(b'c' | b'f' | b'h' | b'p' | b't' | b'x')) {
-        return false;
+    is_among(name.as_str(), unbelieved)
+}
+
+/// Whether a field of this name is one client's business.
+pub(super) fn is_personal(name: &HeaderName) -> bool {
+    is_among(name.as_str(), personal)
+}
+
+/// By the first letter: most names are none of these, and few begin like them.
+fn unbelieved(first: u8) -> &'static [&'static str] {
+    match first {
+        b'a' => &["ali-cdn-real-ip"],
+        b'c' => &[
+            "cdn-real-ip",
+            "cdn-src-ip",
+            "cf-connecting-ip*",
+            "cf-pseudo-ipv4",
+            "cf-visitor",
+            "client-ip",
+            "cloudfront-forwarded-proto",
+            "cloudfront-viewer-address",
+            "cluster-client-ip",
+        ],
+        b'f' => &["fastly-client*", "fastly-ff", "fastly-ssl", "forwarded*", "front-end-https"],
+        b'h' => &["http2-settings"],
+        b'i' => &["incap-client-ip"],
+        // CGI programs see `Proxy` as HTTP_PROXY, and then talk through it.
+        b'p' => &["proxy", "proxy-client-ip", "proxy-host"],
+        // Whether the origin's answers may have ESI and the like is for the surrogate to say.
+        b's' => &["surrogate-*"],
+        b't' => &["true-client-ip"],
+        b'w' => &["wl-proxy-*"],
+        b'x' => &[
+            "x-accel-*",
+            "x-appengine-user-ip",
+            "x-arr-*",
+            "x-azure-clientip",
+            "x-azure-socketip",
+            "x-backend-host",
+            "x-client-ip",
+            "x-client-proto",
+            "x-cluster-client-ip",
+            "x-coming-from",
+            "x-custom-ip-authorization",
+            "x-forward*",
+            "x-from-ip",
+            "x-host*",
+            "x-http-*",
+            // What frameworks tell themselves, and have taken from strangers.
+            "x-invoke-*",
+            "x-matched-path",
+            "x-method-override",
+            "x-middleware-*",
+            "x-now-route-matches",
+            "x-original-*",
+            "x-originating-*",
+            "x-override-*",
+            "x-proto*",
+            "x-proxy-*",
+            "x-proxyuser-ip",
+            "x-real-*",
+            "x-remote-*",
+            "x-rewrite-*",
+            "x-scheme*",
+            "x-sendfile*",
+            "x-server-name",
+            "x-ssl*",
+            "x-sucuri-clientip",
+            "x-url-scheme",
+        ],
+        _ => &[],
     }
-    let same = |other: &str| name.len() == other.len() && begins_like(name, other);
-    begins_like(name, "x-forwarded") || begins_like(name, "x-scheme") || NAMES.iter().any(|other| same(other))
+}
+
+/// What other networks say of a client, what picks a part or a form of a resource outside of HTTP's negotiation, and
+/// names that many origins give back.
+fn personal(first: u8) -> &'static [&'static str] {
+    match first {
+        b'a' => &["a-im", "akamai-*"],
+        // Of a GET, they say something about content that it does not have. Where there is content, they are in the key.
+        b'c' => &["cf-*", "cloudfront-*", "content-*"],
+        b'f' => &["fastly-*", "from"],
+        b'm' => &["max-forwards"],
+        b'p' => &["profile"],
+        b'v' => &["via"],
+        b'x' => &[
+            "x-akamai-*",
+            "x-amz-*",
+            "x-amzn-*",
+            "x-appengine-*",
+            "x-azure-*",
+            "x-correlation-id",
+            "x-goog-*",
+            "x-ms-*",
+            "x-nf-*",
+            "x-request-id",
+            "x-vercel-*",
+            "x-wap-profile",
+        ],
+        _ => &[],
+    }
+}
+
+fn is_among(name: &str, list: fn(u8) -> &'static [&'static str]) -> bool {
+    let listed = name.bytes().next().map(list).unwrap_or_default();
+    listed.iter().any(|pattern| match pattern.strip_suffix('*') {
+        Some(beginning) => begins_like(name, beginning),
+        None => name.len() == pattern.len() && begins_like(name, pattern),
+    })
 }
 
 fn begins_like(name: &str, beginning: &str) -> bool {
@@ -49,15 +134,43 @@ fn begins_like(name: &str, beginning: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn name(name: &'static str) -> HeaderName {
+        HeaderName::from_static(name)
+    }
+
     #[test]
     fn every_spelling_is_known() {
-        for name in
-            ["x-forwarded-for", "x_forwarded_for", "x-forwarded-ssl", "x-real_ip", "proxy", "x-scheme"]
-        {
-            assert!(is_unbelieved(&HeaderName::from_static(name)), "{name}");
+        for unbelieved in [
+            "x-forwarded-for",
+            "x_forwarded_for",
+            "x-forwarded-ssl",
+            "x-forwarder-for",
+            "x-real_ip",
+            "proxy",
+            "x-scheme",
+            "forwarded",
+            "forwarded-for",
+            "x-http-method",
+            "x-http-host-override",
+            "surrogate_capability",
+        ] {
+            assert!(is_unbelieved(&name(unbelieved)), "{unbelieved}");
         }
-        for name in ["accept", "cookie", "proxy-status", "x-note", "from", "host", "x-client"] {
-            assert!(!is_unbelieved(&HeaderName::from_static(name)), "{name}");
+        for personal in ["x-amz-date", "x_request_id", "via", "content-type", "cf-ipcountry", "max-forwards"]
+        {
+            assert!(is_personal(&name(personal)), "{personal}");
+        }
+        for plain in ["accept", "cookie", "proxy-status", "x-note", "host", "x-client", "vary", "x-cache"] {
+            assert!(!is_unbelieved(&name(plain)) && !is_personal(&name(plain)), "{plain}");
+        }
+    }
+
+    #[test]
+    fn each_stands_under_its_first_letter() {
+        for first in 0..=u8::MAX {
+            for pattern in unbelieved(first).iter().chain(personal(first)) {
+                assert_eq!(pattern.bytes().next(), Some(first), "{pattern}");
+            }
         }
     }
 }

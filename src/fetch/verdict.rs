@@ -1,7 +1,7 @@
 //! What the head of a response means: whether it is stored, who may have it, and how its body is kept.
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName};
-use http::{Method, StatusCode};
 
 use super::Settings;
 use super::ask::Ask;
@@ -13,6 +13,7 @@ use crate::semantics::cache_control::qualified_fields;
 use crate::semantics::fields;
 use crate::semantics::reuse::{Reuse, Terms};
 use crate::semantics::storage::{self, Judgement, RequestFacts, Storable};
+use crate::semantics::target;
 use crate::semantics::vary::VarySet;
 
 /// The verdict on a head.
@@ -65,8 +66,7 @@ pub(super) fn judge(
     if is_event_stream(headers) {
         return Verdict::refused("event-stream");
     }
-    // The fetch is a GET also where the client asked with HEAD.
-    let facts = RequestFacts { method: &Method::GET, headers: &ask.headers };
+    let facts = RequestFacts { method: ask.fetch_method(), headers: &ask.headers };
     let storable = match storage::judge(&facts, status, headers, &ask.policy, sent, received) {
         Judgement::Store(storable) => storable,
         Judgement::Refuse(refusal) => {
@@ -77,7 +77,7 @@ pub(super) fn judge(
     let Some(vary) = VarySet::of(headers) else {
         return Verdict::refused(storage::Refusal::VaryStar.name());
     };
-    if vary.names().iter().any(is_unbelieved) {
+    if vary.names().iter().any(|name| differs_by_client(name, ask)) {
         // It differs by what this node itself says of each client, which no two requests can be compared by.
         return Verdict::refused("vary-unbelieved");
     }
@@ -93,6 +93,25 @@ pub(super) fn judge(
     }
     let store = Some((storable, vary));
     Verdict { store, terms, unshared, others, refusal: None, speaks_of_request: false }
+}
+
+/// Whether an origin that varies by `name` varies by what it is told, of each client, by others than the client. What
+/// the key has in it differs by key only.
+fn differs_by_client(name: &HeaderName, ask: &Ask) -> bool {
+    let in_key = ["x-forwarded-proto", "x-forwarded-host"].contains(&name.as_str())
+        || ask.policy.variant_fields.contains(name);
+    is_unbelieved(name) && !in_key
+}
+
+/// Whether the answer to a POST says that it is what a GET would be answered (RFC 9110 §9.3.3): its content is the
+/// target's own.
+pub(super) fn stands_for_get(ask: &Ask, status: StatusCode, headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(header::CONTENT_LOCATION).iter();
+    let location = lines.next().filter(|_| lines.next().is_none()).and_then(|value| value.to_str().ok());
+    status == StatusCode::OK
+        && location.is_some_and(|location| {
+            target::is_same(location, ask.scheme.as_str(), &ask.host, ask.normal_target().as_str())
+        })
 }
 
 /// Errors that one client's request brings about, and others' need not.

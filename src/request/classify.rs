@@ -2,23 +2,25 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderMap, Method, header};
 
 use super::Step;
+use super::content::Content;
 use super::turn::{Begun, Turn};
 use crate::admission::Admitted;
 use crate::body::Body;
 use crate::body::message::Request;
-use crate::cache::key::{Key, KeyParts};
-use crate::fetch::ask::{Ask, Asked};
+use crate::cache::key::{Extras, Key, KeyParts};
+use crate::fetch::ask::{Ask, Asked, Fields};
 use crate::route::Site;
 use crate::semantics::cache_status::Forward;
+use crate::semantics::policy::Policy;
 use crate::semantics::validation;
 
 /// Why a request is passed by the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bypass {
-    /// Its method is neither GET nor HEAD.
+    /// Its method is neither GET nor HEAD, nor one that the site has chosen.
     Method,
     /// Its content is not part of the key.
     Content,
@@ -26,6 +28,12 @@ pub(super) enum Bypass {
     Upgrade,
     /// It carries a condition that only the origin can judge (RFC 9110 §13.1).
     Precondition,
+    /// It may be a replay, which only the origin can refuse, and must be told (RFC 8470 §5.1).
+    EarlyData,
+    /// The site wants it by its path.
+    Path,
+    /// The site wants it by a cookie.
+    Cookie,
 }
 
 impl Bypass {
@@ -36,34 +44,76 @@ impl Bypass {
             Self::Content => (Forward::Bypass, Some("content")),
             Self::Upgrade => (Forward::Bypass, Some("upgrade")),
             Self::Precondition => (Forward::Bypass, Some("precondition")),
+            Self::EarlyData => (Forward::Bypass, Some("early-data")),
+            Self::Path => (Forward::Bypass, Some("path")),
+            Self::Cookie => (Forward::Bypass, Some("cookie")),
         }
     }
 }
 
+/// The way of a request.
+enum Way {
+    /// The cache is asked.
+    Cache,
+    /// It goes to the origin, and what comes may answer later GETs.
+    Through,
+    /// It goes to the origin, for its client alone.
+    Pass(Bypass),
+}
+
 /// Starts the turn of an admitted request, with the first step that it takes.
-pub(super) fn classify(request: Request, admitted: Admitted, site: &Site, begun: Begun) -> (Turn, Step) {
+pub(super) fn classify(
+    request: Request,
+    content: Option<Content>,
+    admitted: Admitted,
+    site: &Site,
+    begun: Begun,
+) -> (Turn, Step) {
     let Request { method, scheme, target, version, headers, body, peer, .. } = request;
-    let normal_target = site.policy.ignored_query.strip(&target);
-    let key = Key::new(&KeyParts {
+    let (policy, pool) = (Arc::clone(&site.policy), site.pool);
+    let mut fields = Fields::new(headers, version, &policy);
+    let way = way(&method, target.path(), &fields, content.is_some(), &body, &policy);
+    if !matches!(way, Way::Pass(_)) {
+        fields.for_many(&policy, content.is_some() || matches!(way, Way::Through));
+    }
+    let normal_target = policy.query.normal(&target);
+    let parts = KeyParts {
         site: site.id,
         rules: site.key_rules,
         scheme: &scheme,
         host: &admitted.host,
         target: normal_target.as_ref().unwrap_or(&target),
         arm: "",
-    });
+    };
+    let key = Key::with(&parts, &extras(&method, &fields.headers, content.as_ref(), &policy));
     let (host, peer) = (admitted.host, peer.ip());
-    let (policy, pool) = (Arc::clone(&site.policy), site.pool);
+    let content = content.map(|content| content.0);
     let metrics = Some(Arc::clone(&site.metrics));
     let ask = Ask::new(
-        Asked { key, method, target, normal_target, host, scheme, peer, version, policy, pool, metrics },
-        headers,
+        Asked {
+            key,
+            method,
+            target,
+            normal_target,
+            host,
+            scheme,
+            peer,
+            version,
+            policy,
+            content,
+            pool,
+            metrics,
+        },
+        fields,
     );
-    let bypass = bypass(&ask, &body);
     let mut turn = Turn::new(Arc::new(ask), begun);
-    match bypass {
-        None => (turn, Step::Lookup),
-        Some(bypass) => {
+    match way {
+        Way::Cache => (turn, Step::Lookup),
+        Way::Through => {
+            turn.forward = Forward::Method;
+            (turn, Step::Through(body))
+        }
+        Way::Pass(bypass) => {
             let (forward, detail) = bypass.says();
             turn.forward = forward;
             turn.detail = detail;
@@ -72,15 +122,45 @@ pub(super) fn classify(request: Request, admitted: Admitted, site: &Site, begun:
     }
 }
 
-fn bypass(ask: &Ask, body: &Body) -> Option<Bypass> {
-    if ask.method != Method::GET && ask.method != Method::HEAD {
-        return Some(Bypass::Method);
+/// What of a request is in its key beside host and target. Taken of the fields that the origin gets to see.
+fn extras(method: &Method, headers: &HeaderMap, content: Option<&Content>, policy: &Policy) -> Extras {
+    let mut extras = Extras::default();
+    if !policy.cookies.variant.is_empty() {
+        extras.cookies(policy.cookies.variant_pairs(headers));
     }
-    if !matches!(body, Body::Empty) {
-        return Some(Bypass::Content);
+    for name in &policy.variant_fields {
+        extras.field(name, headers);
     }
-    if ask.upgrade.is_some() {
-        return Some(Bypass::Upgrade);
+    if let Some(Content(content)) = content {
+        extras.content(method, headers, content);
     }
-    validation::has_origin_precondition(&ask.headers).then_some(Bypass::Precondition)
+    extras
+}
+
+fn way(method: &Method, path: &str, fields: &Fields, keyed: bool, body: &Body, policy: &Policy) -> Way {
+    let headers = &fields.headers;
+    let plain = *method == Method::GET || *method == Method::HEAD;
+    let through = *method == Method::POST && policy.methods.post && !keyed;
+    let bypass = [
+        // Content that was to be part of the key, and is too long for it.
+        (super::content::is_wanted(method, policy) && !keyed, Bypass::Content),
+        (!plain && !keyed && !through, Bypass::Method),
+        (plain && !matches!(body, Body::Empty), Bypass::Content),
+        (fields.upgrade.is_some(), Bypass::Upgrade),
+        (validation::has_origin_precondition(headers), Bypass::Precondition),
+        (headers.contains_key("early-data"), Bypass::EarlyData),
+        (policy.bypass_paths.has(path), Bypass::Path),
+        (policy.cookies.bypass(headers), Bypass::Cookie),
+        (through && is_conditional(headers), Bypass::Method),
+    ];
+    match bypass.into_iter().find_map(|(applies, bypass)| applies.then_some(bypass)) {
+        Some(bypass) => Way::Pass(bypass),
+        None if through => Way::Through,
+        None => Way::Cache,
+    }
+}
+
+/// Whether the client wants a part, or an answer that depends on what it has: only the origin can give it that.
+fn is_conditional(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::RANGE) || headers.keys().any(validation::is_conditional)
 }

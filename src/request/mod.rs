@@ -7,12 +7,14 @@
 //!                    │              ▲            ├─ stale on error ────┼─ Done
 //!                    │              └─ again ────┤                     │
 //!                    ├─ Alone ───── Wait ────────┴─ failed ────────────┤
+//!                    ├─ Through ─── Wait ─────────────────────────────┤
 //!                    └─ Pass ────── Wait ─────────────────────────────┘
 //! ```
 //!
 //! `ClientMachine::answer` is the loop over `Step`; each step has a function of its own.
 
 mod classify;
+mod content;
 mod steps;
 mod turn;
 
@@ -100,6 +102,8 @@ enum Step {
     Alone(Option<Hit>),
     /// Hand the client's own request through, with its content.
     Pass(Body),
+    /// The same, and what comes may answer later GETs.
+    Through(Body),
     /// Wait for the head.
     Wait(Seat),
     /// The answer.
@@ -120,7 +124,7 @@ impl ClientMachine {
     }
 
     /// The way of one request. Dropped at any await, the client has left: nothing that others use is touched.
-    async fn answer(&self, request: Request) -> Reply {
+    async fn answer(&self, mut request: Request) -> Reply {
         let begun = Begun::now(&self.clock);
         let (admitted, site) = match self.receive(&request) {
             Ok(received) => received,
@@ -131,7 +135,8 @@ impl ClientMachine {
                 return begun.logged_rejection(reply, &request, &rejection, site, self.log.as_ref());
             }
         };
-        let (mut turn, mut step) = classify::classify(request, admitted, site, begun);
+        let content = content::collect(&mut request, &site.policy, &self.budget).await;
+        let (mut turn, mut step) = classify::classify(request, content, admitted, site, begun);
         loop {
             step = match step {
                 Step::Lookup => self.lookup(&mut turn),
@@ -139,6 +144,7 @@ impl ClientMachine {
                 Step::Join => self.join(&mut turn),
                 Step::Alone(stale) => self.alone(&turn, stale),
                 Step::Pass(body) => self.pass(&mut turn, body),
+                Step::Through(body) => self.through(&mut turn, body),
                 Step::Wait(seat) => self.wait(&mut turn, seat).await,
                 Step::Done(reply) => return turn.recorded(reply, self.log.as_ref()),
             };

@@ -104,6 +104,14 @@ impl ClientMachine {
         Step::Wait(self.fetcher.pass(&turn.ask, body))
     }
 
+    /// The client's own request, whose answer may be stored for others.
+    pub(super) fn through(&self, turn: &mut Turn, body: Body) -> Step {
+        if let Body::Busy(content) = &body {
+            turn.content = Some(content.body());
+        }
+        Step::Wait(self.fetcher.through(&turn.ask, body))
+    }
+
     /// Waits for the head and does as advised. Cancel-safe: dropped while waiting, the client has left its seat.
     pub(super) async fn wait(&self, turn: &mut Turn, mut seat: Seat) -> Step {
         match seat.advice(&turn.ask).await {

@@ -9,11 +9,13 @@
 pub mod cache_control;
 pub mod cache_status;
 pub mod coding;
+pub mod cookies;
 pub mod date;
 pub mod delta;
 pub mod etag;
 pub mod fields;
 pub mod freshness;
+pub mod patterns;
 pub mod policy;
 pub mod proxy_status;
 pub mod query;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 
 use super::cache_control::{CacheControl, Qualified};
-use super::query::IgnoredQuery;
+use super::cookies::CookieRules;
+use super::patterns::Paths;
+use super::query::QueryRules;
 use super::targeted::TargetList;
 
 /// What the operator of a site decides, where HTTP leaves it to him, or against it. The default adds nothing.
@@ -31,8 +33,32 @@ pub struct Policy {
     pub refresh_ahead: u8,
     /// Directives of responses that are overheard: **against the RFC**.
     pub ignored: IgnoredDirectives,
-    /// Parameters of the query that say nothing about the response.
-    pub ignored_query: IgnoredQuery,
+    /// What of the query is part of the key, and in which order.
+    pub query: QueryRules,
+    /// What cookies mean.
+    pub cookies: CookieRules,
+    /// Fields whose values are part of the key, in order, each once.
+    pub variant_fields: Vec<HeaderName>,
+    /// Paths of which no request asks the cache.
+    pub bypass_paths: Paths,
+    /// The methods beside GET and HEAD whose responses may be stored.
+    pub methods: CacheableMethods,
+    /// Tell the origin nothing of the client's address where the response may be stored.
+    pub hide_clients: bool,
+}
+
+/// The methods beside GET and HEAD whose responses may be stored: each is the operator's decision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct CacheableMethods {
+    /// QUERY, with its content in the key.
+    pub query: bool,
+    /// POST: its response may answer a later GET, if it says that it may (RFC 9110 §9.3.3). Every POST itself goes to
+    /// the origin.
+    pub post: bool,
+    /// POST is treated like QUERY: **against the RFC**, by which a POST is never answered from a cache (RFC 9110
+    /// §9.3.3, RFC 9111 §4).
+    pub reuse_post: bool,
 }
 
 impl Default for Policy {
@@ -47,7 +73,12 @@ impl Default for Policy {
             request_directives: true,
             refresh_ahead: 0,
             ignored: IgnoredDirectives::default(),
-            ignored_query: IgnoredQuery::default(),
+            query: QueryRules::default(),
+            cookies: CookieRules::default(),
+            variant_fields: Vec::new(),
+            bypass_paths: Paths::default(),
+            methods: CacheableMethods::default(),
+            hide_clients: false,
         }
     }
 }
@@ -89,15 +120,32 @@ impl Policy {
     pub fn key_rules(&self) -> Vec<u8> {
         let mut text = vec![u8::from(self.store_set_cookie), u8::from(self.store_until_close)];
         let names = self.personal_cookies.iter().map(String::as_str);
-        let parts = [names.collect::<Vec<_>>(), self.ignored_query.patterns().collect()];
-        for part in parts {
-            text.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            for name in part {
-                text.extend_from_slice(&(name.len() as u64).to_be_bytes());
-                text.extend_from_slice(name.as_bytes());
+        push_list(&mut text, names.collect());
+        push_list(&mut text, self.query.patterns());
+        // What is left at its default is not written, so that what was stored before there was such a rule is kept.
+        let cookies = [&self.cookies.ignored, &self.cookies.variant, &self.cookies.bypass];
+        for (tag, names) in (1..).zip(cookies) {
+            if !names.is_empty() {
+                text.push(tag);
+                push_list(&mut text, names.patterns().collect());
             }
         }
+        if !self.variant_fields.is_empty() {
+            text.push(4);
+            push_list(&mut text, self.variant_fields.iter().map(HeaderName::as_str).collect());
+        }
+        if self.hide_clients {
+            text.push(5);
+        }
         text
+    }
+}
+
+fn push_list(text: &mut Vec<u8>, list: Vec<&str>) {
+    text.extend_from_slice(&(list.len() as u64).to_be_bytes());
+    for name in list {
+        text.extend_from_slice(&(name.len() as u64).to_be_bytes());
+        text.extend_from_slice(name.as_bytes());
     }
 }
 
@@ -239,6 +287,7 @@ impl Default for Outlasting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::semantics::patterns::Names;
 
     const fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
@@ -344,15 +393,33 @@ mod tests {
             ..Policy::default()
         };
         let ignoring = |names: &[&str]| Policy {
-            ignored_query: IgnoredQuery::new(names.iter().copied()),
+            query: QueryRules::ignoring(names.iter().copied()),
             ..Policy::default()
         };
+        let names = |name| Names::new([name]);
+        let by_cookies = |cookies| Policy { cookies, ..Policy::default() };
+        let none = CookieRules::default;
         let longer = Policy {
             lifetimes: Lifetimes { max: Some(secs(1)), ..Lifetimes::default() },
             ..Policy::default()
         };
-        let texts =
-            [&plain, &cookies(&["ab"]), &cookies(&["a", "b"]), &ignoring(&["ab"])].map(Policy::key_rules);
+        let texts = [
+            &plain,
+            &cookies(&["ab"]),
+            &cookies(&["a", "b"]),
+            &ignoring(&["ab"]),
+            &Policy {
+                query: QueryRules { kept: Some(names("ab")), ..QueryRules::default() },
+                ..Policy::default()
+            },
+            &Policy { query: QueryRules { sort: true, ..QueryRules::default() }, ..Policy::default() },
+            &by_cookies(CookieRules { ignored: names("ab"), ..none() }),
+            &by_cookies(CookieRules { variant: names("ab"), ..none() }),
+            &by_cookies(CookieRules { bypass: names("ab"), ..none() }),
+            &Policy { variant_fields: vec![HeaderName::from_static("ab")], ..Policy::default() },
+            &Policy { hide_clients: true, ..Policy::default() },
+        ]
+        .map(Policy::key_rules);
         for (index, text) in texts.iter().enumerate() {
             assert!(!texts.iter().skip(index + 1).any(|other| other == text), "{index}");
         }

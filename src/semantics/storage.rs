@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{AUTHORIZATION, SET_COOKIE};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::cache_control::{CacheControl, Qualified, qualified_fields};
+use super::cookies;
 use super::delta::Delta;
 use super::freshness::{Freshness, lifetime, unchanged_for};
 use super::policy::{Basis, Policy};
@@ -54,7 +55,7 @@ pub enum Refusal {
     PersonalCookie,
     /// It sets a cookie.
     SetCookie,
-    /// The request was no GET.
+    /// The request's method is none whose responses may be stored.
     Method,
     /// The request said `no-store`.
     RequestNoStore,
@@ -118,6 +119,10 @@ pub fn judge(
     }
     let validator = has_validator(headers);
     let stated = lifetime(headers, &cc, response_time);
+    if stated.is_none() && request.method != Method::GET {
+        // Of what is no GET only an explicit lifetime counts (RFC 9110 §9.3.3).
+        return Judgement::Refuse(Refusal::NoLifetime);
+    }
     let unchanged_for = unchanged_for(headers, response_time);
     let (lifetime, basis) = match policy.lifetimes.of(status, stated, unchanged_for, cc.public) {
         Some(lifetime) => lifetime,
@@ -155,7 +160,7 @@ fn refusal(
         (not_for_others && request.headers.contains_key(AUTHORIZATION), Refusal::Authorization),
         (not_for_others && has_personal_cookie(request.headers, policy), Refusal::PersonalCookie),
         (sets_cookie(headers, cc, policy), Refusal::SetCookie),
-        (request.method != Method::GET, Refusal::Method),
+        (!has_cacheable_method(request), Refusal::Method),
         (RequestDirectives::of(request.headers).no_store, Refusal::RequestNoStore),
         (!final_status, Refusal::Status),
         (status == StatusCode::PARTIAL_CONTENT, Refusal::Partial),
@@ -173,6 +178,11 @@ fn sets_cookie(headers: &HeaderMap, cc: &CacheControl, policy: &Policy) -> bool 
     !policy.store_set_cookie
         && headers.contains_key(SET_COOKIE)
         && !(cc.names_fields() && qualified_fields(headers, &policy.targets).contains(&SET_COOKIE))
+}
+
+/// GET, and what a site may have chosen beside it. A POST or QUERY that is not chosen is never fetched to be stored.
+fn has_cacheable_method(request: &RequestFacts<'_>) -> bool {
+    [&Method::GET, &Method::POST].contains(&request.method) || request.method.as_str() == "QUERY"
 }
 
 /// Whether we know what this status asks of a cache (RFC 9110 §15): for `must-understand`.
@@ -222,19 +232,8 @@ pub fn is_personal(headers: &HeaderMap, policy: &Policy) -> bool {
 
 fn has_personal_cookie(headers: &HeaderMap, policy: &Policy) -> bool {
     !policy.personal_cookies.is_empty()
-        && headers
-            .get_all(COOKIE)
-            .into_iter()
-            .flat_map(cookie_names)
+        && cookies::names(headers)
             .any(|name| policy.personal_cookies.iter().any(|personal| personal.as_bytes() == name))
-}
-
-/// The names in one line of `Cookie` (RFC 6265 §4.2).
-fn cookie_names(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    line.as_bytes()
-        .split(|byte| *byte == b';')
-        .filter_map(|pair| pair.split(|byte| *byte == b'=').next())
-        .map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]

@@ -56,6 +56,24 @@ pub fn canonical_host(raw: &str, scheme: &str) -> Result<String, HostError> {
     Ok(host)
 }
 
+/// Whether `reference` names the resource of this scheme, canonical host and target, without need to ask whether it
+/// could be spelled otherwise: it is a URL, or begins with `//` or `/` (RFC 3986 §4.2). A fragment does not matter.
+pub fn is_same(reference: &str, scheme: &str, host: &str, target: &str) -> bool {
+    let reference = reference.split('#').next().unwrap_or(reference);
+    let after_scheme = match reference.split_once("://") {
+        Some((own, rest)) if !own.contains('/') => own.eq_ignore_ascii_case(scheme).then_some(rest),
+        _ => reference.strip_prefix("//"),
+    };
+    let Some(rest) = after_scheme else { return reference == target };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let same_target = match path.strip_prefix('?') {
+        Some(_) => target.strip_prefix('/') == Some(path),
+        None if path.is_empty() => target == "/",
+        None => path == target,
+    };
+    same_target && canonical_host(authority, scheme).is_ok_and(|own| own == host)
+}
+
 /// `address]:port`, the opening bracket being gone: the address in brackets, and the text of the port.
 fn canonical_literal(literal: &str) -> Result<(String, &str), HostError> {
     let (address, after) = literal.split_once(']').ok_or(HostError::Literal)?;
@@ -136,6 +154,30 @@ mod tests {
         assert_eq!(http("example.com:").as_deref(), Ok("example.com"));
         assert_eq!(canonical_host("example.com:443", "https").as_deref(), Ok("example.com"));
         assert_eq!(canonical_host("example.com:080", "https").as_deref(), Ok("example.com:80"));
+    }
+
+    #[test]
+    fn a_reference_is_the_same_resource_or_is_not() {
+        let same = |reference| is_same(reference, "http", "a.example", "/x?y");
+        for reference in
+            ["/x?y", "http://a.example/x?y", "HTTP://A.example:80/x?y", "//a.example/x?y#z", "/x?y#z"]
+        {
+            assert!(same(reference), "{reference}");
+        }
+        for reference in [
+            "",
+            "x?y",
+            "/x",
+            "/x?y&",
+            "https://a.example/x?y",
+            "http://b.example/x?y",
+            "//x?y",
+            "/?u=http://a.example/x?y",
+        ] {
+            assert!(!same(reference), "{reference}");
+        }
+        assert!(is_same("http://a.example", "http", "a.example", "/"));
+        assert!(is_same("http://a.example?y", "http", "a.example", "/?y"));
     }
 
     #[test]

@@ -78,6 +78,11 @@ pub fn strip_conditionals(request: &mut HeaderMap) {
     }
 }
 
+/// Whether a field of this name is a condition (RFC 9110 §13.1).
+pub fn is_conditional(name: &HeaderName) -> bool {
+    CONDITIONALS.contains(name)
+}
+
 /// Whether the request has a condition that only the origin can evaluate: `If-Match` or
 /// `If-Unmodified-Since` (RFC 9110 §13.1.1, §13.1.4; RFC 9111 §4.3.2).
 pub fn has_origin_precondition(request: &HeaderMap) -> bool {

@@ -10,7 +10,7 @@ use forebay::body::busy::BodyError;
 use forebay::cache::key::{Key, KeyParts};
 use forebay::cache::lookup::Lookup;
 use forebay::fetch::Joined;
-use forebay::fetch::ask::{Ask, Asked};
+use forebay::fetch::ask::{Ask, Asked, Fields};
 use forebay::fetch::flight::{Advice, Seat};
 use http::uri::Scheme;
 use std::sync::Arc;
@@ -46,10 +46,11 @@ pub fn ask() -> Ask {
         peer: PEER.ip(),
         version: http::Version::HTTP_11,
         policy: Arc::default(),
+        content: None,
         pool: PoolId(0),
         metrics: None,
     };
-    Ask::new(asked, http::HeaderMap::new())
+    Ask::new(asked, Fields::default())
 }
 
 pub fn runtime() -> Runtime {

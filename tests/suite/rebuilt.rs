@@ -42,8 +42,11 @@ async fn the_host_is_canonical() {
 
 #[tokio::test(start_paused = true)]
 async fn via_names_us_after_the_others() {
-    let request = seen("GET", &[("Via", "1.0 fred")]).await;
+    let request = seen("DELETE", &[("Via", "1.0 fred")]).await;
     assert_eq!(request.header_all("via").join(", "), "1.0 fred, 1.1 forebay");
+    // What may be stored is asked for in the same words for every client.
+    let request = seen("GET", &[("Via", "1.0 fred")]).await;
+    assert_eq!(request.header_all("via"), ["1.1 forebay"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use forebay::base::units::ByteSize;
 use forebay::config::Settings;
 use forebay::route;
 use forebay::semantics::policy::{Lifetimes, Policy};
-use forebay::semantics::query::IgnoredQuery;
+use forebay::semantics::query::QueryRules;
 
 use crate::rig::{Pipes, settings};
 use crate::support::origin::{Act, SeenRequest, respond};
@@ -174,7 +174,7 @@ async fn what_is_kept_is_confirmed_and_what_is_not_is_fetched_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn ignored_parameters_are_neither_keyed_nor_forwarded() {
-    let policy = Policy { ignored_query: IgnoredQuery::new(["utm_*", "ref"]), ..Policy::default() };
+    let policy = Policy { query: QueryRules::ignoring(["utm_*", "ref"]), ..Policy::default() };
     let pipes = with_policy(policy, echo);
     let cold = pipes.ask("/a?utm_source=mail&b=1&ref=x", &[]).await;
     assert_eq!(cold.text(), "0 /a?b=1");
@@ -186,7 +186,7 @@ async fn ignored_parameters_are_neither_keyed_nor_forwarded() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_passed_keeps_its_parameters() {
-    let policy = Policy { ignored_query: IgnoredQuery::new(["*"]), ..Policy::default() };
+    let policy = Policy { query: QueryRules::ignoring(["*"]), ..Policy::default() };
     let pipes = with_policy(policy, echo);
     let mut client = pipes.client();
     client.request("POST", "/a?ref=x", &[], b"content").await;

@@ -1,5 +1,6 @@
 //! One client's view of a busy body.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::task::JoinHandle;
 
+use super::super::budget::Charge;
 use super::spill::SpillFile;
 use super::state::{Place, State};
 use super::{BodyError, BusyBody, End, Retention, Shared};
@@ -21,6 +23,14 @@ pub struct Reader {
     slot: usize,
     position: u64,
     from_file: Option<JoinHandle<std::io::Result<Bytes>>>,
+    again: Option<Again>,
+}
+
+/// What was put back.
+#[derive(Debug)]
+struct Again {
+    pieces: VecDeque<Bytes>,
+    _charge: Charge,
 }
 
 /// Where the next bytes of a reader are.
@@ -47,7 +57,7 @@ impl Reader {
 
     fn sit(shared: &Arc<Shared>, state: &mut State) -> Self {
         let slot = state.readers.add();
-        Self { shared: Arc::clone(shared), slot, position: 0, from_file: None }
+        Self { shared: Arc::clone(shared), slot, position: 0, from_file: None, again: None }
     }
 
     /// The next bytes, `None` after the last. Cancel-safe: bytes are taken only when they are returned.
@@ -57,6 +67,12 @@ impl Reader {
 
     /// The next bytes, `None` after the last one. After an error the reader stays at it.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if let Some(again) = &mut self.again {
+            match again.pieces.pop_front() {
+                Some(bytes) => return Poll::Ready(Some(Ok(bytes))),
+                None => self.again = None,
+            }
+        }
         if self.from_file.is_none() {
             match ready!(self.look(cx)) {
                 Ok(Next::Bytes(bytes)) => return Poll::Ready(Some(Ok(self.take(bytes)))),
@@ -82,6 +98,12 @@ impl Reader {
         }
     }
 
+    /// Puts back what this reader gave, in that order: it gives it once more before it goes on, and is then where it
+    /// was, be that an error. `charge` is what this takes of the budget meanwhile.
+    pub fn put_back(&mut self, pieces: Vec<Bytes>, charge: Charge) {
+        self.again = Some(Again { pieces: pieces.into(), _charge: charge });
+    }
+
     /// The trailers, once the body has come to its end.
     pub fn trailers(&self) -> Option<Arc<HeaderMap>> {
         match &self.shared.state.lock().end {
@@ -98,7 +120,9 @@ impl Reader {
     /// Whether every byte was taken and none will follow.
     pub fn is_finished(&self) -> bool {
         let state = self.shared.state.lock();
-        matches!(state.end, Some(End::Finished(None))) && self.position == state.len
+        let read =
+            self.position == state.len && self.again.as_ref().is_none_or(|again| again.pieces.is_empty());
+        matches!(state.end, Some(End::Finished(None))) && read
     }
 
     fn look(&self, cx: &mut Context<'_>) -> Poll<Result<Next, BodyError>> {

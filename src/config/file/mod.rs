@@ -27,4 +27,4 @@ pub use policy::{AgainstRfc, AgainstRfcPolicy, Cache, CachePolicy, SiteAgainstRf
 pub use tables::{
     Admin, Client, Configuration, Disk, Fetch, Listener, Log, Memory, Node, Pool, Site, Spill, Tls,
 };
-pub use words::{IgnoredDirective, LogLevel};
+pub use words::{CacheableMethod, IgnoredDirective, LogLevel};

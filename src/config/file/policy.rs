@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::kinds::{
-    StatusPattern, choice, cookie_name, either, field_name, flag, list, query_pattern, table_of,
-    time_or_none, times_by_status, whole,
+    StatusPattern, choice, cookie_name, cookie_pattern, either, field_name, flag, key_field, list,
+    path_pattern, query_pattern, table_of, time_or_none, times_by_status, whole,
 };
 use super::table::table;
-use super::words::IgnoredDirective;
+use super::words::{CacheableMethod, IgnoredDirective};
 
 /// Declares a policy as three types: the table for all sites, the table of one site, whose every key may be inherited,
 /// and what holds in the end.
@@ -90,6 +90,28 @@ policy! {
         /// nobody knows read as none. An origin that dies in the middle closes just as politely: only for origins of which
         /// this cannot be.
         store_until_close: bool, flag() => false;
+        /// The only query parameters that stay in the key and in the forwarded URL; `off` keeps all that are not ignored.
+        kept_query: Option<Vec<String>>, either("off", list(query_pattern())) => "off";
+        /// Whether query parameters are put in the order of their names, in the key and in the forwarded URL; those of one
+        /// name keep their order.
+        sort_query: bool, flag() => false;
+        /// Cookies that are taken out of requests whose answer may be stored: the origin does not see them there. Cookies
+        /// that another key names stay.
+        ignored_cookies: Vec<String>, list(cookie_pattern()) => [];
+        /// Cookies whose values are part of the key.
+        variant_cookies: Vec<String>, list(cookie_pattern()) => [];
+        /// Request fields whose values are part of the key. One that is otherwise not believed is then forwarded as the
+        /// client sent it.
+        variant_fields: Vec<String>, list(key_field()) => [];
+        /// Cookies whose requests pass by the cache.
+        bypass_cookies: Vec<String>, list(cookie_pattern()) => [];
+        /// Paths whose requests pass by the cache, however they are spelled.
+        bypass_paths: Vec<String>, list(path_pattern()) => [];
+        /// Methods beside GET and HEAD whose answers are stored if they state a lifetime: QUERY, with its content of up to
+        /// 64 KiB in the key; POST, for later GETs, if its `Content-Location` is the URL that was asked.
+        cacheable_methods: Vec<CacheableMethod>, list(choice()) => [];
+        /// Whether the origin is told nothing of a client's address where the answer may be stored.
+        hide_clients: bool, flag() => false;
     }
     general {
         /// How long it is remembered that an answer was not for sharing (hit-for-miss).
@@ -113,6 +135,9 @@ policy! {
         /// Directives of answers that are not heeded: `no-store`, `no-cache`, `must-revalidate`, `proxy-revalidate`, and
         /// `s-maxage-revalidates`, by which `s-maxage` forbids to serve stale.
         ignored_directives: Vec<IgnoredDirective>, list(choice()) => [];
+        /// Whether a POST is answered by the stored answer to an equal one, its content being part of the key: for origins
+        /// where POST changes nothing. The answer must state its lifetime.
+        reuse_post: bool, flag() => false;
     }
     general {}
     particular {}

@@ -33,3 +33,13 @@ words! {
         Trace = "trace",
     }
 }
+
+words! {
+    /// A method beside GET and HEAD whose answers may be stored.
+    pub enum CacheableMethod {
+        /// Its answer may be that to a later GET.
+        Post = "POST",
+        /// A GET with content.
+        Query = "QUERY",
+    }
+}

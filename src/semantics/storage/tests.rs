@@ -42,13 +42,29 @@ fn a_fresh_answer_to_a_get_is_shared() {
     assert_eq!(storable.basis, Basis::Stated);
 }
 
+fn judged(method: &[u8], lines: &[(&'static str, &str)], policy: &Policy) -> Judgement {
+    let method = Method::from_bytes(method).expect("a method");
+    let request = RequestFacts { method: &method, headers: &HeaderMap::new() };
+    judge(&request, StatusCode::OK, &fields(lines), policy, NOW, NOW)
+}
+
 #[test]
-fn only_a_get_is_stored() {
-    for method in [Method::HEAD, Method::POST, Method::OPTIONS] {
-        let request = RequestFacts { method: &method, headers: &HeaderMap::new() };
-        let response = fields(&[("cache-control", "max-age=60")]);
-        let judgement = judge(&request, StatusCode::OK, &response, &Policy::default(), NOW, NOW);
+fn only_methods_that_can_be_answered_from_a_cache_are_stored() {
+    for method in [&b"HEAD"[..], b"OPTIONS", b"PUT", b"query"] {
+        let judgement = judged(method, &[("cache-control", "max-age=60")], &Policy::default());
         assert_eq!(judgement, Judgement::Refuse(Refusal::Method));
+    }
+}
+
+#[test]
+fn what_is_no_get_needs_a_lifetime_of_its_own() {
+    let lifetimes = Lifetimes { default: Some(Duration::from_mins(1)), ..Lifetimes::default() };
+    let policy = Policy { lifetimes, ..Policy::default() };
+    for method in [&b"POST"[..], b"QUERY"] {
+        let stated = judged(method, &[("cache-control", "max-age=60")], &policy);
+        assert!(matches!(stated, Judgement::Store(_)), "{stated:?}");
+        let unstated = judged(method, &[("etag", "\"1\""), ("cache-control", "public")], &policy);
+        assert_eq!(unstated, Judgement::Refuse(Refusal::NoLifetime));
     }
 }
 

@@ -27,7 +27,9 @@ pub(super) use place::{log_target, path, readable_file, unread_path};
 pub(super) use plain::{either, flag, list, whole};
 pub(super) use status::times_by_status;
 pub(super) use tables::{named, table_of, tables_of};
-pub(super) use word::{cookie_name, field_name, node_name, pool_name, query_pattern};
+pub(super) use word::{
+    cookie_name, cookie_pattern, field_name, key_field, node_name, path_pattern, pool_name, query_pattern,
+};
 
 use super::table::Shown;
 

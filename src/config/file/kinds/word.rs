@@ -1,8 +1,11 @@
 //! Names of things: texts that must be of a certain make.
 
+use http::HeaderName;
+
 use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::shown;
+use crate::semantics::fields::is_hop_by_hop;
 
 /// A text of a certain make.
 pub struct Word {
@@ -49,6 +52,66 @@ pub fn field_name() -> Word {
         make: "letters, digits and !#$%&'*+-.^_`|~",
         example: "\"x-name\"",
         is_one: is_token,
+    }
+}
+
+/// The name of a cookie, or the start of one and a `*`.
+pub fn cookie_pattern() -> Word {
+    Word {
+        kind: "cookie name",
+        make: "letters, digits and !#$%&'+-.^_`|~, and a * only at its end",
+        example: "\"_ga*\"",
+        is_one: |text| {
+            let name = text.strip_suffix('*').unwrap_or(text);
+            text == "*" || (is_token(name) && !name.contains('*'))
+        },
+    }
+}
+
+/// The name of a request field that may be part of the key. Those that concern the connection or one client's part and
+/// condition do not reach the origin; the others are in the key already, or have rules of their own.
+pub fn key_field() -> Word {
+    Word {
+        kind: "name of such a field",
+        make: "a field that reaches the origin, and has no rule of its own as Cookie and Range have",
+        example: "\"X-Country\"",
+        is_one: |text| {
+            HeaderName::from_bytes(text.as_bytes())
+                .is_ok_and(|name| !is_hop_by_hop(&name) && !RULED.contains(&name.as_str()))
+        },
+    }
+}
+
+/// Fields that never are part of a key.
+const RULED: [&str; 16] = [
+    "accept-encoding",
+    "authorization",
+    "cache-control",
+    "cdn-loop",
+    "content-length",
+    "cookie",
+    "early-data",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "pragma",
+    "range",
+];
+
+/// A path, in which a `*` stands for anything.
+pub fn path_pattern() -> Word {
+    Word {
+        kind: "path",
+        make: "it begins with / or *, without a query, and a * stands for anything",
+        example: "\"/admin/*\"",
+        is_one: |text| {
+            text.starts_with(['/', '*'])
+                && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte))
+        },
     }
 }
 
