@@ -88,7 +88,7 @@ impl Lead {
     /// so, everybody was told.
     fn is_bridged(&mut self, status: StatusCode) -> bool {
         let failed =
-            matches!(status.as_u16(), 500 | 502 | 503 | 504) && !matches!(self.purpose, Purpose::Pass);
+            matches!(status.as_u16(), 500 | 502 | 503 | 504) && !self.passes();
         let now = self.shared.clock.now();
         let ask = &self.flight.ask;
         let bridges = self.stale.as_ref().filter(|hit| ask.may_use_on_error(&hit.object.terms, now));
