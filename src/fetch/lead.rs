@@ -87,8 +87,7 @@ impl Lead {
     /// Whether the origin answered with a server error that what is stored bridges (RFC 9111 §4.3.3, RFC 5861 §4). If
     /// so, everybody was told.
     fn is_bridged(&mut self, status: StatusCode) -> bool {
-        let failed =
-            matches!(status.as_u16(), 500 | 502 | 503 | 504) && !self.passes();
+        let failed = matches!(status.as_u16(), 500 | 502 | 503 | 504) && !self.passes();
         let now = self.shared.clock.now();
         let ask = &self.flight.ask;
         let bridges = self.stale.as_ref().filter(|hit| ask.may_use_on_error(&hit.object.terms, now));
