@@ -13,6 +13,7 @@ use forebay::body::budget::Budget;
 use forebay::body::content::{BLOCK, Content, INLINE_MAX, Parts};
 use forebay::cache::disk::health::Health;
 use forebay::cache::key::{Key, KeyParts};
+use forebay::cache::ledger::Checked;
 use forebay::cache::lookup::{Held, Hit, Lookup};
 use forebay::cache::object::{Heat, Object, Representation, StoredHead};
 use forebay::cache::{Admission, Cache, DiskSettings, Settings};
@@ -46,8 +47,13 @@ impl Rig {
     pub fn open(directory: &Path, disk: u64, index: u64, memory: u64, admission: Admission) -> Self {
         let mut disk = DiskSettings::new(directory.to_owned(), disk, index);
         disk.admission = admission;
-        let settings =
-            Settings { memory, max_markers: 100, marker_life: Duration::from_secs(1), disk: Some(disk) };
+        let settings = Settings {
+            memory,
+            max_markers: 100,
+            marker_life: Duration::from_secs(1),
+            ledger: 1 << 20,
+            disk: Some(disk),
+        };
         let counters = Arc::new(Counters::default());
         let cache = Cache::open(&settings, &Budget::new(1 << 40), &counters).expect("a cache directory");
         Self { cache, counters, request: Arc::new(Fields(HeaderMap::new())) }
@@ -136,6 +142,7 @@ impl Rig {
             vary: VarySet::default(),
             vary_values: Vec::new(),
             representation: Representation::of(&content),
+            checked: Checked::default(),
             charge: None,
         };
         Hit { object: Arc::new(object), content: Held::Memory(parts) }

@@ -67,6 +67,13 @@ impl View {
             "Keys whose last answer was not for sharing (hit-for-miss).",
             cache.markers()
         );
+        one!(
+            to,
+            gauge,
+            "forebay_ledger_purges",
+            "Purges that the ledger holds one by one, because something stored may be older.",
+            cache.ledger_records()
+        );
         let disk = cache.disk();
         let number = |of: &dyn Fn(&crate::cache::disk::DiskTier) -> u64| disk.map_or(0, of);
         one!(

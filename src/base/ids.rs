@@ -48,6 +48,25 @@ pub struct Sequence {
     pub number: u64,
 }
 
+/// Bits of the number in an ordinal.
+const NUMBER_BITS: u32 = 40;
+
+impl Sequence {
+    /// The same order in one number, to be read at once: 24 bits of the epoch and 40 of the number, more than any node
+    /// lives to use.
+    pub const fn ordinal(self) -> u64 {
+        let (most_epochs, most_numbers) = ((1 << (u64::BITS - NUMBER_BITS)) - 1, (1 << NUMBER_BITS) - 1);
+        let epoch = if self.epoch > most_epochs { most_epochs } else { self.epoch };
+        let number = if self.number > most_numbers { most_numbers } else { self.number };
+        (epoch << NUMBER_BITS) | number
+    }
+
+    /// The sequence of an [`ordinal`](Self::ordinal).
+    pub const fn of_ordinal(ordinal: u64) -> Self {
+        Self { epoch: ordinal >> NUMBER_BITS, number: ordinal & ((1 << NUMBER_BITS) - 1) }
+    }
+}
+
 impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.epoch, self.number)
@@ -102,6 +121,8 @@ mod tests {
         let before_crash = Sequence { epoch: 1, number: 900 };
         let after_restart = Sequence { epoch: 2, number: 0 };
         assert!(after_restart > before_crash);
+        assert!(after_restart.ordinal() > before_crash.ordinal());
+        assert_eq!(Sequence::of_ordinal(before_crash.ordinal()), before_crash);
     }
 
     #[test]

@@ -45,16 +45,10 @@ impl Key {
 
     /// The same, and of what else tells responses apart. Without extras it is [`Key::new`].
     pub fn with(parts: &KeyParts<'_>, extras: &Extras) -> Self {
-        let query = parts.target.query();
-        let path = parts.target.path();
-        let mut full = Vec::with_capacity(48 + parts.host.len() + path.len() + query.map_or(0, str::len));
+        let mut full = Vec::with_capacity(64 + parts.host.len() + parts.target.as_str().len());
         full.extend_from_slice(&parts.site.0.to_be_bytes());
         full.extend_from_slice(&parts.rules.0.to_be_bytes());
-        push_part(&mut full, parts.scheme.as_str());
-        push_part(&mut full, parts.host);
-        push_part(&mut full, path);
-        full.push(u8::from(query.is_some()));
-        push_part(&mut full, query.unwrap_or_default());
+        push_url(&mut full, parts.scheme, parts.host, parts.target);
         push_part(&mut full, parts.arm);
         if !extras.0.is_empty() {
             full.extend_from_slice(blake3::hash(&extras.0).as_bytes());
@@ -76,6 +70,22 @@ impl Key {
     /// The site, which is the first part.
     pub fn site(&self) -> SiteId {
         SiteId(self.full.first_chunk().map_or(0, |site| u32::from_be_bytes(*site)))
+    }
+
+    /// The part that names the canonical URL, as [`url`] makes it: what purges match, whatever site, rules and arm.
+    pub fn url(&self) -> &[u8] {
+        let end = || {
+            let path = [0; 3].into_iter().try_fold(BEFORE_URL, |at, _: u8| self.after_part(at))?;
+            // Whether there is a query comes before it.
+            self.after_part(path + 1)
+        };
+        end().and_then(|end| self.full.get(BEFORE_URL..end)).unwrap_or_default()
+    }
+
+    /// Where the part ends whose length is at `at`.
+    fn after_part(&self, at: usize) -> Option<usize> {
+        let length = self.full.get(at..)?.first_chunk()?;
+        usize::try_from(u64::from_be_bytes(*length)).ok()?.checked_add(at + 8)
     }
 
     /// Bytes of the full key.
@@ -146,6 +156,24 @@ impl KeyHash {
         let (eight, _) = self.0.split_first_chunk().unwrap_or((&[0; 8], &[]));
         u64::from_le_bytes(*eight)
     }
+}
+
+/// Bytes of site and rules.
+const BEFORE_URL: usize = 8;
+
+/// The canonical URL of `target` at `host`, as keys have it: what is stored under it is found by [`Key::url`].
+pub fn url(scheme: &Scheme, host: &str, target: &PathAndQuery) -> Arc<[u8]> {
+    let mut url = Vec::new();
+    push_url(&mut url, scheme, host, target);
+    url.into()
+}
+
+fn push_url(full: &mut Vec<u8>, scheme: &Scheme, host: &str, target: &PathAndQuery) {
+    push_part(full, scheme.as_str());
+    push_part(full, host);
+    push_part(full, target.path());
+    full.push(u8::from(target.query().is_some()));
+    push_part(full, target.query().unwrap_or_default());
 }
 
 fn push_part(full: &mut Vec<u8>, part: &str) {
@@ -242,6 +270,20 @@ mod tests {
             extras(|extras| extras.content(&query, &same, b"a")),
             extras(|extras| extras.content(&query, &none, b"a"))
         );
+    }
+
+    #[test]
+    fn keys_of_one_url_share_it_whatever_else_differs() {
+        let target = "/x?y".parse().expect("a target");
+        let of = url(&Scheme::HTTP, "a.example", &target);
+        for (site, arm) in [(1, ""), (2, "b")] {
+            assert_eq!(key(site, "a.example", "/x?y", arm).url(), &*of);
+        }
+        for (host, target) in
+            [("b.example", "/x?y"), ("a.example", "/x"), ("a.example", "/x?"), ("a.example", "/x?y2")]
+        {
+            assert_ne!(key(1, host, target, "").url(), &*of, "{host}{target}");
+        }
     }
 
     proptest! {

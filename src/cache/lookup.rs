@@ -9,6 +9,7 @@ use super::disk::DiskTier;
 use super::disk::find::Pinned;
 use super::disk::intake::{Change, Intent};
 use super::key::Key;
+use super::ledger::Ledger;
 use super::memory::{KeyState, MemoryTier};
 use super::object::Object;
 use crate::base::clock::Timestamp;
@@ -63,16 +64,30 @@ pub enum Held {
     Disk(Pinned, Bytes),
 }
 
-pub(super) fn lookup(tier: &MemoryTier, disk: Option<&DiskTier>, key: &Key, request: &HeaderMap) -> Lookup {
+/// What memory has for a request, by the purges so far. What is found dead is handed to `bury`.
+pub(super) fn lookup(
+    (tier, disk): (&MemoryTier, Option<&DiskTier>),
+    ledger: &Ledger,
+    key: &Key,
+    request: &HeaderMap,
+    bury: impl Fn(&Object),
+) -> Lookup {
     let mut newest: Option<Arc<Object>> = None;
+    let mut dead: Vec<Arc<Object>> = Vec::new();
     let values = |set: &VarySet| set.values(request);
     let state = tier.candidates(key, values, |object| {
+        if !object.is_alive(key, ledger) {
+            return dead.push(Arc::clone(object));
+        }
         let usable = coding::accepts_coding(request, &object.head.headers);
         let newer = newest.as_ref().is_none_or(|best| is_newer(object, best));
         if usable && newer {
             newest = Some(Arc::clone(object));
         }
     });
+    for object in dead {
+        bury(&object);
+    }
     // An object of which a block was evicted is as good as gone from memory. Its head stays: through it the tier learns
     // that the blocks are wanted.
     let parts = newest.as_ref().and_then(|object| tier.parts(key, object));
@@ -80,7 +95,7 @@ pub(super) fn lookup(tier: &MemoryTier, disk: Option<&DiskTier>, key: &Key, requ
         return Lookup::Found(Hit { object: Arc::clone(object), content: Held::Memory(parts) });
     }
     // What waits to be written to disk is in memory too, whether the memory tier took it or not.
-    if let Some(hit) = disk.and_then(|disk| waiting(disk, key, request, &tier.known_vary(key))) {
+    if let Some(hit) = disk.and_then(|disk| waiting(disk, ledger, key, request, &tier.known_vary(key))) {
         return Lookup::Found(hit);
     }
     Lookup::Miss(match state {
@@ -91,7 +106,13 @@ pub(super) fn lookup(tier: &MemoryTier, disk: Option<&DiskTier>, key: &Key, requ
 }
 
 /// The newest object for a request among those that wait to be written.
-fn waiting(disk: &DiskTier, key: &Key, request: &HeaderMap, known: &[VarySet]) -> Option<Hit> {
+fn waiting(
+    disk: &DiskTier,
+    ledger: &Ledger,
+    key: &Key,
+    request: &HeaderMap,
+    known: &[VarySet],
+) -> Option<Hit> {
     if disk.is_settled() {
         return None;
     }
@@ -105,7 +126,8 @@ fn waiting(disk: &DiskTier, key: &Key, request: &HeaderMap, known: &[VarySet]) -
     });
     let mut newest: Option<Hit> = None;
     for hit in variants.collect::<Vec<_>>().into_iter().chain(base.clone().and_then(stored)) {
-        let usable = coding::accepts_coding(request, &hit.object.head.headers);
+        let usable =
+            coding::accepts_coding(request, &hit.object.head.headers) && hit.object.is_alive(key, ledger);
         if usable && newest.as_ref().is_none_or(|best| is_newer(&hit.object, &best.object)) {
             newest = Some(hit);
         }

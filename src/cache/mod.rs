@@ -34,6 +34,7 @@ pub use disk::settings::{Admission, Settings as DiskSettings};
 use disk::volume::{DirectoryOpener, OpenError, Opener};
 use key::Key;
 use ledger::Ledger;
+use ledger::receipt::Receipt;
 use lookup::{Hit, Lookup};
 use markers::{Marker, Markers};
 use memory::MemoryTier;
@@ -51,8 +52,21 @@ pub struct Settings {
     pub max_markers: u64,
     /// How long a marker lives.
     pub marker_life: Duration,
+    /// Bytes of memory that the ledger's records may take.
+    pub ledger: u64,
     /// The disk tier, if there is one.
     pub disk: Option<DiskSettings>,
+}
+
+/// The part of the disk's limit that the ledger's records may be worth at most.
+const LEDGER_OF_DISK: u64 = 256;
+
+impl Settings {
+    /// What the ledger's records may take: their files must stay small beside the disk's limit too.
+    fn ledger_limit(&self) -> u64 {
+        let of_disk = self.disk.as_ref().map_or(u64::MAX, |disk| disk.limit / LEDGER_OF_DISK);
+        self.ledger.min(of_disk)
+    }
 }
 
 /// The tiers, the markers and the ledger of a node.
@@ -87,7 +101,8 @@ impl Cache {
         budget: &Arc<Budget>,
         counters: &Arc<Counters>,
     ) -> Result<Self, OpenError> {
-        let (ledger, generations) = (Arc::<Ledger>::default(), Arc::<Generations>::default());
+        let ledger = Arc::new(Ledger::new(settings.ledger_limit(), budget, counters));
+        let generations = Arc::<Generations>::default();
         let means = opener.map(|opener| disk::Means {
             opener,
             budget: Arc::clone(budget),
@@ -125,7 +140,8 @@ impl Cache {
 
     /// The same for a request that has been counted.
     pub fn look_again(&self, key: &Key, request: &HeaderMap) -> Lookup {
-        lookup::lookup(&self.memory, self.disk.as_ref(), key, request)
+        let tiers = (&self.memory, self.disk.as_ref());
+        lookup::lookup(tiers, &self.ledger, key, request, |dead| self.remove(key, dead))
     }
 
     /// What the disk has for a request that memory could not answer, fresh or not; it goes into memory, as far as that
@@ -201,17 +217,48 @@ impl Cache {
         }
     }
 
-    /// Makes `hit` visible to lookup; false if one with a later head is there. The tiers may refuse it all the
-    /// same: they keep what is asked for most.
+    /// Makes `hit` visible to lookup; false if one with a later head is there, or it was purged since it was born. The tiers
+    /// may refuse it all the same: they keep what is asked for most.
     pub fn store(&self, key: &Key, hit: &Hit) -> bool {
-        if self.disk.as_ref().is_some_and(|disk| disk.has_later(key, &hit.object)) {
+        let overtaken = || self.disk.as_ref().is_some_and(|disk| disk.has_later(key, &hit.object));
+        if !self.is_alive(key, &hit.object) || overtaken() {
             return false;
         }
         let stored = self.memory.store(key, hit);
         if let Some(disk) = self.disk.as_ref().filter(|_| stored) {
             disk.store(key, hit);
         }
+        // A purge may have come in between. Nobody uses what it has killed; it need not take room either.
+        if stored && !self.is_alive(key, &hit.object) {
+            self.remove(key, &hit.object);
+            return false;
+        }
         stored
+    }
+
+    /// Whether no purge has killed an object of `key`.
+    pub fn is_alive(&self, key: &Key, object: &Object) -> bool {
+        object.is_alive(key, &self.ledger)
+    }
+
+    /// Whether what a fetch for `key` brings that was born then may be used by who asks now.
+    pub fn lets_live(&self, key: &Key, born: Sequence) -> bool {
+        self.ledger.lets_live(born, key)
+    }
+
+    /// Purges these URLs, hard: see [`Ledger::purge_urls`].
+    pub fn purge_urls(&self, urls: impl IntoIterator<Item = Arc<[u8]>>, now: Timestamp) -> Receipt {
+        self.ledger.purge_urls(urls, now)
+    }
+
+    /// How long a purge is waited for to become durable.
+    pub fn purge_patience(&self) -> Duration {
+        self.disk.as_ref().map_or(Duration::ZERO, DiskTier::patience)
+    }
+
+    /// Records of the ledger.
+    pub fn ledger_records(&self) -> u64 {
+        self.ledger.records() as u64
     }
 
     /// Takes `object` out, unless another one has taken its place.
@@ -232,7 +279,7 @@ impl Cache {
 
     /// The marker on `key`, if it is still alive.
     pub fn marker(&self, key: &Key, now: Timestamp) -> Option<Marker> {
-        self.markers.get(key, now)
+        self.markers.get(key, now).filter(|marker| self.ledger.lets_live(marker.born, key))
     }
 
     /// Notes that answers for `key` are not for sharing.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::key::{Key, KeyHash};
+use super::ledger::{Checked, Ledger};
 use crate::base::ids::{Generation, Sequence};
 use crate::body::budget::Charge;
 use crate::body::content::{Content, Digest, Parts};
@@ -21,6 +22,8 @@ pub struct Object {
     pub generation: Generation,
     /// The ledger's sequence before the request left that brought (or last confirmed) it.
     pub born: Sequence,
+    /// Up to which purge it was found alive.
+    pub checked: Checked,
     /// Status and end-to-end fields, ready to be sent but for what changes with each answer.
     pub head: Arc<StoredHead>,
     /// How long and on which terms it may be used.
@@ -117,12 +120,18 @@ impl Object {
         if self.vary.is_empty() { key.hash() } else { key.variant(&self.vary_values) }
     }
 
+    /// Whether no purge has killed it that matches it. One atomic load, while there was none since it was last asked.
+    pub fn is_alive(&self, key: &Key, ledger: &Ledger) -> bool {
+        ledger.still_lets_live(self.born, &self.checked, key)
+    }
+
     /// The same content under a confirmed head (RFC 9111 §4.3.4).
     #[must_use]
     pub fn refreshed(&self, headers: &HeaderMap, terms: &Terms, born: Sequence, charge: Charge) -> Self {
         Self {
             generation: self.generation,
             born,
+            checked: Checked::default(),
             head: Arc::new(StoredHead::new(self.head.status, headers)),
             terms: *terms,
             vary: self.vary.clone(),

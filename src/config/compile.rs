@@ -57,6 +57,7 @@ impl Settings {
             cache: cache::Settings {
                 memory: memory.tier,
                 max_markers: memory.markers,
+                ledger: memory.ledger,
                 marker_life: written.cache.marker_life,
                 disk: None,
             },

@@ -29,6 +29,8 @@ pub struct MemoryPlan {
     pub disk: u64,
     /// How many markers there may be: at most a hundredth of the budget.
     pub markers: u64,
+    /// What the ledger's records may take of it.
+    pub ledger: u64,
 }
 
 /// Why a limit is refused.
@@ -43,11 +45,13 @@ impl MemoryPlan {
     /// Shares out `limit`.
     pub fn new(limit: ByteSize) -> Result<Self, MemoryError> {
         const MARKER: u64 = 256;
+        const LEDGER: u64 = 64;
         if limit < LEAST {
             return Err(MemoryError::TooLittle(limit));
         }
         let budget = limit.0 - FIXED - limit.0 / FRAGMENTED;
-        Ok(Self { limit: limit.0, budget, tier: budget / 4 * 3, disk: 0, markers: budget / 100 / MARKER })
+        let (tier, markers) = (budget / 4 * 3, budget / 100 / MARKER);
+        Ok(Self { limit: limit.0, budget, tier, disk: 0, markers, ledger: budget / LEDGER })
     }
 
     /// The same limit shared out with a disk tier.

@@ -1,6 +1,7 @@
 //! One fetch, as those see it who wait for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use parking_lot::Mutex;
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 use super::ask::Ask;
 use crate::base::blame::Blame;
 use crate::base::clock::Timestamp;
+use crate::base::ids::Sequence;
 use crate::body::busy::{BusyBody, Reader};
 use crate::body::message::ReplyHead;
 use crate::body::tunnel::Tunnel;
@@ -27,6 +29,9 @@ pub struct Flight {
     /// The client's own request goes through as it is.
     passes: bool,
     pub(super) busy: BusyBody,
+    /// The ordinal of the ledger's sequence than which nothing that it brings is older: that of its start, and then of its
+    /// latest request.
+    born: AtomicU64,
     announced: watch::Receiver<Option<Announcement>>,
 }
 
@@ -154,9 +159,21 @@ impl Flight {
         attempt: u8,
         passes: bool,
         busy: BusyBody,
+        begun: Sequence,
     ) -> (Arc<Self>, watch::Sender<Option<Announcement>>) {
         let (announce, announced) = watch::channel(None);
-        (Arc::new(Self { ask, attempt, passes, busy, announced }), announce)
+        let born = AtomicU64::new(begun.ordinal());
+        (Arc::new(Self { ask, attempt, passes, busy, born, announced }), announce)
+    }
+
+    /// Nothing that it brings is older than this.
+    pub(super) fn born(&self) -> Sequence {
+        Sequence::of_ordinal(self.born.load(Ordering::Acquire))
+    }
+
+    /// A request is about to leave.
+    pub(super) fn leaves(&self, born: Sequence) {
+        self.born.store(born.ordinal(), Ordering::Release);
     }
 
     /// Whether a request like `ask` may wait for this fetch, as far as is known: before the head by the

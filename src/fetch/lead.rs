@@ -60,6 +60,7 @@ impl Lead {
         if self.answers_from_disk().await {
             return;
         }
+        self.stale = self.stale.take().filter(|hit| self.lives(hit));
         let request = match self.purpose {
             Purpose::Pass => outgoing::passed(&self.flight.ask, body, self.node()),
             Purpose::Through => outgoing::written_through(&self.flight.ask, body, self.node()),
@@ -73,10 +74,10 @@ impl Lead {
             return self.deliver(exchange, times).await;
         }
         let Some(stale) = self.stale.take() else { return };
-        if validation::confirms(&exchange.head.headers, &stale.object.head.headers) {
+        if validation::confirms(&exchange.head.headers, &stale.object.head.headers) && self.lives(&stale) {
             return self.refresh(&stale, exchange, times).await;
         }
-        // It confirmed something that we do not have. Ask once more, for all of it.
+        // It confirmed something that we do not have, or that was purged meanwhile. Ask once more, for all of it.
         drop(exchange);
         let request = self.normalised();
         if let Some((exchange, times)) = self.ask_origin(request).await {
@@ -90,7 +91,8 @@ impl Lead {
         let failed = matches!(status.as_u16(), 500 | 502 | 503 | 504) && !self.passes();
         let now = self.shared.clock.now();
         let ask = &self.flight.ask;
-        let bridges = self.stale.as_ref().filter(|hit| ask.may_use_on_error(&hit.object.terms, now));
+        let may_bridge = |hit: &&Hit| self.lives(hit) && ask.may_use_on_error(&hit.object.terms, now);
+        let bridges = self.stale.as_ref().filter(may_bridge);
         if !failed || bridges.is_none() {
             if self.stale.is_some() && !failed {
                 self.shared.backoff.succeeded(&ask.key);
@@ -128,6 +130,11 @@ impl Lead {
         matches!(self.purpose, Purpose::Pass | Purpose::Through)
     }
 
+    /// Whether what is stored was not purged meanwhile.
+    fn lives(&self, hit: &Hit) -> bool {
+        self.shared.cache.is_alive(&self.flight.ask.key, &hit.object)
+    }
+
     fn node(&self) -> &str {
         &self.shared.settings.node
     }
@@ -148,6 +155,7 @@ impl Lead {
             return None;
         }
         let (born, sent_at) = (self.shared.cache.sequence(), self.shared.clock.now());
+        self.flight.leaves(born);
         self.shared.counters.fetches.inc();
         let begun = Instant::now();
         let asked = tokio::select! {

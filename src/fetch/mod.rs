@@ -165,8 +165,12 @@ impl Fetcher {
             return Joined::Marked(marker, why, stale);
         }
         let under_way = flights.get(&ask.key.hash()).into_iter().flatten();
-        if let Some(seat) =
-            under_way.filter(|flight| flight.suits(ask, &known, now)).find_map(flight::Flight::seat)
+        // What was purged while it was under way is not for those who ask afterwards.
+        let alive = |flight: &&Arc<Flight>| shared.cache.lets_live(&ask.key, flight.born());
+        if let Some(seat) = under_way
+            .filter(alive)
+            .filter(|flight| flight.suits(ask, &known, now))
+            .find_map(flight::Flight::seat)
         {
             shared.counters.collapsed.inc();
             return Joined::Seat(seat, why, stale);
@@ -270,7 +274,8 @@ impl Fetcher {
         retention: Retention,
     ) -> (Arc<Flight>, Seat, Ready) {
         let (busy, writer, reader) = BusyBody::with_reader(self.shared.means.clone(), retention);
-        let (flight, announce) = Flight::new(Arc::clone(ask), attempt, passes, busy);
+        let (flight, announce) =
+            Flight::new(Arc::clone(ask), attempt, passes, busy, self.shared.cache.sequence());
         let seat = flight.leading_seat(reader);
         let heads = HEADS * head_weight(&ask.headers) as u64;
         let memory = self.shared.means.budget.charge(heads);

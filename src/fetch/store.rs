@@ -11,6 +11,7 @@ use super::verdict::Verdict;
 use crate::base::ids::{Generation, Sequence};
 use crate::body::content::Content;
 use crate::body::message::ReplyHead;
+use crate::cache::ledger::Checked;
 use crate::cache::lookup::{Held, Hit};
 use crate::cache::object::{Heat, Object, Representation, StoredHead, head_weight};
 use crate::semantics::reuse::{Reuse, Stale, Terms};
@@ -41,6 +42,7 @@ pub(super) fn store(
         vary,
         representation: Representation::of(content),
         heat: Heat::default(),
+        checked: Checked::default(),
         charge: Some(charge),
     };
     let hit = Hit { object: Arc::new(object), content: Held::Memory(content.parts.clone()) };

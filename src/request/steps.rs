@@ -222,8 +222,11 @@ impl ClientMachine {
         if failure.stale.is_some() {
             turn.note_stored();
         }
-        let may_be_used = |hit: &Hit| turn.ask.may_use_on_error(&hit.object.terms, now);
-        if let Some(stale) = turn.stale.take().or(failure.stale).filter(may_be_used) {
+        let may_be_used = |hit: &Hit| {
+            let lives = self.cache.is_alive(&turn.ask.key, &hit.object);
+            lives && turn.ask.may_use_on_error(&hit.object.terms, now)
+        };
+        if let Some(stale) = turn.stale.clone().or(failure.stale).filter(may_be_used) {
             turn.detail = Some(STALE_ON_ERROR);
             let forward_status = match trouble {
                 Trouble::Answered(status) => Some(status),

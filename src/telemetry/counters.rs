@@ -14,6 +14,11 @@ impl Counter {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// So many more.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
     /// How many so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -43,6 +48,12 @@ pub struct Counters {
     pub disk_write_errors: Counter,
     /// How often the disk tier went out of use, for writes or altogether.
     pub disk_failures: Counter,
+    /// Purges recorded in the ledger.
+    pub ledger_records: Counter,
+    /// Records that were folded into the floor because there were too many: what is as old died with them.
+    pub ledger_folded: Counter,
+    /// Purges that could not be made durable when they came.
+    pub ledger_not_durable: Counter,
     /// Requests that went forward, for whatever reason.
     pub forwarded: Counter,
     /// Requests that joined a fetch which another had started.
@@ -80,7 +91,7 @@ impl Counters {
 
     /// Each with its name for people.
     #[rustfmt::skip]
-    fn all(&self) -> [(&'static Family, &Counter); 20] {
+    fn all(&self) -> [(&'static Family, &Counter); 23] {
         [
             (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, &self.hits),
             (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, &self.disk_hits),
@@ -92,6 +103,9 @@ impl Counters {
             (const { &family("forebay_disk_read_errors_total", "Reads of the disk that failed with an error of the device.") }, &self.disk_read_errors),
             (const { &family("forebay_disk_write_errors_total", "Writes to the disk that failed.") }, &self.disk_write_errors),
             (const { &family("forebay_disk_failures_total", "How often the disk tier went out of use, for writes or altogether.") }, &self.disk_failures),
+            (const { &family("forebay_ledger_records_total", "Purges recorded in the ledger: so far those that requests with unsafe methods bring about.") }, &self.ledger_records),
+            (const { &family("forebay_ledger_folded_total", "Records of the ledger given up because there were too many; all that is as old counts as purged.") }, &self.ledger_folded),
+            (const { &family("forebay_ledger_not_durable_total", "Purges that could not be made durable when they came, because the disk was in trouble.") }, &self.ledger_not_durable),
             (const { &family("forebay_cache_forwarded_total", "Requests that went forward, for whatever reason.") }, &self.forwarded),
             (const { &family("forebay_collapsed_requests_total", "Requests that joined a fetch which another had started.") }, &self.collapsed),
             (const { &family("forebay_origin_requests_total", "Exchanges with origins that were begun; what a pool repeats is counted by its endpoints.") }, &self.fetches),

@@ -129,8 +129,13 @@ pub fn disk_settings(limit: u64, index: u64, admission: Admission) -> DiskSettin
 
 pub fn open(disk: &Disk, memory: u64, settings: DiskSettings) -> Result<(Cache, Arc<Counters>), String> {
     let counters = Arc::<Counters>::default();
-    let settings =
-        Settings { memory, max_markers: 10, marker_life: Duration::from_secs(1), disk: Some(settings) };
+    let settings = Settings {
+        memory,
+        max_markers: 10,
+        marker_life: Duration::from_secs(1),
+        ledger: 1 << 20,
+        disk: Some(settings),
+    };
     let budget = Budget::new(256 << 20);
     let opened = Cache::open_on(&settings, Some(disk.process()), &budget, &counters);
     opened.map(|cache| (cache, counters)).map_err(|error| format!("not opened: {error}"))
@@ -430,7 +435,8 @@ impl Run {
             self.model.slots.iter().filter_map(|(slot, standing)| Some((*slot, standing.latest?))).collect();
         let image = if end == End::Crash && self.random.bool() { Some(self.disk.crash()) } else { None };
         // The cache in `self` is replaced by one without a disk, so that it is dropped here.
-        let none = Settings { memory: 1, max_markers: 1, marker_life: Duration::ZERO, disk: None };
+        let none =
+            Settings { memory: 1, max_markers: 1, marker_life: Duration::ZERO, ledger: 1 << 20, disk: None };
         let gone = std::mem::replace(
             &mut self.cache,
             Cache::open(&none, &Budget::new(1 << 20), &self.counters).map_err(|error| error.to_string())?,

@@ -117,21 +117,25 @@ const fn plain(key: usize) -> Slot {
 #[tokio::test]
 async fn a_disk_that_was_full_when_it_came_back_is_seen_again() {
     let mut rig = Rig::new(1, SHORT).await;
-    rig.store(plain(1), 100);
+    for slot in 1..6 {
+        rig.store(plain(slot), 100);
+    }
     rig.settle().await;
     rig.disk.err(Some(1));
-    rig.store(plain(1), 100);
+    for slot in 1..6 {
+        rig.store(plain(slot), 100);
+    }
     let tier = rig.cache().disk().unwrap();
     until("offline", || matches!(tier.health(), Health::Offline(_)) && tier.is_settled()).await.unwrap();
-    // Room for the epoch, but not for a frame.
-    rig.disk.leave_room(25);
+    // Room for the ledger, which is begun anew, but not for five frames that say that a slot is empty.
+    rig.disk.leave_room(100);
     rig.disk.err(None);
     until("read-only", || matches!(tier.health(), Health::ReadOnly(_))).await.unwrap();
     rig.disk.leave_room(1 << 30);
     until("serving", || tier.health() == Health::Serving).await.unwrap();
-    rig.store(plain(2), 100);
+    rig.store(plain(6), 100);
     rig.settle().await;
-    assert_eq!(rig.ask_disk(plain(2)).await, Some(2));
+    assert_eq!(rig.ask_disk(plain(6)).await, Some(10));
 }
 
 /// The newest segment is cut to nothing if it cannot be read while the index is loaded, once.

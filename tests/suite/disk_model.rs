@@ -13,6 +13,7 @@ use forebay::base::clock::Timestamp;
 use forebay::base::ids::{Generation, KeyRules, Sequence, SiteId};
 use forebay::body::content::{BLOCK, Content, INLINE_MAX, Parts};
 use forebay::cache::key::{Key, KeyParts};
+use forebay::cache::ledger::Checked;
 use forebay::cache::object::{Heat, Object, Representation, StoredHead};
 use forebay::semantics::freshness::Freshness;
 use forebay::semantics::reuse::{Reuse, Stale, Terms};
@@ -238,6 +239,7 @@ pub fn object(version: &Version, born: Sequence) -> Object {
         vary_values: vary.values(&request(version.slot.language)),
         vary,
         representation: Representation::of(&version.content.content()),
+        checked: Checked::default(),
         charge: None,
     }
 }

@@ -11,6 +11,7 @@ use forebay::cache::disk::record::{BlockRef, Outline, Record, Unreadable, encode
 use forebay::cache::disk::segment::{Found, Frame, HEADER, Kind, Line, Put, Spot, frame, survey};
 use forebay::cache::disk::volume::{Address, Opener, SegmentFile, Volume};
 use forebay::cache::key::{Key, KeyParts};
+use forebay::cache::ledger::Checked;
 use forebay::cache::object::{Heat, Object, Place, Representation, StoredHead};
 use forebay::semantics::freshness::Freshness;
 use forebay::semantics::reuse::{Reuse, Stale, Terms};
@@ -111,6 +112,7 @@ fn any_object() -> impl Strategy<Value = (Object, Vec<BlockRef>)> {
                 vary,
                 vary_values,
                 representation,
+                checked: Checked::default(),
                 charge: None,
             };
             (object, blocks)

@@ -185,8 +185,19 @@ async fn directories_have_mode_0700_and_files_0600() {
 async fn no_name_comes_from_a_url() {
     let (origin, place) = (origin().await, Place::new());
     filled(&origin, &place.cache_dir()).await;
-    let fixed =
-        ["lock", "format", "epoch", "ended", "index", "content", "spill", "tmp", "content-v2", "sha256"];
+    let fixed = [
+        "lock",
+        "format",
+        "epoch",
+        "ended",
+        "index",
+        "ledger",
+        "content",
+        "spill",
+        "tmp",
+        "content-v2",
+        "sha256",
+    ];
     for path in everything_below(&place.cache_dir()) {
         let name = path.file_name().unwrap().to_str().unwrap();
         let hash = [2, 8, 60].contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -219,6 +230,11 @@ async fn a_directory_of_another_version_is_set_aside() {
         "the cache directory was made by another version of forebay: it is set aside and will be removed";
     set_aside("format", "forebay cache 999\n", said).await;
     set_aside("format", "", said).await;
+}
+
+#[tokio::test]
+async fn a_directory_without_its_ledger_is_set_aside() {
+    set_aside("ledger/00000001", "", "the cache directory has lost its ledger of purges").await;
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ async fn counted(node: &Sockets, name: &str, least: f64) -> String {
 #[tokio::test]
 async fn requests_are_counted_by_what_became_of_them() {
     let node = sockets().await;
-    ask(&node, &[("GET", "/a"), ("GET", "/a"), ("GET", "/a"), ("POST", "/a"), ("GET", "/private")]).await;
+    ask(&node, &[("POST", "/a"), ("GET", "/a"), ("GET", "/a"), ("GET", "/a"), ("GET", "/private")]).await;
     ask(&node, &[("GET", "/missing"), ("TRACE", "/a"), ("GET", "/a")]).await;
     let hits = r#"forebay_requests_total{site="default",outcome="hit",status="2xx"}"#;
     let text = counted(&node, hits, 3.0).await;
@@ -108,7 +108,7 @@ fn families(text: &str) -> Vec<(&str, &str, &str)> {
 #[tokio::test]
 async fn every_metric_has_help_and_a_unit() {
     /// Gauges of things, and of states: there is no unit to name.
-    const PLAIN: [&str; 13] = [
+    const PLAIN: [&str; 14] = [
         "forebay_memory_tier_entries",
         "forebay_markers",
         "forebay_disk_tier_entries",
@@ -116,6 +116,7 @@ async fn every_metric_has_help_and_a_unit() {
         "forebay_fetches",
         "forebay_joinable_fetches",
         "forebay_busy_bodies",
+        "forebay_ledger_purges",
         "forebay_client_connections",
         "forebay_client_connections_limit",
         "forebay_endpoint_up",
@@ -147,7 +148,7 @@ async fn every_metric_has_help_and_a_unit() {
 #[tokio::test]
 async fn what_clients_send_makes_no_series() {
     let node = sockets().await;
-    ask(&node, &[("GET", "/a"), ("PUT", "/a"), ("GET", "/missing"), ("GET", "/a")]).await;
+    ask(&node, &[("PUT", "/a"), ("GET", "/a"), ("GET", "/missing"), ("GET", "/a")]).await;
     let series = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
     let before = series(&counted(&node, "forebay_cache_hits_total", 1.0).await);
     let mut client = node.client().await;

@@ -211,7 +211,13 @@ impl Disk {
     /// Numbers and bytes of the segments that can be seen.
     pub fn segment_bytes(&self) -> Vec<(u32, Vec<u8>)> {
         let state = self.0.lock();
-        state.segments.iter().map(|(number, file)| (*number, state.files[*file].now.clone())).collect()
+        let segments = state.segments.range(..LEDGER);
+        segments.map(|(number, file)| (*number, state.files[*file].now.clone())).collect()
+    }
+
+    /// Numbers of the ledger's files, as [`Disk::alter`] takes them.
+    pub fn ledger_files(&self) -> Vec<u32> {
+        self.0.lock().segments.range(LEDGER..).map(|(number, _)| *number).collect()
     }
 
     /// Changes the bytes of a segment, as if the medium had decayed.
@@ -350,6 +356,9 @@ impl Move {
     }
 }
 
+/// Files of the ledger are segments whose numbers begin here.
+const LEDGER: u32 = 1 << 31;
+
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
@@ -427,9 +436,30 @@ impl Volume for Opened {
     fn segments(&self) -> io::Result<Vec<u32>> {
         let mut state = self.0.0.lock();
         state.begin(Does::Look).map_err(|Failure(error)| error)?;
-        let mut numbers: Vec<u32> = state.segments.keys().copied().collect();
+        let mut numbers: Vec<u32> = state.segments.range(..LEDGER).map(|(number, _)| *number).collect();
         state.random.shuffle(&mut numbers);
         Ok(numbers)
+    }
+
+    fn ledgers(&self) -> io::Result<Vec<u32>> {
+        let mut state = self.0.0.lock();
+        state.begin(Does::Look).map_err(|Failure(error)| error)?;
+        let mut numbers: Vec<u32> =
+            state.segments.range(LEDGER..).map(|(number, _)| *number - LEDGER).collect();
+        state.random.shuffle(&mut numbers);
+        Ok(numbers)
+    }
+
+    fn create_ledger(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>> {
+        self.create_segment(number + LEDGER)
+    }
+
+    fn open_ledger(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>> {
+        self.open_segment(number + LEDGER)
+    }
+
+    fn remove_ledger(&self, number: u32) -> io::Result<()> {
+        self.remove_segment(number + LEDGER)
     }
 
     fn create_segment(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>> {

@@ -243,6 +243,9 @@ impl Search<'_> {
     fn find(&self, request: &HeaderMap, known: &[VarySet]) -> Result<Found, NoHit> {
         let mut newest: Option<(Entry, Stored)> = None;
         let mut consider = |entry: Entry, stored: Stored| {
+            if !stored.object.is_alive(self.key, &self.shared.means.ledger) {
+                return self.shared.intake.forget(entry.slot, self.key, stored.object.generation);
+            }
             let usable = coding::accepts_coding(request, &stored.object.head.headers);
             if usable && newest.as_ref().is_none_or(|(_, best)| is_newer(&stored.object, &best.object)) {
                 newest = Some((entry, stored));

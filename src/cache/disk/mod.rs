@@ -34,7 +34,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::key::Key;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Scribe};
 use super::lookup::Hit;
 use super::object::Object;
 use crate::base::ids::{Generation, Generations, SiteId};
@@ -58,7 +58,7 @@ pub struct Means {
     pub budget: Arc<Budget>,
     /// Counters of decisions.
     pub counters: Arc<Counters>,
-    /// Its epoch is raised whenever the disk is opened.
+    /// Its records are read and its epoch is raised whenever the disk is opened.
     pub ledger: Arc<Ledger>,
     /// They begin anew with each epoch.
     pub generations: Arc<Generations>,
@@ -69,6 +69,7 @@ pub struct Means {
 pub struct DiskTier {
     shared: Arc<Shared>,
     keeper: Mutex<Option<keeper::Thread>>,
+    scribe: Mutex<Option<Scribe>>,
 }
 
 /// What requests and the keeper share.
@@ -135,6 +136,8 @@ impl DiskTier {
     ///
     /// Blocking, for as long as a few small files take.
     pub fn start(settings: Settings, means: Means) -> Result<Self, OpenError> {
+        let scribe = Scribe::start(&means.ledger, settings.retry)
+            .map_err(|error| OpenError::Io { path: settings.directory.display().to_string(), error })?;
         let opened = match keeper::open(&means) {
             Err(error) if !error.may_pass() => return Err(error),
             opened => opened,
@@ -154,7 +157,7 @@ impl DiskTier {
             read_errors: AtomicU32::new(0),
         });
         let keeper = Keeper::start(Arc::clone(&shared), opened)?;
-        Ok(Self { shared, keeper: Mutex::new(Some(keeper)) })
+        Ok(Self { shared, keeper: Mutex::new(Some(keeper)), scribe: Mutex::new(Some(scribe)) })
     }
 
     /// Makes `hit` visible to lookup and writes it behind the request's back; false if one with a later head is
@@ -269,12 +272,16 @@ impl DiskTier {
         if let Some(keeper) = self.keeper.lock().take() {
             keeper.join(patience);
         }
+        if let Some(scribe) = self.scribe.lock().take() {
+            scribe.close(patience);
+        }
     }
 }
 
 impl Drop for DiskTier {
     /// As a crash: what waits is not written.
     fn drop(&mut self) {
+        drop(self.scribe.lock().take());
         if let Some(keeper) = self.keeper.lock().take() {
             keeper.abandon(&self.shared.intake);
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -32,6 +32,8 @@ pub struct Mounted {
     pub(super) contents: Arc<Contents>,
     table: Table,
     entries: AtomicUsize,
+    /// Bytes of the ledger's files, which lie beside.
+    ledger: Arc<AtomicU64>,
     /// Bytes by site: what quotas will be measured by.
     sites: Mutex<HashMap<u32, u64>>,
     /// The whole index is in the table.
@@ -43,9 +45,10 @@ pub struct Mounted {
 }
 
 impl Mounted {
-    pub(super) fn new(volume: Arc<dyn Volume>) -> Self {
+    pub(super) fn new(volume: Arc<dyn Volume>, ledger: Arc<AtomicU64>) -> Self {
         Self {
             volume,
+            ledger,
             log: Arc::default(),
             contents: Arc::default(),
             table: Table::new(),
@@ -69,7 +72,7 @@ impl Mounted {
 
     /// Bytes of disk that are taken.
     pub(super) fn used(&self) -> u64 {
-        FIXED + self.log.bytes() + self.contents.bytes()
+        FIXED + self.log.bytes() + self.contents.bytes() + self.ledger.load(Ordering::Relaxed)
     }
 
     /// Bytes of disk that a site's objects take.

@@ -17,6 +17,7 @@ use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Sequence};
 use crate::body::content::{BLOCK, Digest};
 use crate::cache::key::Key;
+use crate::cache::ledger::Checked;
 use crate::cache::object::{Heat, Object, Place, Representation, StoredHead};
 use crate::semantics::freshness::Freshness;
 use crate::semantics::reuse::{Reuse, Stale, Terms};
@@ -276,6 +277,7 @@ impl WrittenObject<'_> {
             vary_values: self.vary_values.to_vec(),
             representation: Representation { length, digest: self.digest, place },
             heat: Heat::default(),
+            checked: Checked::default(),
             charge: None,
         };
         Some(Stored { object, blocks })

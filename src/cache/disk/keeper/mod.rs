@@ -94,7 +94,10 @@ impl Keeper {
         let abandoned = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let charge = shared.means.budget.charge(shared.sketch.weight());
         // A charge and a place in the state at once: requests that come now wait for the index.
-        let mounted = opened.as_ref().ok().map(|opened| Arc::new(Mounted::new(Arc::clone(&opened.volume))));
+        let mounted = opened
+            .as_ref()
+            .ok()
+            .map(|opened| Arc::new(Mounted::new(Arc::clone(&opened.volume), shared.means.ledger.on_disk())));
         shared.mounted.write().clone_from(&mounted);
         let mut keeper = Self {
             retry_after: shared.settings.retry,

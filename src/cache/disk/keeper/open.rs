@@ -1,4 +1,5 @@
-//! Opening a disk: its version, and the ledger's epoch, which is raised before the first fetch can be born in it.
+//! Opening a disk: its version, its ledger of purges, and the ledger's epoch, which is raised before the first fetch can
+//! be born in it. Nothing that is stored can be found before all of that is read.
 
 use std::io;
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::sync::Arc;
 use crate::cache::disk::Means;
 use crate::cache::disk::record::VERSION;
 use crate::cache::disk::volume::{Note, OpenError, Volume};
+use crate::cache::ledger::{self, Ledger, Replayed};
 
 /// A disk that was opened.
 #[derive(Debug)]
@@ -17,14 +19,13 @@ pub(in crate::cache::disk) struct Opened {
     pub(super) crashed: bool,
 }
 
-/// Blocking: opens the disk, sets aside what this version cannot read, and raises the epoch.
+/// Blocking: opens the disk, sets aside what this version cannot read or trust, and goes on with the ledger in a new
+/// epoch.
 pub(in crate::cache::disk) fn open(means: &Means) -> Result<Opened, OpenError> {
     let volume = means.opener.open()?;
-    // A disk that was set aside while this process had it must not begin anew below what this process has handed out.
-    let prepared = prepare(&*volume, means.ledger.now().epoch);
+    let prepared = prepare(&volume, &means.ledger);
     let (epoch, crashed) =
         prepared.map_err(|error| OpenError::Io { path: "the cache directory".into(), error })?;
-    means.ledger.raise_epoch(epoch);
     means.generations.raise_to_epoch(epoch);
     Ok(Opened { volume, epoch, crashed })
 }
@@ -35,32 +36,38 @@ pub(super) fn note_end(volume: &dyn Volume, epoch: u64) -> io::Result<()> {
 }
 
 /// The epoch of this opening, and whether the last one has ended in a crash.
-fn prepare(volume: &dyn Volume, known: u64) -> io::Result<(u64, bool)> {
+fn prepare(volume: &Arc<dyn Volume>, ledger: &Ledger) -> io::Result<(u64, bool)> {
     let format = format!("forebay cache {VERSION}\n");
     let found = volume.read_note(Note::Format)?;
     let holds_segments = !volume.segments()?.is_empty();
     let epoch = volume.read_note(Note::Epoch)?.map(|text| parse_epoch(&text));
-    let complaint = match (&found, &epoch) {
-        (Some(found), _) if *found != format.as_bytes() => Some("was made by another version of forebay"),
-        (None, _) if holds_segments => Some("does not say which version made it"),
-        (_, Some(None)) => Some("has a ledger's epoch that cannot be read"),
-        (_, None) if holds_segments => Some("has lost its ledger's epoch"),
+    let replayed = ledger::replay(&**volume)?;
+    let complaint = match (&found, &epoch, &replayed) {
+        (Some(found), ..) if *found != format.as_bytes() => Some("was made by another version of forebay"),
+        (None, ..) if holds_segments => Some("does not say which version made it"),
+        (_, Some(None), _) => Some("has a ledger's epoch that cannot be read"),
+        (_, None, _) if holds_segments => Some("has lost its ledger's epoch"),
+        // Or a first start was cut short between the two; then nothing was stored.
+        (_, Some(Some(_)), Err(unreadable)) => Some(unreadable.complaint()),
         _ => None,
     };
-    let last = match complaint {
+    let (last, replayed) = match complaint {
         Some(complaint) => {
             tracing::warn!("disk tier: the cache directory {complaint}: it is set aside and will be removed");
             volume.set_aside()?;
-            0
+            (0, Replayed::default())
         }
-        None => epoch.flatten().unwrap_or(0),
+        None => (epoch.flatten().unwrap_or(0), replayed.unwrap_or_default()),
     };
+    let last = last.max(replayed.epoch);
     if complaint.is_some() || found.is_none() {
         volume.write_note(Note::Format, format.as_bytes())?;
     }
     let ended = volume.read_note(Note::Ended)?.and_then(|text| parse_epoch(&text));
-    let epoch = last.max(known).saturating_add(1);
+    // A disk that was set aside while this process had it must not begin anew below what this process has handed out.
+    let epoch = last.max(ledger.now().epoch).saturating_add(1);
     volume.write_note(Note::Epoch, &epoch_note(epoch))?;
+    ledger.attach(volume, replayed, (last, epoch))?;
     volume.clear_unfinished()?;
     let crashed = complaint.is_some() || (last > 0 && ended != Some(last));
     Ok((epoch, crashed))

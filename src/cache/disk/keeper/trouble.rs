@@ -117,7 +117,10 @@ impl Keeper {
             },
             None => match super::open(&self.shared.means) {
                 Ok(opened) => {
-                    let mounted = Arc::new(Mounted::new(Arc::clone(&opened.volume)));
+                    let mounted = Arc::new(Mounted::new(
+                        Arc::clone(&opened.volume),
+                        self.shared.means.ledger.on_disk(),
+                    ));
                     // What it was doing when it failed may lie around.
                     self.load(mounted, (opened.epoch, true));
                 }

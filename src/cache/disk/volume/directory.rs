@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/lock  format  epoch     the lock of the process, and the notes
 //! DIR/index/0000002a          segments of the index
+//! DIR/ledger/0000002a         files of the ledger
 //! DIR/content/                contents: content-v2/sha256/aa/bb/…, tmp/
 //! DIR/spill/                  bodies on their way, unlinked from birth (see `body::busy`)
 //! DIR/aside-N/                what was set aside and waits to be removed
@@ -25,6 +26,7 @@ use super::{Address, How, Note, OpenError, Opener, SegmentFile, Shelf, Volume, s
 
 const LOCK: &str = "lock";
 const INDEX: &str = "index";
+const LEDGER: &str = "ledger";
 const CONTENT: &str = "content";
 const SPILL: &str = "spill";
 const ASIDE: &str = "aside-";
@@ -90,7 +92,7 @@ impl Directory {
         };
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
         let directory = Self { root, lock };
-        for inner in [INDEX, SPILL].into_iter().chain(shelves::DIRECTORIES) {
+        for inner in [INDEX, LEDGER, SPILL].into_iter().chain(shelves::DIRECTORIES) {
             directory.make(inner)?;
         }
         Ok(directory)
@@ -106,6 +108,23 @@ impl Directory {
             Err(error) if is_misplaced(&error) => Err(OpenError::NotADirectory(name())),
             Err(error) => Err(OpenError::Io { path: name(), error }),
         }
+    }
+
+    fn numbers(&self, directory: &str) -> io::Result<Vec<u32>> {
+        let names = self.root.list(directory)?;
+        let number = |name: &String| (name.len() == 8).then(|| u32::from_str_radix(name, 16).ok()).flatten();
+        Ok(names.iter().filter_map(number).collect())
+    }
+
+    fn create(&self, directory: &str, number: u32) -> io::Result<Arc<dyn SegmentFile>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let file = self.root.open(&numbered(directory, number), flags)?;
+        self.root.directory(directory)?.sync_all()?;
+        Ok(Arc::new(Segment(file)))
+    }
+
+    fn open_numbered(&self, directory: &str, number: u32) -> io::Result<Arc<dyn SegmentFile>> {
+        Ok(Arc::new(Segment(self.root.open(&numbered(directory, number), OFlags::RDWR)?)))
     }
 
     fn sync_root(&self) -> io::Result<()> {
@@ -135,7 +154,7 @@ fn is_ours(path: &Path) -> io::Result<bool> {
 fn is_name_of_ours(name: &str) -> bool {
     let note = name.strip_suffix(".new").unwrap_or(name);
     let notes = [Note::Format, Note::Epoch, Note::Ended, Note::Probe].map(Note::name);
-    [LOCK, INDEX, CONTENT, SPILL, "lost+found"].contains(&name)
+    [LOCK, INDEX, LEDGER, CONTENT, SPILL, "lost+found"].contains(&name)
         || notes.contains(&note)
         || name.starts_with(ASIDE)
 }
@@ -177,24 +196,37 @@ impl Volume for Directory {
     }
 
     fn segments(&self) -> io::Result<Vec<u32>> {
-        let names = self.root.list(INDEX)?;
-        let number = |name: &String| (name.len() == 8).then(|| u32::from_str_radix(name, 16).ok()).flatten();
-        Ok(names.iter().filter_map(number).collect())
+        self.numbers(INDEX)
     }
 
     fn create_segment(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let file = self.root.open(&segment_path(number), flags)?;
-        self.root.directory(INDEX)?.sync_all()?;
-        Ok(Arc::new(Segment(file)))
+        self.create(INDEX, number)
     }
 
     fn open_segment(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>> {
-        Ok(Arc::new(Segment(self.root.open(&segment_path(number), OFlags::RDWR)?)))
+        self.open_numbered(INDEX, number)
     }
 
     fn remove_segment(&self, number: u32) -> io::Result<()> {
-        self.root.remove(&segment_path(number))
+        self.root.remove(&numbered(INDEX, number))
+    }
+
+    fn ledgers(&self) -> io::Result<Vec<u32>> {
+        self.numbers(LEDGER)
+    }
+
+    fn create_ledger(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>> {
+        self.create(LEDGER, number)
+    }
+
+    fn open_ledger(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>> {
+        self.open_numbered(LEDGER, number)
+    }
+
+    /// Durable once this returns, unlike the removal of a segment.
+    fn remove_ledger(&self, number: u32) -> io::Result<()> {
+        self.root.remove(&numbered(LEDGER, number))?;
+        self.root.directory(LEDGER)?.sync_all()
     }
 
     fn write_content(&self, bytes: &[u8]) -> io::Result<Address> {
@@ -229,13 +261,13 @@ impl Volume for Directory {
         self.root.make_directory(&aside)?;
         let directory = self.root.directory(&aside)?;
         let notes = [Note::Epoch, Note::Ended, Note::Format].map(Note::name);
-        for name in [INDEX, CONTENT].into_iter().chain(notes) {
+        for name in [INDEX, LEDGER, CONTENT].into_iter().chain(notes) {
             match rustix::fs::renameat(&self.root.fd, name, &directory, name) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        for inner in [INDEX].into_iter().chain(shelves::DIRECTORIES) {
+        for inner in [INDEX, LEDGER].into_iter().chain(shelves::DIRECTORIES) {
             self.root.make_directory(inner)?;
         }
         self.sync_root()
@@ -257,8 +289,8 @@ impl Volume for Directory {
     }
 }
 
-fn segment_path(number: u32) -> String {
-    format!("{INDEX}/{number:08x}")
+fn numbered(directory: &str, number: u32) -> String {
+    format!("{directory}/{number:08x}")
 }
 
 /// A segment's file.

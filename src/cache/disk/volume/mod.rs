@@ -104,6 +104,18 @@ pub trait Volume: fmt::Debug + Send + Sync + 'static {
     /// Removes a segment; who has it open may go on reading.
     fn remove_segment(&self, number: u32) -> io::Result<()>;
 
+    /// The numbers of all files of the ledger, in any order.
+    fn ledgers(&self) -> io::Result<Vec<u32>>;
+
+    /// An empty file for the ledger, durable as such; an error if there is one of this number.
+    fn create_ledger(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>>;
+
+    /// A file of the ledger that is there.
+    fn open_ledger(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>>;
+
+    /// Removes a file of the ledger.
+    fn remove_ledger(&self, number: u32) -> io::Result<()>;
+
     /// Keeps `bytes`, visible only as a whole, and gives their address.
     fn write_content(&self, bytes: &[u8]) -> io::Result<Address>;
 
@@ -122,7 +134,7 @@ pub trait Volume: fmt::Debug + Send + Sync + 'static {
     /// Removes what unfinished writes have left, and what could lead writes elsewhere. Nothing may be writing.
     fn clear_unfinished(&self) -> io::Result<()>;
 
-    /// Moves all segments, contents and notes out of the way, to be removed by [`Volume::clear_aside`].
+    /// Moves all segments, contents, notes and the ledger out of the way, to be removed by [`Volume::clear_aside`].
     fn set_aside(&self) -> io::Result<()>;
 
     /// Removes what was set aside. May take long.
@@ -132,7 +144,7 @@ pub trait Volume: fmt::Debug + Send + Sync + 'static {
     fn free_space(&self) -> io::Result<u64>;
 }
 
-/// A file of the index: appended to by one thread, read by all.
+/// A file of the index or the ledger: appended to by one thread, read by all.
 pub trait SegmentFile: fmt::Debug + Send + Sync + 'static {
     /// Its length in bytes.
     fn len(&self) -> io::Result<u64>;

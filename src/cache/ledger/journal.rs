@@ -1,0 +1,181 @@
+//! The ledger's files on a disk: read at the start, written anew, appended to (decision 8). All of it blocks.
+
+use std::io;
+use std::sync::Arc;
+
+use super::file::{self, Bad};
+use super::index::Index;
+use super::record::{Record, Subject};
+use crate::base::clock::Timestamp;
+use crate::base::ids::Sequence;
+use crate::cache::disk::volume::{How, SegmentFile, Volume, is_of_file};
+
+/// The longest file that is read: far more than the limit on records allows.
+const LONGEST: u64 = 1 << 30;
+
+/// What the files of a disk say.
+#[derive(Debug, Default)]
+pub(in crate::cache) struct Replayed {
+    pub(super) index: Index,
+    /// The latest epoch of any record.
+    pub(in crate::cache) epoch: u64,
+}
+
+/// Why a disk's ledger cannot be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cache) enum Unreadable {
+    /// There is none.
+    Missing,
+    /// It is not what was written.
+    Bad(Bad),
+}
+
+impl Unreadable {
+    /// What to say of the directory.
+    pub(in crate::cache) const fn complaint(self) -> &'static str {
+        match self {
+            Self::Missing => "has lost its ledger of purges",
+            Self::Bad(Bad::Damaged) => "has a ledger of purges that is damaged",
+            Self::Bad(Bad::Unknown) => "has a ledger of purges by another version of forebay",
+        }
+    }
+}
+
+/// Reads all files. The outer error is the disk's, and may pass.
+pub(in crate::cache) fn replay(volume: &dyn Volume) -> io::Result<Result<Replayed, Unreadable>> {
+    let (mut replayed, mut whole) = (Replayed::default(), false);
+    for number in volume.ledgers()? {
+        let bytes = match volume.open_ledger(number).and_then(|file| read(&*file)) {
+            Ok(bytes) => bytes,
+            Err(error) if is_of_file(&error) => return Ok(Err(Unreadable::Bad(Bad::Damaged))),
+            Err(error) => return Err(error),
+        };
+        let found = match file::survey(&bytes, number) {
+            Ok(found) => found,
+            Err(bad) => return Ok(Err(Unreadable::Bad(bad))),
+        };
+        whole |= found.whole;
+        for record in found.floor.into_iter().chain(found.records) {
+            replayed.add(record);
+        }
+    }
+    Ok(if whole { Ok(replayed) } else { Err(Unreadable::Missing) })
+}
+
+fn read(file: &dyn SegmentFile) -> io::Result<Vec<u8>> {
+    let length = file.len()?;
+    if length > LONGEST {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    file.read_at(&mut bytes, 0, How::Patiently)?;
+    Ok(bytes)
+}
+
+impl Replayed {
+    fn add(&mut self, record: Record) {
+        self.epoch = self.epoch.max(record.sequence.epoch);
+        match record.subject {
+            Subject::Floor { .. } => self.index.raise_floor(record.sequence.ordinal()),
+            Subject::Url(url) => self.index.add(record.sequence.ordinal(), url, record.time),
+            Subject::End => {}
+        }
+    }
+}
+
+/// All that is alive at one moment: what a new file begins with.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    pub(super) floor: Sequence,
+    pub(super) records: Vec<Record>,
+    /// The sequence up to which it goes.
+    pub(super) latest: u64,
+}
+
+/// The file that is appended to.
+#[derive(Debug)]
+pub(super) struct Journal {
+    volume: Arc<dyn Volume>,
+    file: Arc<dyn SegmentFile>,
+    number: u32,
+    /// Its length, all of it durable.
+    length: u32,
+}
+
+impl Journal {
+    /// Begins a new file with `snapshot` and removes all others once it is durable.
+    pub(super) fn begin(volume: &Arc<dyn Volume>, snapshot: &Snapshot) -> io::Result<Self> {
+        let earlier = volume.ledgers()?;
+        let number = earlier.iter().max().map_or(1, |last| last.saturating_add(1));
+        let file = volume.create_ledger(number)?;
+        let bytes = begun(snapshot, number)?;
+        file.write_at(&bytes, 0)?;
+        file.sync()?;
+        for old in earlier {
+            // It says nothing else; the next to begin a file removes it.
+            let _ = volume.remove_ledger(old);
+        }
+        Ok(Self { volume: Arc::clone(volume), file, number, length: length_of(&bytes)? })
+    }
+
+    /// Writes a group of records and makes it durable. After an error the file is not to be used any more.
+    pub(super) fn append(&mut self, group: &[Record]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for record in group {
+            file::push(&mut bytes, record, self.number, (self.length, self.length));
+        }
+        let length = length_of(&bytes)?.checked_add(self.length).ok_or(io::ErrorKind::FileTooLarge)?;
+        // Where another disk was mounted over this one, nothing here would ever be found again.
+        self.volume.free_space()?;
+        self.file.write_at(&bytes, u64::from(self.length))?;
+        self.file.sync()?;
+        self.length = length;
+        Ok(())
+    }
+
+    /// The end in good order.
+    pub(super) fn end(mut self, sequence: Sequence, time: Timestamp) -> io::Result<()> {
+        self.append(&[Record { sequence, time, subject: Subject::End }])
+    }
+
+    /// The disk that it is on.
+    pub(super) fn volume(&self) -> &Arc<dyn Volume> {
+        &self.volume
+    }
+
+    /// Its length in bytes.
+    pub(super) fn length(&self) -> u64 {
+        u64::from(self.length)
+    }
+}
+
+/// Takes the ledger away, so that whoever opens the disk next does not trust it.
+pub(super) fn disown(volume: &dyn Volume) {
+    for number in volume.ledgers().unwrap_or_default() {
+        if let Err(error) = volume.remove_ledger(number) {
+            tracing::debug!(%error, "the ledger could not be taken away");
+        }
+    }
+}
+
+fn begun(snapshot: &Snapshot, number: u32) -> io::Result<Vec<u8>> {
+    let follows = snapshot.records.iter().map(|record| match &record.subject {
+        Subject::Url(url) => file::frame_length(url.len()),
+        Subject::Floor { .. } | Subject::End => 0,
+    });
+    let floor = Record {
+        sequence: snapshot.floor,
+        time: Timestamp::default(),
+        subject: Subject::Floor { follows: follows.sum() },
+    };
+    let mut bytes = Vec::new();
+    for record in std::iter::once(&floor).chain(&snapshot.records) {
+        file::push(&mut bytes, record, number, (0, 0));
+    }
+    length_of(&bytes)?;
+    Ok(bytes)
+}
+
+fn length_of(bytes: &[u8]) -> io::Result<u32> {
+    u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
