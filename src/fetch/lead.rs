@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::cleaned::{clean, clean_trailers};
 use super::flight::{Announced, Announcement, Failure, Flight, Others, Refreshed, Trouble};
 use super::verdict::{self, Verdict};
-use super::{Purpose, Shared, outgoing, store};
+use super::{Purpose, Shared, invalidate, outgoing, store};
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
 use crate::body::Body;
@@ -159,6 +159,8 @@ impl Lead {
         self.shared.counters.fetches.inc();
         let begun = Instant::now();
         let asked = tokio::select! {
+            // An answer that is there counts, whoever has left: it may tell of a change.
+            biased;
             asked = self.exchange(request) => asked,
             () = self.writer.abandoned() => return None,
         };
@@ -209,12 +211,16 @@ impl Lead {
     }
 
     /// Announces a head and carries its body over.
-    async fn deliver(mut self, exchange: Exchange, times: Times) {
+    async fn deliver(mut self, exchange: Exchange, mut times: Times) {
         let Exchange { head, mut body, tunnel, ends_by_close, .. } = exchange;
         let trailer = head.headers.get(header::TRAILER).cloned();
         // Judged as it came: cleaning takes off what `Connection` names, and that must not hide a `Vary`.
         let verdict = self.judge(head.status, &head.headers, ends_by_close, times);
         let head = clean(head, &self.flight.ask, &self.origins(), times.response);
+        if self.passes() {
+            times.born =
+                invalidate::after(&self.shared, &self.flight.ask, &head, times.born, times.response).await;
+        }
         if matches!(self.purpose, Purpose::Pass) && self.flight.ask.method == Method::HEAD {
             self.apply_head(&head, times).await;
         }

@@ -9,6 +9,7 @@ pub mod ask;
 mod backoff;
 mod cleaned;
 pub mod flight;
+mod invalidate;
 mod lead;
 mod outgoing;
 mod replay;

@@ -15,6 +15,7 @@ pub mod delta;
 pub mod etag;
 pub mod fields;
 pub mod freshness;
+pub mod invalidation;
 pub mod patterns;
 pub mod policy;
 pub mod proxy_status;

@@ -32,6 +32,7 @@ mod disk_rules;
 mod drain;
 mod faults;
 mod http1;
+mod invalidation;
 mod keyed;
 mod keys;
 mod layering;

@@ -1,0 +1,53 @@
+//! What the answer to an unsafe request takes back (RFC 9111 §4.4).
+
+use std::sync::Arc;
+
+use http::header;
+
+use super::Shared;
+use super::ask::Ask;
+use crate::base::clock::Timestamp;
+use crate::base::ids::Sequence;
+use crate::body::message::ReplyHead;
+use crate::cache::key;
+use crate::cache::ledger::receipt::Kept;
+use crate::semantics::invalidation::{self, Target};
+
+/// Purges what the answer to the client's own request says has changed, before anybody is told of that answer: the URL
+/// that was asked for, and those of the same origin that the answer names.
+///
+/// Returns what the answer itself, whose request left at `born`, counts as born at: it is not among what it takes back, so
+/// long as no other purge came in between.
+///
+/// Dropped while it waits, the purge holds, and is written all the same.
+pub(super) async fn after(
+    shared: &Shared,
+    ask: &Ask,
+    head: &ReplyHead,
+    born: Sequence,
+    now: Timestamp,
+) -> Sequence {
+    if !invalidation::is_due(&ask.method, head.status) {
+        return born;
+    }
+    let asked = Target { scheme: &ask.scheme, host: &ask.host, target: &ask.target };
+    let named = [header::LOCATION, header::CONTENT_LOCATION].into_iter().filter_map(|name| {
+        let reference = head.headers.get(name)?.to_str().ok()?;
+        invalidation::same_origin(&asked, reference)
+    });
+    let mut urls: Vec<Arc<[u8]>> = Vec::with_capacity(3);
+    for target in std::iter::once(ask.target.clone()).chain(named) {
+        let normal = ask.policy.query.normal(&target);
+        let url = key::url(&ask.scheme, &ask.host, normal.as_ref().unwrap_or(&target));
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+    let expected = born.ordinal() + urls.len() as u64;
+    let receipt = shared.cache.purge_urls(urls, now);
+    let latest = shared.cache.sequence();
+    if receipt.kept(shared.cache.purge_patience()).await == Kept::NotDurable {
+        tracing::debug!(key = ?ask.key, "an invalidation is not durable yet");
+    }
+    if latest.ordinal() == expected { latest } else { born }
+}
