@@ -27,6 +27,10 @@ const LENGTH: usize = (2 << 20) + 100;
 const TURNS: usize = 400;
 
 pub fn ask() -> Ask {
+    ask_with(http::Method::GET)
+}
+
+pub fn ask_with(method: http::Method) -> Ask {
     let target = "/".parse().expect("a target");
     let key = Key::new(&KeyParts {
         site: SiteId(0),
@@ -38,7 +42,7 @@ pub fn ask() -> Ask {
     });
     let asked = Asked {
         key,
-        method: http::Method::GET,
+        method,
         target,
         normal_target: None,
         host: "a".into(),

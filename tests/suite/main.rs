@@ -36,6 +36,7 @@ mod invalidation;
 mod keyed;
 mod keys;
 mod layering;
+mod ledger;
 mod limits;
 mod memory;
 mod metrics;
