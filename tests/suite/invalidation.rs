@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay::semantics::policy::Policy;
-use forebay::semantics::query::IgnoredQuery;
+use forebay::semantics::query::QueryRules;
 
 use crate::rig::{Pipes, settings};
 use crate::support::client::Answer;
@@ -106,8 +106,8 @@ async fn what_the_answer_names_of_its_own_origin_is_taken_back_too() {
 #[tokio::test(start_paused = true)]
 async fn every_variant_of_the_url_goes_and_the_ignored_parameters_do_not_hide_it() {
     let mut settings = settings("http://origin.test");
-    let ignored_query = IgnoredQuery::new(["utm_*"]);
-    settings.sites[0].policy = Policy { ignored_query, ..Policy::default() };
+    let query = QueryRules::ignoring(["utm_*"]);
+    settings.sites[0].policy = Policy { query, ..Policy::default() };
     let pipes = Pipes::with(settings, |request, nth| match request.method.as_str() {
         "GET" => vec![respond("200 OK", &[FRESH, ("Vary", "Accept-Language")], nth.to_string())],
         _ => vec![respond("200 OK", &[("Location", "/other?utm_b=2")], "")],
