@@ -85,8 +85,8 @@ pub(super) fn lookup(
             newest = Some(Arc::clone(object));
         }
     });
-    for object in dead {
-        bury(&object);
+    for object in &dead {
+        bury(object);
     }
     // An object of which a block was evicted is as good as gone from memory. Its head stays: through it the tier learns
     // that the blocks are wanted.
@@ -100,7 +100,7 @@ pub(super) fn lookup(
     }
     Lookup::Miss(match state {
         KeyState::Unknown => Missing::Uri,
-        KeyState::Known if newest.is_some() => Missing::Uri,
+        KeyState::Known if newest.is_some() || !dead.is_empty() => Missing::Uri,
         KeyState::Known => Missing::Variant,
     })
 }

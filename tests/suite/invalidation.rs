@@ -13,6 +13,7 @@ use crate::support::origin::{Act, Gate, SeenRequest, chunk, head, last_chunk, re
 use crate::support::within;
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=1000");
+const MISS: &str = "forebay; fwd=uri-miss; stored";
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// A GET is answered with its number, to be kept; everything else as `unsafe_answer` says.
@@ -48,7 +49,12 @@ async fn an_answer_to_an_unsafe_method_takes_back_what_is_stored() {
             assert_eq!(pipes.number("/a?b").await, "0");
             assert_eq!(pipes.number("/a").await, "1");
             pipes.change(method, "/a?b").await;
-            assert_eq!(pipes.number("/a?b").await, "3", "{method} {status}");
+            let anew = pipes.ask("/a?b", &[]).await;
+            assert_eq!(
+                (anew.text().as_str(), anew.cache_status().as_str()),
+                ("3", MISS),
+                "{method} {status}"
+            );
             assert_eq!(pipes.number("/a").await, "1", "another URL");
             assert_eq!(pipes.number("/a?b").await, "3", "stored again");
         }

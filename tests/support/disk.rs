@@ -323,6 +323,16 @@ impl State {
         }
     }
 
+    /// What came and went in the ledger's directory is durable, as files: not what is in them.
+    fn sync_ledger(&mut self) {
+        let of_ledger = |step: &Move| match step {
+            Move::Came(number, _) | Move::Went(number) => *number >= LEDGER,
+        };
+        for step in self.moves.extract_if(.., |step| of_ledger(step)) {
+            step.apply(&mut self.durable);
+        }
+    }
+
     fn create(&mut self, number: u32) -> usize {
         self.files.push(File::default());
         let file = self.files.len() - 1;
@@ -451,7 +461,9 @@ impl Volume for Opened {
     }
 
     fn create_ledger(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>> {
-        self.create_segment(number + LEDGER)
+        let created = self.create_segment(number + LEDGER)?;
+        self.0.0.lock().sync_ledger();
+        Ok(created)
     }
 
     fn open_ledger(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>> {
@@ -459,7 +471,9 @@ impl Volume for Opened {
     }
 
     fn remove_ledger(&self, number: u32) -> io::Result<()> {
-        self.remove_segment(number + LEDGER)
+        self.remove_segment(number + LEDGER)?;
+        self.0.0.lock().sync_ledger();
+        Ok(())
     }
 
     fn create_segment(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>> {

@@ -132,11 +132,10 @@ mod tests {
         Record { sequence: Sequence { epoch: 1, number }, time: Timestamp::default(), subject }
     }
 
+    /// Of differing lengths.
     fn url(number: u64) -> Record {
-        record(
-            number,
-            Subject::Url(format!("/{number:0width$}", width = number as usize % 20).as_bytes().into()),
-        )
+        let width = usize::try_from(number).expect("a small number") % 20;
+        record(number, Subject::Url(format!("/{number:0width$}").as_bytes().into()))
     }
 
     /// A file of a floor with two records, and groups of the given sizes; and where each group begins.

@@ -100,6 +100,8 @@ pub(super) struct Journal {
     number: u32,
     /// Its length, all of it durable.
     length: u32,
+    /// Whether the files before it are known to be gone for good.
+    alone: bool,
 }
 
 impl Journal {
@@ -111,11 +113,9 @@ impl Journal {
         let bytes = begun(snapshot, number)?;
         file.write_at(&bytes, 0)?;
         file.sync()?;
-        for old in earlier {
-            // It says nothing else; the next to begin a file removes it.
-            let _ = volume.remove_ledger(old);
-        }
-        Ok(Self { volume: Arc::clone(volume), file, number, length: length_of(&bytes)? })
+        // One that stays says nothing else; the next to begin a file removes it.
+        let alone = remove(&**volume, earlier);
+        Ok(Self { volume: Arc::clone(volume), file, number, length: length_of(&bytes)?, alone })
     }
 
     /// Writes a group of records and makes it durable. After an error the file is not to be used any more.
@@ -138,6 +138,11 @@ impl Journal {
         self.append(&[Record { sequence, time, subject: Subject::End }])
     }
 
+    /// Whether the files before it are known to be gone for good.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone
+    }
+
     /// The disk that it is on.
     pub(super) fn volume(&self) -> &Arc<dyn Volume> {
         &self.volume
@@ -149,13 +154,22 @@ impl Journal {
     }
 }
 
-/// Takes the ledger away, so that whoever opens the disk next does not trust it.
-pub(super) fn disown(volume: &dyn Volume) {
-    for number in volume.ledgers().unwrap_or_default() {
-        if let Err(error) = volume.remove_ledger(number) {
-            tracing::debug!(%error, "the ledger could not be taken away");
+/// Takes the ledger away, so that whoever opens the disk next does not trust it. False if that may not have worked.
+pub(super) fn disown(volume: &dyn Volume) -> bool {
+    volume.ledgers().is_ok_and(|files| remove(volume, files))
+}
+
+/// Removes files, the oldest first and none after one that stays: an older one without a later one would be taken for
+/// all that there is.
+fn remove(volume: &dyn Volume, mut files: Vec<u32>) -> bool {
+    files.sort_unstable();
+    files.into_iter().all(|number| match volume.remove_ledger(number) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::debug!(%error, "a file of the ledger could not be removed");
+            false
         }
-    }
+    })
 }
 
 fn begun(snapshot: &Snapshot, number: u32) -> io::Result<Vec<u8>> {

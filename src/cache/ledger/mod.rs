@@ -17,7 +17,7 @@ mod tests;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -52,6 +52,8 @@ pub struct Ledger {
     /// Held while files are written: taken before `state`, and that before `desk`.
     place: Mutex<Place>,
     progress: watch::Sender<Progress>,
+    /// A file was removed, and may come back after a power cut: none that is later may be removed without a successor.
+    doubt: AtomicBool,
     /// Bytes of the files.
     on_disk: Arc<AtomicU64>,
     /// Bytes of memory that records may take.
@@ -87,6 +89,7 @@ impl Ledger {
             bell: Bell::default(),
             place: Mutex::new(Place::None),
             progress: watch::Sender::default(),
+            doubt: AtomicBool::new(false),
             on_disk: Arc::default(),
             limit,
             counters: Arc::clone(counters),
@@ -188,7 +191,7 @@ impl Ledger {
         if begun.is_err() {
             *place = Place::None;
             if owed {
-                journal::disown(&**volume);
+                self.take_away(&**volume);
             }
         }
         self.mind_overflow(&mut place);
@@ -208,8 +211,7 @@ impl Ledger {
     fn begin(&self, place: &mut Place, volume: &Arc<dyn Volume>, snapshot: &Snapshot) -> io::Result<()> {
         match Journal::begin(volume, snapshot) {
             Ok(journal) => {
-                self.on_disk.store(journal.length(), Ordering::Relaxed);
-                *place = Place::Open(journal);
+                self.open(place, journal);
                 self.settle(snapshot.latest, true);
                 Ok(())
             }
@@ -217,6 +219,19 @@ impl Ledger {
                 self.give_up(&error);
                 Err(error)
             }
+        }
+    }
+
+    fn open(&self, place: &mut Place, journal: Journal) {
+        self.on_disk.store(journal.length(), Ordering::Relaxed);
+        self.doubt.fetch_or(!journal.is_alone(), Ordering::Relaxed);
+        *place = Place::Open(journal);
+    }
+
+    /// Takes the ledger of a disk away, because it is not what holds any more.
+    fn take_away(&self, volume: &dyn Volume) {
+        if !self.doubt.load(Ordering::Relaxed) && !journal::disown(volume) {
+            self.doubt.store(true, Ordering::Relaxed);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Condvar;
 use tokio::time::Instant;
 
-use super::journal::{self, Journal};
+use super::journal::Journal;
 use super::record::Record;
 use super::{Ledger, Place};
 use crate::base::clock::Timestamp;
@@ -195,8 +195,7 @@ impl Ledger {
         let volume = Arc::clone(journal.volume());
         match Journal::begin(&volume, &snapshot) {
             Ok(begun) => {
-                self.on_disk.store(begun.length(), Ordering::Relaxed);
-                *journal = begun;
+                self.open(place, begun);
                 self.settle(snapshot.latest, true);
             }
             Err(error) => {
@@ -210,7 +209,7 @@ impl Ledger {
     fn disown(&self, place: &mut Place, retry: Duration) {
         let Place::Open(journal) = place else { return };
         let volume = Arc::clone(journal.volume());
-        journal::disown(&*volume);
+        self.take_away(&*volume);
         *place = Place::Broken(volume);
         self.desk.lock().retry_at = Some(Instant::now() + retry);
         self.bell.ring();
@@ -229,7 +228,7 @@ impl Ledger {
             tracing::info!("the ledger of purges is on disk again");
             return self.mind_overflow(&mut place);
         }
-        journal::disown(&*volume);
+        self.take_away(&*volume);
         self.desk.lock().retry_at = Some(Instant::now() + retry);
     }
 

@@ -75,9 +75,9 @@ async fn a_real_directory_keeps_purges_and_one_file_of_them() {
         assert_eq!(volume.ledgers().expect("a list").len(), 1);
         // In order, or as a crash does it.
         if epoch % 2 == 0 {
-            drop(scribe)
+            drop(scribe);
         } else {
-            scribe.close(std::time::Duration::from_secs(10))
+            scribe.close(std::time::Duration::from_secs(10));
         }
         assert_eq!(purge(&ledger, "/y").kept(std::time::Duration::ZERO).await, Kept::NotDurable);
     }

@@ -107,13 +107,14 @@ pub trait Volume: fmt::Debug + Send + Sync + 'static {
     /// The numbers of all files of the ledger, in any order.
     fn ledgers(&self) -> io::Result<Vec<u32>>;
 
-    /// An empty file for the ledger, durable as such; an error if there is one of this number.
+    /// An empty file for the ledger, durable as such, with all that was removed before; an error if there is one of this
+    /// number.
     fn create_ledger(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>>;
 
     /// A file of the ledger that is there.
     fn open_ledger(&self, number: u32) -> io::Result<Arc<dyn SegmentFile>>;
 
-    /// Removes a file of the ledger.
+    /// Removes a file of the ledger, durably; what was removed before is durable then too.
     fn remove_ledger(&self, number: u32) -> io::Result<()>;
 
     /// Keeps `bytes`, visible only as a whole, and gives their address.
