@@ -77,8 +77,9 @@ pub(super) fn judge(
     let Some(vary) = VarySet::of(headers) else {
         return Verdict::refused(storage::Refusal::VaryStar.name());
     };
-    if vary.names().iter().any(|name| differs_by_client(name, ask)) {
-        // It differs by what this node itself says of each client, which no two requests can be compared by.
+    if vary.names().iter().any(|name| differs_by_client(name, ask) || fields::is_hop_by_hop(name)) {
+        // It differs by what this node itself says of each client or connection, which no two requests can be
+        // compared by.
         return Verdict::refused("vary-unbelieved");
     }
     let terms = Some(storable.terms);

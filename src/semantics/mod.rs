@@ -17,6 +17,7 @@ pub mod fields;
 pub mod freshness;
 pub mod invalidation;
 pub mod patterns;
+pub mod language;
 pub mod policy;
 pub mod proxy_status;
 pub mod query;

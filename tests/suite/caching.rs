@@ -325,6 +325,32 @@ async fn each_language_is_a_variant() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn languages_are_told_apart_by_what_is_asked_for_and_not_by_how() {
+    let pipes = Pipes::new(|request, _| {
+        let language = request.header("accept-language").unwrap_or("none");
+        vec![respond("200 OK", &[FRESH, ("Vary", "Accept-Language"), ("Content-Language", "de")], language)]
+    });
+    let ask = async |languages: &str| pipes.ask("/", &[("Accept-Language", languages)]).await;
+    assert_said(&ask("en, de").await, 200, "en, de", MISS);
+    for same in ["de, en", "eN, De", " en ,   de", "de;q=1.0,en"] {
+        assert_said(&ask(same).await, 200, "en, de", HIT);
+    }
+    // That what is stored is in the language that is wanted most does not make the request the same (RFC 9111 §4.1).
+    let other = ask("fr;q=0.5, de;q=1.0").await;
+    assert_said(&other, 200, "fr;q=0.5, de;q=1.0", "forebay; fwd=vary-miss; stored");
+    assert_said(&ask("de, fr;q=0.50").await, 200, "fr;q=0.5, de;q=1.0", HIT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_varies_by_a_field_of_the_connection_is_for_one_client() {
+    let pipes = Pipes::new(|_, _| vec![respond("200 OK", &[FRESH, ("Vary", "TE")], "")]);
+    let answer = pipes.ask("/", &[("TE", "trailers")]).await;
+    assert_eq!(answer.cache_status(), "forebay; fwd=uri-miss; detail=vary-unbelieved");
+    pipes.ask("/", &[]).await;
+    assert_eq!(pipes.origin.hits(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn vary_by_coding_makes_no_variants() {
     let fields = [FRESH, ("Vary", "Accept-Encoding")];
     let pipes = Pipes::new(move |_, _| vec![respond("200 OK", &fields, "plain")]);
