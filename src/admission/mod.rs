@@ -5,4 +5,4 @@ mod connections;
 mod sense;
 
 pub use connections::{Connections, Guest};
-pub use sense::{Admitted, Rejection, check};
+pub use sense::{Admitted, Rejection, check, never_circles};

@@ -3,6 +3,7 @@
 use http::{Method, StatusCode, Version, header};
 
 use crate::body::message::Request;
+use crate::semantics::cdn_loop;
 use crate::semantics::target::{HostError, canonical_host};
 
 /// What admission found out.
@@ -33,6 +34,9 @@ pub enum Rejection {
     /// Path and query are longer than the limit (RFC 9110 §15.5.15).
     #[error("the request's path and query are longer than {0} bytes")]
     LongTarget(usize),
+    /// It has been here before, more often than it may (RFC 8586 §2). Found out by [`never_circles`].
+    #[error("the request goes in circles: it has been here before")]
+    Loop,
     /// No site answers for the host (RFC 9110 §15.5.20). Found out by the route.
     #[error("this host is not served here")]
     UnknownHost,
@@ -51,6 +55,7 @@ impl Rejection {
             Self::Method(_) => "method",
             Self::Expectation => "expectation",
             Self::LongTarget(_) => "long-target",
+            Self::Loop => "loop",
             Self::UnknownHost => "unknown-host",
             Self::LargeContent(_) => "large-content",
         }
@@ -63,6 +68,7 @@ impl Rejection {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::LongTarget(_) => StatusCode::URI_TOO_LONG,
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::LargeContent(_) => StatusCode::PAYLOAD_TOO_LARGE,
         }
@@ -83,6 +89,11 @@ pub fn check(request: &Request, max_target: usize) -> Result<Admitted, Rejection
     }
     let host = canonical_host(&raw_host(request)?, request.scheme.as_str())?;
     Ok(Admitted { host })
+}
+
+/// Refuses a request that has passed by `id` more than `max_loops` times, by its `CDN-Loop` (RFC 8586 §2).
+pub fn never_circles(request: &Request, id: &str, max_loops: usize) -> Result<(), Rejection> {
+    if cdn_loop::passages(&request.headers, id) > max_loops { Err(Rejection::Loop) } else { Ok(()) }
 }
 
 /// The absolute-form target's authority outranks `Host`, which must be there all the same (RFC 9112 §3.2.2).
@@ -158,6 +169,15 @@ mod tests {
             |what| check(&request(Method::POST, Version::HTTP_11, &[("host", "a"), ("expect", what)]), 8);
         assert!(expects("100-Continue").is_ok());
         assert_eq!(expects("a-miracle"), Err(Rejection::Expectation));
+    }
+
+    #[test]
+    fn a_request_passes_as_often_as_it_may_and_no_more() {
+        let passed =
+            request(Method::GET, Version::HTTP_11, &[("cdn-loop", "me, other"), ("cdn-loop", "me;a=1")]);
+        assert!(never_circles(&passed, "me", 2).is_ok() && never_circles(&passed, "else", 0).is_ok());
+        let rejection = never_circles(&passed, "me", 1).expect_err("a loop");
+        assert_eq!(rejection.status(), StatusCode::LOOP_DETECTED);
     }
 
     #[test]

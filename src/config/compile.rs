@@ -1,5 +1,7 @@
 //! What the operator says becomes what the node runs: each module gets the settings that are its own.
 
+use std::hash::{BuildHasher, RandomState};
+
 use http::HeaderName;
 
 use super::file::{AgainstRfcPolicy, CachePolicy, CacheableMethod, Configuration, IgnoredDirective, Pool};
@@ -40,6 +42,7 @@ impl Settings {
         let memory = MemoryPlan::new(written.memory.limit)?;
         let (pools, sites) = pools_and_sites(written);
         let name = &written.node.name;
+        let cdn_id = written.node.cdn_id.clone().unwrap_or_else(unmistakable_id);
         let mut settings = Self {
             listen: written.listeners.iter().map(|listener| listener.address).collect(),
             admin: written.admin.address.map(|address| admin::Settings { address }),
@@ -51,6 +54,8 @@ impl Settings {
             listener: listener(written),
             request: request::Settings {
                 node: name.clone(),
+                cdn_id: cdn_id.clone(),
+                max_loops: written.node.max_loops,
                 max_target: bytes(written.client.max_target.0),
                 max_connections: written.client.max_connections,
             },
@@ -63,6 +68,7 @@ impl Settings {
             },
             fetch: fetch::Settings {
                 node: name.clone(),
+                cdn_id,
                 max_fetches: written.fetch.max_fetches,
                 max_refreshes: written.fetch.max_refreshes,
                 backoff: written.fetch.refresh_backoff,
@@ -85,6 +91,14 @@ impl Settings {
         }
         Ok(settings)
     }
+}
+
+/// An id for `CDN-Loop` that no other process has: the name would not do, because every node has the same that was given
+/// none, and they may well stand behind each other.
+fn unmistakable_id() -> String {
+    // Its keys come from the system, which is more than a guess at the time of the start.
+    let random = RandomState::new();
+    format!("forebay-{:016x}{:016x}", random.hash_one(0_u8), random.hash_one(1_u8))
 }
 
 fn one_per_core() -> usize {

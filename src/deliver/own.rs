@@ -10,6 +10,7 @@ use crate::body::message::Reply;
 use crate::origin::OriginError;
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::date;
+use crate::semantics::proxy_status::ProxyError;
 
 use super::For;
 
@@ -33,12 +34,18 @@ pub fn not_stored(to: &For<'_>, now: Timestamp) -> Reply {
     reply
 }
 
-/// The request makes no sense, and why.
-pub fn rejected(rejection: &Rejection, method: &Method, now: Timestamp) -> Reply {
+/// The request makes no sense, and why. One that goes in circles is told so by `Proxy-Status` as well, for the
+/// operators of those who sent it around.
+pub fn rejected(rejection: &Rejection, node: &str, method: &Method, now: Timestamp) -> Reply {
     let mut reply = page(rejection.status(), &rejection.to_string(), method, now);
     if matches!(rejection, Rejection::Method(_)) {
         let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         reply.head.headers.insert(header::ALLOW, allowed);
+    }
+    if *rejection == Rejection::Loop {
+        reply.head.headers.insert(PROXY_STATUS, ProxyError::ProxyLoopDetected.field(node, None));
+        let cache = CacheStatus { detail: Some(rejection.name()), ..CacheStatus::default() };
+        cache.append_to(node, &mut reply.head.headers);
     }
     reply
 }

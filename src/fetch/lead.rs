@@ -62,8 +62,8 @@ impl Lead {
         }
         self.stale = self.stale.take().filter(|hit| self.lives(hit));
         let request = match self.purpose {
-            Purpose::Pass => outgoing::passed(&self.flight.ask, body, self.node()),
-            Purpose::Through => outgoing::written_through(&self.flight.ask, body, self.node()),
+            Purpose::Pass => outgoing::passed(&self.flight.ask, body, &self.us()),
+            Purpose::Through => outgoing::written_through(&self.flight.ask, body, &self.us()),
             Purpose::Shared(_) | Purpose::Alone => self.normalised(),
         };
         let Some((exchange, times)) = self.ask_origin(request).await else { return };
@@ -135,13 +135,14 @@ impl Lead {
         self.shared.cache.is_alive(&self.flight.ask.key, &hit.object)
     }
 
-    fn node(&self) -> &str {
-        &self.shared.settings.node
+    fn us(&self) -> outgoing::Us<'_> {
+        let settings = &self.shared.settings;
+        outgoing::Us { node: &settings.node, cdn_id: &settings.cdn_id }
     }
 
     fn normalised(&self) -> OriginRequest {
         let stale = self.stale.as_ref().map(|hit| &*hit.object);
-        outgoing::normalised(&self.flight.ask, stale, self.node())
+        outgoing::normalised(&self.flight.ask, stale, &self.us())
     }
 
     /// Sends the request and waits for a head that makes sense for it. `None`: the fetch is over, and everybody

@@ -45,6 +45,8 @@ use table::{Claim, FlightTable};
 pub struct Settings {
     /// How this node names itself in `Via`.
     pub node: String,
+    /// What stands for it in `CDN-Loop`.
+    pub cdn_id: String,
     /// Most fetches at a time; beyond, requests that need one are answered with 503.
     pub max_fetches: usize,
     /// Most refreshes behind answers at a time; beyond, what is stale is refreshed later.

@@ -10,7 +10,15 @@ use super::ask::Ask;
 use crate::body::Body;
 use crate::cache::object::Object;
 use crate::origin::OriginRequest;
-use crate::semantics::validation;
+use crate::semantics::{cdn_loop, validation};
+
+/// How the node names itself to origins.
+pub(super) struct Us<'a> {
+    /// In `Via`.
+    pub(super) node: &'a str,
+    /// In `CDN-Loop`.
+    pub(super) cdn_id: &'a str,
+}
 
 /// What is one client's business in a request whose answer may be for many: its range, its content, and its wishes
 /// of the caches on the way. It is needed to answer the client, and so is still among the ask's fields.
@@ -21,8 +29,8 @@ const PERSONAL: [HeaderName; 5] =
 /// client's conditions and range, in identity coding, with the validators of `stale` if there is something to confirm.
 /// Nothing in it is of this client that is not in the key or told apart by `Vary`, but its address, if the site tells
 /// that.
-pub(super) fn normalised(ask: &Ask, stale: Option<&Object>, node: &str) -> OriginRequest {
-    let mut headers = for_many(ask, node);
+pub(super) fn normalised(ask: &Ask, stale: Option<&Object>, we: &Us<'_>) -> OriginRequest {
+    let mut headers = for_many(ask, we);
     if let Some(stale) = stale.filter(|_| ask.method.is_safe() || ask.method.as_str() == "QUERY") {
         validation::add_validators(&mut headers, &stale.head.headers);
     }
@@ -37,8 +45,8 @@ pub(super) fn normalised(ask: &Ask, stale: Option<&Object>, node: &str) -> Origi
 }
 
 /// The client's own request with its content, whose answer may be stored for others.
-pub(super) fn written_through(ask: &Ask, body: Body, node: &str) -> OriginRequest {
-    let mut headers = for_many(ask, node);
+pub(super) fn written_through(ask: &Ask, body: Body, we: &Us<'_>) -> OriginRequest {
+    let mut headers = for_many(ask, we);
     for name in [header::CONTENT_LENGTH, header::EXPECT] {
         if let Some(value) = ask.headers.get(&name) {
             headers.insert(name, value.clone());
@@ -51,16 +59,17 @@ pub(super) fn written_through(ask: &Ask, body: Body, node: &str) -> OriginReques
 }
 
 /// The client's own request, for an answer that is for this client alone.
-pub(super) fn passed(ask: &Ask, body: Body, node: &str) -> OriginRequest {
+pub(super) fn passed(ask: &Ask, body: Body, we: &Us<'_>) -> OriginRequest {
     let mut headers = ask.headers.clone();
     if ask.takes_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
     add_our_own(&mut headers, ask, true);
-    if let Ok(via) = HeaderValue::from_str(&format!("{} {node}", protocol(ask.version))) {
+    if let Ok(via) = HeaderValue::from_str(&format!("{} {}", protocol(ask.version), we.node)) {
         headers.append(header::VIA, via);
     }
+    cdn_loop::append(&mut headers, we.cdn_id);
     if let Some(trailer) = &ask.trailer {
         headers.insert(header::TRAILER, trailer.clone());
     }
@@ -73,7 +82,7 @@ pub(super) fn passed(ask: &Ask, body: Body, node: &str) -> OriginRequest {
 
 /// The fields of a request whose answer may be for many: in an order that is always the same, and with a `Via` that does
 /// not say which version this client spoke.
-fn for_many(ask: &Ask, node: &str) -> HeaderMap {
+fn for_many(ask: &Ask, we: &Us<'_>) -> HeaderMap {
     let one_client_s = |name: &HeaderName| {
         PERSONAL.contains(name) || validation::is_conditional(name) || *name == header::ACCEPT_ENCODING
     };
@@ -89,9 +98,10 @@ fn for_many(ask: &Ask, node: &str) -> HeaderMap {
     }
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     add_our_own(&mut headers, ask, !ask.policy.hide_clients);
-    if let Ok(via) = HeaderValue::from_str(&format!("1.1 {node}")) {
+    if let Ok(via) = HeaderValue::from_str(&format!("1.1 {}", we.node)) {
         headers.insert(header::VIA, via);
     }
+    cdn_loop::append(&mut headers, we.cdn_id);
     headers
 }
 

@@ -47,6 +47,10 @@ const CONNECTION_COST: u64 = 20 << 10;
 pub struct Settings {
     /// How this node names itself.
     pub node: String,
+    /// What stands for it in `CDN-Loop`.
+    pub cdn_id: String,
+    /// How often a request may have passed by that id before it came here; beyond, it is answered with 508.
+    pub max_loops: usize,
     /// Most bytes of path and query; more is answered with 414.
     pub max_target: usize,
     /// Most connections at a time.
@@ -130,7 +134,7 @@ impl ClientMachine {
             Ok(received) => received,
             Err((rejection, site)) => {
                 self.metrics.rejected(rejection.name());
-                let reply = deliver::rejected(&rejection, &request.method, begun.time);
+                let reply = deliver::rejected(&rejection, &self.settings.node, &request.method, begun.time);
                 let site = site.map(|site| site.name.as_str());
                 return begun.logged_rejection(reply, &request, &rejection, site, self.log.as_ref());
             }
@@ -154,6 +158,8 @@ impl ClientMachine {
     /// Whether the request goes any further, and to which site. A refusal tells the site as well, if it got so far.
     fn receive(&self, request: &Request) -> Result<(Admitted, &Site), (Rejection, Option<&Site>)> {
         let admitted = admission::check(request, self.settings.max_target).map_err(|why| (why, None))?;
+        admission::never_circles(request, &self.settings.cdn_id, self.settings.max_loops)
+            .map_err(|why| (why, None))?;
         let site = self.router.site(&admitted.host).ok_or((Rejection::UnknownHost, None))?;
         if let Body::Busy(content) = &request.body {
             let announced = announced_length(&request.headers);

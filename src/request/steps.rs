@@ -217,7 +217,7 @@ impl ClientMachine {
         let (trouble, now) = (failure.trouble, self.clock.now());
         if let Some(refusal) = turn.content_refused() {
             turn.detail = Some(refusal.name());
-            return Step::Done(deliver::rejected(&refusal, &turn.ask.method, now));
+            return Step::Done(deliver::rejected(&refusal, &self.settings.node, &turn.ask.method, now));
         }
         if failure.stale.is_some() {
             turn.note_stored();

@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName};
 
+use super::cdn_loop::CDN_LOOP;
 use super::date::parse_date;
 use crate::base::clock::Timestamp;
 
@@ -57,11 +58,12 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// always hop-by-hop (RFC 9110 §7.6.1).
 ///
 /// `Connection` may name any field but `Cache-Control`, which the RFC says is never a connection option:
-/// no peer can take off a `private` that way. Fields that the proxy sets itself are set after this call.
+/// no peer can take off a `private` that way. Nor may it name `CDN-Loop`, which nobody may take off at all
+/// (RFC 8586 §2). Fields that the proxy sets itself are set after this call.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = list_members(headers, &CONNECTION)
         .filter_map(|member| HeaderName::from_bytes(member).ok())
-        .filter(|name| *name != CACHE_CONTROL)
+        .filter(|name| *name != CACHE_CONTROL && *name != CDN_LOOP)
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);

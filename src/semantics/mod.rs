@@ -8,6 +8,7 @@
 
 pub mod cache_control;
 pub mod cache_status;
+pub mod cdn_loop;
 pub mod coding;
 pub mod cookies;
 pub mod date;
@@ -16,8 +17,8 @@ pub mod etag;
 pub mod fields;
 pub mod freshness;
 pub mod invalidation;
-pub mod patterns;
 pub mod language;
+pub mod patterns;
 pub mod policy;
 pub mod proxy_status;
 pub mod query;

@@ -38,6 +38,7 @@ mod keys;
 mod layering;
 mod ledger;
 mod limits;
+mod loops;
 mod memory;
 mod metrics;
 mod pool;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kinds::{
-    HostPattern, Secret, admin_address, choice, either, endpoint, fields, flag, host_pattern, list,
+    HostPattern, Secret, admin_address, cdn_id, choice, either, endpoint, fields, flag, host_pattern, list,
     listen_address, log_target, named, node_name, origin_url, path, pool_name, readable_file, server_name,
     size, table_of, tables_of, time, time_or_none, unread_path, whole,
 };
@@ -62,6 +62,13 @@ table! {
     pub struct Node {
         /// The node's name in `Via`, `Cache-Status` and `Proxy-Status`.
         name: String, node_name() => "forebay";
+        /// What stands for it in `CDN-Loop` (RFC 8586), by which it knows a request that it has sent on before; `auto`
+        /// is one that no other process has, made anew at each start. Nodes that shall count as one, such as those of
+        /// one region, are given the same: a host name of theirs is best.
+        cdn_id: Option<String>, either("auto", cdn_id()) => "auto";
+        /// How often a request may have passed by `cdn_id` before; beyond, it is answered with 508. Where nodes of one
+        /// id stand behind each other on purpose, one less than there are in a row.
+        max_loops: usize, whole(0..=100_usize) => 0;
         /// Threads that serve; `auto` is one per core.
         workers: Option<u16>, either("auto", whole(1_u16..=1024)) => "auto";
         /// Time for running responses to finish after SIGTERM.

@@ -80,7 +80,8 @@ fn key(name: &str) -> String {
 
 /// Whether the operator may set a field of this name: not those that the node sets itself.
 fn check_name(name: &str) -> Result<(), &'static str> {
-    const OURS: [&str; 8] = [
+    const OURS: [&str; 9] = [
+        "cdn-loop",
         "host",
         "content-length",
         "expect",

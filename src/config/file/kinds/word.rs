@@ -5,6 +5,7 @@ use http::HeaderName;
 use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::shown;
+use crate::semantics::cdn_loop;
 use crate::semantics::fields::is_hop_by_hop;
 
 /// A text of a certain make.
@@ -27,6 +28,16 @@ pub fn node_name() -> Word {
                 && text.starts_with(|c: char| c.is_ascii_alphabetic())
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
         },
+    }
+}
+
+/// What stands for the node in `CDN-Loop` (RFC 8586 §2).
+pub fn cdn_id() -> Word {
+    Word {
+        kind: "CDN id",
+        make: "a host name, with a port or without, or another token",
+        example: "\"cdn.example.com\"",
+        is_one: cdn_loop::is_id,
     }
 }
 
