@@ -21,8 +21,13 @@ static CONDITIONALS: [HeaderName; 5] =
 static KEPT_BY_NOT_MODIFIED: [HeaderName; 7] =
     [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY];
 
-/// What describes the stored bytes themselves and so stays as it was (RFC 9111 §3.2).
-static KEPT_BY_UPDATE: [HeaderName; 3] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE];
+/// What describes the stored bytes themselves and so stays as it was (RFC 9111 §3.2). The `Content-Digest` of a 304 is
+/// that of its own content, which is none (RFC 9530 §2).
+static KEPT_BY_UPDATE: [HeaderName; 4] =
+    [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, HeaderName::from_static("content-digest")];
+
+/// The digest of the selected representation (RFC 9530 §3).
+static REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
 /// What a client's condition asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +137,8 @@ pub fn confirms(not_modified: &HeaderMap, stored: &HeaderMap) -> bool {
 /// that it carries replaces the stored one of that name.
 ///
 /// Left as stored: what describes the stored bytes (`Content-Length`, `Content-Encoding`,
-/// `Content-Range`), and all that is hop-by-hop. `Age` is the 304's or none. `Set-Cookie` is replaced only
+/// `Content-Range`, `Content-Digest`), and all that is hop-by-hop. `Repr-Digest` too, unless a strong `ETag` says that
+/// the origin's bytes are the stored ones (RFC 9530 §3). `Age` is the 304's or none. `Set-Cookie` is replaced only
 /// where one was stored, that is where the site allows it: a 304 meant for one client must not plant its
 /// cookie in an answer for all. A 304 with more fields than a header map can take on changes nothing.
 pub fn update_stored(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
@@ -141,11 +147,18 @@ pub fn update_stored(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap 
     for name in &KEPT_BY_UPDATE {
         update.remove(name);
     }
+    if !is_same_to_the_byte(not_modified, stored) {
+        update.remove(&REPR_DIGEST);
+    }
     if !stored.contains_key(SET_COOKIE) {
         update.remove(SET_COOKIE);
     }
 
     merged(stored, &update).unwrap_or_else(|_| stored.clone())
+}
+
+fn is_same_to_the_byte(not_modified: &HeaderMap, stored: &HeaderMap) -> bool {
+    ETag::of(not_modified).zip(ETag::of(stored)).is_some_and(|(new, old)| new.matches_strongly(old))
 }
 
 fn merged(stored: &HeaderMap, update: &HeaderMap) -> Result<HeaderMap, MaxSizeReached> {

@@ -19,6 +19,7 @@ mod config_bad;
 mod config_check;
 mod config_docs;
 mod config_property;
+mod digests;
 mod disk_blocks;
 mod disk_faults;
 mod disk_fill;

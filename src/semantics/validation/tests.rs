@@ -161,3 +161,25 @@ fn a_head_updates_what_it_describes_and_invalidates_what_it_does_not() {
     let bare = fields(&[("content-length", "5")]);
     assert_eq!(head_effect(&fields(&[("etag", r#""a""#)]), &bare), Some(HeadEffect::Invalidate));
 }
+
+#[test]
+fn a_digest_describes_the_stored_bytes_whatever_a_304_says() {
+    let stored = [("content-digest", "sha-256=:YQ==:"), ("repr-digest", "sha-256=:YQ==:")];
+    let new = [("content-digest", "sha-256=:Yg==:"), ("repr-digest", "sha-512=:Yg==:")];
+    for (old_tag, new_tag, repr) in
+        [("\"v\"", "\"v\"", new[1].1), ("W/\"v\"", "W/\"v\"", stored[1].1), ("\"v\"", "W/\"v\"", stored[1].1)]
+    {
+        let merged = update_stored(
+            &fields(&[("etag", old_tag), stored[0], stored[1]]),
+            &fields(&[("etag", new_tag), new[0], new[1]]),
+        );
+        assert_eq!(
+            (&merged["content-digest"], &merged["repr-digest"]),
+            (&stored[0].1.parse().unwrap(), &repr.parse().unwrap())
+        );
+        let without =
+            update_stored(&fields(&[("etag", old_tag)]), &fields(&[("etag", new_tag), new[0], new[1]]));
+        assert_eq!(without.get("content-digest"), None);
+        assert_eq!(without.contains_key("repr-digest"), repr == new[1].1);
+    }
+}
