@@ -26,6 +26,22 @@ pub struct KeyParts<'a> {
     pub arm: &'a str,
 }
 
+/// Bytes of the site and its rules, before the parts that have a length.
+const BEFORE_PARTS: usize = 4 + size_of::<KeyRules>();
+
+/// Parts of a full key.
+#[derive(Default)]
+struct Parts<'a> {
+    scheme: &'a str,
+    host: &'a str,
+    path: &'a str,
+    /// All that comes before the query.
+    before_query: &'a [u8],
+    query: Option<&'a str>,
+    /// What comes after the query.
+    after: &'a [u8],
+}
+
 /// A full key with its hash. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {
@@ -86,6 +102,40 @@ impl Key {
     fn after_part(&self, at: usize) -> Option<usize> {
         let length = self.full.get(at..)?.first_chunk()?;
         usize::try_from(u64::from_be_bytes(*length)).ok()?.checked_add(at + 8)
+    }
+
+    /// What a person would call it: the URL without what the site ignores of it. Everything in it is what the request
+    /// said itself.
+    pub fn readable(&self) -> String {
+        let Parts { scheme, host, path, query, .. } = self.parts().unwrap_or_default();
+        let (mark, query) = query.map_or(("", ""), |query| ("?", query));
+        format!("{scheme}://{host}{path}{mark}{query}")
+    }
+
+    /// The hash of all of it but the query. That of no key: it is made in another context.
+    pub fn path(&self) -> KeyHash {
+        let mut hasher = blake3::Hasher::new_derive_key("forebay path of a key");
+        if let Some(Parts { before_query, after, .. }) = self.parts() {
+            hasher.update(before_query);
+            hasher.update(after);
+        }
+        KeyHash(*hasher.finalize().as_bytes())
+    }
+
+    /// The query, if there is one.
+    pub fn query(&self) -> Option<&str> {
+        self.parts()?.query
+    }
+
+    /// The parts as they were put together; `None` never, but for a key that was put together otherwise.
+    fn parts(&self) -> Option<Parts<'_>> {
+        let mut rest = self.full.get(BEFORE_PARTS..)?;
+        let (scheme, host, path) = (take_part(&mut rest)?, take_part(&mut rest)?, take_part(&mut rest)?);
+        let before_query = self.full.get(..self.full.len() - rest.len())?;
+        let (has_query, after) = rest.split_first()?;
+        rest = after;
+        let query = take_part(&mut rest).map(|query| (*has_query == 1).then_some(query))?;
+        Some(Parts { scheme, host, path, before_query, query, after: rest })
     }
 
     /// Bytes of the full key.
@@ -183,6 +233,14 @@ fn push_part(full: &mut Vec<u8>, part: &str) {
 fn push_bytes(full: &mut Vec<u8>, part: &[u8]) {
     full.extend_from_slice(&(part.len() as u64).to_be_bytes());
     full.extend_from_slice(part);
+}
+
+/// Takes a part off the beginning.
+fn take_part<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let (length, after) = rest.split_first_chunk::<8>()?;
+    let (part, after) = after.split_at_checked(usize::try_from(u64::from_be_bytes(*length)).ok()?)?;
+    *rest = after;
+    std::str::from_utf8(part).ok()
 }
 
 impl fmt::Debug for Key {
@@ -284,6 +342,35 @@ mod tests {
         {
             assert_ne!(key(1, host, target, "").url(), &*of, "{host}{target}");
         }
+    }
+
+    #[test]
+    fn a_key_can_be_told_as_a_url() {
+        for (target, url) in [
+            ("/x?y=%20&z", "http://a.example/x?y=%20&z"),
+            ("/", "http://a.example/"),
+            ("/?", "http://a.example/?"),
+        ] {
+            assert_eq!(key(1, "a.example", target, "").readable(), url);
+        }
+    }
+
+    #[test]
+    fn keys_that_differ_by_their_query_alone_have_one_path() {
+        let one = key(1, "a.example", "/x?y=1", "b");
+        for query in ["/x", "/x?", "/x?y=2&z"] {
+            assert_eq!(one.path(), key(1, "a.example", query, "b").path(), "{query}");
+        }
+        assert_eq!([one.query(), key(1, "a", "/x", "").query()], [Some("y=1"), None]);
+        for other in [
+            key(2, "a.example", "/x?y=1", "b"),
+            key(1, "b.example", "/x?y=1", "b"),
+            key(1, "a.example", "/y?y=1", "b"),
+            key(1, "a.example", "/x?y=1", ""),
+        ] {
+            assert_ne!(one.path(), other.path(), "{}", other.readable());
+        }
+        assert_ne!(key(1, "a", "/x", "").path(), key(1, "a", "/x", "").hash());
     }
 
     proptest! {

@@ -44,6 +44,8 @@ pub enum Missing {
     Uri,
     /// The key is known, but no variant of it is for this request.
     Variant,
+    /// Memory does not know the key, and the disk may have something under it, or may not.
+    Either,
 }
 
 /// A stored object with its content pinned: whatever the tiers do, the bytes stay until they are sent.
@@ -99,6 +101,7 @@ pub(super) fn lookup(
         return Lookup::Found(hit);
     }
     Lookup::Miss(match state {
+        KeyState::Unknown if disk.is_some_and(|disk| disk.may_have(key.hash().short())) => Missing::Either,
         KeyState::Unknown => Missing::Uri,
         KeyState::Known if newest.is_some() || !dead.is_empty() => Missing::Uri,
         KeyState::Known => Missing::Variant,

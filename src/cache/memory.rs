@@ -204,6 +204,14 @@ impl MemoryTier {
         self.drop_blocks(name, object);
     }
 
+    /// Takes the variant of this generation out of its slot.
+    pub(super) fn remove_variant(&self, key: &Key, name: KeyHash, generation: Generation) {
+        let held = self.slot(key, name).and_then(|slot| slot.object.clone());
+        if let Some(object) = held.filter(|object| object.generation == generation) {
+            self.remove(key, &object);
+        }
+    }
+
     fn drop_blocks(&self, slot: KeyHash, object: &Object) {
         for name in block_names(slot, object) {
             self.entries.invalidate(&ShortHash(EntryName::Block(name)));

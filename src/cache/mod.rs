@@ -5,9 +5,12 @@
 //! - [`memory`]: the first tier.
 //! - [`disk`]: the second tier, which outlives the process.
 //! - [`markers`]: keys whose last answer was not for sharing (hit-for-miss).
+//! - `aliases`: other URLs of what is stored (`No-Vary-Search`).
+//! - `variants`: how many variants a key has.
 //! - [`ledger`]: the order of purges.
 //! - [`lookup`]: the question that a request asks, and its possible answers.
 
+mod aliases;
 pub mod disk;
 pub mod key;
 pub mod ledger;
@@ -15,6 +18,7 @@ pub mod lookup;
 pub mod markers;
 pub mod memory;
 pub mod object;
+mod variants;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +30,10 @@ use tokio::time::Instant;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Generations, Sequence};
 use crate::body::budget::Budget;
+use crate::semantics::no_vary_search::SearchRule;
 use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counters;
+use aliases::Aliases;
 use disk::DiskTier;
 use disk::find::{NoBlock, NoHit, Pinned};
 pub use disk::settings::{Admission, Settings as DiskSettings};
@@ -35,13 +41,18 @@ use disk::volume::{DirectoryOpener, OpenError, Opener};
 use key::Key;
 use ledger::Ledger;
 use ledger::receipt::Receipt;
-use lookup::{Hit, Lookup};
+use lookup::{Held, Hit, Lookup};
 use markers::{Marker, Markers};
 use memory::MemoryTier;
 use object::Object;
+use variants::Variants;
 
 /// How long a search waits for memory before it tries again.
 const MEMORY_PAUSE: Duration = Duration::from_millis(5);
+
+/// Bytes that the lists of aliases, and those of variants, may take for each marker that there may be: together as
+/// much as the markers.
+const LIST_SHARE: u64 = 128;
 
 /// Limits of the cache.
 #[derive(Clone, Debug)]
@@ -75,6 +86,8 @@ pub struct Cache {
     memory: MemoryTier,
     disk: Option<DiskTier>,
     markers: Markers,
+    aliases: Aliases,
+    variants: Variants,
     ledger: Arc<Ledger>,
     generations: Arc<Generations>,
 }
@@ -118,6 +131,8 @@ impl Cache {
             memory: MemoryTier::new(settings.memory),
             disk,
             markers: Markers::new(settings.max_markers, settings.marker_life),
+            aliases: Aliases::new(settings.max_markers * LIST_SHARE),
+            variants: Variants::new(settings.max_markers * LIST_SHARE),
             ledger,
             generations,
         })
@@ -259,6 +274,58 @@ impl Cache {
     /// Records of the ledger.
     pub fn ledger_records(&self) -> u64 {
         self.ledger.records() as u64
+    }
+
+    /// What is stored under another URL for a request with these fields, and says by its `No-Vary-Search` that this is
+    /// the same one: only what is in memory as a whole, and may be used as it is as `may_be_used` says.
+    pub fn lookup_equivalent(
+        &self,
+        key: &Key,
+        request: &HeaderMap,
+        may_be_used: impl Fn(&Hit) -> bool,
+    ) -> Option<Hit> {
+        self.aliases.of(key).into_iter().find_map(|other| match self.lookup(&other, request) {
+            Lookup::Found(hit)
+                if matches!(hit.content, Held::Memory(_))
+                    && self.ledger.lets_live(hit.object.born, key)
+                    && may_be_used(&hit) =>
+            {
+                let rule = SearchRule::of(&hit.object.head.headers);
+                rule.is_some_and(|rule| rule.equivalent(key.query(), other.query())).then_some(hit)
+            }
+            _ => None,
+        })
+    }
+
+    /// Has what is stored under `key` found under other URLs as well, if its fields say that these are the same.
+    pub fn note_equivalents(&self, key: &Key, object: &Object) {
+        if let Some(rule) = SearchRule::of(&object.head.headers) {
+            self.aliases.note(key, rule);
+        }
+    }
+
+    /// Notes that `object`, which varies, was stored for a request with these fields, and lets the variants of `key`
+    /// go that were stored longest ago, beyond `max`. Returns how many; says so once in a while.
+    pub fn note_variant(&self, key: &Key, object: &Object, request: &HeaderMap, max: usize) -> usize {
+        if object.vary.is_empty() {
+            return 0;
+        }
+        let surplus = self.variants.note(key, object, request, max, object.terms.freshness.response_time);
+        for variant in &surplus.gone {
+            // The disk first, as in `remove`.
+            if let Some(disk) = &self.disk {
+                disk.forget(variant.slot.short(), key, variant.generation);
+            }
+            self.memory.remove_variant(key, variant.slot, variant.generation);
+        }
+        if let Some((fields, values)) = surplus.warning {
+            let (url, fields) = (key.readable(), fields.join(", "));
+            tracing::warn!(
+                "{url:?} has more than {max} variants (max_variants), and the oldest go: its Vary names {fields}, of \
+                 which there were {values} different values; the origin should vary by less, or say private"
+            );
+        }
+        surplus.gone.len()
     }
 
     /// Takes `object` out, unless another one has taken its place.

@@ -11,7 +11,7 @@ use crate::origin::TlsSettings;
 use crate::semantics::cookies::CookieRules;
 use crate::semantics::patterns::{Names, Paths};
 use crate::semantics::policy::{
-    CacheableMethods, Heuristic, IgnoredDirectives, Lifetimes, Outlasting, Policy,
+    CacheableMethods, Heuristic, IgnoredDirectives, Lifetimes, MaxVariants, Outlasting, Policy,
 };
 use crate::semantics::query::QueryRules;
 use crate::semantics::targeted::TargetList;
@@ -167,6 +167,9 @@ fn policy(cache: &CachePolicy, against: &AgainstRfcPolicy) -> Policy {
         store_set_cookie: cache.store_set_cookie,
         store_until_close: cache.store_until_close,
         personal_cookies: cache.personal_cookies.clone(),
+        tell_key: cache.tell_key,
+        ignore_no_vary_search: !cache.no_vary_search,
+        max_variants: MaxVariants(cache.max_variants),
         lifetimes: Lifetimes {
             forced: against.lifetime,
             by_status: cache.status_lifetimes.iter().map(|(status, time)| (status.range(), *time)).collect(),

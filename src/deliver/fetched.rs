@@ -7,6 +7,7 @@ use crate::body::Body;
 use crate::body::busy::Reader;
 use crate::body::message::Reply;
 use crate::fetch::flight::Announced;
+use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::targeted::SURROGATE_CONTROL;
 use crate::semantics::validation;
 
@@ -30,7 +31,9 @@ pub fn fetched(announced: &Announced, reader: Reader, to: &For<'_>, normalised: 
     };
     // It is meant for this cache alone.
     headers.remove(&SURROGATE_CONTROL);
-    to.cache.append_to(to.node, &mut headers);
+    // What the origin answered is not what the client sees.
+    let forward_status = to.cache.forward_status.or(unchanged.then_some(head.status));
+    to.tell(&CacheStatus { forward_status, ..to.cache }, &mut headers);
     if let Some(trailer) = announced.trailer.as_ref().filter(|_| to.ask.takes_trailers) {
         headers.insert(header::TRAILER, trailer.clone());
     }

@@ -44,6 +44,12 @@ pub struct For<'a> {
 }
 
 impl For<'_> {
+    /// Adds what the cache did to the fields of the answer.
+    fn tell(&self, cache: &CacheStatus, headers: &mut HeaderMap) {
+        let key = self.ask.policy.tell_key.then(|| self.ask.key.readable());
+        cache.append_to(self.node, key.as_deref(), headers);
+    }
+
     fn is_head(&self) -> bool {
         self.ask.method == Method::HEAD
     }

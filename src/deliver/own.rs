@@ -17,12 +17,15 @@ use super::For;
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// The origin failed: 502, 503 or 504 with `Proxy-Status` (RFC 9209). Says nothing about who the origin is.
+///
+/// It has `Cache-Status` too, although RFC 9211 §2 would rather not see it on answers that an intermediary makes
+/// itself: only it tells why the request went to the origin at all.
 pub fn failed(error: OriginError, to: &For<'_>, now: Timestamp) -> Reply {
     let status = error.error.status();
     let mut reply = page(status, explanation(status), &to.ask.method, now);
     reply.head.headers.insert(PROXY_STATUS, error.error.field(to.node, None));
     let cache = CacheStatus { stored: false, ..to.cache };
-    cache.append_to(to.node, &mut reply.head.headers);
+    to.tell(&cache, &mut reply.head.headers);
     reply
 }
 
@@ -30,7 +33,7 @@ pub fn failed(error: OriginError, to: &For<'_>, now: Timestamp) -> Reply {
 pub fn not_stored(to: &For<'_>, now: Timestamp) -> Reply {
     let explanation = "This is not stored here, and the request wants nothing else.";
     let mut reply = page(StatusCode::GATEWAY_TIMEOUT, explanation, &to.ask.method, now);
-    to.cache.append_to(to.node, &mut reply.head.headers);
+    to.tell(&to.cache, &mut reply.head.headers);
     reply
 }
 
@@ -45,7 +48,7 @@ pub fn rejected(rejection: &Rejection, node: &str, method: &Method, now: Timesta
     if *rejection == Rejection::Loop {
         reply.head.headers.insert(PROXY_STATUS, ProxyError::ProxyLoopDetected.field(node, None));
         let cache = CacheStatus { detail: Some(rejection.name()), ..CacheStatus::default() };
-        cache.append_to(node, &mut reply.head.headers);
+        cache.append_to(node, None, &mut reply.head.headers);
     }
     reply
 }

@@ -25,7 +25,7 @@ pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, replay: impl FnOnce(&Hit)
     // It is meant for this cache alone.
     headers.remove(&SURROGATE_CONTROL);
     headers.insert(header::AGE, HeaderValue::from(hit.object.terms.freshness.age(now).as_secs()));
-    to.cache.append_to(to.node, &mut headers);
+    to.tell(&to.cache, &mut headers);
     let body = match &hit.content {
         _ if unchanged || to.is_head() => Body::Empty,
         Held::Memory(Parts::Inline(bytes)) => Body::Bytes(bytes.clone()),

@@ -48,6 +48,18 @@ pub(super) fn store(
     let hit = Hit { object: Arc::new(object), content: Held::Memory(content.parts.clone()) };
     if shared.cache.store(&ask.key, &hit) {
         shared.counters.stored.inc();
+        note(shared, ask, &hit.object);
+    }
+}
+
+/// What the cache should know of an object that was just stored, beside the object.
+fn note(shared: &Shared, ask: &Ask, object: &Object) {
+    let (cache, policy) = (&shared.cache, &ask.policy);
+    if !policy.ignore_no_vary_search {
+        cache.note_equivalents(&ask.key, object);
+    }
+    for _ in 0..cache.note_variant(&ask.key, object, &ask.headers, policy.max_variants.0) {
+        shared.counters.surplus_variants.inc();
     }
 }
 
@@ -71,6 +83,7 @@ pub(super) fn refreshed(
     let stored = kept.is_some() && shared.cache.store(&ask.key, &hit);
     if stored {
         shared.counters.stored.inc();
+        note(shared, ask, &hit.object);
     }
     if kept.is_none() && !verdict.speaks_of_request {
         shared.cache.remove(&ask.key, &stale.object);

@@ -7,12 +7,12 @@ use super::{ClientMachine, Step};
 use crate::base::clock::Timestamp;
 use crate::body::Body;
 use crate::body::message::Reply;
-use crate::cache::lookup::{Hit, Lookup};
+use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::deliver;
 use crate::fetch::flight::{Advice, Announced, Failure, MAX_ATTEMPTS, Refreshed, Seat, Trouble};
 use crate::fetch::{Joined, Why};
 use crate::semantics::cache_status::CacheStatus;
-use crate::semantics::freshness::State;
+use crate::semantics::freshness::{Freshness, State};
 use crate::semantics::reuse::{self, Because, Decision};
 use crate::semantics::storage;
 
@@ -24,6 +24,9 @@ const HIT_FOR_MISS: &str = "hit-for-miss";
 
 /// The detail of a hit on disk.
 const DISK: &str = "disk";
+
+/// The detail of a hit under another URL.
+const NO_VARY_SEARCH: &str = "no-vary-search";
 
 /// The detail of a stale answer because the origin failed.
 const STALE_ON_ERROR: &str = "stale-on-error";
@@ -44,7 +47,13 @@ impl ClientMachine {
                 Decision::Validate(cause) => (Why::Validate(cause), Some(hit)),
                 decision => return self.hit(turn, &hit, decision),
             },
-            Lookup::Miss(missing) => (Why::Missing(missing), None),
+            Lookup::Miss(missing) => match self.equivalent(turn, missing) {
+                Some(hit) => {
+                    turn.detail = Some(NO_VARY_SEARCH);
+                    return self.used(turn, &hit);
+                }
+                None => (Why::Missing(missing), None),
+            },
         };
         turn.note(why);
         if turn.ask.directives.only_if_cached {
@@ -55,6 +64,20 @@ impl ClientMachine {
             return Step::Alone(stale);
         }
         Step::Join
+    }
+
+    /// What is stored under a URL that is the same by `No-Vary-Search`, where nothing is stored under this one. Only what
+    /// is fresh, and fresh enough for the request: all else goes its way under its own key, and waits for no fetch of
+    /// the other URL. Nor is the other one refreshed ahead.
+    fn equivalent(&self, turn: &Turn, missing: Missing) -> Option<Hit> {
+        let ask = &turn.ask;
+        // The disk may have it under this URL.
+        if ask.policy.ignore_no_vary_search || missing == Missing::Either {
+            return None;
+        }
+        let fresh =
+            |hit: &Hit| matches!(self.fetcher.decide(ask, hit, turn.time()), Decision::Use(Because::Fresh));
+        self.cache.lookup_equivalent(&ask.key, &ask.headers, fresh)
     }
 
     /// The disk, for a request whose origin may not be asked (`only-if-cached`, RFC 9111 §5.2.1.7). Cancel-safe.
@@ -136,8 +159,6 @@ impl ClientMachine {
 
     /// Answered from what is stored, which is refreshed behind the answer where it is time for that.
     fn hit(&self, turn: &mut Turn, hit: &Hit, decision: Decision) -> Step {
-        self.counters.hits.inc();
-        turn.hit = true;
         let now = turn.time();
         match decision {
             Decision::UseAndRefresh => {
@@ -157,6 +178,14 @@ impl ClientMachine {
                 }
             }
         }
+        self.used(turn, hit)
+    }
+
+    /// Answered from what is stored.
+    fn used(&self, turn: &mut Turn, hit: &Hit) -> Step {
+        self.counters.hits.inc();
+        turn.hit = true;
+        let now = turn.time();
         let (ttl, detail) = (Some(ttl(hit, now)), turn.detail);
         let cache = CacheStatus { hit: true, ttl, detail, ..CacheStatus::default() };
         Step::Done(self.stored(turn, hit, cache, now))
@@ -175,16 +204,18 @@ impl ClientMachine {
         if announced.replaces_stale {
             turn.note_stored();
         }
+        let now = self.clock.now();
         let cache = CacheStatus {
             stored: announced.storing && seat.leads(),
             collapsed: !seat.leads(),
+            ttl: announced.terms.filter(|_| announced.storing).map(|terms| left_of(&terms.freshness, now)),
             ..turn.forwarded()
         };
         let normalised = !seat.passes();
         let to = turn.answer(&self.settings.node, cache);
         let mut reply = deliver::fetched(announced, seat.into_reader(), &to, normalised);
         if let Some(terms) = announced.terms.filter(|_| cache.collapsed) {
-            deliver::set_age(&mut reply, terms.freshness.age(self.clock.now()));
+            deliver::set_age(&mut reply, terms.freshness.age(now));
             deliver::leave_out(&mut reply, &announced.unshared);
         }
         reply
@@ -268,8 +299,12 @@ fn goes_alone(turn: &Turn, stale: Option<&Hit>) -> bool {
 
 /// What is left of the lifetime in seconds; negative once it is over.
 fn ttl(hit: &Hit, now: Timestamp) -> i64 {
+    left_of(&hit.object.terms.freshness, now)
+}
+
+fn left_of(freshness: &Freshness, now: Timestamp) -> i64 {
     let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    match hit.object.terms.freshness.state(now) {
+    match freshness.state(now) {
         State::Fresh { ttl } => seconds(ttl),
         State::Stale { by } => -seconds(by),
     }

@@ -135,12 +135,13 @@ impl Turn {
             Why::Validate(Cause::Stale | Cause::Always) => Forward::Stale,
             Why::Missing(Missing::Uri) => Forward::UriMiss,
             Why::Missing(Missing::Variant) => Forward::VaryMiss,
+            Why::Missing(Missing::Either) => Forward::Miss,
         };
     }
 
     /// Notes that something was stored after all, where memory had nothing.
     pub(super) fn note_stored(&mut self) {
-        if matches!(self.forward, Forward::UriMiss | Forward::VaryMiss) {
+        if matches!(self.forward, Forward::UriMiss | Forward::VaryMiss | Forward::Miss) {
             self.forward = Forward::Stale;
         }
     }

@@ -3,7 +3,7 @@
 use http::header::CACHE_STATUS;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::structured::{push_integer, push_token_or_string};
+use super::structured::{push_integer, push_string, push_token_or_string};
 
 /// Why a request went on to the origin: the values of `fwd` (RFC 9211 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,16 +76,17 @@ pub struct CacheStatus {
 
 impl CacheStatus {
     /// Adds this as the last member, after those of caches nearer to the origin (RFC 9211 §2): `name` says
-    /// which cache speaks. Fields beyond what a header map holds are left out.
-    pub fn append_to(&self, name: &str, headers: &mut HeaderMap) {
-        if let Ok(value) = HeaderValue::try_from(self.text(name)) {
+    /// which cache speaks, `key` what it looked for, if that is to be told (§2.7). What stands there already
+    /// is never touched, malformed or not. Fields beyond what a header map holds are left out.
+    pub fn append_to(&self, name: &str, key: Option<&str>, headers: &mut HeaderMap) {
+        if let Ok(value) = HeaderValue::try_from(self.text(name, key)) {
             // An overfull map only loses this note.
             let _ = headers.try_append(CACHE_STATUS, value);
         }
     }
 
     /// The member, as `forebay; hit; ttl=3599`.
-    fn text(&self, name: &str) -> String {
+    fn text(&self, name: &str, key: Option<&str>) -> String {
         let mut out = String::with_capacity(name.len() + 64);
         push_token_or_string(&mut out, name);
         if self.hit {
@@ -109,6 +110,10 @@ impl CacheStatus {
             out.push_str("; ttl=");
             push_integer(&mut out, ttl);
         }
+        if let Some(key) = key {
+            out.push_str("; key=");
+            push_string(&mut out, key);
+        }
         if let Some(detail) = self.detail {
             out.push_str("; detail=");
             push_token_or_string(&mut out, detail);
@@ -119,21 +124,79 @@ impl CacheStatus {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use sfv::{BareItem, Item, List, ListEntry, Parser};
+
     use super::*;
-    use crate::semantics::testing::fields;
+    use crate::semantics::testing::{fields, repeated};
+
+    /// The member that `item` is, read as any other program would; with what else it holds.
+    fn read(item: &Item) -> Option<(String, CacheStatus, Option<String>)> {
+        let text = |item: &BareItem| match item {
+            BareItem::Token(token) => Some(token.as_str().to_owned()),
+            BareItem::String(string) => Some(string.as_str().to_owned()),
+            _ => None,
+        };
+        let (mut status, mut key) = (CacheStatus::default(), None);
+        for (name, value) in &item.params {
+            let flag = matches!(value, BareItem::Boolean(true));
+            let number =
+                || if let BareItem::Integer(number) = value { Some(i64::from(*number)) } else { None };
+            match name.as_str() {
+                "hit" => status.hit = flag,
+                "stored" => status.stored = flag,
+                "collapsed" => status.collapsed = flag,
+                "fwd" => {
+                    status.forward =
+                        Forward::ALL.into_iter().find(|why| Some(why.name().into()) == text(value));
+                }
+                "fwd-status" => {
+                    status.forward_status =
+                        number().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
+                }
+                "ttl" => status.ttl = number(),
+                "key" => key = Some(text(value)?),
+                "detail" => {
+                    status.detail = DETAILS.into_iter().find(|detail| Some((*detail).into()) == text(value));
+                }
+                _ => return None,
+            }
+        }
+        Some((text(&item.bare_item)?, status, key))
+    }
+
+    const DETAILS: [&str; 4] = ["disk", "hit-for-miss", "DNS error", "a\"b\\c"];
+
+    fn any_status() -> impl Strategy<Value = CacheStatus> {
+        let forward = prop::option::of(prop::sample::select(Forward::ALL.as_slice()));
+        let detail = prop::option::of(prop::sample::select(DETAILS.as_slice()));
+        let code = prop::option::of((100_u16..1000).prop_map(|code| StatusCode::from_u16(code).unwrap()));
+        let ttl = prop::option::of(-999_999_999_999_999_i64..=999_999_999_999_999);
+        (any::<[bool; 3]>(), forward, code, ttl, detail).prop_map(
+            |([hit, stored, collapsed], forward, forward_status, ttl, detail)| CacheStatus {
+                hit,
+                forward,
+                forward_status,
+                ttl,
+                stored,
+                collapsed,
+                detail,
+            },
+        )
+    }
 
     #[test]
     fn a_hit_is_short() {
         let status = CacheStatus { hit: true, ttl: Some(3599), ..CacheStatus::default() };
-        assert_eq!(status.text("forebay"), "forebay; hit; ttl=3599");
+        assert_eq!(status.text("forebay", None), "forebay; hit; ttl=3599");
         let stale = CacheStatus { hit: true, ttl: Some(-12), ..CacheStatus::default() };
-        assert_eq!(stale.text("forebay"), "forebay; hit; ttl=-12");
+        assert_eq!(stale.text("forebay", None), "forebay; hit; ttl=-12");
     }
 
     #[test]
     fn a_forward_says_why_and_what_came_of_it() {
         let miss = CacheStatus { forward: Some(Forward::UriMiss), stored: true, ..CacheStatus::default() };
-        assert_eq!(miss.text("forebay"), "forebay; fwd=uri-miss; stored");
+        assert_eq!(miss.text("forebay", None), "forebay; fwd=uri-miss; stored");
         let refreshed = CacheStatus {
             forward: Some(Forward::Stale),
             forward_status: Some(StatusCode::NOT_MODIFIED),
@@ -143,7 +206,7 @@ mod tests {
             ..CacheStatus::default()
         };
         assert_eq!(
-            refreshed.text("forebay"),
+            refreshed.text("forebay", None),
             "forebay; fwd=stale; fwd-status=304; stored; collapsed; detail=hit-for-miss"
         );
     }
@@ -151,8 +214,50 @@ mod tests {
     #[test]
     fn ours_comes_after_the_inner_caches() {
         let mut headers = fields(&[("cache-status", "inner; hit")]);
-        CacheStatus { hit: true, ..CacheStatus::default() }.append_to("my edge", &mut headers);
+        CacheStatus { hit: true, ..CacheStatus::default() }.append_to("my edge", None, &mut headers);
         let lines: Vec<_> = headers.get_all(CACHE_STATUS).into_iter().collect();
         assert_eq!(lines, ["inner; hit", r#""my edge"; hit"#]);
+    }
+
+    #[test]
+    fn a_key_is_a_string_whatever_it_holds() {
+        let hit = CacheStatus { hit: true, detail: Some("disk"), ..CacheStatus::default() };
+        let expected = r#"forebay; hit; key="http://a.example/x?\"y"; detail=disk"#;
+        assert_eq!(hit.text("forebay", Some("http://a.example/x?\"y\n")), expected);
+    }
+
+    #[test]
+    fn what_inner_caches_said_is_not_touched_even_if_it_makes_no_sense() {
+        let inner = ["inner; hit", "\"unclosed; ,;;", "", "a b c; hit=?2"];
+        let mut headers = repeated(&CACHE_STATUS, &inner.map(str::to_owned));
+        CacheStatus { hit: true, ..CacheStatus::default() }.append_to("forebay", None, &mut headers);
+        let lines: Vec<_> = headers.get_all(CACHE_STATUS).into_iter().collect();
+        assert_eq!(lines, [&inner[..], &["forebay; hit"]].concat());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_what_was_written(
+            status in any_status(), name in "[ -~]{0,12}", key in prop::option::of("[ -~]{0,20}"),
+        ) {
+            let text = status.text(&name, key.as_deref());
+            let list: List = Parser::new(&text).parse().unwrap();
+            let [ListEntry::Item(item)] = list.as_slice() else { panic!("not one member: {text}") };
+            prop_assert_eq!(read(item), Some((name, status, key)), "{}", text);
+        }
+
+        #[test]
+        fn it_is_the_last_of_many(status in any_status(), inner in any_status()) {
+            let mut headers = HeaderMap::new();
+            inner.append_to("inner", None, &mut headers);
+            status.append_to("forebay", None, &mut headers);
+            let lines: Vec<_> = headers.get_all(CACHE_STATUS).iter().map(|line| line.to_str().unwrap()).collect();
+            let list: List = Parser::new(&lines.join(", ")).parse().unwrap();
+            let members: Vec<_> = list.iter().map(|entry| match entry {
+                ListEntry::Item(item) => read(item),
+                ListEntry::InnerList(_) => None,
+            }).collect();
+            prop_assert_eq!(members, [Some(("inner".into(), inner, None)), Some(("forebay".into(), status, None))]);
+        }
     }
 }

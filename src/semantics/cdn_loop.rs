@@ -22,7 +22,7 @@ pub fn passages(request: &HeaderMap, id: &str) -> usize {
 /// Adds `id` as the last member, in a line of its own: what stands there already is never touched (RFC 8586 §2).
 pub fn append(request: &mut HeaderMap, id: &str) {
     if let Ok(value) = HeaderValue::from_str(id) {
-        // An overfull map goes without: what it has is more than a request's limits allow.
+        // An overfull map goes without: it has more than a request's limits allow.
         let _ = request.try_append(CDN_LOOP, value);
     }
 }

@@ -18,6 +18,7 @@ pub mod fields;
 pub mod freshness;
 pub mod invalidation;
 pub mod language;
+pub mod no_vary_search;
 pub mod patterns;
 pub mod policy;
 pub mod proxy_status;

@@ -12,6 +12,7 @@ use super::targeted::TargetList;
 
 /// What the operator of a site decides, where HTTP leaves it to him, or against it. The default adds nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a rule that holds or not")]
 pub struct Policy {
     /// Store responses that set a cookie, so that all clients get it. HTTP allows this; hardly any site
     /// means it, so it is off by default.
@@ -21,6 +22,12 @@ pub struct Policy {
     pub store_until_close: bool,
     /// Names of cookies, as they are written, that make a request personal.
     pub personal_cookies: Vec<String>,
+    /// Whether `Cache-Status` tells the key, which shows how keys are made (RFC 9211 §2.7).
+    pub tell_key: bool,
+    /// Answer by the URL alone, whatever responses say of its query (`No-Vary-Search`).
+    pub ignore_no_vary_search: bool,
+    /// The most variants of one key.
+    pub max_variants: MaxVariants,
     /// How long responses last.
     pub lifetimes: Lifetimes,
     /// For how long an object outlasts its lifetime.
@@ -67,6 +74,9 @@ impl Default for Policy {
             store_set_cookie: false,
             store_until_close: false,
             personal_cookies: Vec::new(),
+            tell_key: false,
+            ignore_no_vary_search: false,
+            max_variants: MaxVariants::default(),
             lifetimes: Lifetimes::default(),
             outlasting: Outlasting::default(),
             targets: TargetList::default(),
@@ -80,6 +90,16 @@ impl Default for Policy {
             methods: CacheableMethods::default(),
             hide_clients: false,
         }
+    }
+}
+
+/// The most variants of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxVariants(pub usize);
+
+impl Default for MaxVariants {
+    fn default() -> Self {
+        Self(64)
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Counters {
     pub refreshes_refused: Counter,
     /// Objects stored.
     pub stored: Counter,
+    /// Variants that went because their key had more than its site allows.
+    pub surplus_variants: Counter,
     /// Waiters sent on alone because the head was not for them.
     pub released: Counter,
     /// Answers that this node made itself because the origin failed.
@@ -91,7 +93,7 @@ impl Counters {
 
     /// Each with its name for people.
     #[rustfmt::skip]
-    fn all(&self) -> [(&'static Family, &Counter); 23] {
+    fn all(&self) -> [(&'static Family, &Counter); 24] {
         [
             (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, &self.hits),
             (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, &self.disk_hits),
@@ -112,6 +114,7 @@ impl Counters {
             (const { &family("forebay_refreshes_total", "Refreshes behind answers that were started.") }, &self.refreshes),
             (const { &family("forebay_refused_refreshes_total", "Refreshes behind answers that were put off because too many were running.") }, &self.refreshes_refused),
             (const { &family("forebay_stored_objects_total", "Objects stored.") }, &self.stored),
+            (const { &family("forebay_surplus_variants_total", "Variants that went because their key had more than max_variants.") }, &self.surplus_variants),
             (const { &family("forebay_released_requests_total", "Requests that waited for a fetch and were sent on because its answer was not for them.") }, &self.released),
             (const { &family("forebay_origin_errors_total", "Answers that this node made itself because the origin failed.") }, &self.origin_errors),
             (const { &family("forebay_broken_origin_bodies_total", "Bodies that broke off on the way from the origin.") }, &self.broken_bodies),

@@ -11,7 +11,7 @@ use crate::support::origin::{Act, Gate, SeenRequest, head, respond, respond_chun
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 const V1: (&str, &str) = ("ETag", "\"v1\"");
-const MISS: &str = "forebay; fwd=uri-miss; stored";
+const MISS: &str = "forebay; fwd=uri-miss; stored; ttl=60";
 const HIT: &str = "forebay; hit; ttl=60";
 
 /// An origin that answers each path with the path itself, to be kept for a minute.
@@ -125,7 +125,7 @@ async fn a_200_replaces_what_is_stored() {
     let pipes = v1_then(|_| vec![respond("200 OK", &[FRESH, ("ETag", "\"v2\"")], "two")]);
     pipes.ask("/", &[]).await;
     pipes.pass_time(10);
-    assert_said(&pipes.ask("/", &[]).await, 200, "two", "forebay; fwd=stale; stored");
+    assert_said(&pipes.ask("/", &[]).await, 200, "two", "forebay; fwd=stale; stored; ttl=60");
     assert_said(&pipes.ask("/", &[]).await, 200, "two", HIT);
 }
 
@@ -137,7 +137,7 @@ async fn a_304_about_something_else_is_asked_again_without_validators() {
     });
     pipes.ask("/", &[]).await;
     pipes.pass_time(10);
-    assert_said(&pipes.ask("/", &[]).await, 200, "two", "forebay; fwd=stale; stored");
+    assert_said(&pipes.ask("/", &[]).await, 200, "two", "forebay; fwd=stale; stored; ttl=60");
     assert_said(&pipes.ask("/", &[]).await, 200, "two", HIT);
     assert_eq!(pipes.origin.hits(), 3);
 }
@@ -316,11 +316,11 @@ async fn each_language_is_a_variant() {
     });
     assert_said(&pipes.ask("/", &[("Accept-Language", "de")]).await, 200, "de", MISS);
     let other = pipes.ask("/", &[("Accept-Language", "en")]).await;
-    assert_said(&other, 200, "en", "forebay; fwd=vary-miss; stored");
+    assert_said(&other, 200, "en", "forebay; fwd=vary-miss; stored; ttl=60");
     for language in ["de", "en"] {
         assert_said(&pipes.ask("/", &[("Accept-Language", language)]).await, 200, language, HIT);
     }
-    assert_said(&pipes.ask("/", &[]).await, 200, "none", "forebay; fwd=vary-miss; stored");
+    assert_said(&pipes.ask("/", &[]).await, 200, "none", "forebay; fwd=vary-miss; stored; ttl=60");
     assert_eq!(pipes.origin.hits(), 3);
 }
 
@@ -337,7 +337,7 @@ async fn languages_are_told_apart_by_what_is_asked_for_and_not_by_how() {
     }
     // That what is stored is in the language that is wanted most does not make the request the same (RFC 9111 §4.1).
     let other = ask("fr;q=0.5, de;q=1.0").await;
-    assert_said(&other, 200, "fr;q=0.5, de;q=1.0", "forebay; fwd=vary-miss; stored");
+    assert_said(&other, 200, "fr;q=0.5, de;q=1.0", "forebay; fwd=vary-miss; stored; ttl=60");
     assert_said(&ask("de, fr;q=0.50").await, 200, "fr;q=0.5, de;q=1.0", HIT);
 }
 

@@ -85,7 +85,7 @@ async fn five_hundred_clients_on_a_cold_object_are_one_request() {
         assert!(timed.answer.complete && timed.answer.body == body);
         assert_eq!(timed.first_byte, ms(1000), "woken with the head");
     }
-    let expected = ["forebay; fwd=uri-miss; collapsed", "forebay; fwd=uri-miss; stored"];
+    let expected = ["forebay; fwd=uri-miss; collapsed; ttl=60", "forebay; fwd=uri-miss; stored; ttl=60"];
     assert_eq!(statuses(&answers), expected.map(String::from).into());
     rig.quiet().await;
 }
@@ -310,7 +310,7 @@ async fn the_first_storable_answer_ends_the_marker() {
         seen,
         [
             "forebay; fwd=uri-miss; detail=no-store",
-            "forebay; fwd=uri-miss; stored; detail=hit-for-miss",
+            "forebay; fwd=uri-miss; stored; ttl=60; detail=hit-for-miss",
             "forebay; hit; ttl=60",
         ]
     );

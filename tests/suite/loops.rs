@@ -9,8 +9,8 @@ const ID: &str = "cdn.example";
 
 fn one_of(id: &str, max_loops: usize) -> Settings {
     let mut settings = settings("http://origin.test");
-    settings.fetch.cdn_id = id.to_owned();
-    settings.request.cdn_id = id.to_owned();
+    settings.fetch.cdn_id = id.into();
+    settings.request.cdn_id = id.into();
     settings.request.max_loops = max_loops;
     settings
 }

@@ -160,9 +160,10 @@ async fn grace_is_the_sites_own() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_kept_is_confirmed_and_what_is_not_is_fetched_anew() {
-    for (past, status) in
-        [(8, "forebay; fwd=stale; fwd-status=304; stored; ttl=10"), (9, "forebay; fwd=uri-miss; stored")]
-    {
+    for (past, status) in [
+        (8, "forebay; fwd=stale; fwd-status=304; stored; ttl=10"),
+        (9, "forebay; fwd=uri-miss; stored; ttl=10"),
+    ] {
         let pipes = outlasting(5, Some(3), 9);
         pipes.ask("/", &[]).await;
         pipes.pass_time(10 + past);

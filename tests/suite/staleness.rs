@@ -42,7 +42,7 @@ async fn a_request_may_refuse_what_is_fresh() {
         pipes.ask("/", &[]).await;
         pipes.pass_time(10);
         let answer = pipes.ask("/", &[("Cache-Control", wish)]).await;
-        assert_said(&answer, "1", "forebay; fwd=request; stored");
+        assert_said(&answer, "1", "forebay; fwd=request; stored; ttl=60");
         assert_said(&pipes.ask("/", &[]).await, "1", "forebay; hit; ttl=60");
     }
     let pipes = Pipes::new(numbered(MINUTE));
@@ -151,7 +151,7 @@ async fn what_may_be_stale_answers_at_once_and_is_refreshed_once() {
     assert_said(&pipes.ask("/", &[]).await, "1", "forebay; hit; ttl=60");
     assert_eq!(pipes.origin.hits(), 2);
     pipes.pass_time(90);
-    assert_said(&pipes.ask("/", &[]).await, "2", "forebay; fwd=stale; stored");
+    assert_said(&pipes.ask("/", &[]).await, "2", "forebay; fwd=stale; stored; ttl=60");
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,7 +173,7 @@ async fn a_site_may_allow_it_for_what_does_not_say() {
 #[tokio::test(start_paused = true)]
 async fn what_is_stale_from_the_start_is_shared_while_it_is_refreshed() {
     let pipes = Pipes::new(numbered(&[("Cache-Control", "max-age=0, stale-while-revalidate=30")]));
-    assert_said(&pipes.ask("/", &[]).await, "0", "forebay; fwd=uri-miss; stored");
+    assert_said(&pipes.ask("/", &[]).await, "0", "forebay; fwd=uri-miss; stored; ttl=0");
     pipes.pass_time(1);
     assert_eq!(pipes.ask("/", &[]).await.text(), "0");
     assert_eq!(pipes.ask("/", &[]).await.text(), "1");
@@ -323,7 +323,7 @@ async fn who_wants_it_confirmed_gets_the_error_beside_those_who_do_not() {
 #[tokio::test(start_paused = true)]
 async fn a_targeted_field_rules_and_the_one_for_this_cache_goes_no_further() {
     let pipes = Pipes::new(numbered(&[("Cache-Control", "no-store"), ("Surrogate-Control", "max-age=60")]));
-    for text in ["forebay; fwd=uri-miss; stored", "forebay; hit; ttl=60"] {
+    for text in ["forebay; fwd=uri-miss; stored; ttl=60", "forebay; hit; ttl=60"] {
         let answer = pipes.ask("/", &[]).await;
         assert_eq!(answer.cache_status(), text);
         assert_eq!(answer.header("surrogate-control"), None);
@@ -466,7 +466,7 @@ async fn a_site_may_store_what_ends_with_its_connection() {
     };
     let pipes = with_policy(Policy { store_until_close: true, ..Policy::default() }, script);
     for path in ["/", "/coded"] {
-        assert_said(&pipes.ask(path, &[]).await, "all", "forebay; fwd=uri-miss; stored");
+        assert_said(&pipes.ask(path, &[]).await, "all", "forebay; fwd=uri-miss; stored; ttl=60");
         let hit = pipes.ask(path, &[]).await;
         assert_said(&hit, "all", "forebay; hit; ttl=60");
         assert_eq!(hit.header("transfer-encoding"), None);

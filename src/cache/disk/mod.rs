@@ -187,6 +187,13 @@ impl DiskTier {
         self.shared.intake.forget(slot, key, generation);
     }
 
+    /// Whether there may be something in a slot: there is, or nobody knows yet because the index is being loaded.
+    pub fn may_have(&self, slot: u64) -> bool {
+        self.shared.mounted().is_some_and(|mounted| {
+            mounted.get(slot).is_some() || !mounted.loaded.load(std::sync::atomic::Ordering::Acquire)
+        })
+    }
+
     /// What waits to be written to a slot.
     pub fn waiting(&self, slot: u64, key: &Key) -> Option<Intent> {
         self.shared.intake.waiting(slot, key)

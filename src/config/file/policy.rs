@@ -84,6 +84,12 @@ policy! {
         ignored_query: Vec<String>, list(query_pattern()) => [];
         /// Cookies that make a request personal.
         personal_cookies: Vec<String>, list(cookie_name()) => [];
+        /// Whether `Cache-Status` tells the key: the URL without what is ignored of it. It shows how keys are made.
+        tell_key: bool, flag() => false;
+        /// The most variants (`Vary`) of one URL; beyond it, those that were stored longest ago go.
+        max_variants: usize, whole(1..=100_000_usize) => 64;
+        /// Whether an answer may stand for other URLs of which it says that they are the same (`No-Vary-Search`).
+        no_vary_search: bool, flag() => true;
         /// Whether answers that set a cookie are stored, so that every client gets that cookie.
         store_set_cookie: bool, flag() => false;
         /// Whether answers are stored whose end is told by the closing of the connection alone, with a transfer coding that
