@@ -48,7 +48,7 @@ async fn the_key_is_told_only_where_the_site_says_so_and_holds_only_what_was_ask
     for site in &mut telling.sites {
         let policy = &mut site.policy;
         policy.tell_key = true;
-        policy.ignored_query = forebay::semantics::query::IgnoredQuery::new(["u"]);
+        policy.query = forebay::semantics::query::QueryRules::ignoring(["u"]);
     }
     let pipes = Pipes::with(telling, fresh);
     let expected = r#"key="http://test/a?b=%221""#;
