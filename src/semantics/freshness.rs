@@ -112,9 +112,14 @@ fn apparent_age(headers: &HeaderMap, response_time: Timestamp) -> Duration {
 }
 
 /// What `Age` says: its first valid member, as `Age: 30, 1` comes from a cache that added its own instead
-/// of replacing the older; zero if there is none (RFC 9111 §5.1).
+/// of replacing the older; zero if there is none (RFC 9111 §5.1). What follows a number after a `;` does not make the
+/// response younger.
 fn age_value(headers: &HeaderMap) -> Duration {
-    list_members(headers, &AGE).find_map(Delta::parse).unwrap_or_default().as_duration()
+    let number = |member: &[u8]| {
+        let before = member.split(|byte| *byte == b';').next().unwrap_or(member);
+        Delta::parse(before.trim_ascii_end())
+    };
+    list_members(headers, &AGE).find_map(number).unwrap_or_default().as_duration()
 }
 
 #[cfg(test)]

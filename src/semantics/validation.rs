@@ -23,8 +23,13 @@ static KEPT_BY_NOT_MODIFIED: [HeaderName; 7] =
 
 /// What describes the stored bytes themselves and so stays as it was (RFC 9111 §3.2). The `Content-Digest` of a 304 is
 /// that of its own content, which is none (RFC 9530 §2).
-static KEPT_BY_UPDATE: [HeaderName; 4] =
-    [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, HeaderName::from_static("content-digest")];
+static KEPT_BY_UPDATE: [HeaderName; 5] = [
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+];
 
 /// The digest of the selected representation (RFC 9530 §3).
 static REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");

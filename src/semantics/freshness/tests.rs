@@ -54,6 +54,8 @@ fn age_counts_its_first_valid_member() {
     assert_eq!(initial_age_of(&[("age", "30"), ("age", "1")]), 30);
     assert_eq!(initial_age_of(&[("age", "-5")]), 0);
     assert_eq!(initial_age_of(&[("age", "soon, 7")]), 7);
+    assert_eq!(initial_age_of(&[("age", "30;a=b")]), 30);
+    assert_eq!(initial_age_of(&[("age", ";30")]), 0);
     assert_eq!(initial_age_of(&[("age", "99999999999999999999999")]), 1 << 31);
 }
 
