@@ -61,6 +61,8 @@ pub struct Fields {
     pub takes_trailers: bool,
     /// The trailers that the client announces, as far as they are believed.
     pub trailer: Option<HeaderValue>,
+    /// Nothing in them is one client's business ([`Fields::for_many`]).
+    pub shareable: bool,
 }
 
 impl Fields {
@@ -74,7 +76,7 @@ impl Fields {
         let trailer = announced_trailers(&headers);
         fields::strip_hop_by_hop(&mut headers);
         strip(&mut headers, policy, is_unbelieved);
-        Self { headers, upgrade, takes_trailers, trailer }
+        Self { headers, upgrade, takes_trailers, trailer, shareable: false }
     }
 
     /// Without what is one client's business, where the answer may be for many. `with_content`: the fields that
@@ -83,6 +85,7 @@ impl Fields {
         let describes = |name: &HeaderName| with_content && name.as_str().starts_with("content-");
         strip(&mut self.headers, policy, |name| is_personal(name) && !describes(name));
         policy.cookies.strip_ignored(&mut self.headers, &policy.personal_cookies);
+        self.shareable = true;
     }
 }
 
@@ -100,15 +103,17 @@ pub struct Ask {
     pub takes_trailers: bool,
     /// See [`Fields::trailer`].
     pub trailer: Option<HeaderValue>,
+    /// See [`Fields::shareable`].
+    pub shareable: bool,
 }
 
 impl Ask {
     /// The ask of a request with these `fields`.
     pub fn new(asked: Asked, fields: Fields) -> Self {
-        let Fields { headers, upgrade, takes_trailers, trailer } = fields;
+        let Fields { headers, upgrade, takes_trailers, trailer, shareable } = fields;
         let directives = RequestDirectives::of(&headers);
         let directives = if asked.policy.request_directives { directives } else { directives.unheeded() };
-        Self { asked, headers, upgrade, directives, takes_trailers, trailer }
+        Self { asked, headers, upgrade, directives, takes_trailers, trailer, shareable }
     }
 
     /// What is to be done with what is stored for it.

@@ -315,11 +315,11 @@ impl Lead {
         body.release().await;
     }
 
-    /// Lets what a HEAD that was passed has told apply to what is stored for a GET (RFC 9111 §4.3.5). Cancelled, it
-    /// does not.
+    /// Lets what a HEAD that was passed has told apply to what is stored for a GET (RFC 9111 §4.3.5), if it was asked
+    /// in words that any client could have used. Cancelled, it does not.
     async fn apply_head(&self, head: &ReplyHead, times: Times) {
         let (cache, ask) = (&self.shared.cache, &self.flight.ask);
-        if head.status != StatusCode::OK || ask.goes_alone() {
+        if head.status != StatusCode::OK || ask.goes_alone() || !ask.shareable {
             return;
         }
         let stored = match cache.look_again(&ask.key, &ask.headers) {

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Version};
 
 use super::ask::Ask;
 use crate::body::Body;
@@ -58,8 +58,18 @@ pub(super) fn written_through(ask: &Ask, body: Body, we: &Us<'_>) -> OriginReque
     OriginRequest { method: ask.method.clone(), target: ask.normal_target().clone(), headers, body }
 }
 
-/// The client's own request, for an answer that is for this client alone.
+/// The client's own request, for an answer that is for this client alone; of a HEAD that is shareable, what it tells of
+/// the resource is for all, and so it says no more than a normalised request beside its conditions.
 pub(super) fn passed(ask: &Ask, body: Body, we: &Us<'_>) -> OriginRequest {
+    if ask.method == Method::HEAD && ask.shareable {
+        let mut headers = for_many(ask, we);
+        for name in ask.headers.keys().filter(|name| validation::is_conditional(name)) {
+            for value in ask.headers.get_all(name) {
+                headers.append(name, value.clone());
+            }
+        }
+        return OriginRequest { method: Method::HEAD, target: ask.normal_target().clone(), headers, body };
+    }
     let mut headers = ask.headers.clone();
     if ask.takes_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));

@@ -73,7 +73,8 @@ pub(super) fn classify(
     let (policy, pool) = (Arc::clone(&site.policy), site.pool);
     let mut fields = Fields::new(headers, version, &policy);
     let way = way(&method, target.path(), &fields, content.is_some(), &body, &policy);
-    if !matches!(way, Way::Pass(_)) {
+    let told_of_all = matches!(way, Way::Pass(Bypass::Precondition)) && method == Method::HEAD;
+    if told_of_all || !matches!(way, Way::Pass(_)) {
         fields.for_many(&policy, content.is_some() || matches!(way, Way::Through));
     }
     let normal_target = policy.query.normal(&target);
@@ -147,10 +148,11 @@ fn way(method: &Method, path: &str, fields: &Fields, keyed: bool, body: &Body, p
         (!plain && !keyed && !through, Bypass::Method),
         (plain && !matches!(body, Body::Empty), Bypass::Content),
         (fields.upgrade.is_some(), Bypass::Upgrade),
-        (validation::has_origin_precondition(headers), Bypass::Precondition),
         (headers.contains_key("early-data"), Bypass::EarlyData),
         (policy.bypass_paths.has(path), Bypass::Path),
         (policy.cookies.bypass(headers), Bypass::Cookie),
+        // Last: what a HEAD with nothing else to say is told applies to what is stored.
+        (validation::has_origin_precondition(headers), Bypass::Precondition),
         (through && is_conditional(headers), Bypass::Method),
     ];
     match bypass.into_iter().find_map(|(applies, bypass)| applies.then_some(bypass)) {

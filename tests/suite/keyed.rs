@@ -13,7 +13,7 @@ const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 /// A node of one site with these keys under `[cache]`, as they stand in a file.
 pub fn cached(keys: &str, script: impl Fn(&SeenRequest, usize) -> Vec<Act> + Send + Sync + 'static) -> Pipes {
     let text = format!(
-        "[memory]\nlimit = \"128MiB\"\n[node]\nworkers = 2\n[sites.only]\nhosts = [\"*\"]\n\
+        "[memory]\nlimit = \"128MiB\"\n[node]\nworkers = 2\ncdn_id = \"cdn.test\"\n[sites.only]\nhosts = [\"*\"]\n\
          origins = [\"http://origin.test\"]\n[cache]\n{keys}\n"
     );
     let report = Configuration::read_text(Path::new("/test.toml"), &text);
@@ -154,6 +154,10 @@ async fn what_the_site_names_passes_by_the_cache() {
     assert_eq!(cookie.cache_status(), "forebay; fwd=bypass; detail=cookie");
     assert!(is_hit(&pipes.ask("/page", &[("Cookie", "a=wp_in")]).await));
     for path in ["/admin", "/administration", "/preview/"] {
-        assert_eq!(pipes.ask(path, &[]).await.cache_status(), "forebay; fwd=uri-miss; stored", "{path}");
+        assert_eq!(
+            pipes.ask(path, &[]).await.cache_status(),
+            "forebay; fwd=uri-miss; stored; ttl=60",
+            "{path}"
+        );
     }
 }

@@ -34,7 +34,7 @@ async fn equal_content_is_answered_from_memory_and_other_content_is_not() {
         let first = send(&pipes, method, &[json], b"{}").await;
         assert_eq!(
             (first.text(), first.cache_status()),
-            (format!("0 {method} /a"), "forebay; fwd=uri-miss; stored".into())
+            (format!("0 {method} /a"), "forebay; fwd=uri-miss; stored; ttl=60".into())
         );
         let seen = pipes.origin.exchange(0);
         assert_eq!(
@@ -56,7 +56,7 @@ async fn equal_content_is_answered_from_memory_and_other_content_is_not() {
             (&[json], b""),
         ] {
             let other = send(&pipes, method, fields, body).await;
-            assert_eq!(other.cache_status(), "forebay; fwd=uri-miss; stored", "{fields:?} {body:?}");
+            assert_eq!(other.cache_status(), "forebay; fwd=uri-miss; stored; ttl=60", "{fields:?} {body:?}");
         }
         let get = pipes.ask("/a", &[]).await;
         assert!(get.text().ends_with("GET /a") && !is_hit(&get), "a GET is another question");
@@ -157,7 +157,7 @@ async fn a_client_that_expects_100_gets_it_and_the_origin_is_not_asked_for_it() 
     client.send(head).await;
     assert_eq!(client.next_head().await.map(|head| head.status), Some(100));
     client.send("x").await;
-    assert_eq!(client.read_answer().await.cache_status(), "forebay; fwd=uri-miss; stored");
+    assert_eq!(client.read_answer().await.cache_status(), "forebay; fwd=uri-miss; stored; ttl=60");
     assert_eq!(pipes.origin.exchange(0).request.header("expect"), None);
     // Answered without its content being wanted: a pass leaves the question to the origin.
     client.request("POST", "/a", &[("Expect", "100-continue")], b"y").await;
@@ -201,7 +201,7 @@ async fn an_answer_to_a_post_that_says_so_answers_later_gets() {
         let post = send(&pipes, "POST", &[], b"12345").await;
         assert_eq!(
             (post.text().as_str(), post.cache_status().as_str()),
-            ("0 POST", "forebay; fwd=method; stored")
+            ("0 POST", "forebay; fwd=method; stored; ttl=60")
         );
         assert_eq!(pipes.origin.exchange(0).body, b"12345");
         let get = pipes.ask("/a", &[]).await;
@@ -224,7 +224,11 @@ async fn an_answer_to_a_post_that_does_not_say_so_answers_nobody_else() {
         let post = send(&pipes, "POST", &[], b"x").await;
         assert!(!post.cache_status().contains("stored"), "{}", post.cache_status());
         let get = pipes.ask("/a", &[]).await;
-        assert_eq!(get.cache_status(), "forebay; fwd=uri-miss; stored", "no marker either: {fields:?}");
+        assert_eq!(
+            get.cache_status(),
+            "forebay; fwd=uri-miss; stored; ttl=60",
+            "no marker either: {fields:?}"
+        );
     }
     let pipes = cached("", posted(&[FRESH, ("Content-Location", "/a")]));
     send(&pipes, "POST", &[], b"x").await;

@@ -4,7 +4,7 @@
 use crate::http1::http_10;
 use crate::keyed::{cached, is_hit};
 use crate::rig::Pipes;
-use crate::support::origin::{Act, SeenRequest, respond};
+use crate::support::origin::{Act, SeenRequest, respond, respond_to};
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 
@@ -104,12 +104,12 @@ const UNKEYED: &[&str] = &[
 
 /// The whole head that an origin sees of a client that says nothing.
 async fn plain() -> String {
-    Pipes::new(echo).ask("/", &[]).await.text()
+    cached("", echo).ask("/", &[]).await.text()
 }
 
 /// One client asks with `fields`; what is stored is then what a client without them would have had stored.
 async fn assert_unmoved(fields: &[(&str, &str)], plain: &str) {
-    let pipes = Pipes::new(echo);
+    let pipes = cached("", echo);
     pipes.ask("/", fields).await;
     let after = pipes.ask("/", &[]).await;
     assert!(!after.text().contains("poison"), "{fields:?}\n{}", after.text());
@@ -147,7 +147,7 @@ async fn odd_codings_and_hop_by_hop_tricks_move_nothing() {
         &[("Expect", "100-continue")],
         &[("Range", "bytes=0-0"), ("If-Range", "\"poison\"")],
     ] {
-        let pipes = Pipes::new(echo);
+        let pipes = cached("", echo);
         pipes.ask("/", fields).await;
         let after = pipes.ask("/", &[]).await;
         assert_eq!(after.text(), plain, "{fields:?}");
@@ -157,7 +157,7 @@ async fn odd_codings_and_hop_by_hop_tricks_move_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn the_order_of_fields_moves_nothing() {
-    let pipes = Pipes::new(echo);
+    let pipes = cached("", echo);
     pipes.ask("/", &[("DNT", "1"), ("X-Host", "poison"), ("Accept", "a"), ("Accept-Language", "b")]).await;
     pipes.ask("/b", &[("Accept-Language", "b"), ("Accept", "a"), ("DNT", "1")]).await;
     let head = |nth| String::from_utf8_lossy(&pipes.origin.exchange(nth).request.raw).into_owned();
@@ -167,7 +167,7 @@ async fn the_order_of_fields_moves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn the_version_of_a_client_moves_nothing() {
-    let pipes = Pipes::new(echo);
+    let pipes = cached("", echo);
     http_10(&pipes, "GET / HTTP/1.0\r\nHost: test\r\n\r\n").await;
     pipes.quiet().await;
     let after = pipes.ask("/", &[]).await;
@@ -176,7 +176,7 @@ async fn the_version_of_a_client_moves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_get_with_content_passes_and_stores_nothing() {
-    let pipes = Pipes::new(echo);
+    let pipes = cached("", echo);
     for method in ["GET", "HEAD"] {
         let mut client = pipes.client();
         client.request(method, "/", &[], b"poison=1").await;
@@ -188,9 +188,52 @@ async fn a_get_with_content_passes_and_stores_nothing() {
     assert_eq!((after.text(), is_hit(&after)), (plain().await, false));
 }
 
+/// A HEAD may tell that what is stored has other fields now (RFC 9111 §4.3.5): only in words that all clients share.
+#[tokio::test(start_paused = true)]
+async fn a_head_that_passes_moves_nothing() {
+    let pipes = || {
+        cached("bypass_cookies = [\"admin\"]\nbypass_paths = [\"/admin\"]", |request, _| {
+            let seen = request.lines.join("|");
+            let fields = [FRESH, ("ETag", "\"1\""), ("X-Seen", seen.as_str())];
+            vec![Act::ReadBody, respond_to(request, "200 OK", &fields, "")]
+        })
+    };
+    let condition = ("If-Match", "\"1\"");
+    let updated = pipes();
+    updated.ask("/", &[]).await;
+    send_head(&updated, &[condition], b"").await;
+    let plain = updated.ask("/", &[]).await.header("x-seen").map(str::to_owned);
+    assert!(plain.as_ref().is_some_and(|seen| seen.contains("if-match")), "a plain one applies: {plain:?}");
+    for name in UNKEYED.iter().filter(|name| !name.starts_with("If-")) {
+        let pipes = pipes();
+        pipes.ask("/", &[]).await;
+        send_head(&pipes, &[condition, (name, POISON)], b"").await;
+        assert_eq!(pipes.ask("/", &[]).await.header("x-seen"), plain.as_deref(), "{name}");
+    }
+    for (fields, body) in [
+        (&[condition, ("Early-Data", "1"), ("X-Request-ID", "poison")][..], &b""[..]),
+        (&[condition, ("Cookie", "admin=poison")], b""),
+        (&[("Cookie", "admin=poison")], b""),
+        (&[("X-Request-ID", "poison")], b"poison"),
+        (&[condition, ("Authorization", "poison")], b""),
+    ] {
+        let pipes = pipes();
+        let before = pipes.ask("/", &[]).await;
+        send_head(&pipes, fields, body).await;
+        assert_eq!(pipes.ask("/", &[]).await.header("x-seen"), before.header("x-seen"), "{fields:?}");
+    }
+}
+
+async fn send_head(pipes: &Pipes, fields: &[(&str, &str)], body: &[u8]) {
+    let mut client = pipes.client();
+    client.request("HEAD", "/", fields, body).await;
+    assert_eq!(client.read_answer().await.status, 200);
+    pipes.quiet().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_may_be_a_replay_passes_with_its_mark() {
-    let pipes = Pipes::new(echo);
+    let pipes = cached("", echo);
     let early = pipes.ask("/", &[("Early-Data", "1")]).await;
     assert_eq!(early.cache_status(), "forebay; fwd=bypass; detail=early-data");
     assert!(early.text().contains("early-data: 1"), "{}", early.text());
@@ -213,7 +256,7 @@ async fn an_ordinary_field_passes_and_vary_tells_its_answers_apart() {
         ("Origin", "https://poison.example"),
         ("DNT", "poison"),
     ] {
-        let pipes = Pipes::new(vary);
+        let pipes = cached("", vary);
         assert!(pipes.ask("/", &[(name, value)]).await.text().contains("poison"), "{name}");
         let after = pipes.ask("/", &[]).await;
         assert!(!is_hit(&after) && !after.text().contains("poison"), "{name}: {}", after.text());
@@ -223,7 +266,7 @@ async fn an_ordinary_field_passes_and_vary_tells_its_answers_apart() {
 #[tokio::test(start_paused = true)]
 async fn what_varies_by_what_we_say_of_clients_is_not_stored() {
     for name in ["X-Forwarded-For", "Forwarded", "X-Real-IP"] {
-        let pipes = Pipes::new(move |_, _| vec![respond("200 OK", &[FRESH, ("Vary", name)], "for you")]);
+        let pipes = cached("", move |_, _| vec![respond("200 OK", &[FRESH, ("Vary", name)], "for you")]);
         for _ in 0..2 {
             let answer = pipes.ask("/", &[]).await;
             assert!(
@@ -244,6 +287,6 @@ async fn a_site_may_hide_its_clients_where_answers_are_shared() {
     let mut client = pipes.client();
     client.request("POST", "/", &[], b"x").await;
     assert!(client.read_answer().await.text().contains("x-forwarded-for: 192.0.2.7"));
-    let told = Pipes::new(echo).ask("/", &[]).await.text();
+    let told = cached("", echo).ask("/", &[]).await.text();
     assert!(told.contains("x-forwarded-for: 192.0.2.7"), "{told}");
 }
