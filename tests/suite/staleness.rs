@@ -296,9 +296,11 @@ async fn what_must_be_validated_bridges_nothing() {
 async fn who_wants_it_confirmed_gets_the_error_beside_those_who_do_not() {
     let (gate, broken) = (Gate::new(), Arc::new(AtomicBool::new(false)));
     let (open, fail) = (Arc::clone(&gate), Arc::clone(&broken));
-    let pipes = Pipes::new(move |_, nth| match fail.load(Ordering::Acquire) {
-        false => vec![respond("200 OK", MINUTE, format!("{nth}"))],
-        true => vec![Act::WaitFor(Arc::clone(&open)), respond("503 Service Unavailable", &[], "broken")],
+    let pipes = Pipes::new(move |_, nth| {
+        if fail.load(Ordering::Acquire) {
+            return vec![Act::WaitFor(Arc::clone(&open)), respond("503 Service Unavailable", &[], "broken")];
+        }
+        vec![respond("200 OK", MINUTE, format!("{nth}"))]
     });
     pipes.ask("/", &[]).await;
     pipes.pass_time(70);
@@ -337,13 +339,12 @@ async fn a_targeted_field_rules_and_the_one_for_this_cache_goes_no_further() {
 
 #[tokio::test(start_paused = true)]
 async fn a_surrogate_field_survives_a_confirmation_without_it() {
-    let pipes = Pipes::new(|request, _| match request.header("if-none-match") {
-        Some(_) => vec![head("304 Not Modified", &[])],
-        None => {
-            let fields =
-                [("Surrogate-Control", "max-age=60"), ("Cache-Control", "max-age=0"), ("ETag", "\"a\"")];
-            vec![respond("200 OK", &fields, "body")]
+    let pipes = Pipes::new(|request, _| {
+        if request.header("if-none-match").is_some() {
+            return vec![head("304 Not Modified", &[])];
         }
+        let fields = [("Surrogate-Control", "max-age=60"), ("Cache-Control", "max-age=0"), ("ETag", "\"a\"")];
+        vec![respond("200 OK", &fields, "body")]
     });
     pipes.ask("/", &[]).await;
     pipes.pass_time(61);
