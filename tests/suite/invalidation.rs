@@ -13,7 +13,7 @@ use crate::support::origin::{Act, Gate, SeenRequest, chunk, head, last_chunk, re
 use crate::support::within;
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=1000");
-const MISS: &str = "forebay; fwd=uri-miss; stored";
+const MISS: &str = "forebay; fwd=uri-miss; stored; ttl=1000";
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// A GET is answered with its number, to be kept; everything else as `unsafe_answer` says.
