@@ -84,7 +84,8 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     let state = terms.freshness.state(now);
-    if terms.reuse == Reuse::Validate {
+    // What was only stale from the start is still welcome to who takes it stale.
+    if terms.reuse == Reuse::Validate && (is_fresh(state) || terms.stale == Stale::Forbidden) {
         return Decision::Validate(if is_fresh(state) { Cause::Always } else { Cause::Stale });
     }
     if !wanted.is_empty() && !takes(wanted, terms, state, now) {
