@@ -1,0 +1,147 @@
+//! A new answer: its head is announced, its body carried over and, if that may be, stored.
+
+use std::sync::Arc;
+
+use http::header;
+use http::{Method, StatusCode};
+use parking_lot::Mutex;
+
+use super::confirm::without;
+use super::{Lead, Times};
+use crate::body::busy::{BodyError, Retention};
+use crate::body::content::BLOCK;
+use crate::body::message::ReplyHead;
+use crate::cache::markers::Marker;
+use crate::fetch::cleaned::{clean, clean_trailers};
+use crate::fetch::flight::{Announced, Announcement, Others};
+use crate::fetch::verdict::{self, Verdict};
+use crate::fetch::{Purpose, invalidate, store};
+use crate::origin::{Exchange, IncomingBody};
+use crate::semantics::{fields, storage};
+
+impl Lead {
+    /// Announces a head and carries its body over.
+    pub(super) async fn deliver(mut self, exchange: Exchange, mut times: Times) {
+        let Exchange { head, mut body, tunnel, ends_by_close, .. } = exchange;
+        let trailer = head.headers.get(header::TRAILER).cloned();
+        // Judged as it came: cleaning takes off what `Connection` names, and that must not hide a `Vary`.
+        let verdict = self.judge(head.status, &head.headers, ends_by_close, times);
+        let head = clean(head, &self.flight.ask, &self.origins(), times.response);
+        if self.passes() {
+            times.born =
+                invalidate::after(&self.shared, &self.flight.ask, &head, times.born, times.response).await;
+        }
+        if matches!(self.purpose, Purpose::Pass) && self.flight.ask.method == Method::HEAD {
+            self.apply_head(&head, times).await;
+        }
+        if self.takes_the_place(&verdict, head.status)
+            && let Some(stale) = &self.stale
+        {
+            self.shared.cache.remove(&self.flight.ask.key, &stale.object);
+        }
+        if verdict.store.is_none() {
+            self.writer.lower_retention(verdict::retention_unstored(&head.headers));
+        }
+        let generation = self.shared.cache.next_generation();
+        let length = fields::announced_length(&head.headers);
+        let stored_head = verdict.store.is_some().then(|| ReplyHead {
+            status: head.status,
+            headers: without(head.headers.clone(), &verdict.unshared),
+        });
+        self.prepare_others(&verdict, head.status, times);
+        self.tell(Announcement::Head(Arc::new(Announced {
+            head,
+            others: verdict.others,
+            storing: verdict.store.is_some() && !self.stops_at_first_block(length),
+            refusal: verdict.refusal,
+            replaces_stale: self.stale.is_some(),
+            terms: verdict.terms,
+            unshared: verdict.unshared,
+            trailer,
+            tunnel: Mutex::new(tunnel),
+        })));
+
+        let Some(end) = self.carry(&mut body).await else { return };
+        let Self { shared, flight, writer, purpose, .. } = self;
+        if let Err(error) = end {
+            tracing::debug!(%error, key = ?flight.ask.key, "a body broke off");
+            shared.counters.broken_bodies.inc();
+            return writer.fail(error);
+        }
+        let content = writer.finish(body.take_trailers().map(clean_trailers));
+        if let (Some(content), Some((storable, vary)), Some(head)) = (content, verdict.store, stored_head) {
+            store::store(&shared, &flight.ask, head, &content, &storable, vary, (times.born, generation));
+        }
+        // Only now may a new fetch for the key begin.
+        drop(purpose);
+        body.release().await;
+    }
+
+    /// Copies the body over as fast as the origin sends. `None`: nobody wants it any more.
+    async fn carry(&mut self, body: &mut IncomingBody) -> Option<Result<(), BodyError>> {
+        loop {
+            let chunk = tokio::select! {
+                chunk = body.next() => chunk,
+                () = self.writer.abandoned() => return None,
+            };
+            match chunk {
+                Ok(Some(bytes)) => self.writer.append(bytes).await.ok()?,
+                Ok(None) => return Some(Ok(())),
+                Err(error) => return Some(Err(error)),
+            }
+            if !self.keep_within_limits() {
+                return None;
+            }
+        }
+    }
+
+    /// A HEAD is fetched as a GET so that it can be stored, but costs the origin a block at most.
+    fn stops_at_first_block(&self, length: Option<u64>) -> bool {
+        self.flight.ask.method == Method::HEAD && length.is_some_and(|length| length > BLOCK as u64)
+    }
+
+    /// Keeps less of a body that turns out long; false if it should not go on at all.
+    fn keep_within_limits(&mut self) -> bool {
+        let len = self.flight.busy.len();
+        let settings = &self.shared.settings;
+        if len > settings.max_object {
+            self.writer.lower_retention(Retention::Spool);
+        }
+        if len > settings.max_spool {
+            self.writer.lower_retention(Retention::Window);
+        }
+        !(self.stops_at_first_block(Some(len)) && self.writer.abandon_unread())
+    }
+
+    /// Whether the answer says of the resource that what is stored is no longer what it is, and cannot be stored itself: what
+    /// is stored must not bridge errors, or the time of a refresh, as if nothing had changed.
+    fn takes_the_place(&self, verdict: &Verdict, status: StatusCode) -> bool {
+        verdict.store.is_none() && !verdict.speaks_of_request && !status.is_server_error() && !self.passes()
+    }
+
+    /// Lets the next requests find their way before the waiters are woken: the variants that are now known, or
+    /// the marker that keeps them from waiting.
+    pub(super) fn prepare_others(&mut self, verdict: &Verdict, status: StatusCode, times: Times) {
+        let (cache, key) = (&self.shared.cache, &self.flight.ask.key);
+        match &verdict.others {
+            Others::Share(vary) => {
+                cache.note_vary(key, vary);
+                cache.unmark(key);
+            }
+            Others::Alone => {
+                let reason = verdict.refusal.unwrap_or("needs-validation");
+                if self.leaves_marker(verdict, status) {
+                    cache.mark(key, Marker { born: times.born, since: times.response, reason });
+                }
+                self.leave_table();
+            }
+        }
+    }
+
+    /// Requests for one person, or that must leave no trace, say nothing about the key; nor does an error of one
+    /// client's making, or an origin in trouble.
+    fn leaves_marker(&self, verdict: &Verdict, status: StatusCode) -> bool {
+        let personal = storage::is_personal(&self.flight.ask.headers, &self.flight.ask.policy);
+        !verdict.speaks_of_request && !personal && !status.is_server_error() && !self.passes()
+    }
+}

@@ -1,0 +1,217 @@
+//! The life of one fetch, in a task of its own: request, head, verdict, body, store.
+//!
+//! - here: the request, and which way its answer goes. - `deliver`: a new answer, its head and its body.
+//! - `confirm`: an answer that brings what is stored up to date. - `trouble`: no answer that could be used.
+//!
+//! The task owns the writing side of the busy body and the flight's place in the table. Both are given back by
+//! drop, so that a fetch that is aborted at any await fails its body, wakes its waiters and leaves the table.
+
+mod confirm;
+mod deliver;
+mod trouble;
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::header::HeaderMap;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
+
+use super::flight::{Announcement, Flight};
+use super::verdict::{self, Verdict};
+use super::{Purpose, Shared, outgoing};
+use crate::base::clock::Timestamp;
+use crate::base::ids::Sequence;
+use crate::body::Body;
+use crate::body::budget::Charge;
+use crate::body::busy::Writer;
+use crate::cache::lookup::Hit;
+use crate::origin::{Exchange, OriginError, OriginRequest, Pool};
+use crate::semantics::reuse::Decision;
+use crate::semantics::validation;
+
+/// A fetch and everything that it owns.
+pub(super) struct Lead {
+    pub(super) shared: Arc<Shared>,
+    pub(super) flight: Arc<Flight>,
+    pub(super) announce: watch::Sender<Option<Announcement>>,
+    pub(super) writer: Writer,
+    pub(super) purpose: Purpose,
+    /// What the origin is asked to confirm.
+    pub(super) stale: Option<Hit>,
+    /// Its place among the fetches that may run, once the origin is asked.
+    pub(super) place: Option<OwnedSemaphorePermit>,
+    /// Its place among the refreshes that may run, if it is one.
+    pub(super) _refresh: Option<OwnedSemaphorePermit>,
+    /// What its heads take.
+    pub(super) _memory: Charge,
+}
+
+/// When a request left and its response's head came, by the ledger and by the clock.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    born: Sequence,
+    request: Timestamp,
+    response: Timestamp,
+}
+
+impl Lead {
+    /// Runs the fetch to its end. Dropped at any await, it has failed: see the module's text.
+    pub(super) async fn run(mut self, body: Body) {
+        if self.answers_from_disk().await {
+            return;
+        }
+        self.stale = self.stale.take().filter(|hit| self.lives(hit));
+        let request = match self.purpose {
+            Purpose::Pass => outgoing::passed(&self.flight.ask, body, &self.us()),
+            Purpose::Through => outgoing::written_through(&self.flight.ask, body, &self.us()),
+            Purpose::Shared(_) | Purpose::Alone => self.normalised(),
+        };
+        let Some((exchange, times)) = self.ask_origin(request).await else { return };
+        if self.is_bridged(exchange.head.status) {
+            return;
+        }
+        if exchange.head.status != StatusCode::NOT_MODIFIED || self.stale.is_none() {
+            return self.deliver(exchange, times).await;
+        }
+        let Some(stale) = self.stale.take() else { return };
+        if validation::confirms(&exchange.head.headers, &stale.object.head.headers) && self.lives(&stale) {
+            return self.refresh(&stale, exchange, times).await;
+        }
+        // It confirmed something that we do not have, or that was purged meanwhile. Ask once more, for all of it.
+        drop(exchange);
+        let request = self.normalised();
+        if let Some((exchange, times)) = self.ask_origin(request).await {
+            self.deliver(exchange, times).await;
+        }
+    }
+
+    /// Looks on disk, where memory had nothing. What is fresh there ends the fetch; what is stale is to be confirmed.
+    async fn answers_from_disk(&mut self) -> bool {
+        if self.passes() || self.stale.is_some() {
+            return false;
+        }
+        let found = tokio::select! {
+            found = self.shared.cache.find(&self.flight.ask.key, &self.flight.ask) => found,
+            () = self.writer.abandoned() => None,
+        };
+        let now = self.shared.clock.now();
+        match found {
+            Some(hit) if !matches!(self.flight.ask.decide(&hit.object.terms, now), Decision::Validate(_)) => {
+                self.tell(Announcement::Stored(hit));
+                true
+            }
+            stale => {
+                self.stale = stale.filter(|hit| hit.is_kept(&self.flight.ask.policy.outlasting, now));
+                false
+            }
+        }
+    }
+
+    /// Whether the origin gets the client's own request.
+    fn passes(&self) -> bool {
+        matches!(self.purpose, Purpose::Pass | Purpose::Through)
+    }
+
+    /// Whether what is stored was not purged meanwhile.
+    fn lives(&self, hit: &Hit) -> bool {
+        self.shared.cache.is_alive(&self.flight.ask.key, &hit.object)
+    }
+
+    fn us(&self) -> outgoing::Us<'_> {
+        let settings = &self.shared.settings;
+        outgoing::Us { node: &settings.node, cdn_id: &settings.cdn_id }
+    }
+
+    fn normalised(&self) -> OriginRequest {
+        let stale = self.stale.as_ref().map(|hit| &*hit.object);
+        outgoing::normalised(&self.flight.ask, stale, &self.us())
+    }
+
+    /// Sends the request and waits for a head that makes sense for it. `None`: the fetch is over, and everybody
+    /// was told.
+    async fn ask_origin(&mut self, request: OriginRequest) -> Option<(Exchange, Times)> {
+        if self.place.is_none() {
+            self.place = Arc::clone(&self.shared.places).try_acquire_owned().ok();
+        }
+        if self.place.is_none() {
+            self.give_up(OriginError::too_many());
+            return None;
+        }
+        let (born, sent_at) = (self.shared.cache.sequence(), self.shared.clock.now());
+        self.flight.leaves(born);
+        self.shared.counters.fetches.inc();
+        let begun = Instant::now();
+        let asked = tokio::select! {
+            // An answer that is there counts, whoever has left: it may tell of a change.
+            biased;
+            asked = self.exchange(request) => asked,
+            () = self.writer.abandoned() => return None,
+        };
+        if let (Ok(_), Some(site)) = (&asked, &self.flight.ask.metrics) {
+            site.origin_took(begun.elapsed());
+        }
+        match asked.and_then(|exchange| self.makes_sense(exchange)) {
+            Ok(exchange) => {
+                let times = Times { born, request: sent_at, response: self.shared.clock.now() };
+                Some((exchange, times))
+            }
+            Err(error) => {
+                let blame = error.blame.name();
+                tracing::debug!(%error, blame, key = ?self.flight.ask.key, "a fetch failed before its head");
+                self.give_up(error);
+                None
+            }
+        }
+    }
+
+    /// Asks the pool of the site. Cancelled, the connection is closed.
+    async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
+        match self.shared.pools.get(self.flight.ask.pool.0) {
+            Some(pool) => pool.exchange(request).await,
+            None => Err(OriginError::internal()),
+        }
+    }
+
+    /// Where the site comes from: `host:port` of every endpoint.
+    fn origins(&self) -> impl Iterator<Item = &str> + Clone {
+        self.shared.pools.get(self.flight.ask.pool.0).into_iter().flat_map(Pool::authorities)
+    }
+
+    /// A 101 that nobody asked for, a part when the whole was asked for, or a 304 to no condition is no answer; nor is
+    /// content that nobody can decode, unless the site reads that as it is.
+    fn makes_sense(&self, exchange: Exchange) -> Result<Exchange, OriginError> {
+        if exchange.unknown_coding && !self.flight.ask.policy.store_until_close {
+            return Err(OriginError::malformed());
+        }
+        let passes = self.passes();
+        let offered = matches!(self.purpose, Purpose::Pass) && self.flight.ask.upgrade.is_some();
+        match exchange.head.status {
+            StatusCode::SWITCHING_PROTOCOLS if !offered => Err(OriginError::malformed()),
+            StatusCode::PARTIAL_CONTENT if !passes => Err(OriginError::malformed()),
+            StatusCode::NOT_MODIFIED if !passes && self.stale.is_none() => Err(OriginError::malformed()),
+            _ => Ok(exchange),
+        }
+    }
+
+    fn judge(&self, status: StatusCode, headers: &HeaderMap, ends_by_close: bool, times: Times) -> Verdict {
+        if matches!(self.purpose, Purpose::Pass) {
+            return Verdict::passed();
+        }
+        let (ask, settings) = (&self.flight.ask, &self.shared.settings);
+        if matches!(self.purpose, Purpose::Through) && !verdict::stands_for_get(ask, status, headers) {
+            return Verdict::passed();
+        }
+        verdict::judge(ask, settings, status, headers, ends_by_close, (times.request, times.response))
+    }
+
+    fn leave_table(&mut self) {
+        if matches!(self.purpose, Purpose::Shared(_)) {
+            self.purpose = Purpose::Alone;
+        }
+    }
+
+    fn tell(&self, announcement: Announcement) {
+        self.announce.send_replace(Some(announcement));
+    }
+}
