@@ -140,7 +140,8 @@ pub fn qualified_fields(headers: &HeaderMap, targets: &TargetList) -> Vec<Header
 
 /// The names in an argument, quoted or a single token; `None` if there is none or something that is no name.
 pub(super) fn field_names(argument: &[u8]) -> Option<Vec<HeaderName>> {
-    let members = unquoted(argument).split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let argument = unquoted(argument);
+    let members = argument.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let names: Option<Vec<_>> =
         members.filter(|name| !name.is_empty()).map(|name| HeaderName::from_bytes(name).ok()).collect();
     names.filter(|names| !names.is_empty())

@@ -1,5 +1,7 @@
 //! The members of `Cache-Control`, as both sides write them (RFC 9111 §5.2).
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName};
 
 use super::delta::Delta;
@@ -35,13 +37,28 @@ impl<'a> Directive<'a> {
         if self.name.ends_with(b" ") || self.name.ends_with(b"\t") {
             return None;
         }
-        self.argument.and_then(|text| Delta::parse(unquoted(text)))
+        self.argument.and_then(|text| Delta::parse(&unquoted(text)))
     }
 }
 
-/// The inside of `"text"`, or `text` as it is.
-pub(super) fn unquoted(text: &[u8]) -> &[u8] {
-    text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text)
+/// What the quoted string `"text"` says, its escapes undone (RFC 9110 §5.6.4); any other text as it is.
+pub(super) fn unquoted(text: &[u8]) -> Cow<'_, [u8]> {
+    let inside = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
+    match inside {
+        None => Cow::Borrowed(text),
+        Some(inside) if !inside.contains(&b'\\') => Cow::Borrowed(inside),
+        Some(inside) => Cow::Owned(unescaped(inside)),
+    }
+}
+
+fn unescaped(inside: &[u8]) -> Vec<u8> {
+    let mut bytes = inside.iter();
+    // A backslash at the end escapes nothing: there it stays, and makes a number or a name malformed.
+    std::iter::from_fn(|| match bytes.next() {
+        Some(b'\\') => Some(*bytes.next().unwrap_or(&b'\\')),
+        other => other.copied(),
+    })
+    .collect()
 }
 
 /// Of two numbers for one directive the smaller.

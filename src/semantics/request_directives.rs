@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::{CACHE_CONTROL, PRAGMA};
 
 use super::delta::Delta;
-use super::directive::{Directive, unquoted};
+use super::directive::Directive;
 
 /// The directives of a request. They are advisory: a cache may ignore them, and a site can have it so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,8 +65,7 @@ impl RequestDirectives {
             let asked = directive.delta().map_or(Duration::MAX, Delta::as_duration);
             self.min_fresh = self.min_fresh.max(Some(asked));
         } else if directive.is("max-stale") {
-            let any = directive.argument.is_none_or(|argument| unquoted(argument).is_empty());
-            self.max_stale = if any {
+            self.max_stale = if directive.argument.is_none() {
                 self.max_stale.or(Some(Duration::MAX))
             } else {
                 least(self.max_stale, directive.delta())
@@ -110,7 +109,9 @@ mod tests {
     fn what_is_malformed_asks_the_origin() {
         assert_eq!(read("max-age=x").max_age, Some(secs(0)));
         assert_eq!(read("min-fresh=x").min_fresh, Some(Duration::MAX));
-        assert_eq!(read("max-stale=x").max_stale, None);
+        for wrong in ["max-stale=x", "max-stale=", "max-stale=\"\""] {
+            assert_eq!(read(wrong).max_stale, None, "{wrong}");
+        }
         assert_eq!(read("stale-if-error=-1").stale_if_error, None);
     }
 

@@ -107,16 +107,17 @@ pub fn decide(
     }
 }
 
-/// Whether the request takes it, as old and as fresh as it is.
+/// Whether the request takes it, as old and as fresh as it is (RFC 9111 §5.2.1).
 fn takes(wanted: &RequestDirectives, terms: &Terms, state: State, now: Timestamp) -> bool {
-    let promised = terms.immutable && is_fresh(state);
-    let too_old = wanted.max_age.is_some_and(|most| most.is_zero() || terms.freshness.age(now) > most);
-    let left = match state {
-        State::Fresh { ttl } => ttl,
-        State::Stale { .. } => Duration::ZERO,
-    };
-    let too_stale = wanted.min_fresh.is_some_and(|least| left < least);
+    let fresh = is_fresh(state);
+    let age = terms.freshness.age(now);
+    // Who says how old it may be wants nothing stale, unless he says so (§5.2.1.1).
+    let stale_is_welcome = fresh || wanted.max_stale.is_some();
+    let too_old = wanted.max_age.is_some_and(|most| most.is_zero() || age > most || !stale_is_welcome);
+    let too_stale =
+        wanted.min_fresh.is_some_and(|least| terms.freshness.lifetime < age.saturating_add(least));
     // A reload (`max-age=0`) of what does not change asks for nothing (RFC 8246 §2).
+    let promised = terms.immutable && fresh;
     !wanted.no_cache && (!too_old || promised) && !too_stale
 }
 

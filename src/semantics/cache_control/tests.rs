@@ -26,6 +26,7 @@ fn directives_have_no_case_and_may_span_lines() {
 fn numbers_are_read_or_count_as_stale() {
     assert_eq!(max_age("max-age=60"), Some(60));
     assert_eq!(max_age("max-age=\"60\""), Some(60));
+    assert_eq!(max_age(r#"max-age="6\0""#), Some(60), "an escape in a quoted string");
     assert_eq!(max_age("max-age=99999999999999999999"), Some(1 << 31));
     for wrong in ["max-age", "max-age=", "max-age=-1", "max-age=+60", "max-age=60s", "max-age= 60"] {
         assert_eq!(max_age(wrong), Some(0), "{wrong}");

@@ -84,6 +84,19 @@ fn a_request_may_want_it_younger_fresher_or_confirmed() {
 }
 
 #[test]
+fn who_wants_it_young_or_fresh_wants_nothing_stale() {
+    let (validate, refresh) = (Decision::Validate(Cause::Request), Decision::UseAndRefresh);
+    let own = allowed(Some(10), None);
+    let young = RequestDirectives { max_age: Some(secs(100)), ..NONE };
+    assert_eq!(decided(&own, &NONE, 65), refresh);
+    assert_eq!(decided(&own, &young, 65), validate);
+    let lenient = RequestDirectives { max_stale: Some(secs(7)), ..young };
+    assert_eq!(decided(&own, &lenient, 65), Decision::Use(Because::MaxStale));
+    let any = RequestDirectives { min_fresh: Some(Duration::ZERO), ..NONE };
+    assert_eq!([60, 61].map(|age| decided(&own, &any, age)), [refresh, validate]);
+}
+
+#[test]
 fn a_reload_of_what_does_not_change_asks_for_nothing() {
     let immutable = Terms { immutable: true, ..terms() };
     let reload = RequestDirectives { max_age: Some(Duration::ZERO), ..NONE };
