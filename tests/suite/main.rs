@@ -56,6 +56,7 @@ mod query_method;
 mod races;
 mod rebuilt;
 mod rig;
+mod semantics_model;
 mod site;
 mod sites;
 mod spoon;
