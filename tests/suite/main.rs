@@ -33,6 +33,7 @@ mod disk_rig;
 mod disk_rules;
 mod drain;
 mod faults;
+mod fuzz_corpus;
 mod http1;
 mod invalidation;
 mod keyed;
