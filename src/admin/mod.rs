@@ -1,9 +1,11 @@
-//! What the operator asks a running node: how it is, whether it may be sent requests, and its metrics.
+//! What the operator asks a running node: how it is, whether it may be sent requests, its metrics, and what would
+//! happen to a request.
 //!
 //! A listener of its own on a thread of its own, so that it answers while the workers are busy and keeps none of them
 //! from their work. It reads the handles of the others and changes nothing.
 
 mod endpoints;
+mod explain;
 mod guard;
 mod health;
 mod patience;
@@ -27,6 +29,7 @@ use crate::telemetry::access_log::Control;
 use crate::telemetry::endpoints::EndpointState;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::exposition::{Exposition, Format};
+pub use explain::{Explain, Explained, Explaining, Question, Refused};
 use health::Readiness;
 pub use server::Admin;
 pub use settings::{AddressError, Settings};
@@ -49,6 +52,8 @@ pub struct Handles {
     pub connections: Connections,
     /// The endpoints of origins.
     pub endpoints: Endpoints,
+    /// Tells what would happen to a request.
+    pub explain: Explain,
     /// The access log, if there is one.
     pub log: Option<Control>,
     /// Cancelled once the node takes no more connections.

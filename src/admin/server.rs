@@ -14,6 +14,7 @@ use axum::routing::get;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::explain::explain;
 use super::guard::guard;
 use super::patience::Patient;
 use super::{AdminError, Handles, Settings, View};
@@ -28,6 +29,8 @@ Forebay
 /metrics   what it counts, for Prometheus
 /healthz   whether the process lives, and how its parts are
 /readyz    whether it may be sent requests
+/v1/explain?url=URL[&method=METHOD][&header=NAME:%20VALUE]
+           what would happen to a request now, and why
 ";
 
 /// The admin listener at work.
@@ -98,6 +101,7 @@ fn routes(view: Arc<View>) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(async |State(view): State<Arc<View>>| json(StatusCode::OK, &view.health())))
         .route("/readyz", get(readyz))
+        .route("/v1/explain", get(explain))
         .with_state(view)
         .layer(map_response(async |mut response: Response| {
             let headers = response.headers_mut();

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::Handles;
+use crate::admin::{Explain, Explained, Explaining, Handles, Question, Refused};
+use crate::admission::Rejection;
 use crate::base::clock::Clock;
 use crate::body::budget::Budget;
 use crate::body::busy::{Means, SpillArea};
@@ -13,6 +15,7 @@ use crate::cache::{self, Cache};
 use crate::config::{Settings, WINDOW};
 use crate::fetch::Fetcher;
 use crate::origin::{Pool, PoolError, connect::Connect};
+use crate::request::explain::Unexplained;
 use crate::request::{ClientMachine, Parts};
 use crate::route::Router;
 use crate::telemetry::access_log::{AccessLog, Control};
@@ -111,9 +114,37 @@ impl Node {
             means: self.means.clone(),
             connections: self.machine.connections(),
             endpoints: Arc::new(move || pools.iter().flat_map(Pool::endpoints).collect()),
+            explain: self.explain(),
             log: self.log.clone(),
             draining,
             clock: self.clock.clone(),
         }
     }
+
+    /// Tells the admin listener what the client machine would do.
+    fn explain(&self) -> Explain {
+        let machine = Arc::clone(&self.machine);
+        Arc::new(move |question: Question| -> Explaining {
+            let machine = Arc::clone(&machine);
+            Box::pin(async move {
+                let Question { method, url, fields } = question;
+                let explanation =
+                    machine.explain(&method, &url, &fields).await.map_err(|why| refused(&why))?;
+                let text = explanation.to_string();
+                let value = serde_json::to_value(&explanation).unwrap_or_default();
+                Ok(Explained { value, text })
+            })
+        })
+    }
+}
+
+/// The status that tells why there is nothing to explain: a host of nobody's is not found, what else would be refused is
+/// well understood and of no use.
+fn refused(why: &Unexplained) -> Refused {
+    let status = match why {
+        Unexplained::Rejected(Rejection::UnknownHost) => StatusCode::NOT_FOUND,
+        Unexplained::Rejected(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Unexplained::Url(_) | Unexplained::Method(_) | Unexplained::Field(_) => StatusCode::BAD_REQUEST,
+    };
+    Refused { status, why: why.to_string() }
 }

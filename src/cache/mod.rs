@@ -20,6 +20,7 @@ pub mod memory;
 pub mod object;
 mod variants;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,6 +160,26 @@ impl Cache {
         lookup::lookup(tiers, &self.ledger, key, request, |dead| self.remove(key, dead))
     }
 
+    /// The same, for one who only wants to know: it is not counted, and what is found dead stays where it is. Beside it,
+    /// whether something dead was found. The memory tier notes each read for its policy, and that too.
+    pub fn peek(&self, key: &Key, request: &HeaderMap) -> (Lookup, bool) {
+        let dead = Cell::new(false);
+        let tiers = (&self.memory, self.disk.as_ref());
+        let found = lookup::lookup(tiers, &self.ledger, key, request, |_| dead.set(true));
+        (found, dead.get())
+    }
+
+    /// What [`Cache::find`] would find, for one who only wants to know: it does not go into memory, is not counted, and
+    /// what is found damaged or dead stays where it is. Does not wait for memory. Cancel-safe.
+    pub async fn peek_disk<R>(&self, key: &Key, request: &Arc<R>) -> Option<Hit>
+    where
+        R: AsRef<HeaderMap> + Send + Sync + 'static,
+    {
+        let disk = self.disk.as_ref()?;
+        let found = disk.peek(key, request, self.known_vary(key)).await.ok()?;
+        disk.is_current(key, &found).then_some(found.hit)
+    }
+
     /// What the disk has for a request that memory could not answer, fresh or not; it goes into memory, as far as that
     /// takes it. Cancel-safe: dropped, the read under way is thrown away.
     pub async fn find<R>(&self, key: &Key, request: &Arc<R>) -> Option<Hit>
@@ -284,7 +305,26 @@ impl Cache {
         request: &HeaderMap,
         may_be_used: impl Fn(&Hit) -> bool,
     ) -> Option<Hit> {
-        self.aliases.of(key).into_iter().find_map(|other| match self.lookup(&other, request) {
+        self.equivalent_by(key, |other| self.lookup(other, request), may_be_used)
+    }
+
+    /// The same, for one who only wants to know: see [`Cache::peek`].
+    pub fn peek_equivalent(
+        &self,
+        key: &Key,
+        request: &HeaderMap,
+        may_be_used: impl Fn(&Hit) -> bool,
+    ) -> Option<Hit> {
+        self.equivalent_by(key, |other| self.peek(other, request).0, may_be_used)
+    }
+
+    fn equivalent_by(
+        &self,
+        key: &Key,
+        look: impl Fn(&Key) -> Lookup,
+        may_be_used: impl Fn(&Hit) -> bool,
+    ) -> Option<Hit> {
+        self.aliases.of(key).into_iter().find_map(|other| match look(&other) {
             Lookup::Found(hit)
                 if matches!(hit.content, Held::Memory(_))
                     && self.ledger.lets_live(hit.object.born, key)

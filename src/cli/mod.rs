@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod explain;
 mod serve;
 
 use std::fmt::Display;
@@ -27,6 +28,8 @@ enum Command {
     Serve(Box<serve::Serve>),
     /// Say everything that is wrong with a configuration; exits with 2 if something is
     Check(check::Check),
+    /// Ask a running node what would happen to a request now, and why; nothing happens by it
+    Explain(explain::Explain),
 }
 
 /// Says something on standard error, if that can be written to: unlike `eprintln!`, which panics otherwise.
@@ -39,5 +42,6 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
+        Command::Explain(explain) => explain.run(),
     }
 }

@@ -51,6 +51,11 @@ impl Backoff {
         }
     }
 
+    /// How often a key has failed in a row, and until when it rests; `None` if nothing is known against it.
+    pub(super) fn rest(&self, key: &Key) -> Option<(u32, Timestamp)> {
+        self.resting.get(&key.hash()).map(|rest| (rest.failures, rest.until))
+    }
+
     pub(super) fn failed(&self, key: &Key, now: Timestamp) {
         let failures = self.resting.get(&key.hash()).map_or(0, |rest| rest.failures);
         let pause =

@@ -9,6 +9,7 @@ pub mod ask;
 mod backoff;
 mod cleaned;
 pub mod flight;
+pub mod foresee;
 mod invalidate;
 mod lead;
 mod outgoing;
@@ -34,11 +35,12 @@ use crate::cache::markers::Marker;
 use crate::cache::object::head_weight;
 use crate::origin::Pool;
 use crate::semantics::reuse::{Because, Cause, Decision};
+use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counters;
 use ask::Ask;
 use backoff::{Backoff, Standing};
 use flight::{Announcement, Flight, Seat};
-use table::{Claim, FlightTable};
+use table::{Claim, FlightTable, Shard};
 
 /// Limits and rules of fetches.
 #[derive(Clone, Debug)]
@@ -104,6 +106,19 @@ pub enum Why {
     Missing(Missing),
 }
 
+/// Why what is stored is not refreshed behind an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// The request is for one person, or must leave no trace.
+    Alone,
+    /// The origin has failed of late.
+    Resting,
+    /// A fetch is under way already.
+    UnderWay,
+    /// Too many refreshes are running.
+    TooMany,
+}
+
 /// What a fetch is for.
 #[derive(Debug)]
 enum Purpose {
@@ -167,14 +182,8 @@ impl Fetcher {
         if let Some(marker) = shared.cache.marker(&ask.key, now) {
             return Joined::Marked(marker, why, stale);
         }
-        let under_way = flights.get(&ask.key.hash()).into_iter().flatten();
-        // What was purged while it was under way is not for those who ask afterwards.
-        let alive = |flight: &&Arc<Flight>| shared.cache.lets_live(&ask.key, flight.born());
-        if let Some(seat) = under_way
-            .filter(alive)
-            .filter(|flight| flight.suits(ask, &known, now))
-            .find_map(flight::Flight::seat)
-        {
+        let seat = self.suited(&flights, ask, &known, now).find_map(flight::Flight::seat);
+        if let Some(seat) = seat {
             shared.counters.collapsed.inc();
             return Joined::Seat(seat, why, stale);
         }
@@ -182,6 +191,20 @@ impl Fetcher {
         let claim = Claim::insert(&shared.table, &mut flights, &flight);
         self.start(flight, ready, Purpose::Shared(claim), stale.clone(), Body::Empty);
         Joined::Seat(seat, why, stale)
+    }
+
+    /// The fetches under way that `ask` may wait for.
+    fn suited<'a>(
+        &'a self,
+        flights: &'a Shard,
+        ask: &'a Ask,
+        known: &'a [VarySet],
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'a Arc<Flight>> {
+        let under_way = flights.get(&ask.key.hash()).into_iter().flatten();
+        // What was purged while it was under way is not for those who ask afterwards.
+        let alive = |flight: &&Arc<Flight>| self.shared.cache.lets_live(&ask.key, flight.born());
+        under_way.filter(alive).filter(move |flight| flight.suits(ask, known, now))
     }
 
     /// What is to be done with what is stored for `ask`. Where the origin has failed for it of late, what may bridge
@@ -206,12 +229,11 @@ impl Fetcher {
     /// failure, or too many refreshes are running. Needs no client: it goes on when the one that brought it up leaves.
     pub fn refresh(&self, ask: &Arc<Ask>, hit: &Hit, now: Timestamp) {
         let shared = &self.shared;
-        if ask.goes_alone() || shared.backoff.standing(&ask.key, now) == Standing::Resting {
+        if self.may_not_refresh(ask, now).is_some() {
             return;
         }
         let mut flights = shared.table.lock(ask.key.hash());
-        let mut under_way = flights.get(&ask.key.hash()).into_iter().flatten();
-        if under_way.any(|flight| flight.refreshes(&hit.object.vary, ask)) {
+        if Self::is_refreshed(&flights, ask, hit) {
             return;
         }
         let Ok(place) = Arc::clone(&shared.refreshes).try_acquire_owned() else {
@@ -225,6 +247,20 @@ impl Fetcher {
         self.start(flight, ready, Purpose::Shared(claim), Some(hit.clone()), Body::Empty);
         drop(flights);
         drop(seat);
+    }
+
+    fn may_not_refresh(&self, ask: &Ask, now: Timestamp) -> Option<Hindrance> {
+        if ask.goes_alone() {
+            return Some(Hindrance::Alone);
+        }
+        let rests = self.shared.backoff.standing(&ask.key, now) == Standing::Resting;
+        rests.then_some(Hindrance::Resting)
+    }
+
+    /// Whether a fetch is under way that will bring what a refresh of `hit` would.
+    fn is_refreshed(flights: &Shard, ask: &Ask, hit: &Hit) -> bool {
+        let mut under_way = flights.get(&ask.key.hash()).into_iter().flatten();
+        under_way.any(|flight| flight.refreshes(&hit.object.vary, ask))
     }
 
     /// Fetches for this client alone; what comes may be stored. If the request forbids that, the fetch ends when

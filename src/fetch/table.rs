@@ -12,7 +12,7 @@ use crate::cache::key::KeyHash;
 
 const SHARDS: usize = 64;
 
-type Shard = HashMap<KeyHash, Vec<Arc<Flight>>>;
+pub(super) type Shard = HashMap<KeyHash, Vec<Arc<Flight>>>;
 
 /// Fetches by key. A key has more than one while several variants of it are fetched.
 #[derive(Debug)]

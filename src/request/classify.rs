@@ -49,10 +49,28 @@ impl Bypass {
             Self::Cookie => (Forward::Bypass, Some("cookie")),
         }
     }
+
+    /// The same for people, and where it is written.
+    pub(super) fn explained(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Method => (
+                "its method is neither GET nor HEAD, nor one that the site has the cache answer (cacheable_methods)",
+                Some("RFC 9111 §4"),
+            ),
+            Self::Content => ("it has content that is no part of the key", Some("RFC 9110 §9.3.1")),
+            Self::Upgrade => ("it offers to leave HTTP (Upgrade)", Some("RFC 9110 §7.8")),
+            Self::Precondition => {
+                ("its If-Match or If-Unmodified-Since is for the origin to judge", Some("RFC 9110 §13.1"))
+            }
+            Self::EarlyData => ("it came in early data and may be a replay", Some("RFC 8470 §5.1")),
+            Self::Path => ("the site has its path pass by the cache (bypass_paths)", None),
+            Self::Cookie => ("the site has one of its cookies pass it by the cache (bypass_cookies)", None),
+        }
+    }
 }
 
 /// The way of a request.
-enum Way {
+pub(super) enum Way {
     /// The cache is asked.
     Cache,
     /// It goes to the origin, and what comes may answer later GETs.
@@ -69,6 +87,34 @@ pub(super) fn classify(
     site: &Site,
     begun: Begun,
 ) -> (Turn, Step) {
+    let (ask, way, body) = sort(request, content, admitted, site);
+    let turn = start(ask, &way, begun);
+    let step = match way {
+        Way::Cache => Step::Lookup,
+        Way::Through => Step::Through(body),
+        Way::Pass(_) => Step::Pass(body),
+    };
+    (turn, step)
+}
+
+/// The turn of a request that goes this way.
+pub(super) fn start(ask: Ask, way: &Way, begun: Begun) -> Turn {
+    let mut turn = Turn::new(Arc::new(ask), begun);
+    match way {
+        Way::Cache => {}
+        Way::Through => turn.forward = Forward::Method,
+        Way::Pass(bypass) => (turn.forward, turn.detail) = bypass.says(),
+    }
+    turn
+}
+
+/// What an admitted request asks, and which way it goes, with its content.
+pub(super) fn sort(
+    request: Request,
+    content: Option<Content>,
+    admitted: Admitted,
+    site: &Site,
+) -> (Ask, Way, Body) {
     let Request { method, scheme, target, version, headers, body, peer, .. } = request;
     let (policy, pool) = (Arc::clone(&site.policy), site.pool);
     let mut fields = Fields::new(headers, version, &policy);
@@ -107,20 +153,7 @@ pub(super) fn classify(
         },
         fields,
     );
-    let mut turn = Turn::new(Arc::new(ask), begun);
-    match way {
-        Way::Cache => (turn, Step::Lookup),
-        Way::Through => {
-            turn.forward = Forward::Method;
-            (turn, Step::Through(body))
-        }
-        Way::Pass(bypass) => {
-            let (forward, detail) = bypass.says();
-            turn.forward = forward;
-            turn.detail = detail;
-            (turn, Step::Pass(body))
-        }
-    }
+    (ask, way, body)
 }
 
 /// What of a request is in its key beside host and target. Taken of the fields that the origin gets to see.

@@ -15,6 +15,7 @@
 
 mod classify;
 mod content;
+pub mod explain;
 mod steps;
 mod turn;
 

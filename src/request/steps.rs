@@ -9,6 +9,7 @@ use crate::body::Body;
 use crate::body::message::Reply;
 use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::deliver;
+use crate::fetch::ask::Ask;
 use crate::fetch::flight::{Advice, Announced, Failure, MAX_ATTEMPTS, Refreshed, Seat, Trouble};
 use crate::fetch::{Joined, Why};
 use crate::semantics::cache_status::CacheStatus;
@@ -20,13 +21,13 @@ use crate::semantics::storage;
 const MAX_SENT_BACK: u8 = 2;
 
 /// The detail of a request that did not wait because of a marker.
-const HIT_FOR_MISS: &str = "hit-for-miss";
+pub(super) const HIT_FOR_MISS: &str = "hit-for-miss";
 
 /// The detail of a hit on disk.
-const DISK: &str = "disk";
+pub(super) const DISK: &str = "disk";
 
 /// The detail of a hit under another URL.
-const NO_VARY_SEARCH: &str = "no-vary-search";
+pub(super) const NO_VARY_SEARCH: &str = "no-vary-search";
 
 /// The detail of a stale answer because the origin failed.
 const STALE_ON_ERROR: &str = "stale-on-error";
@@ -37,47 +38,68 @@ const STALE_WHILE_REVALIDATE: &str = "stale-while-revalidate";
 /// The detail of a stale answer that the client takes as such.
 const MAX_STALE: &str = "max-stale";
 
+/// What memory knows for a request.
+pub(super) enum Known {
+    /// It answers.
+    Use(Hit, Decision),
+    /// What is stored under another URL answers.
+    Equivalent(Hit),
+    /// The origin has to be asked, and may confirm this.
+    Ask(Why, Option<Hit>),
+}
+
 impl ClientMachine {
     /// Memory, without any lock. Requests that are for one person or must leave no trace wait for nobody.
     pub(super) fn lookup(&self, turn: &mut Turn) -> Step {
         let ask = &turn.ask;
         let found = self.cache.lookup(&ask.key, &ask.headers);
-        let (why, stale) = match found.if_kept(&ask.policy.outlasting, turn.time()) {
-            Lookup::Found(hit) => match self.fetcher.decide(ask, &hit, turn.time()) {
-                Decision::Validate(cause) => (Why::Validate(cause), Some(hit)),
-                decision => return self.hit(turn, &hit, decision),
-            },
-            Lookup::Miss(missing) => match self.equivalent(turn, missing) {
-                Some(hit) => {
-                    turn.detail = Some(NO_VARY_SEARCH);
-                    return self.used(turn, &hit);
-                }
-                None => (Why::Missing(missing), None),
-            },
+        let equivalent =
+            |fresh: &dyn Fn(&Hit) -> bool| self.cache.lookup_equivalent(&ask.key, &ask.headers, fresh);
+        let (why, stale) = match self.known(ask, found, turn.time(), equivalent) {
+            Known::Use(hit, decision) => return self.hit(turn, &hit, decision),
+            Known::Equivalent(hit) => {
+                turn.detail = Some(NO_VARY_SEARCH);
+                return self.used(turn, &hit);
+            }
+            Known::Ask(why, stale) => (why, stale),
         };
         turn.note(why);
         if turn.ask.directives.only_if_cached {
             return Step::Disk;
         }
-        if goes_alone(turn, stale.as_ref()) {
+        if goes_alone(&turn.ask, stale.as_ref()) {
             turn.stale.clone_from(&stale);
             return Step::Alone(stale);
         }
         Step::Join
     }
 
-    /// What is stored under a URL that is the same by `No-Vary-Search`, where nothing is stored under this one. Only what
-    /// is fresh, and fresh enough for the request: all else goes its way under its own key, and waits for no fetch of
-    /// the other URL. Nor is the other one refreshed ahead.
-    fn equivalent(&self, turn: &Turn, missing: Missing) -> Option<Hit> {
-        let ask = &turn.ask;
+    /// What is to be done at `now` with what memory has `found`.
+    ///
+    /// `equivalent` gives what is stored under a URL that is the same by `No-Vary-Search`, where nothing is stored under
+    /// this one. Only what is fresh, and fresh enough for the request: all else goes its way under its own key, and waits
+    /// for no fetch of the other URL. Nor is the other one refreshed ahead.
+    pub(super) fn known(
+        &self,
+        ask: &Ask,
+        found: Lookup,
+        now: Timestamp,
+        equivalent: impl FnOnce(&dyn Fn(&Hit) -> bool) -> Option<Hit>,
+    ) -> Known {
+        let missing = match found.if_kept(&ask.policy.outlasting, now) {
+            Lookup::Found(hit) => {
+                return match self.fetcher.decide(ask, &hit, now) {
+                    Decision::Validate(cause) => Known::Ask(Why::Validate(cause), Some(hit)),
+                    decision => Known::Use(hit, decision),
+                };
+            }
+            Lookup::Miss(missing) => missing,
+        };
+        let fresh = |hit: &Hit| matches!(self.fetcher.decide(ask, hit, now), Decision::Use(Because::Fresh));
         // The disk may have it under this URL.
-        if ask.policy.ignore_no_vary_search || missing == Missing::Either {
-            return None;
-        }
-        let fresh =
-            |hit: &Hit| matches!(self.fetcher.decide(ask, hit, turn.time()), Decision::Use(Because::Fresh));
-        self.cache.lookup_equivalent(&ask.key, &ask.headers, fresh)
+        let by_own_url = ask.policy.ignore_no_vary_search || missing == Missing::Either;
+        let other = if by_own_url { None } else { equivalent(&fresh) };
+        other.map_or(Known::Ask(Why::Missing(missing), None), Known::Equivalent)
     }
 
     /// The disk, for a request whose origin may not be asked (`only-if-cached`, RFC 9111 §5.2.1.7). Cancel-safe.
@@ -160,16 +182,12 @@ impl ClientMachine {
     /// Answered from what is stored, which is refreshed behind the answer where it is time for that.
     fn hit(&self, turn: &mut Turn, hit: &Hit, decision: Decision) -> Step {
         let now = turn.time();
+        turn.detail = detail_of(decision).or(turn.detail);
         match decision {
-            Decision::UseAndRefresh => {
-                turn.detail = Some(STALE_WHILE_REVALIDATE);
+            Decision::UseAndRefresh | Decision::Use(Because::OriginFailed) => {
                 self.fetcher.refresh(&turn.ask, hit, now);
             }
-            Decision::Use(Because::OriginFailed) => {
-                turn.detail = Some(STALE_ON_ERROR);
-                self.fetcher.refresh(&turn.ask, hit, now);
-            }
-            Decision::Use(Because::MaxStale) => turn.detail = Some(MAX_STALE),
+            Decision::Use(Because::MaxStale) => {}
             Decision::Use(Because::Fresh) | Decision::Validate(_) => {
                 if reuse::is_due_ahead(&hit.object.terms, turn.ask.policy.refresh_ahead, now)
                     && hit.object.heat.is_hot()
@@ -186,9 +204,7 @@ impl ClientMachine {
         self.counters.hits.inc();
         turn.hit = true;
         let now = turn.time();
-        let (ttl, detail) = (Some(ttl(hit, now)), turn.detail);
-        let cache = CacheStatus { hit: true, ttl, detail, ..CacheStatus::default() };
-        Step::Done(self.stored(turn, hit, cache, now))
+        Step::Done(self.stored(turn, hit, hit_status(turn, hit), now))
     }
 
     fn disk_hit(&self, turn: &mut Turn, hit: &Hit, decision: Decision) -> Step {
@@ -285,9 +301,24 @@ fn send_back(machine: &ClientMachine, turn: &mut Turn) -> Step {
     if turn.sent_back < MAX_SENT_BACK { Step::Join } else { Step::Alone(turn.stale.take()) }
 }
 
+/// What `Cache-Status` says where the answer is what is stored.
+pub(super) fn hit_status(turn: &Turn, hit: &Hit) -> CacheStatus {
+    let ttl = Some(ttl(hit, turn.time()));
+    CacheStatus { hit: true, ttl, detail: turn.detail, ..CacheStatus::default() }
+}
+
+/// What there is to say of a hit beside that it is one.
+pub(super) fn detail_of(decision: Decision) -> Option<&'static str> {
+    match decision {
+        Decision::UseAndRefresh => Some(STALE_WHILE_REVALIDATE),
+        Decision::Use(Because::OriginFailed) => Some(STALE_ON_ERROR),
+        Decision::Use(Because::MaxStale) => Some(MAX_STALE),
+        Decision::Use(Because::Fresh) | Decision::Validate(_) => None,
+    }
+}
+
 /// Whether the request waits for nobody, unless what is stored says that it is for others too.
-fn goes_alone(turn: &Turn, stale: Option<&Hit>) -> bool {
-    let ask = &turn.ask;
+pub(super) fn goes_alone(ask: &Ask, stale: Option<&Hit>) -> bool {
     let known_shareable = || {
         stale.is_some_and(|hit| {
             let cc = storage::ruling(&hit.object.head.headers, &ask.policy);

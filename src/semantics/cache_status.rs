@@ -86,7 +86,7 @@ impl CacheStatus {
     }
 
     /// The member, as `forebay; hit; ttl=3599`.
-    fn text(&self, name: &str, key: Option<&str>) -> String {
+    pub fn text(&self, name: &str, key: Option<&str>) -> String {
         let mut out = String::with_capacity(name.len() + 64);
         push_token_or_string(&mut out, name);
         if self.hit {

@@ -17,8 +17,29 @@ use crate::base::clock::Timestamp;
 /// An `Expires` that is no date, such as `0`, is in the past; of several the earliest counts. Without a
 /// `Date` the time of receipt stands for it. Beside a targeted field `Expires` says nothing (RFC 9213 §2.2).
 pub fn lifetime(headers: &HeaderMap, cc: &CacheControl, response_time: Timestamp) -> Option<Duration> {
-    if let Some(delta) = cc.s_maxage.or(cc.max_age) {
-        return Some(delta.as_duration());
+    stated(headers, cc, response_time).map(|(lifetime, _)| lifetime)
+}
+
+/// What states how long a response is fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// `s-maxage`.
+    SMaxage,
+    /// `max-age`.
+    MaxAge,
+    /// `Expires`.
+    Expires,
+}
+
+/// [`lifetime`], and what states it.
+pub fn stated(
+    headers: &HeaderMap,
+    cc: &CacheControl,
+    response_time: Timestamp,
+) -> Option<(Duration, Statement)> {
+    let directives = [(cc.s_maxage, Statement::SMaxage), (cc.max_age, Statement::MaxAge)];
+    if let Some(found) = directives.into_iter().find_map(|(delta, by)| Some((delta?.as_duration(), by))) {
+        return Some(found);
     }
     if cc.targeted {
         return None;
@@ -29,6 +50,7 @@ pub fn lifetime(headers: &HeaderMap, cc: &CacheControl, response_time: Timestamp
         .into_iter()
         .map(|line| parse_date(line).map_or(Duration::ZERO, |expires| expires.since(date)))
         .min()
+        .map(|lifetime| (lifetime, Statement::Expires))
 }
 
 /// How long the response had been unchanged when it was made: `Date` less `Last-Modified`, from which a cache may
@@ -106,7 +128,7 @@ fn initial_age(headers: &HeaderMap, request_time: Timestamp, response_time: Time
 
 /// How long ago `Date` was, in whole seconds: its own fraction is unknown, and counting ours would make a
 /// response that was just made look up to a second old.
-fn apparent_age(headers: &HeaderMap, response_time: Timestamp) -> Duration {
+pub(super) fn apparent_age(headers: &HeaderMap, response_time: Timestamp) -> Duration {
     let date = date_of(headers, &DATE).unwrap_or(response_time);
     Duration::from_secs(response_time.as_secs().saturating_sub(date.as_secs()))
 }
@@ -114,7 +136,7 @@ fn apparent_age(headers: &HeaderMap, response_time: Timestamp) -> Duration {
 /// What `Age` says: its first valid member, as `Age: 30, 1` comes from a cache that added its own instead
 /// of replacing the older; zero if there is none (RFC 9111 §5.1). What follows a number after a `;` does not make the
 /// response younger.
-fn age_value(headers: &HeaderMap) -> Duration {
+pub(super) fn age_value(headers: &HeaderMap) -> Duration {
     let number = |member: &[u8]| {
         let before = member.split(|byte| *byte == b';').next().unwrap_or(member);
         Delta::parse(before.trim_ascii_end())

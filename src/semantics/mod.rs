@@ -14,6 +14,7 @@ pub mod cookies;
 pub mod date;
 pub mod delta;
 pub mod etag;
+pub mod explanation;
 pub mod fields;
 pub mod freshness;
 pub mod invalidation;

@@ -37,6 +37,12 @@ impl Names {
     }
 
     /// What tells one rule from another: the exact names, then the beginnings, those being marked.
+    /// The names as the operator has written them.
+    pub fn written(&self) -> Vec<String> {
+        let beginnings = self.beginnings.iter().map(|beginning| format!("{beginning}*"));
+        self.exact.iter().cloned().chain(beginnings).collect()
+    }
+
     pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
         self.exact.iter().map(String::as_str).chain(["*"]).chain(self.beginnings.iter().map(String::as_str))
     }
@@ -50,6 +56,11 @@ impl Paths {
     /// The paths of these patterns.
     pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
         Self(patterns.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether `path` is one of them: as it is written, or as an origin may read it, with its escapes undone, slashes in

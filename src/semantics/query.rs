@@ -54,6 +54,13 @@ impl QueryRules {
         normal.parse().ok()
     }
 
+    /// The parameters of `target` that are no part of its normal target, in their order.
+    pub fn left_out<'a>(&self, target: &'a PathAndQuery) -> Vec<&'a str> {
+        let query = target.query().filter(|query| !query.is_empty());
+        let parameters = query.into_iter().flat_map(|query| query.split('&'));
+        parameters.filter(|parameter| !self.keeps(parameter)).collect()
+    }
+
     fn keeps(&self, parameter: &str) -> bool {
         let name = name_of(parameter).as_bytes();
         !self.ignored.has(name) && self.kept.as_ref().is_none_or(|kept| kept.has(name))

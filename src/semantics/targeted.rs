@@ -72,8 +72,18 @@ pub(super) fn qualified_fields(headers: &HeaderMap, targets: &TargetList) -> Opt
     Some(names.filter(may_be_left_out).collect())
 }
 
+/// The targeted field that rules a response; `None` if `Cache-Control` does (RFC 9213 §2.2).
+pub fn ruling_field<'a>(headers: &HeaderMap, targets: &'a TargetList) -> Option<&'a HeaderName> {
+    targets.names().iter().find(|name| said(headers, name).is_some())
+}
+
 fn dictionary(headers: &HeaderMap, targets: &TargetList) -> Option<Dictionary> {
-    targets.names().iter().find_map(|name| parse(headers, name).filter(|members| !members.is_empty()))
+    targets.names().iter().find_map(|name| said(headers, name))
+}
+
+/// What a targeted field says, if it is well-formed and says anything.
+fn said(headers: &HeaderMap, name: &HeaderName) -> Option<Dictionary> {
+    parse(headers, name).filter(|members| !members.is_empty())
 }
 
 /// All lines of a field as one dictionary (RFC 9651 §4.2); `None` if they are none, or absent.

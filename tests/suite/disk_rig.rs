@@ -70,7 +70,7 @@ impl DiskNode {
         self.directory.path().join("cache")
     }
 
-    fn running(&self) -> &Running {
+    pub fn running(&self) -> &Running {
         self.running.as_ref().expect("a running node")
     }
 

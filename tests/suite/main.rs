@@ -32,6 +32,7 @@ mod disk_records;
 mod disk_rig;
 mod disk_rules;
 mod drain;
+mod explain;
 mod faults;
 mod fuzz_corpus;
 mod http1;

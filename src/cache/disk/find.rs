@@ -107,6 +107,28 @@ impl DiskTier {
     where
         R: AsRef<HeaderMap> + Send + Sync + 'static,
     {
+        self.search(key, request, known, false).await
+    }
+
+    /// The same, for one who only wants to know: nothing is counted as asked for, and what is damaged or dead is left for
+    /// a request to find. Cancel-safe.
+    pub async fn peek<R>(&self, key: &Key, request: &Arc<R>, known: Arc<[VarySet]>) -> Result<Found, NoHit>
+    where
+        R: AsRef<HeaderMap> + Send + Sync + 'static,
+    {
+        self.search(key, request, known, true).await
+    }
+
+    async fn search<R>(
+        &self,
+        key: &Key,
+        request: &Arc<R>,
+        known: Arc<[VarySet]>,
+        quiet: bool,
+    ) -> Result<Found, NoHit>
+    where
+        R: AsRef<HeaderMap> + Send + Sync + 'static,
+    {
         let mounted = self.shared.mounted().ok_or(NoHit::Nothing)?;
         let slot = key.hash().short();
         if mounted.get(slot).is_none() && !self.loaded_in_time(&mounted).await {
@@ -115,14 +137,14 @@ impl DiskTier {
         if mounted.get(slot).is_none() && known.is_empty() {
             return Err(NoHit::Nothing);
         }
-        let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce };
+        let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet };
         match search.find((**request).as_ref(), &known) {
             Err(NoHit::AtOnce) => {}
             decided => return decided,
         }
         let (shared, key, request) = (Arc::clone(&self.shared), key.clone(), Arc::clone(request));
         let search = move || {
-            let search = Search { shared: &shared, mounted: &mounted, key: &key, how: How::Patiently };
+            let search = Search { shared: &shared, mounted: &mounted, key: &key, how: How::Patiently, quiet };
             search.find((*request).as_ref(), &known)
         };
         self.in_time(search).await.unwrap_or(Err(NoHit::AtOnce))
@@ -237,6 +259,8 @@ struct Search<'a> {
     mounted: &'a Arc<Mounted>,
     key: &'a Key,
     how: How,
+    /// Leaves everything as it is.
+    quiet: bool,
 }
 
 impl Search<'_> {
@@ -244,7 +268,10 @@ impl Search<'_> {
         let mut newest: Option<(Entry, Stored)> = None;
         let mut consider = |entry: Entry, stored: Stored| {
             if !stored.object.is_alive(self.key, &self.shared.means.ledger) {
-                return self.shared.intake.forget(entry.slot, self.key, stored.object.generation);
+                if !self.quiet {
+                    self.shared.intake.forget(entry.slot, self.key, stored.object.generation);
+                }
+                return;
             }
             let usable = coding::accepts_coding(request, &stored.object.head.headers);
             if usable && newest.as_ref().is_none_or(|(_, best)| is_newer(&stored.object, &best.object)) {
@@ -274,7 +301,7 @@ impl Search<'_> {
             // What has changed since the disk failed was not written to it.
             return Err(NoHit::Nothing);
         }
-        if entry.slot != base {
+        if entry.slot != base && !self.quiet {
             self.shared.sketch.count(entry.slot);
         }
         Ok(Found { hit, mounted: Arc::clone(self.mounted), entry })
@@ -295,7 +322,7 @@ impl Search<'_> {
             Ok(None) => Ok((Vec::new(), None)),
             Err((_, error)) if error.kind() == io::ErrorKind::WouldBlock => Err(NoHit::AtOnce),
             Err((entry, error)) => {
-                if !self.shared.suspect(&error) {
+                if !self.quiet && !self.shared.suspect(&error) {
                     self.shared.damaged(self.mounted, slot, self.key, entry.generation, "a record");
                 }
                 Err(NoHit::Nothing)
@@ -319,7 +346,9 @@ impl Search<'_> {
         let first = match self.shared.read_block(self.mounted, first, self.how) {
             Ok(first) => first,
             Err(NoBlock::Damaged) => {
-                self.shared.damaged(self.mounted, slot, self.key, Some(object.generation), "a block");
+                if !self.quiet {
+                    self.shared.damaged(self.mounted, slot, self.key, Some(object.generation), "a block");
+                }
                 return Err(NoHit::Nothing);
             }
             Err(NoBlock::NoMemory) => return Err(NoHit::NoMemory),
