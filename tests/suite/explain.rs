@@ -88,16 +88,12 @@ async fn ask(pipes: &Pipes, (later, method, target, fields): Asked) -> Answer {
 }
 
 /// What a request got is what was foretold: all of it where nobody has to be asked, and else what can be known before.
-#[track_caller]
-fn assert_came_true(foretold: &str, came: &str, name: &str) {
+fn came_true(foretold: &str, came: &str) -> bool {
+    let parts: Vec<&str> = came.split("; ").collect();
     if foretold.contains("fwd=") {
-        let parts: Vec<&str> = came.split("; ").collect();
-        for part in foretold.split("; ") {
-            assert!(parts.contains(&part), "{name}: {part} was foretold, and it was {came}");
-        }
-        assert!(!parts.contains(&"hit"), "{name}: {came}");
+        foretold.split("; ").all(|part| parts.contains(&part)) && !parts.contains(&"hit")
     } else {
-        assert_eq!(foretold, came, "{name}");
+        foretold == came
     }
 }
 
@@ -151,7 +147,7 @@ fn cases() -> Vec<Case> {
         Case {
             name: "to be confirmed at each use",
             answers: &[("Cache-Control", "no-cache"), TAG],
-            foretold: "forebay; fwd=stale",
+            foretold: "forebay; fwd=stale; detail=hit-for-miss",
             outcome: Outcome::Revalidation,
             says: "hit-for-miss",
             ..Case::default()
@@ -301,6 +297,7 @@ fn cases() -> Vec<Case> {
 
 #[tokio::test(start_paused = true)]
 async fn what_it_foretells_is_what_the_next_request_gets() {
+    let mut wrong = Vec::new();
     for case in cases() {
         let Case { name, policy, answers, before, asked, foretold, outcome, says } = case;
         let mut settings = settings("http://origin.test");
@@ -313,13 +310,18 @@ async fn what_it_foretells_is_what_the_next_request_gets() {
         pipes.pass_time(later);
         let explanation = explained(&pipes, method, target, fields).await;
         let text = explanation.to_string();
-        assert_eq!(explanation.verdict.cache_status, foretold, "{name}:\n{text}");
-        assert_eq!(explanation.verdict.outcome, outcome, "{name}:\n{text}");
-        assert!(text.contains(says), "{name}: {says:?} in\n{text}");
-        assert!(!text.contains("hush"), "{name}:\n{text}");
         let came = ask(&pipes, (0, method, target, fields)).await.cache_status();
-        assert_came_true(foretold, &came, name);
+        let verdict = &explanation.verdict;
+        let right = verdict.cache_status == foretold
+            && verdict.outcome == outcome
+            && text.contains(says)
+            && !text.contains("hush")
+            && came_true(foretold, &came);
+        if !right {
+            wrong.push(format!("{name}: {came}, {:?}, {says:?}\n{text}", verdict.outcome));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -358,7 +360,8 @@ async fn a_fetch_under_way_is_told_and_not_joined() {
     }
     gate.open();
     assert_eq!(first.read_answer().await.text(), "page");
-    assert_came_true(&explanation.verdict.cache_status, &second.read_answer().await.cache_status(), "joined");
+    let came = second.read_answer().await.cache_status();
+    assert!(came_true(&explanation.verdict.cache_status, &came), "{came}");
     pipes.quiet().await;
 }
 
@@ -407,7 +410,7 @@ async fn what_makes_no_sense_is_told_as_such() {
     let error = machine.explain("TRACE", "http://shop.example/", &[]).await.expect_err("no mirror");
     assert!(error.to_string().contains("405"), "{error}");
     assert!(machine.explain("G T", "http://shop.example/", &[]).await.is_err());
-    let bad = owned(&[("X\n", "1")]);
+    let bad = owned(&[("X Y", "1")]);
     assert!(matches!(machine.explain("GET", "http://shop.example/", &bad).await, Err(Unexplained::Field(_))));
     let other_host = owned(&[("Host", "other.example")]);
     assert!(machine.explain("GET", "http://shop.example/", &other_host).await.is_err(), "as curl has it");
