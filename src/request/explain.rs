@@ -1,6 +1,6 @@
 //! What would happen to a request now, without anything happening.
 //!
-//! The way of a request is walked by the functions that walk it for clients: [`classify::sort`] makes its key,
+//! The way of a request is walked by the functions that walk it for clients: `classify::sort` makes its key,
 //! `ClientMachine::known` and `Fetcher::decide` decide about what is stored, `goes_alone` and [`Fetcher::prospect`] say
 //! what comes then. Only what has effects is left out, or asked of a twin that has none (`Cache::peek`).
 //!
@@ -118,7 +118,7 @@ impl ClientMachine {
                 if ask.directives.only_if_cached {
                     return self.foresee_only_if_cached(walk, on_disk);
                 }
-                self.foresee_fetch(walk, why, stale, on_disk)
+                self.foresee_fetch(walk, why, stale.as_ref(), on_disk.as_ref())
             }
         }
     }
@@ -163,13 +163,13 @@ impl ClientMachine {
         &self,
         walk: &mut Walk<'_>,
         why: Why,
-        stale: Option<Hit>,
-        on_disk: Option<Hit>,
+        stale: Option<&Hit>,
+        on_disk: Option<&Hit>,
     ) -> Verdict {
         let (ask, now) = (Arc::clone(&walk.turn.ask), walk.turn.time());
         let prospect = self.fetcher.prospect(&ask, now);
-        let alone = goes_alone(&ask, stale.as_ref());
-        let (outcome, mut says) = missed(why, stale.as_ref());
+        let alone = goes_alone(&ask, stale);
+        let (outcome, mut says) = missed(why, stale);
         let mut outcome = outcome;
         if alone {
             says.push("It is fetched for this request alone: nobody else waits for it.".into());
@@ -187,7 +187,7 @@ impl ClientMachine {
             return self.verdict(walk, Outcome::Joins, status, says, Some("RFC 9111 §4"));
         }
         // The fetch asks the disk before it asks the origin.
-        if let Some(hit) = on_disk.as_ref() {
+        if let Some(hit) = on_disk {
             if !matches!(ask.decide(&hit.object.terms, now), Decision::Validate(_)) {
                 walk.turn.detail = Some(DISK);
                 let decision = self.fetcher.decide(&ask, hit, now);
@@ -200,8 +200,7 @@ impl ClientMachine {
                 (outcome, says) = (on_disk, vec![reason]);
             }
         }
-        let confirmed =
-            stale.as_ref().or(on_disk.as_ref()).filter(|hit| hit.is_kept(&ask.policy.outlasting, now));
+        let confirmed = stale.or(on_disk).filter(|hit| hit.is_kept(&ask.policy.outlasting, now));
         self.tell_fetch(&ask, confirmed, prospect, now, &mut says);
         let status = walk.turn.forwarded();
         let rfc = if confirmed.is_some() { "RFC 9111 §4.3" } else { "RFC 9111 §4" };

@@ -54,9 +54,10 @@ fn ages(step: &mut Step, headers: &HeaderMap, terms: &Terms, now: Timestamp) {
         format_date(came).to_str().unwrap_or("?"),
         seconds(apparent)
     ));
-    let age_field = match headers.contains_key(&AGE) {
-        true => format!("Age was {}, read as {}", value(headers, &AGE), seconds(told)),
-        false => "It came without Age, which counts as 0 s".to_owned(),
+    let age_field = if headers.contains_key(&AGE) {
+        format!("Age was {}, read as {}", value(headers, &AGE), seconds(told))
+    } else {
+        "It came without Age, which counts as 0 s".to_owned()
     };
     step.say(format!("{age_field}; the time that the request took is added to that."));
     step.say(format!(
