@@ -1,4 +1,4 @@
-//! Keys whose origin has failed of late: they are tried again after a pause that grows, and not by every request.
+//! Slots whose refresh has failed of late: it is tried again after a pause that grows, and not by every request.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::base::clock::Timestamp;
-use crate::cache::key::{Key, KeyHash};
+use crate::cache::key::KeyHash;
 
-/// The most keys that are remembered; the least recently used is forgotten first.
+/// The most slots that are remembered; the least recently used is forgotten first.
 const MOST: u64 = 65_536;
 
-/// Which keys are not to be tried before when. Cloning shares it.
+/// Which slots are not to be refreshed before when. Cloning shares it.
 #[derive(Clone, Debug)]
 pub(super) struct Backoff {
     resting: Cache<KeyHash, Rest>,
@@ -25,17 +25,6 @@ struct Rest {
     until: Timestamp,
 }
 
-/// How a key stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Nothing is known against it.
-    Well,
-    /// It has failed, and is not to be tried now.
-    Resting,
-    /// It has failed, and may be tried again.
-    Due,
-}
-
 impl Backoff {
     /// Pauses of `first` after one failure, twice that after another in a row, and so on up to `longest`.
     pub(super) fn new(first: Duration, longest: Duration) -> Self {
@@ -43,30 +32,27 @@ impl Backoff {
         Self { resting, first, longest }
     }
 
-    pub(super) fn standing(&self, key: &Key, now: Timestamp) -> Standing {
-        match self.resting.get(&key.hash()) {
-            None => Standing::Well,
-            Some(rest) if now < rest.until => Standing::Resting,
-            Some(_) => Standing::Due,
-        }
+    /// Whether it is not to be tried now.
+    pub(super) fn rests(&self, slot: KeyHash, now: Timestamp) -> bool {
+        self.resting.get(&slot).is_some_and(|rest| now < rest.until)
     }
 
-    /// How often a key has failed in a row, and until when it rests; `None` if nothing is known against it.
-    pub(super) fn rest(&self, key: &Key) -> Option<(u32, Timestamp)> {
-        self.resting.get(&key.hash()).map(|rest| (rest.failures, rest.until))
+    /// How often it has failed in a row, and until when it rests; `None` if nothing is known against it.
+    pub(super) fn rest(&self, slot: KeyHash) -> Option<(u32, Timestamp)> {
+        self.resting.get(&slot).map(|rest| (rest.failures, rest.until))
     }
 
-    pub(super) fn failed(&self, key: &Key, now: Timestamp) {
-        let failures = self.resting.get(&key.hash()).map_or(0, |rest| rest.failures);
+    pub(super) fn failed(&self, slot: KeyHash, now: Timestamp) {
+        let failures = self.resting.get(&slot).map_or(0, |rest| rest.failures);
         let pause =
             self.first.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(self.longest);
         let rest = Rest { failures: failures.saturating_add(1), until: now.plus(pause) };
-        self.resting.insert(key.hash(), rest);
+        self.resting.insert(slot, rest);
     }
 
-    pub(super) fn succeeded(&self, key: &Key) {
-        if self.resting.contains_key(&key.hash()) {
-            self.resting.invalidate(&key.hash());
+    pub(super) fn succeeded(&self, slot: KeyHash) {
+        if self.resting.contains_key(&slot) {
+            self.resting.invalidate(&slot);
         }
     }
 }
@@ -77,36 +63,37 @@ mod tests {
 
     use super::*;
     use crate::base::ids::{KeyRules, SiteId};
-    use crate::cache::key::KeyParts;
+    use crate::cache::key::{Key, KeyParts};
 
-    fn key(target: &str) -> Key {
-        Key::new(&KeyParts {
+    fn slot(target: &str) -> KeyHash {
+        let parts = KeyParts {
             site: SiteId(1),
             rules: KeyRules(1),
             scheme: &Scheme::HTTP,
             host: "a.example",
             target: &target.parse().expect("a target"),
             arm: "",
-        })
+        };
+        Key::new(&parts).hash()
     }
 
     #[test]
     fn pauses_double_up_to_the_longest_and_end_with_a_success() {
         let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
-        let (key, other) = (key("/a"), key("/b"));
+        let (one, other) = (slot("/a"), slot("/b"));
         let mut now = Timestamp::from_secs(1000);
-        assert_eq!(backoff.standing(&key, now), Standing::Well);
+        assert!(!backoff.rests(one, now));
         for pause in [1, 2, 4, 5, 5] {
-            backoff.failed(&key, now);
+            backoff.failed(one, now);
             let end = now.plus(Duration::from_secs(pause));
-            let before = Timestamp::from_millis(end.as_millis() - 1);
-            assert_eq!(backoff.standing(&key, before), Standing::Resting);
-            assert_eq!(backoff.standing(&key, end), Standing::Due, "{pause}");
+            assert!(backoff.rests(one, Timestamp::from_millis(end.as_millis() - 1)));
+            assert!(!backoff.rests(one, end), "{pause}");
             now = end;
         }
-        assert_eq!(backoff.standing(&other, now), Standing::Well);
-        backoff.succeeded(&key);
-        assert_eq!(backoff.standing(&key, now), Standing::Well);
+        assert_eq!(backoff.rest(one), Some((5, now)));
+        assert!(!backoff.rests(other, now));
+        backoff.succeeded(one);
+        assert_eq!(backoff.rest(one), None);
     }
 
     #[test]
@@ -114,8 +101,8 @@ mod tests {
         let backoff = Backoff::new(Duration::MAX, Duration::MAX);
         let now = Timestamp::from_secs(1000);
         for _ in 0..100 {
-            backoff.failed(&key("/a"), now);
+            backoff.failed(slot("/a"), now);
         }
-        assert_eq!(backoff.standing(&key("/a"), now), Standing::Resting);
+        assert!(backoff.rests(slot("/a"), now));
     }
 }

@@ -7,6 +7,7 @@ use http::{StatusCode, Uri};
 use super::ask::Ask;
 use crate::base::clock::Timestamp;
 use crate::body::message::ReplyHead;
+use crate::semantics::targeted::{CDN_CACHE_CONTROL, SURROGATE_CONTROL};
 use crate::semantics::{date, fields};
 
 /// What software answers behind this node is nobody's business; `Alt-Svc` would lead clients past it.
@@ -23,7 +24,7 @@ const IDENTITY: [HeaderName; 8] = [
 
 /// Fields that mean something only before the content: its framing and its form, who may have it, how long it
 /// may be kept, and where to go next.
-const HEAD_ONLY: [HeaderName; 21] = [
+const HEAD_ONLY: [HeaderName; 24] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
     header::CONTENT_TYPE,
@@ -37,6 +38,9 @@ const HEAD_ONLY: [HeaderName; 21] = [
     header::COOKIE,
     header::AGE,
     header::CACHE_CONTROL,
+    CDN_CACHE_CONTROL,
+    SURROGATE_CONTROL,
+    HeaderName::from_static("no-vary-search"),
     header::EXPIRES,
     header::PRAGMA,
     header::DATE,

@@ -100,6 +100,8 @@ pub struct Announced {
     pub refusal: Option<&'static str>,
     /// It came in the place of something stale that was stored.
     pub replaces_stale: bool,
+    /// What is stored in the place of a server error, for those of the waiters who take it (RFC 5861 §4).
+    pub bridge: Option<Hit>,
     /// How it may be used, if others may have it at all.
     pub terms: Option<Terms>,
     /// Fields that are for the client whose request was sent, and no other.
@@ -216,6 +218,11 @@ impl Flight {
             Announcement::Stored(hit) if leads => Advice::Hit(hit),
             Announcement::Failed(failure) if leads => Advice::Fail(failure),
             Announcement::Head(announced) => {
+                let bridge = announced.bridge.clone();
+                if let Some(hit) = bridge.filter(|hit| self.stored_for_waiter(hit, ask).is_none()) {
+                    let trouble = Trouble::Answered(announced.head.status);
+                    return Advice::Fail(Failure { trouble, stale: Some(hit) });
+                }
                 match self.for_waiter(&announced.others, &announced.head.headers, ask) {
                     None => Advice::Read(announced),
                     Some(advice) => advice,

@@ -41,7 +41,7 @@ impl Fetcher {
 
     /// Why [`Fetcher::refresh`] would not refresh; `None` if it would.
     pub fn refresh_hindrance(&self, ask: &Ask, hit: &Hit, now: Timestamp) -> Option<Hindrance> {
-        self.may_not_refresh(ask, now).or_else(|| {
+        self.may_not_refresh(ask, hit, now).or_else(|| {
             let flights = self.shared.table.lock(ask.key.hash());
             let none_left = self.shared.refreshes.available_permits() == 0;
             let refused = none_left.then_some(Hindrance::TooMany);
@@ -49,9 +49,9 @@ impl Fetcher {
         })
     }
 
-    /// Whether the origin has failed for it of late.
-    pub fn failing(&self, ask: &Ask) -> Option<Failing> {
-        let (failures, until) = self.shared.backoff.rest(&ask.key)?;
+    /// Whether the origin has of late failed to refresh what is stored for it.
+    pub fn failing(&self, ask: &Ask, hit: &Hit) -> Option<Failing> {
+        let (failures, until) = self.shared.backoff.rest(hit.object.slot(&ask.key))?;
         Some(Failing { failures, until })
     }
 }

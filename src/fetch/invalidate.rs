@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header;
+use http::{Method, header};
 
 use super::Shared;
 use super::ask::Ask;
@@ -27,7 +27,9 @@ pub(super) async fn after(
     born: Sequence,
     now: Timestamp,
 ) -> Sequence {
-    if !invalidation::is_due(&ask.method, head.status) {
+    // Where a site has POST only ask, it changes nothing.
+    let only_asks = ask.policy.methods.reuse_post && ask.method == Method::POST;
+    if only_asks || !invalidation::is_due(&ask.method, head.status) {
         return born;
     }
     let asked = Target { scheme: &ask.scheme, host: &ask.host, target: &ask.target };

@@ -34,11 +34,11 @@ use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
 use crate::cache::object::head_weight;
 use crate::origin::Pool;
-use crate::semantics::reuse::{Because, Cause, Decision};
+use crate::semantics::reuse::{Cause, Decision};
 use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counters;
 use ask::Ask;
-use backoff::{Backoff, Standing};
+use backoff::Backoff;
 use flight::{Announcement, Flight, Seat};
 use table::{Claim, FlightTable, Shard};
 
@@ -207,20 +207,11 @@ impl Fetcher {
         under_way.filter(alive).filter(move |flight| flight.suits(ask, known, now))
     }
 
-    /// What is to be done with what is stored for `ask`. Where the origin has failed for it of late, what may bridge
-    /// that does so at once: nobody waits for an origin of which it is known that it fails, and it is asked again
-    /// behind an answer, after a pause that grows with each failure.
+    /// What is to be done with what is stored for `ask`. Who waits for nobody also refreshes nothing for others: what is
+    /// stale is confirmed for him first.
     pub fn decide(&self, ask: &Ask, hit: &Hit, now: Timestamp) -> Decision {
-        let terms = &hit.object.terms;
-        match ask.decide(terms, now) {
-            Decision::Validate(Cause::Stale) => {
-                let standing = self.shared.backoff.standing(&ask.key, now);
-                if standing == Standing::Well || !ask.may_use_on_error(terms, now) {
-                    Decision::Validate(Cause::Stale)
-                } else {
-                    Decision::Use(Because::OriginFailed)
-                }
-            }
+        match ask.decide(&hit.object.terms, now) {
+            Decision::UseAndRefresh if ask.goes_alone() => Decision::Validate(Cause::Stale),
             decision => decision,
         }
     }
@@ -229,7 +220,7 @@ impl Fetcher {
     /// failure, or too many refreshes are running. Needs no client: it goes on when the one that brought it up leaves.
     pub fn refresh(&self, ask: &Arc<Ask>, hit: &Hit, now: Timestamp) {
         let shared = &self.shared;
-        if self.may_not_refresh(ask, now).is_some() {
+        if self.may_not_refresh(ask, hit, now).is_some() {
             return;
         }
         let mut flights = shared.table.lock(ask.key.hash());
@@ -249,11 +240,11 @@ impl Fetcher {
         drop(seat);
     }
 
-    fn may_not_refresh(&self, ask: &Ask, now: Timestamp) -> Option<Hindrance> {
+    fn may_not_refresh(&self, ask: &Ask, hit: &Hit, now: Timestamp) -> Option<Hindrance> {
         if ask.goes_alone() {
             return Some(Hindrance::Alone);
         }
-        let rests = self.shared.backoff.standing(&ask.key, now) == Standing::Resting;
+        let rests = self.shared.backoff.rests(hit.object.slot(&ask.key), now);
         rests.then_some(Hindrance::Resting)
     }
 
@@ -331,7 +322,7 @@ impl Fetcher {
             purpose,
             stale,
             place: None,
-            _refresh: refresh,
+            refresh,
             _memory: memory,
         };
         // In a box: tasks move what they run several times, and this is large.

@@ -61,6 +61,11 @@ pub(super) fn written_through(ask: &Ask, body: Body, we: &Us<'_>) -> OriginReque
 /// The client's own request, for an answer that is for this client alone; of a HEAD that is shareable, what it tells of
 /// the resource is for all, and so it says no more than a normalised request beside its conditions.
 pub(super) fn passed(ask: &Ask, body: Body, we: &Us<'_>) -> OriginRequest {
+    let body = match (&ask.content, body) {
+        // It was read for the key, and passes for another reason.
+        (Some(content), Body::Empty) => Body::Bytes(content.clone()),
+        (_, body) => body,
+    };
     if ask.method == Method::HEAD && ask.shareable {
         let mut headers = for_many(ask, we);
         for name in ask.headers.keys().filter(|name| validation::is_conditional(name)) {

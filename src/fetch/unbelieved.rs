@@ -6,8 +6,8 @@
 //! - *personal*: one client's business. An origin gets to see them where the answer is for this client alone, and not
 //!   where it may be stored.
 //!
-//! In both lists `*` ends the beginning of many names, and `_` counts as `-`, because programs behind CGI, WSGI or PHP
-//! cannot tell them apart.
+//! In both lists `*` ends the beginning of many names, and whatever is no letter and no digit counts as `-`, because programs
+//! behind CGI, WSGI or PHP cannot tell them apart.
 
 use http::HeaderName;
 
@@ -25,6 +25,7 @@ pub(super) fn is_personal(name: &HeaderName) -> bool {
 fn unbelieved(first: u8) -> &'static [&'static str] {
     match first {
         b'a' => &["ali-cdn-real-ip"],
+        b'b' => &["base-url"],
         b'c' => &[
             "cdn-real-ip",
             "cdn-src-ip",
@@ -42,7 +43,8 @@ fn unbelieved(first: u8) -> &'static [&'static str] {
         // CGI programs see `Proxy` as HTTP_PROXY, and then talk through it.
         b'p' => &["proxy", "proxy-client-ip", "proxy-host"],
         // Whether the origin's answers may have ESI and the like is for the surrogate to say.
-        b's' => &["surrogate-*"],
+        b's' => &["script-name", "surrogate-*"],
+        b'r' => &["remote-*", "request-uri"],
         b't' => &["true-client-ip"],
         b'w' => &["wl-proxy-*"],
         b'x' => &[
@@ -57,6 +59,7 @@ fn unbelieved(first: u8) -> &'static [&'static str] {
             "x-cluster-client-ip",
             "x-coming-from",
             "x-custom-ip-authorization",
+            "x-envoy-*",
             "x-forward*",
             "x-from-ip",
             "x-host*",
@@ -64,8 +67,9 @@ fn unbelieved(first: u8) -> &'static [&'static str] {
             // What frameworks tell themselves, and have taken from strangers.
             "x-invoke-*",
             "x-matched-path",
-            "x-method-override",
+            "x-method*",
             "x-middleware-*",
+            "x-nextjs-*",
             "x-now-route-matches",
             "x-original-*",
             "x-originating-*",
@@ -77,6 +81,7 @@ fn unbelieved(first: u8) -> &'static [&'static str] {
             "x-remote-*",
             "x-rewrite-*",
             "x-scheme*",
+            "x-script-name",
             "x-sendfile*",
             "x-server-name",
             "x-ssl*",
@@ -125,7 +130,7 @@ fn is_among(name: &str, list: fn(u8) -> &'static [&'static str]) -> bool {
 }
 
 fn begins_like(name: &str, beginning: &str) -> bool {
-    let as_hyphen = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    let as_hyphen = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     name.len() >= beginning.len()
         && name.bytes().zip(beginning.bytes()).all(|(byte, expected)| as_hyphen(byte) == expected)
 }

@@ -29,7 +29,7 @@ use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::explanation::{self, Explanation, Kept, Keyed, Outcome, Step, Verdict};
 use crate::semantics::invalidation;
 use crate::semantics::request_directives::RequestDirectives;
-use crate::semantics::reuse::{self, Because, Decision};
+use crate::semantics::reuse::{self, Decision};
 use crate::semantics::storage;
 
 /// Why there is nothing to explain.
@@ -130,8 +130,14 @@ impl ClientMachine {
         let (outcome, says, rfc) = explanation::decided(decision, &hit.object.terms);
         let mut says = vec![says];
         let ahead = walk.site.policy.refresh_ahead;
-        if [Decision::UseAndRefresh, Decision::Use(Because::OriginFailed)].contains(&decision) {
+        if decision == Decision::UseAndRefresh {
             says.push(refresh_in_words(self.fetcher.refresh_hindrance(&ask, hit, now)).to_owned());
+            if let Some(failing) = self.fetcher.failing(&ask, hit) {
+                let (times, rest) = (failing.failures, failing.until.since(now).as_secs());
+                says.push(format!(
+                    "Its refresh has failed {times} times in a row; it rests for {rest} s more."
+                ));
+            }
         } else if reuse::is_due_ahead(&hit.object.terms, ahead, now) {
             says.push(format!(
                 "It is in the last {ahead} % of its lifetime: if it is asked for often it is refreshed behind the answer."
@@ -201,7 +207,7 @@ impl ClientMachine {
             }
         }
         let confirmed = stale.or(on_disk).filter(|hit| hit.is_kept(&ask.policy.outlasting, now));
-        self.tell_fetch(&ask, confirmed, prospect, now, &mut says);
+        Self::tell_fetch(&ask, confirmed, prospect, now, &mut says);
         let status = walk.turn.forwarded();
         let rfc = if confirmed.is_some() { "RFC 9111 §4.3" } else { "RFC 9111 §4" };
         self.verdict(walk, outcome, status, says, Some(rfc))
@@ -209,7 +215,6 @@ impl ClientMachine {
 
     /// Tells with what the origin is asked, and what comes if it fails.
     fn tell_fetch(
-        &self,
         ask: &Ask,
         stale: Option<&Hit>,
         prospect: Prospect,
@@ -223,13 +228,6 @@ impl ClientMachine {
             } else {
                 "If the origin fails, so does the request: what is stored may not answer then.".into()
             });
-        }
-        if let Some(failing) = self.fetcher.failing(ask) {
-            let rest = failing.until.since(now).as_secs();
-            says.push(format!(
-                "The origin has failed {} times in a row for it; behind an answer it is asked again in {rest} s.",
-                failing.failures
-            ));
         }
         if prospect.full {
             says.push(

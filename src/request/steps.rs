@@ -184,7 +184,7 @@ impl ClientMachine {
         let now = turn.time();
         turn.detail = detail_of(decision).or(turn.detail);
         match decision {
-            Decision::UseAndRefresh | Decision::Use(Because::OriginFailed) => {
+            Decision::UseAndRefresh => {
                 self.fetcher.refresh(&turn.ask, hit, now);
             }
             Decision::Use(Because::MaxStale) => {}
@@ -311,7 +311,6 @@ pub(super) fn hit_status(turn: &Turn, hit: &Hit) -> CacheStatus {
 pub(super) fn detail_of(decision: Decision) -> Option<&'static str> {
     match decision {
         Decision::UseAndRefresh => Some(STALE_WHILE_REVALIDATE),
-        Decision::Use(Because::OriginFailed) => Some(STALE_ON_ERROR),
         Decision::Use(Because::MaxStale) => Some(MAX_STALE),
         Decision::Use(Because::Fresh) | Decision::Validate(_) => None,
     }

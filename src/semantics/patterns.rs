@@ -65,7 +65,7 @@ impl Paths {
 
     /// Whether `path` is one of them: as it is written, or as an origin may read it, with its escapes undone, slashes in
     /// a row taken for one and dot segments resolved. A spelling that no origin would take for the path may so be
-    /// matched too; one that some origin does take for it is never missed.
+    /// matched too. What an origin makes of `;`, of other letters or of escapes of escapes is not known here.
     pub fn has(&self, path: &str) -> bool {
         if self.0.is_empty() {
             return false;

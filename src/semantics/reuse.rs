@@ -61,8 +61,6 @@ pub enum Because {
     Fresh,
     /// It is stale, and the request takes it so (`max-stale`, RFC 9111 §5.2.1.2).
     MaxStale,
-    /// It is stale, and the origin has failed to confirm it (RFC 9111 §4.2.4).
-    OriginFailed,
 }
 
 /// Why the origin has to be asked.
@@ -84,8 +82,7 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     let state = terms.freshness.state(now);
-    // What was only stale from the start is still welcome to who takes it stale.
-    if terms.reuse == Reuse::Validate && (is_fresh(state) || terms.stale == Stale::Forbidden) {
+    if terms.reuse == Reuse::Validate {
         return Decision::Validate(if is_fresh(state) { Cause::Always } else { Cause::Stale });
     }
     if !wanted.is_empty() && !takes(wanted, terms, state, now) {

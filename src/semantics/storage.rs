@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, SET_COOKIE};
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::cache_control::{CacheControl, Qualified, qualified_fields};
@@ -123,7 +123,9 @@ pub fn judge(
         // Of what is no GET only an explicit lifetime counts (RFC 9110 §9.3.3).
         return Judgement::Refuse(Refusal::NoLifetime);
     }
-    let unchanged_for = unchanged_for(headers, response_time);
+    // A page that was made for somebody's cookie is no ground for a guess at how long it will do for others.
+    let unchanged_for =
+        unchanged_for(headers, response_time).filter(|_| !request.headers.contains_key(COOKIE));
     let (lifetime, basis) = match policy.lifetimes.of(status, stated, unchanged_for, cc.public) {
         Some(lifetime) => lifetime,
         None if status == StatusCode::OK && validator => (Duration::ZERO, Basis::None),
@@ -132,6 +134,7 @@ pub fn judge(
     let freshness = Freshness::with_lifetime(headers, lifetime, request_time, response_time);
     let stale = stale_use(&cc, policy);
     let reuse = reuse(&cc, &freshness, stale, policy);
+    let stale = if reuse == Reuse::Validate { only_as_stated(stale) } else { stale };
     if reuse == Reuse::Validate && stale == Stale::Forbidden && !validator {
         return Judgement::Refuse(Refusal::NoValidator);
     }
@@ -204,6 +207,17 @@ fn reuse(cc: &CacheControl, freshness: &Freshness, stale: Stale, policy: &Policy
     let was_ever_of_use =
         was_ever_fresh || freshness.age(freshness.response_time) < freshness.lifetime.saturating_add(window);
     if was_ever_of_use && cc.no_cache != Qualified::All { Reuse::Shared } else { Reuse::Validate }
+}
+
+/// What nobody ever may use without validation does not become usable by an error of the origin's: it may have been made for
+/// one client. Only its own `stale-if-error` says otherwise.
+fn only_as_stated(stale: Stale) -> Stale {
+    match stale {
+        Stale::Allowed { if_error: Some(if_error), .. } if !if_error.is_zero() => {
+            Stale::Allowed { while_revalidate: Some(Duration::ZERO), if_error: Some(if_error) }
+        }
+        Stale::Allowed { .. } | Stale::Forbidden => Stale::Forbidden,
+    }
 }
 
 /// `s-maxage` forbids it too: for shared caches it includes `proxy-revalidate` (RFC 9111 §5.2.2.10).

@@ -234,3 +234,14 @@ async fn an_answer_to_a_post_that_does_not_say_so_answers_nobody_else() {
     send(&pipes, "POST", &[], b"x").await;
     assert!(!is_hit(&pipes.ask("/a", &[]).await), "the site has not chosen it");
 }
+
+#[tokio::test(start_paused = true)]
+async fn content_that_was_read_for_the_key_goes_along_where_the_request_passes_after_all() {
+    let pipes = cached(&format!("{QUERY}\nbypass_cookies = [\"off\"]"), echo);
+    for fields in [("Cookie", "off=1"), ("If-Match", "\"a\""), ("Early-Data", "1")] {
+        let answer = send(&pipes, "QUERY", &[fields], b"what").await;
+        assert!(answer.cache_status().contains("fwd=bypass"), "{}", answer.cache_status());
+        let nth = pipes.origin.hits() - 1;
+        assert_eq!(pipes.origin.exchange(nth).body, b"what", "{fields:?}");
+    }
+}

@@ -17,6 +17,11 @@ fn echo(request: &SeenRequest, _: usize) -> Vec<Act> {
 
 /// Fields that one client sends and that must not reach the origin as they came.
 const UNKEYED: &[&str] = &[
+    "X.Forwarded-Host",
+    "X~Rewrite-URL",
+    "X-Envoy-Original-Path",
+    "Script-Name",
+    "X-Method",
     "A-IM",
     "Accept-Encoding",
     "Akamai-Origin-Hop",

@@ -34,6 +34,7 @@ impl Lead {
         if matches!(self.purpose, Purpose::Pass) && self.flight.ask.method == Method::HEAD {
             self.apply_head(&head, times).await;
         }
+        self.note_refresh(verdict.store.is_some());
         if self.takes_the_place(&verdict, head.status)
             && let Some(stale) = &self.stale
         {
@@ -48,13 +49,15 @@ impl Lead {
             status: head.status,
             headers: without(head.headers.clone(), &verdict.unshared),
         });
-        self.prepare_others(&verdict, head.status, times);
+        let status = head.status;
+        self.prepare_others(&verdict, status, times);
         self.tell(Announcement::Head(Arc::new(Announced {
             head,
             others: verdict.others,
             storing: verdict.store.is_some() && !self.stops_at_first_block(length),
             refusal: verdict.refusal,
             replaces_stale: self.stale.is_some(),
+            bridge: self.stale.clone().filter(|_| status.is_server_error() && !self.passes()),
             terms: verdict.terms,
             unshared: verdict.unshared,
             trailer,
@@ -97,7 +100,9 @@ impl Lead {
 
     /// A HEAD is fetched as a GET so that it can be stored, but costs the origin a block at most.
     fn stops_at_first_block(&self, length: Option<u64>) -> bool {
-        self.flight.ask.method == Method::HEAD && length.is_some_and(|length| length > BLOCK as u64)
+        self.flight.ask.method == Method::HEAD
+            && self.refresh.is_none()
+            && length.is_some_and(|length| length > BLOCK as u64)
     }
 
     /// Keeps less of a body that turns out long; false if it should not go on at all.

@@ -42,7 +42,7 @@ pub(super) struct Lead {
     /// Its place among the fetches that may run, once the origin is asked.
     pub(super) place: Option<OwnedSemaphorePermit>,
     /// Its place among the refreshes that may run, if it is one.
-    pub(super) _refresh: Option<OwnedSemaphorePermit>,
+    pub(super) refresh: Option<OwnedSemaphorePermit>,
     /// What its heads take.
     pub(super) _memory: Charge,
 }
@@ -74,6 +74,7 @@ impl Lead {
         if exchange.head.status != StatusCode::NOT_MODIFIED || self.stale.is_none() {
             return self.deliver(exchange, times).await;
         }
+        self.note_refresh(true);
         let Some(stale) = self.stale.take() else { return };
         if validation::confirms(&exchange.head.headers, &stale.object.head.headers) && self.lives(&stale) {
             return self.refresh(&stale, exchange, times).await;

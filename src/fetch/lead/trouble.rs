@@ -14,12 +14,8 @@ impl Lead {
         let failed = matches!(status.as_u16(), 500 | 502 | 503 | 504) && !self.passes();
         let now = self.shared.clock.now();
         let ask = &self.flight.ask;
-        let may_bridge = |hit: &&Hit| self.lives(hit) && ask.may_use_on_error(&hit.object.terms, now);
-        let bridges = self.stale.as_ref().filter(may_bridge);
-        if !failed || bridges.is_none() {
-            if self.stale.is_some() && !failed {
-                self.shared.backoff.succeeded(&ask.key);
-            }
+        let may_bridge = |hit: &Hit| self.lives(hit) && ask.may_use_on_error(&hit.object.terms, now);
+        if !failed || !self.stale.as_ref().is_some_and(may_bridge) {
             return false;
         }
         self.fail(Trouble::Answered(status));
@@ -31,12 +27,23 @@ impl Lead {
         self.fail(Trouble::NoHead(error));
     }
 
-    /// No head comes that could be used: what is stored bridges that, where it may, and rests before it is tried again.
+    /// No head comes that could be used: what is stored bridges that, where it may.
     fn fail(&mut self, trouble: Trouble) {
-        if self.stale.is_some() && trouble.is_of_origin() {
-            self.shared.backoff.failed(&self.flight.ask.key, self.shared.clock.now());
+        if trouble.is_of_origin() {
+            self.note_refresh(false);
         }
         self.leave_table();
         self.tell(Announcement::Failed(Failure { trouble, stale: self.stale.clone() }));
+    }
+
+    /// Whether a refresh has brought something that can be used: if not, the next one waits for a while.
+    pub(super) fn note_refresh(&self, succeeded: bool) {
+        let (Some(_), Some(stale)) = (&self.refresh, &self.stale) else { return };
+        let slot = stale.object.slot(&self.flight.ask.key);
+        if succeeded {
+            self.shared.backoff.succeeded(slot);
+        } else {
+            self.shared.backoff.failed(slot, self.shared.clock.now());
+        }
     }
 }

@@ -81,11 +81,6 @@ pub fn decided(decision: Decision, terms: &Terms) -> (Outcome, String, &'static 
             "It is stale and answers, because the request takes it so (max-stale).".into(),
             "RFC 9111 §5.2.1.2",
         ),
-        Decision::Use(Because::OriginFailed) => (
-            Outcome::Hit,
-            "It is stale and answers at once, because the origin has failed to confirm it of late.".into(),
-            "RFC 9111 §4.2.4",
-        ),
         Decision::UseAndRefresh => (
             Outcome::HitAndRefresh,
             "It is stale and answers at once, to be refreshed behind the answer.".into(),

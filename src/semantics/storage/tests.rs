@@ -128,6 +128,24 @@ fn what_was_last_modified_long_ago_is_taken_to_last() {
 }
 
 #[test]
+fn what_was_never_fresh_bridges_errors_only_where_it_says_so() {
+    let stale = |cc: &str| stored(&[("cache-control", cc), ETAG]).terms.stale;
+    assert_eq!(stored(&[ETAG]).terms.stale, Stale::Forbidden);
+    assert_eq!(stale("max-age=0"), Stale::Forbidden);
+    let own =
+        Stale::Allowed { while_revalidate: Some(Duration::ZERO), if_error: Some(Duration::from_mins(1)) };
+    assert_eq!(stale("max-age=0, stale-if-error=60"), own);
+}
+
+#[test]
+fn nothing_is_guessed_for_others_from_what_was_made_for_a_cookie() {
+    let old = [("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")];
+    let judgement = judge_with(&Policy::default(), &[("cookie", "a=1")], 200, &old);
+    let Judgement::Store(storable) = judgement else { panic!("refused") };
+    assert_eq!((storable.terms.reuse, storable.basis), (Reuse::Validate, Basis::None));
+}
+
+#[test]
 fn a_targeted_field_takes_the_place_of_cache_control_and_expires() {
     let response = [("cache-control", "no-store"), ("expires", "0"), ("cdn-cache-control", "max-age=60")];
     assert_eq!(stored(&response).terms.freshness.lifetime, Duration::from_mins(1));
@@ -184,7 +202,8 @@ fn what_nothing_could_ever_use_is_not_stored() {
     assert_eq!(refused_cc("no-cache"), Some(Refusal::NoLifetime));
     assert_eq!(refused_cc("no-cache, max-age=60"), Some(Refusal::NoValidator));
     assert_eq!(refused_cc("max-age=0, must-revalidate"), Some(Refusal::NoValidator));
-    assert_eq!(refused_cc("max-age=0"), None);
+    assert_eq!(refused_cc("max-age=0"), Some(Refusal::NoValidator));
+    assert_eq!(refused_cc("max-age=0, stale-if-error=60"), None);
 }
 
 #[test]

@@ -141,7 +141,6 @@ fn later_use(terms: &Terms, wanted: &RequestDirectives, policy: &Policy, now: Ti
         decision: match reuse::decide(terms, wanted, &policy.outlasting, now) {
             Decision::Use(Because::Fresh) => "use: fresh",
             Decision::Use(Because::MaxStale) => "use: max-stale",
-            Decision::Use(Because::OriginFailed) => "use: origin failed",
             Decision::UseAndRefresh => "use and refresh",
             Decision::Validate(Cause::Always) => "validate: always",
             Decision::Validate(Cause::Stale) => "validate: stale",

@@ -261,6 +261,11 @@ pub fn judge(exchange: &Exchange, site: &Site) -> Result<Stored, Vec<&'static st
     let initial_age = initial_age(exchange);
     let window = stale.map_or(0, |(own, _)| own.unwrap_or(site.while_revalidate * SECOND));
     let shared = said.no_cache != Reach::All && initial_age < lifetime + window;
+    // What nobody may ever use unconfirmed bridges an error only if it says so itself.
+    let stale = match stale {
+        Some((_, if_error)) if !shared => if_error.filter(|span| *span > 0).map(|span| (Some(0), Some(span))),
+        other => other,
+    };
     if !shared && stale.is_none() && !validator {
         reasons.push("no-validator");
     }
@@ -346,6 +351,10 @@ fn lifetime(exchange: &Exchange, site: &Site, said: &Said) -> Option<(i128, &'st
         && (usual || (public && !is_client_error))
     {
         return Some((at_most(span * SECOND), "default"));
+    }
+    // Nothing is guessed for all from what was made for a cookie.
+    if exchange.request.has("cookie") {
+        return None;
     }
     let modified = dates::seconds(response.first("last-modified")?)? * SECOND;
     let guess = ((date - modified).max(0) * i128::from(site.percent) / 100).min(site.longest_guess * SECOND);

@@ -59,8 +59,7 @@ pub fn decide(stored: &Stored, wishes: &Wishes, site: &Site, now: i128) -> &'sta
     let age = stored.age(now);
     let fresh = age < stored.lifetime;
     let stale_by = age - stored.lifetime;
-    // What was only stale from the start is still for those who take it stale.
-    if !stored.shared && (fresh || stored.stale.is_none()) {
+    if !stored.shared {
         return if fresh { "validate: always" } else { "validate: stale" };
     }
     if wishes.no_cache {
