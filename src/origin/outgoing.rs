@@ -53,7 +53,8 @@ fn version(settings: &Settings) -> Version {
 }
 
 /// The request, held back until 100 (Continue) if it asks for that (RFC 9110 §10.1.1).
-pub(super) fn to_hyper(request: OriginRequest, settings: &Settings) -> Outgoing {
+pub(super) fn to_hyper(mut request: OriginRequest, settings: &Settings) -> Outgoing {
+    say_own_length(&mut request);
     let expects_continue = request.headers.contains_key(header::EXPECT);
     let go_ahead = Arc::new(Notify::new());
     let body = WireBody::new(request.body, None);
@@ -73,10 +74,52 @@ pub(super) fn to_hyper(request: OriginRequest, settings: &Settings) -> Outgoing 
     outgoing
 }
 
+/// What has its whole content at hand says how long that is, whatever its fields say: a length without as much content would
+/// have the origin take the next request for it.
+fn say_own_length(request: &mut OriginRequest) {
+    let length = match &request.body {
+        Body::Empty => 0,
+        Body::Bytes(bytes) => bytes.len(),
+        _ => return,
+    };
+    let says_something = request.headers.contains_key(header::CONTENT_LENGTH);
+    if says_something || length > 0 {
+        request.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+}
+
 /// Resolves when the origin said 100 (Continue), or has said nothing for `limit`.
 fn until(go_ahead: &Arc<Notify>, limit: Duration) -> impl Future<Output = ()> + Send + 'static {
     let go_ahead = Arc::clone(go_ahead);
     async move {
         let _ = tokio::time::timeout(limit, go_ahead.notified()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn content_at_hand_is_as_long_as_it_is_said_to_be() {
+        let said = |body: Body, length: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(length) = length {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static(length));
+            }
+            let target = PathAndQuery::from_static("/");
+            let mut request = OriginRequest { method: Method::POST, target, headers, body };
+            say_own_length(&mut request);
+            request
+                .headers
+                .get(header::CONTENT_LENGTH)
+                .map(|length| length.to_str().expect("text").to_owned())
+        };
+        assert_eq!(said(Body::Empty, Some("5")).as_deref(), Some("0"));
+        assert_eq!(said(Body::Empty, None), None);
+        assert_eq!(said(Body::Bytes("abc".into()), Some("5")).as_deref(), Some("3"));
+        assert_eq!(said(Body::Bytes("abc".into()), None).as_deref(), Some("3"));
     }
 }
