@@ -57,6 +57,7 @@ impl For<'_> {
     /// Conditions apply where the answer would be a success (RFC 9110 §13.2.1).
     fn is_unchanged(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         status == StatusCode::OK
+            && self.ask.method != Method::POST
             && validation::evaluate(&self.ask.headers, headers) == Precondition::NotModified
     }
 }

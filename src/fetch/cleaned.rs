@@ -24,7 +24,7 @@ const IDENTITY: [HeaderName; 8] = [
 
 /// Fields that mean something only before the content: its framing and its form, who may have it, how long it
 /// may be kept, and where to go next.
-const HEAD_ONLY: [HeaderName; 24] = [
+const HEAD_ONLY: [HeaderName; 25] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
     header::CONTENT_TYPE,
@@ -40,6 +40,7 @@ const HEAD_ONLY: [HeaderName; 24] = [
     header::CACHE_CONTROL,
     CDN_CACHE_CONTROL,
     SURROGATE_CONTROL,
+    HeaderName::from_static("cache-status"),
     HeaderName::from_static("no-vary-search"),
     header::EXPIRES,
     header::PRAGMA,

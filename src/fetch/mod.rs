@@ -224,7 +224,10 @@ impl Fetcher {
             return;
         }
         let mut flights = shared.table.lock(ask.key.hash());
-        if Self::is_refreshed(&flights, ask, hit) {
+        // Looked at again, as a fetch leaves the table only when its store is visible.
+        let overtaken = matches!(shared.cache.look_again(&ask.key, &ask.headers),
+            Lookup::Found(now) if !Arc::ptr_eq(&now.object, &hit.object));
+        if overtaken || Self::is_refreshed(&flights, ask, hit) {
             return;
         }
         let Ok(place) = Arc::clone(&shared.refreshes).try_acquire_owned() else {

@@ -43,6 +43,10 @@ impl Lead {
             Lookup::Miss(_) => cache.find(&ask.key, ask).await,
         };
         let Some(stored) = stored.filter(|hit| hit.object.head.status == StatusCode::OK) else { return };
+        if stored.object.terms.freshness.response_time > times.request {
+            // What is stored came after the HEAD was asked: it knows better.
+            return;
+        }
         match validation::head_effect(&head.headers, &stored.object.head.headers) {
             Some(HeadEffect::Update) => {
                 let merged = validation::update_stored(&stored.object.head.headers, &head.headers);
