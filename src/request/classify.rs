@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, Method, header};
 
 use super::Step;
 use super::content::Content;
@@ -68,6 +68,9 @@ impl Bypass {
         }
     }
 }
+
+/// RFC 8470 §5.1.
+static EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 
 /// The way of a request.
 pub(super) enum Way {
@@ -181,7 +184,7 @@ fn way(method: &Method, path: &str, fields: &Fields, keyed: bool, body: &Body, p
         (!plain && !keyed && !through, Bypass::Method),
         (plain && !matches!(body, Body::Empty), Bypass::Content),
         (fields.upgrade.is_some(), Bypass::Upgrade),
-        (headers.contains_key("early-data"), Bypass::EarlyData),
+        (headers.contains_key(&EARLY_DATA), Bypass::EarlyData),
         (policy.bypass_paths.has(path), Bypass::Path),
         (policy.cookies.bypass(headers), Bypass::Cookie),
         // Last: what a HEAD with nothing else to say is told applies to what is stored.
