@@ -70,14 +70,14 @@ pub struct Settings {
     pub disk: Option<DiskSettings>,
 }
 
-/// The part of the disk's limit that the ledger's records may be worth at most.
-const LEDGER_OF_DISK: u64 = 256;
+/// The part of the disk's limit that the ledger's living records may take. Its file has up to as much again that is out of
+/// date, and while it is written anew there are two.
+const LEDGER_OF_DISK: u64 = 32;
 
 impl Settings {
-    /// What the ledger's records may take: their files must stay small beside the disk's limit too.
-    fn ledger_limit(&self) -> u64 {
-        let of_disk = self.disk.as_ref().map_or(u64::MAX, |disk| disk.limit / LEDGER_OF_DISK);
-        self.ledger.min(of_disk)
+    /// How many records the ledger may have: its files must stay small beside the disk's limit too.
+    fn ledger_limit(&self) -> usize {
+        ledger::most_records(self.ledger, self.disk.as_ref().map(|disk| disk.limit / LEDGER_OF_DISK))
     }
 }
 

@@ -45,13 +45,16 @@ impl MemoryPlan {
     /// Shares out `limit`.
     pub fn new(limit: ByteSize) -> Result<Self, MemoryError> {
         const MARKER: u64 = 256;
-        const LEDGER: u64 = 64;
+        // Enough for tens of thousands of purges where there is least, and for half a million at 1 GiB.
+        const LEDGER: u64 = 28;
+        const LEAST_LEDGER: u64 = ByteSize::mib(2).0;
         if limit < LEAST {
             return Err(MemoryError::TooLittle(limit));
         }
         let budget = limit.0 - FIXED - limit.0 / FRAGMENTED;
         let (tier, markers) = (budget / 4 * 3, budget / 100 / MARKER);
-        Ok(Self { limit: limit.0, budget, tier, disk: 0, markers, ledger: budget / LEDGER })
+        let ledger = (budget / LEDGER).max(LEAST_LEDGER);
+        Ok(Self { limit: limit.0, budget, tier, disk: 0, markers, ledger })
     }
 
     /// The same limit shared out with a disk tier.
@@ -72,12 +75,21 @@ mod tests {
         assert_eq!(error.to_string(), "1MiB of memory is too little: give at least 64MiB");
     }
 
+    #[test]
+    fn the_ledger_has_room_for_a_flood_of_purges() {
+        let of = |mib| MemoryPlan::new(ByteSize::mib(mib)).expect("enough").ledger;
+        assert_eq!(of(64), ByteSize::mib(2).0);
+        assert!(of(1024) / 64 > 480_000, "at 64 bytes a record");
+    }
+
     proptest! {
         #[test]
         fn the_shares_never_exceed_the_whole(limit in LEAST.0..=u64::MAX) {
             let plan = MemoryPlan::new(ByteSize(limit)).expect("enough");
             prop_assert!(plan.tier < plan.budget && plan.budget < plan.limit);
+            prop_assert!(plan.tier + plan.ledger + plan.markers * 256 < plan.budget / 8 * 7);
             let plan = plan.with_disk();
+            prop_assert!(plan.tier + plan.disk + plan.ledger + plan.markers * 256 < plan.budget / 8 * 7);
             prop_assert!(plan.tier + plan.disk <= plan.budget / 4 * 3);
         }
     }

@@ -451,17 +451,17 @@ fn over_its_limit_the_ledger_kills_what_is_oldest_and_stays_small() {
             open(&disk, 1 << 20, disk_settings(5 << 20, 1 << 20, Admission::Always)).unwrap();
         until("serving", || cache.disk().unwrap().health() == Health::Serving).await.unwrap();
         store(&cache, 1_000_000, 1);
-        for number in 0..2000 {
+        for number in 0..4000 {
             drop(purge(&cache, number));
         }
         store(&cache, 1_000_001, 2);
-        assert!(counters.ledger_folded.get() > 1000 && cache.ledger_records() < 200);
+        assert!(counters.ledger_folded.get() > 1000 && cache.ledger_records() < 2000);
         assert!(!finds(&cache, 1_000_000).await, "it is older than what was folded");
         assert!(finds(&cache, 1_000_001).await);
         assert_eq!(purge(&cache, 1).kept(PATIENCE).await, Kept::Disk);
         let of_ledger: usize = disk.ledger_files().len();
         assert_eq!(of_ledger, 1);
-        assert!(disk.bytes() < 400_000, "{} bytes", disk.bytes());
+        assert!(disk.bytes() < 500_000, "{} bytes", disk.bytes());
         let (again, _) = cache_on(&disk.crash(), 1 << 20);
         assert!(!finds(&again, 1_000_000).await);
     });

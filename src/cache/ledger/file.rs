@@ -6,7 +6,7 @@
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::record::{FIXED, Record, Subject};
+use super::record::{FIXED, Record, Subject, UrlHash};
 
 /// Bytes of a frame before its record.
 const HEADER: usize = 24;
@@ -16,13 +16,11 @@ const CHECK: usize = 16;
 /// Frames begin at multiples of this.
 const STEP: usize = 8;
 
-/// The longest record: far more than any URL that a request may name.
+/// The longest record: far more than any that this version knows.
 const LONGEST: usize = 1 << 20;
 
-/// Bytes of the frame of a record whose subject has so many.
-pub(super) fn frame_length(subject: usize) -> u64 {
-    (HEADER + FIXED + subject).next_multiple_of(STEP) as u64
-}
+/// Bytes of the frame of a URL's record.
+pub(super) const FRAME: u64 = (HEADER + FIXED + UrlHash::LENGTH).next_multiple_of(STEP) as u64;
 
 /// Appends the frame of `record` to `group`, which will be written at `offset` of a file. `after` is the length of that file
 /// that is durable by then.
@@ -92,13 +90,12 @@ pub(super) fn survey(bytes: &[u8], file: u32) -> Result<Found, Bad> {
         let record = Record::decode(frame.record).ok_or(Bad::Unknown)?;
         at += frame.length;
         match record.subject {
-            Subject::Floor { follows } if found.floor.is_none() && at == frame.length => {
+            Subject::Floor { follows, .. } if found.floor.is_none() && at == frame.length => {
                 begun = Some(at as u64 + follows);
                 found.floor = Some(record);
             }
             Subject::Floor { .. } => return Err(Bad::Damaged),
             Subject::Url(_) => found.records.push(record),
-            Subject::End => {}
         }
     }
     let read = torn.unwrap_or(bytes.len()) as u64;
@@ -132,10 +129,8 @@ mod tests {
         Record { sequence: Sequence { epoch: 1, number }, time: Timestamp::default(), subject }
     }
 
-    /// Of differing lengths.
     fn url(number: u64) -> Record {
-        let width = usize::try_from(number).expect("a small number") % 20;
-        record(number, Subject::Url(format!("/{number:0width$}").as_bytes().into()))
+        record(number, Subject::Url(UrlHash::of(&number.to_le_bytes())))
     }
 
     /// A file of a floor with two records, and groups of the given sizes; and where each group begins.
@@ -144,7 +139,8 @@ mod tests {
         let mut begun = Vec::new();
         push(&mut begun, &first, 7, (0, 0));
         push(&mut begun, &second, 7, (0, 0));
-        let floor = record(0, Subject::Floor { follows: begun.len() as u64 });
+        assert_eq!(begun.len() as u64, 2 * FRAME);
+        let floor = record(0, Subject::Floor { follows: begun.len() as u64, writer: 5 });
         let mut bytes = Vec::new();
         push(&mut bytes, &floor, 7, (0, 0));
         push(&mut bytes, &first, 7, (0, 0));

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::file::{self, Bad};
+use super::file::{self, Bad, FRAME};
 use super::index::Index;
 use super::record::{Record, Subject};
 use crate::base::clock::Timestamp;
@@ -13,12 +13,17 @@ use crate::cache::disk::volume::{How, SegmentFile, Volume, is_of_file};
 /// The longest file that is read: far more than the limit on records allows.
 const LONGEST: u64 = 1 << 30;
 
+/// Records that are written at once when a file is begun.
+const PIECE: usize = 8 << 10;
+
 /// What the files of a disk say.
 #[derive(Debug, Default)]
 pub(in crate::cache) struct Replayed {
     pub(super) index: Index,
     /// The latest epoch of any record.
     pub(in crate::cache) epoch: u64,
+    /// The processes that began the files.
+    pub(super) writers: Vec<u128>,
 }
 
 /// Why a disk's ledger cannot be trusted.
@@ -44,7 +49,10 @@ impl Unreadable {
 /// Reads all files. The outer error is the disk's, and may pass.
 pub(in crate::cache) fn replay(volume: &dyn Volume) -> io::Result<Result<Replayed, Unreadable>> {
     let (mut replayed, mut whole) = (Replayed::default(), false);
-    for number in volume.ledgers()? {
+    let mut numbers = volume.ledgers()?;
+    // In the order of their records, so that the oldest can be folded first.
+    numbers.sort_unstable();
+    for number in numbers {
         let bytes = match volume.open_ledger(number).and_then(|file| read(&*file)) {
             Ok(bytes) => bytes,
             Err(error) if is_of_file(&error) => return Ok(Err(Unreadable::Bad(Bad::Damaged))),
@@ -76,9 +84,11 @@ impl Replayed {
     fn add(&mut self, record: Record) {
         self.epoch = self.epoch.max(record.sequence.epoch);
         match record.subject {
-            Subject::Floor { .. } => self.index.raise_floor(record.sequence.ordinal()),
+            Subject::Floor { writer, .. } => {
+                self.index.raise_floor(record.sequence.ordinal());
+                self.writers.push(writer);
+            }
             Subject::Url(url) => self.index.add(record.sequence.ordinal(), url, record.time),
-            Subject::End => {}
         }
     }
 }
@@ -90,6 +100,8 @@ pub(super) struct Snapshot {
     pub(super) records: Vec<Record>,
     /// The sequence up to which it goes.
     pub(super) latest: u64,
+    /// Who writes it.
+    pub(super) writer: u128,
 }
 
 /// The file that is appended to.
@@ -110,12 +122,11 @@ impl Journal {
         let earlier = volume.ledgers()?;
         let number = earlier.iter().max().map_or(1, |last| last.saturating_add(1));
         let file = volume.create_ledger(number)?;
-        let bytes = begun(snapshot, number)?;
-        file.write_at(&bytes, 0)?;
+        let length = write_snapshot(&*file, snapshot, number)?;
         file.sync()?;
         // One that stays says nothing else; the next to begin a file removes it.
         let alone = remove(&**volume, earlier);
-        Ok(Self { volume: Arc::clone(volume), file, number, length: length_of(&bytes)?, alone })
+        Ok(Self { volume: Arc::clone(volume), file, number, length, alone })
     }
 
     /// Writes a group of records and makes it durable. After an error the file is not to be used any more.
@@ -131,11 +142,6 @@ impl Journal {
         self.file.sync()?;
         self.length = length;
         Ok(())
-    }
-
-    /// The end in good order.
-    pub(super) fn end(mut self, sequence: Sequence, time: Timestamp) -> io::Result<()> {
-        self.append(&[Record { sequence, time, subject: Subject::End }])
     }
 
     /// Whether the files before it are known to be gone for good.
@@ -172,22 +178,25 @@ fn remove(volume: &dyn Volume, mut files: Vec<u32>) -> bool {
     })
 }
 
-fn begun(snapshot: &Snapshot, number: u32) -> io::Result<Vec<u8>> {
-    let follows = snapshot.records.iter().map(|record| match &record.subject {
-        Subject::Url(url) => file::frame_length(url.len()),
-        Subject::Floor { .. } | Subject::End => 0,
-    });
-    let floor = Record {
-        sequence: snapshot.floor,
-        time: Timestamp::default(),
-        subject: Subject::Floor { follows: follows.sum() },
-    };
-    let mut bytes = Vec::new();
-    for record in std::iter::once(&floor).chain(&snapshot.records) {
-        file::push(&mut bytes, record, number, (0, 0));
+/// Writes in pieces, so that little memory is taken; tells the length.
+fn write_snapshot(file: &dyn SegmentFile, snapshot: &Snapshot, number: u32) -> io::Result<u32> {
+    let follows = snapshot.records.len() as u64 * FRAME;
+    let subject = Subject::Floor { follows, writer: snapshot.writer };
+    let floor = Record { sequence: snapshot.floor, time: Timestamp::default(), subject };
+    let (mut bytes, mut length) = (Vec::new(), 0_u32);
+    file::push(&mut bytes, &floor, number, (0, 0));
+    for piece in snapshot.records.chunks(PIECE) {
+        for record in piece {
+            file::push(&mut bytes, record, number, (length, 0));
+        }
+        file.write_at(&bytes, u64::from(length))?;
+        length = length_of(&bytes)?.checked_add(length).ok_or(io::ErrorKind::FileTooLarge)?;
+        bytes.clear();
     }
-    length_of(&bytes)?;
-    Ok(bytes)
+    if !bytes.is_empty() {
+        file.write_at(&bytes, u64::from(length))?;
+    }
+    length_of(&bytes)?.checked_add(length).ok_or(io::ErrorKind::FileTooLarge.into())
 }
 
 fn length_of(bytes: &[u8]) -> io::Result<u32> {

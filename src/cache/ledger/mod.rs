@@ -33,7 +33,7 @@ use index::Index;
 use journal::{Journal, Snapshot};
 pub(in crate::cache) use journal::{Replayed, replay};
 use receipt::{Kept, Progress, Receipt};
-use record::{Record, Subject};
+use record::{Record, Subject, UrlHash};
 pub(in crate::cache) use scribe::Scribe;
 use scribe::{Bell, Desk, Mode};
 
@@ -56,8 +56,10 @@ pub struct Ledger {
     doubt: AtomicBool,
     /// Bytes of the files.
     on_disk: Arc<AtomicU64>,
-    /// Bytes of memory that records may take.
-    limit: u64,
+    /// Records that there may be.
+    limit: usize,
+    /// This process, in the files that it begins.
+    writer: u128,
     counters: Arc<Counters>,
 }
 
@@ -65,7 +67,19 @@ pub struct Ledger {
 struct State {
     index: Index,
     charge: Charge,
+    /// Who began the files that were replayed last: a disk with one of them is known, and nobody else had it meanwhile.
+    known: Vec<u128>,
 }
+
+/// The most records that there may be for so many bytes of memory, and of disk if there is one.
+pub(in crate::cache) fn most_records(memory: u64, disk: Option<u64>) -> usize {
+    let of_memory = memory / index::RECORD;
+    let most = disk.map_or(of_memory, |disk| of_memory.min(disk / file::FRAME));
+    usize::try_from(most).unwrap_or(MOST_RECORDS).min(MOST_RECORDS)
+}
+
+/// However much memory there is: files stay of a length that is read at once.
+const MOST_RECORDS: usize = 1 << 21;
 
 /// Where records are written.
 #[derive(Debug)]
@@ -79,9 +93,9 @@ enum Place {
 }
 
 impl Ledger {
-    /// An empty ledger, whose records may take `limit` bytes of memory.
-    pub fn new(limit: u64, budget: &Arc<Budget>, counters: &Arc<Counters>) -> Self {
-        let state = State { index: Index::default(), charge: budget.charge(0) };
+    /// An empty ledger of at most `limit` records.
+    pub fn new(limit: usize, budget: &Arc<Budget>, counters: &Arc<Counters>) -> Self {
+        let state = State { index: Index::default(), charge: budget.charge(0), known: Vec::new() };
         Self {
             latest: AtomicU64::new(0),
             state: RwLock::new(state),
@@ -92,6 +106,7 @@ impl Ledger {
             doubt: AtomicBool::new(false),
             on_disk: Arc::default(),
             limit,
+            writer: fastrand::u128(..),
             counters: Arc::clone(counters),
         }
     }
@@ -104,7 +119,11 @@ impl Ledger {
     /// Whether what was born then is alive, by all purges so far.
     pub fn lets_live(&self, born: Sequence, key: &Key) -> bool {
         let born = born.ordinal();
-        born >= self.latest.load(Ordering::Acquire) || !self.state.read().index.kills(born, key.url())
+        if born >= self.latest.load(Ordering::Acquire) {
+            return true;
+        }
+        let url = UrlHash::of(key.url());
+        !self.state.read().index.kills(born, &url)
     }
 
     /// The same, for what notes in `checked` that it was found alive: one atomic load beside it, while nothing was purged
@@ -125,16 +144,13 @@ impl Ledger {
     /// Purges what is stored under these URLs (see [`crate::cache::key::url`]), hard. It holds once this returns; the receipt
     /// tells when it is durable, and may be dropped.
     pub fn purge_urls(&self, urls: impl IntoIterator<Item = Arc<[u8]>>, time: Timestamp) -> Receipt {
+        let urls: Vec<UrlHash> = urls.into_iter().map(|url| UrlHash::of(&url)).collect();
         let mut state = self.state.write();
         let mut desk = self.desk.lock();
         let mut latest = self.latest.load(Ordering::Relaxed);
         for url in urls {
             latest += 1;
-            let record = Record {
-                sequence: Sequence::of_ordinal(latest),
-                time,
-                subject: Subject::Url(Arc::clone(&url)),
-            };
+            let record = Record { sequence: Sequence::of_ordinal(latest), time, subject: Subject::Url(url) };
             state.index.add(latest, url, time);
             self.counters.ledger_records.inc();
             desk.take_in(record);
@@ -178,11 +194,14 @@ impl Ledger {
             let before = self.latest.load(Ordering::Relaxed);
             let owed = !state.index.is_empty();
             let mut latest = Sequence { epoch, number: 0 };
-            if owed && last > Sequence::of_ordinal(before).epoch {
-                // The disk has objects that were born in epochs that this process knew nothing of.
+            let known = replayed.writers.iter().any(|writer| state.known.contains(writer));
+            if owed && last > 0 && (last > Sequence::of_ordinal(before).epoch || !known) {
+                // The disk has objects that were born by the count of others, whatever its epochs.
                 latest = state.index.reissue(epoch);
             }
             state.index.merge(replayed.index);
+            state.known = replayed.writers;
+            state.known.push(self.writer);
             self.fold(&mut state);
             self.latest.fetch_max(latest.ordinal(), Ordering::Release);
             (self.snapshot(&state), owed)
@@ -204,7 +223,8 @@ impl Ledger {
         desk.queue.clear();
         desk.mode = Mode::Writing;
         let latest = self.latest.load(Ordering::Relaxed);
-        Snapshot { floor: state.index.floor(), records: state.index.records().collect(), latest }
+        let (floor, records) = (state.index.floor(), state.index.records().collect());
+        Snapshot { floor, records, latest, writer: self.writer }
     }
 
     /// Begins a new file on `volume`.

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use super::journal::Journal;
 use super::record::Record;
 use super::{Ledger, Place};
-use crate::base::clock::Timestamp;
 use std::sync::atomic::Ordering;
 
 /// Records that wait to be written at most: the disk hangs if there are so many.
@@ -85,7 +84,7 @@ impl Scribe {
         Ok(Self { ledger: Arc::clone(ledger), ended })
     }
 
-    /// Writes what has gathered, ends the file and lets go of the disk, within `patience`.
+    /// Writes what has gathered and lets go of the disk, within `patience`.
     pub(in crate::cache) fn close(self, patience: Duration) {
         self.ledger.desk.lock().closed = true;
         self.ledger.bell.ring();
@@ -122,7 +121,7 @@ impl Ledger {
                 Work::Group => self.write_group(retry),
                 Work::Retry => self.write_anew(retry),
                 Work::End => {
-                    self.end();
+                    self.write_anew(Duration::ZERO);
                     break;
                 }
                 Work::Abandon => break,
@@ -230,15 +229,5 @@ impl Ledger {
         }
         self.take_away(&*volume);
         self.desk.lock().retry_at = Some(Instant::now() + retry);
-    }
-
-    fn end(&self) {
-        self.write_anew(Duration::ZERO);
-        let place = std::mem::replace(&mut *self.place.lock(), Place::None);
-        if let Place::Open(journal) = place
-            && let Err(error) = journal.end(self.now(), Timestamp::default())
-        {
-            tracing::debug!(%error, "the end of the ledger could not be noted");
-        }
     }
 }

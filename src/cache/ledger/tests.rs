@@ -6,7 +6,7 @@ use crate::cache::disk::volume::Directory;
 use crate::cache::key::{KeyParts, url};
 
 fn ledger() -> Arc<Ledger> {
-    Arc::new(Ledger::new(1 << 20, &Budget::new(1 << 20), &Arc::default()))
+    Arc::new(Ledger::new(1 << 14, &Budget::new(1 << 20), &Arc::default()))
 }
 
 fn key(site: u32, target: &str) -> Key {
@@ -59,6 +59,46 @@ fn what_was_found_alive_is_not_looked_up_again_until_the_next_purge() {
     drop(held);
     drop(purge(&ledger, "/x"));
     assert!(!ledger.still_lets_live(born, &checked, &key(1, "/x")));
+}
+
+#[test]
+fn tens_of_thousands_of_purges_fit_where_there_is_least_memory() {
+    // What a memory limit of 64 MiB gives it, and a disk of 1 GiB.
+    let limit = most_records(2 << 20, None);
+    assert_eq!((limit, most_records(1 << 30, Some(1 << 25))), (32_768, 349_525));
+    let counters = Arc::<Counters>::default();
+    let ledger = Ledger::new(limit, &Budget::new(8 << 20), &counters);
+    let (born, long) = (ledger.now(), "x".repeat(7000));
+    for number in 0..limit {
+        drop(purge(&ledger, &format!("/{number}?{long}")));
+    }
+    assert!(counters.ledger_folded.get() == 0 && ledger.lets_live(born, &key(1, "/other")));
+    drop(purge(&ledger, "/one-more"));
+    assert!(counters.ledger_folded.get() == 1 && !ledger.lets_live(born, &key(1, "/other")));
+}
+
+#[test]
+fn purges_kill_what_a_disk_of_others_has_from_an_equal_or_earlier_epoch() {
+    let directories = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    let [own, foreign] = [0, 1].map(|nth: usize| volume(directories[nth].path()));
+    for last in [4, 5] {
+        let other = self::ledger();
+        attach(&other, &foreign, (last - 1, last));
+        let ledger = ledger();
+        attach(&ledger, &own, (3, 4));
+        drop(purge(&ledger, "/early"));
+        attach(&ledger, &own, (4, 5));
+        drop(purge(&ledger, "/late"));
+        let stored_after = ledger.now();
+        attach(&ledger, &own, (5, 6));
+        assert!(ledger.lets_live(stored_after, &key(1, "/late")), "the same disk again");
+        attach(&ledger, &foreign, (last, 7));
+        let of_others = Sequence { epoch: last, number: 99 };
+        for target in ["/early", "/late"] {
+            assert!(!ledger.lets_live(of_others, &key(1, target)), "{target} of epoch {last}");
+        }
+        assert!(ledger.lets_live(of_others, &key(1, "/other")));
+    }
 }
 
 #[tokio::test]
