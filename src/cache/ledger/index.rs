@@ -145,7 +145,7 @@ impl Index {
     }
 
     /// All purges of `other` as well.
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         let earlier = std::mem::take(self);
         self.raise_floor(earlier.floor.max(other.floor));
         let mut all: Vec<_> = earlier.alive().chain(other.alive()).collect();
@@ -280,7 +280,7 @@ mod tests {
         for (ordinal, url) in [(1, "/b"), (3, "/c"), (5, "/a")] {
             add(&mut other, ordinal, url);
         }
-        one.merge(other);
+        one.merge(&other);
         for (purged, url) in [(5, "/a"), (4, "/b"), (6, "/c")] {
             assert!(kills(&one, purged - 1, url) && !kills(&one, purged, url), "{url}");
         }

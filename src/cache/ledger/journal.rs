@@ -64,7 +64,7 @@ pub(in crate::cache) fn replay(volume: &dyn Volume) -> io::Result<Result<Replaye
         };
         whole |= found.whole;
         for record in found.floor.into_iter().chain(found.records) {
-            replayed.add(record);
+            replayed.add(&record);
         }
     }
     Ok(if whole { Ok(replayed) } else { Err(Unreadable::Missing) })
@@ -81,14 +81,14 @@ fn read(file: &dyn SegmentFile) -> io::Result<Vec<u8>> {
 }
 
 impl Replayed {
-    fn add(&mut self, record: Record) {
+    fn add(&mut self, record: &Record) {
         self.epoch = self.epoch.max(record.sequence.epoch);
-        match record.subject {
+        match &record.subject {
             Subject::Floor { writer, .. } => {
                 self.index.raise_floor(record.sequence.ordinal());
-                self.writers.push(writer);
+                self.writers.push(*writer);
             }
-            Subject::Url(url) => self.index.add(record.sequence.ordinal(), url, record.time),
+            Subject::Url(url) => self.index.add(record.sequence.ordinal(), *url, record.time),
         }
     }
 }

@@ -199,7 +199,7 @@ impl Ledger {
                 // The disk has objects that were born by the count of others, whatever its epochs.
                 latest = state.index.reissue(epoch);
             }
-            state.index.merge(replayed.index);
+            state.index.merge(&replayed.index);
             state.known = replayed.writers;
             state.known.push(self.writer);
             self.fold(&mut state);
