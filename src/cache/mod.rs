@@ -282,6 +282,16 @@ impl Cache {
         self.ledger.lets_live(born, key)
     }
 
+    /// Purges what an answer takes back, and tells what that answer counts as born at: see [`Ledger::purge_for`].
+    pub fn purge_for(
+        &self,
+        urls: impl IntoIterator<Item = Arc<[u8]>>,
+        now: Timestamp,
+        born: Sequence,
+    ) -> (Receipt, Sequence) {
+        self.ledger.purge_for(urls, now, born)
+    }
+
     /// Purges these URLs, hard: see [`Ledger::purge_urls`].
     pub fn purge_urls(&self, urls: impl IntoIterator<Item = Arc<[u8]>>, now: Timestamp) -> Receipt {
         self.ledger.purge_urls(urls, now)

@@ -16,8 +16,7 @@ use crate::semantics::invalidation::{self, Target};
 /// Purges what the answer to the client's own request says has changed, before anybody is told of that answer: the URL
 /// that was asked for, and those of the same origin that the answer names.
 ///
-/// Returns what the answer itself, whose request left at `born`, counts as born at: it is not among what it takes back, so
-/// long as no other purge came in between.
+/// Returns what the answer itself, whose request left at `born`, counts as born at: it is not among what it takes back.
 ///
 /// Dropped while it waits, the purge holds, and is written all the same.
 pub(super) async fn after(
@@ -45,11 +44,9 @@ pub(super) async fn after(
             urls.push(url);
         }
     }
-    let expected = born.ordinal() + urls.len() as u64;
-    let receipt = shared.cache.purge_urls(urls, now);
-    let latest = shared.cache.sequence();
+    let (receipt, answer_born) = shared.cache.purge_for(urls, now, born);
     if receipt.kept(shared.cache.purge_patience()).await == Kept::NotDurable {
         tracing::debug!(key = ?ask.key, "an invalidation is not durable yet");
     }
-    if latest.ordinal() == expected { latest } else { born }
+    answer_born
 }

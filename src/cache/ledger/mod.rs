@@ -144,8 +144,20 @@ impl Ledger {
     /// Purges what is stored under these URLs (see [`crate::cache::key::url`]), hard. It holds once this returns; the receipt
     /// tells when it is durable, and may be dropped.
     pub fn purge_urls(&self, urls: impl IntoIterator<Item = Arc<[u8]>>, time: Timestamp) -> Receipt {
+        self.purge_for(urls, time, Sequence::default()).0
+    }
+
+    /// The same for an answer that brings the purges about, whose request left at `born` and asked for the first URL. Also
+    /// tells what the answer itself counts as born at: after these purges, unless another one had killed it before them.
+    pub fn purge_for(
+        &self,
+        urls: impl IntoIterator<Item = Arc<[u8]>>,
+        time: Timestamp,
+        born: Sequence,
+    ) -> (Receipt, Sequence) {
         let urls: Vec<UrlHash> = urls.into_iter().map(|url| UrlHash::of(&url)).collect();
         let mut state = self.state.write();
+        let killed = urls.first().is_some_and(|url| state.index.kills(born.ordinal(), url));
         let mut desk = self.desk.lock();
         let mut latest = self.latest.load(Ordering::Relaxed);
         for url in urls {
@@ -169,7 +181,7 @@ impl Ledger {
         drop(desk);
         drop(state);
         self.bell.ring();
-        Receipt(receipt)
+        (Receipt(receipt), if killed { born } else { Sequence::of_ordinal(latest) })
     }
 
     fn fold(&self, state: &mut State) {

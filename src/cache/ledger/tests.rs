@@ -136,3 +136,19 @@ fn a_record_that_is_not_known_makes_the_ledger_unreadable() {
     std::fs::create_dir(directory.path().join("ledger/00000009")).expect("made");
     assert!(matches!(replay(&*volume), Ok(Err(journal::Unreadable::Bad(_)))));
 }
+
+#[test]
+fn an_answer_outlives_what_it_takes_back_but_not_what_came_before() {
+    let ledger = ledger();
+    let of = |target: &str| url(&Scheme::HTTP, "a", &target.parse().expect("a target"));
+    let born = ledger.now();
+    // Purges of others do not concern it.
+    ledger.purge_urls([of("/other")], Timestamp::default());
+    let (_, answer) = ledger.purge_for([of("/a"), of("/b")], Timestamp::default(), born);
+    assert_eq!(answer, ledger.now());
+    // One of its own URL does, if it came while the request was under way.
+    let born = ledger.now();
+    ledger.purge_urls([of("/a")], Timestamp::default());
+    let (_, answer) = ledger.purge_for([of("/a")], Timestamp::default(), born);
+    assert_eq!(answer, born);
+}
