@@ -128,7 +128,7 @@ async fn a_disk_that_was_full_when_it_came_back_is_seen_again() {
     let tier = rig.cache().disk().unwrap();
     until("offline", || matches!(tier.health(), Health::Offline(_)) && tier.is_settled()).await.unwrap();
     // Room for the ledger, which is begun anew, but not for five frames that say that a slot is empty.
-    rig.disk.leave_room(100);
+    rig.disk.leave_room(140);
     rig.disk.err(None);
     until("read-only", || matches!(tier.health(), Health::ReadOnly(_))).await.unwrap();
     rig.disk.leave_room(1 << 30);
