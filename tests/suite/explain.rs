@@ -378,6 +378,9 @@ async fn what_is_on_disk_is_told_and_stays_there() {
     for path in ["/fresh", "/stale"] {
         node.client().await.get(path).await;
     }
+    // A client has its answer before that is stored.
+    let fetcher = node.running().node.fetcher.clone();
+    crate::disk_rig::until("all is stored", || fetcher.running() == 0).await;
     node.settled().await;
     node.restart().await;
     for (path, foretold) in [("/fresh", "forebay; hit; ttl="), ("/stale", "forebay; fwd=stale")] {
