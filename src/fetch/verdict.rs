@@ -83,7 +83,8 @@ pub(super) fn judge(
         return Verdict::refused("vary-unbelieved");
     }
     let terms = Some(storable.terms);
-    let unshared = qualified_fields(headers, &ask.policy.targets);
+    let unshared =
+        if storable.may_name_fields { qualified_fields(headers, &ask.policy.targets) } else { Vec::new() };
     let others = match storable.terms.reuse {
         Reuse::Shared => Others::Share(vary.clone()),
         Reuse::Validate => Others::Alone,

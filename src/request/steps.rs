@@ -260,9 +260,9 @@ impl ClientMachine {
 
     /// No head came that could be used: what is stored, if it may bridge that, or the error (RFC 9111 §4.2.4).
     fn fail(&self, turn: &mut Turn, failure: Failure) -> Step {
-        self.counters.forwarded.inc();
         let (trouble, now) = (failure.trouble, self.clock.now());
         if let Some(refusal) = turn.content_refused() {
+            self.counters.forwarded.inc();
             turn.detail = Some(refusal.name());
             return Step::Done(deliver::rejected(&refusal, &self.settings.node, &turn.ask.method, now));
         }
@@ -274,6 +274,7 @@ impl ClientMachine {
             lives && turn.ask.may_use_on_error(&hit.object.terms, now)
         };
         if let Some(stale) = turn.stale.clone().or(failure.stale).filter(may_be_used) {
+            self.counters.forwarded.inc();
             turn.detail = Some(STALE_ON_ERROR);
             let forward_status = match trouble {
                 Trouble::Answered(status) => Some(status),
@@ -284,9 +285,10 @@ impl ClientMachine {
         }
         let error = match trouble {
             Trouble::NoHead(error) => error,
-            // What bridges it for others may not be used here: this client gets the error itself.
+            // What bridges it for others may not be used here: this client asks again, and gets the error itself.
             Trouble::Answered(_) => return Step::Alone(None),
         };
+        self.counters.forwarded.inc();
         self.counters.origin_errors.inc();
         turn.detail = Some(error.error.token());
         let cache = CacheStatus { detail: None, ..turn.forwarded() };

@@ -41,6 +41,9 @@ pub struct Storable {
     pub terms: Terms,
     /// Where its lifetime comes from.
     pub basis: Basis,
+    /// It may name fields that are not to be stored with it ([`qualified_fields`]), also by a directive that the site
+    /// overhears.
+    pub may_name_fields: bool,
 }
 
 /// Why a response may not be stored.
@@ -113,7 +116,8 @@ pub fn judge(
     request_time: Timestamp,
     response_time: Timestamp,
 ) -> Judgement {
-    let cc = ruling(headers, policy);
+    let said = CacheControl::ruling(headers, &policy.targets);
+    let cc = policy.ignored.apply(said);
     if let Some(refusal) = refusal(request, status, headers, &cc, policy) {
         return Judgement::Refuse(refusal);
     }
@@ -138,7 +142,9 @@ pub fn judge(
     if reuse == Reuse::Validate && stale == Stale::Forbidden && !validator {
         return Judgement::Refuse(Refusal::NoValidator);
     }
-    Judgement::Store(Storable { terms: Terms { freshness, reuse, stale, immutable: cc.immutable }, basis })
+    let terms = Terms { freshness, reuse, stale, immutable: cc.immutable };
+    let may_name_fields = said.no_cache != Qualified::No || said.private != Qualified::No;
+    Judgement::Store(Storable { terms, basis, may_name_fields })
 }
 
 /// The directives that rule a response here, as far as the site heeds them.

@@ -105,7 +105,7 @@ pub fn outcome(case: &Case) -> (Outcome, Option<&'static str>) {
     (outcome, refusal)
 }
 
-fn in_the_models_words(Storable { terms, basis }: Storable) -> Stored {
+fn in_the_models_words(Storable { terms, basis, .. }: Storable) -> Stored {
     Stored {
         received: i128::from(terms.freshness.response_time.as_millis()) * 1_000_000,
         initial_age: nanos(terms.freshness.initial_age),
