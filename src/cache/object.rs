@@ -63,13 +63,16 @@ pub struct StoredHead {
     pub headers: HeaderMap,
 }
 
+/// Each answer is a copy with `Age` and `Cache-Status` added; with room for them the copy need not grow.
+const ADDED_TO_EACH: usize = 2;
+
 impl StoredHead {
     /// A head whose values own their memory. A field that came off a socket is a slice of the buffer that it was
     /// read into: kept as it is, a few hundred bytes of head would keep all of that alive.
     pub fn new(status: StatusCode, fields: &HeaderMap) -> Self {
         let joined: Bytes =
             fields.values().flat_map(http::HeaderValue::as_bytes).copied().collect::<Vec<_>>().into();
-        let mut headers = HeaderMap::with_capacity(fields.len());
+        let mut headers = HeaderMap::with_capacity(fields.len() + ADDED_TO_EACH);
         let mut at = 0;
         for (name, value) in fields {
             let end = at + value.len();

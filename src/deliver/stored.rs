@@ -10,7 +10,7 @@ use crate::body::content::{Blocks, Parts};
 use crate::body::message::Reply;
 use crate::cache::lookup::{Held, Hit};
 use crate::semantics::targeted::SURROGATE_CONTROL;
-use crate::semantics::validation;
+use crate::semantics::{fields, validation};
 
 /// The object, or a 304 if the client has it already (RFC 9111 §4.3.2), with its age (§5.1). What is not in memory
 /// as a whole is read by `replay`.
@@ -23,7 +23,7 @@ pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, replay: impl FnOnce(&Hit)
         (head.status, head.headers.clone())
     };
     // It is meant for this cache alone.
-    headers.remove(&SURROGATE_CONTROL);
+    fields::strip(&mut headers, |name| *name == SURROGATE_CONTROL);
     headers.insert(header::AGE, HeaderValue::from(hit.object.terms.freshness.age(now).as_secs()));
     to.tell(&to.cache, &mut headers);
     let body = match &hit.content {

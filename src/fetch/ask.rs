@@ -69,21 +69,30 @@ impl Fields {
     /// Of a request of this `version` with these `fields` as they came. A field that the site has in its keys is
     /// believed.
     pub fn new(fields: HeaderMap, version: Version, policy: &Policy) -> Self {
-        let mut headers = fields;
-        let upgrade = offered_upgrade(&headers).filter(|_| version == Version::HTTP_11);
-        let takes_trailers = fields::list_members(&headers, &header::TE)
-            .any(|member| member.eq_ignore_ascii_case(b"trailers"));
-        let trailer = announced_trailers(&headers);
-        fields::strip_hop_by_hop(&mut headers);
-        strip(&mut headers, policy, is_unbelieved);
-        Self { headers, upgrade, takes_trailers, trailer, shareable: false }
+        let mut it = Self { headers: fields, ..Self::default() };
+        if it.headers.keys().any(fields::is_hop_by_hop) {
+            it.take_hop_by_hop(version);
+        }
+        let keyed = |name: &HeaderName| policy.variant_fields.contains(name);
+        fields::strip(&mut it.headers, |name| is_unbelieved(name) && !keyed(name));
+        it
+    }
+
+    fn take_hop_by_hop(&mut self, version: Version) {
+        let headers = &mut self.headers;
+        self.upgrade = offered_upgrade(headers).filter(|_| version == Version::HTTP_11);
+        self.takes_trailers =
+            fields::list_members(headers, &header::TE).any(|member| member.eq_ignore_ascii_case(b"trailers"));
+        self.trailer = announced_trailers(headers);
+        fields::strip_hop_by_hop(headers);
     }
 
     /// Without what is one client's business, where the answer may be for many. `with_content`: the fields that
     /// describe content stay; they are in the key.
     pub fn for_many(&mut self, policy: &Policy, with_content: bool) {
         let describes = |name: &HeaderName| with_content && name.as_str().starts_with("content-");
-        strip(&mut self.headers, policy, |name| is_personal(name) && !describes(name));
+        let keyed = |name: &HeaderName| policy.variant_fields.contains(name);
+        fields::strip(&mut self.headers, |name| is_personal(name) && !describes(name) && !keyed(name));
         policy.cookies.strip_ignored(&mut self.headers, &policy.personal_cookies);
         self.shareable = true;
     }
@@ -179,13 +188,4 @@ fn announced_trailers(headers: &HeaderMap) -> Option<HeaderValue> {
 
 fn list(members: &[&[u8]]) -> Option<HeaderValue> {
     if members.is_empty() { None } else { HeaderValue::from_bytes(&members.join(&b", "[..])).ok() }
-}
-
-/// Takes off what `goes`, but what the site has in its keys.
-fn strip(headers: &mut HeaderMap, policy: &Policy, goes: impl Fn(&HeaderName) -> bool) {
-    let goes = |name: &&HeaderName| goes(name) && !policy.variant_fields.contains(name);
-    let names: Vec<_> = headers.keys().filter(goes).cloned().collect();
-    for name in names {
-        headers.remove(name);
-    }
 }

@@ -184,7 +184,7 @@ fn way(method: &Method, path: &str, fields: &Fields, keyed: bool, body: &Body, p
         (!plain && !keyed && !through, Bypass::Method),
         (plain && !matches!(body, Body::Empty), Bypass::Content),
         (fields.upgrade.is_some(), Bypass::Upgrade),
-        (headers.contains_key(&EARLY_DATA), Bypass::EarlyData),
+        (headers.keys().any(|name| *name == EARLY_DATA), Bypass::EarlyData),
         (policy.bypass_paths.has(path), Bypass::Path),
         (policy.cookies.bypass(headers), Bypass::Cookie),
         // Last: what a HEAD with nothing else to say is told applies to what is stored.

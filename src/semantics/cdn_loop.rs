@@ -14,8 +14,8 @@ const LONGEST: usize = 255;
 /// A member is what stands between two commas, and its id what stands before the first `;`, however malformed the
 /// rest is. Quotes are given no meaning, because whoever can write one quote before our id would hide a loop by it.
 pub fn passages(request: &HeaderMap, id: &str) -> usize {
-    let lines = request.get_all(CDN_LOOP).into_iter();
-    let members = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let lines = request.iter().filter(|(name, _)| **name == CDN_LOOP);
+    let members = lines.flat_map(|(_, line)| line.as_bytes().split(|byte| *byte == b','));
     members.filter(|member| id_of(member).eq_ignore_ascii_case(id.as_bytes())).count()
 }
 

@@ -65,7 +65,17 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .filter_map(|member| HeaderName::from_bytes(member).ok())
         .filter(|name| *name != CACHE_CONTROL && *name != CDN_LOOP)
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    for name in &named {
+        headers.remove(name);
+    }
+    strip(headers, is_hop_by_hop);
+}
+
+/// Removes the fields whose name `goes`. One look at the names there are, of which mostly none goes, costs less than
+/// looking for each that might.
+pub fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| goes(name)).cloned().collect();
+    for name in names {
         headers.remove(name);
     }
 }

@@ -20,19 +20,9 @@ pub fn push_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Writes an integer, cut to what may stand here. By hand, as it is on the path of every hit.
+/// Writes an integer, cut to what may stand here.
 pub fn push_integer(out: &mut String, value: i64) {
-    if value < 0 {
-        out.push('-');
-    }
-    push_digits(out, value.clamp(-LARGEST, LARGEST).unsigned_abs());
-}
-
-fn push_digits(out: &mut String, value: u64) {
-    if value >= 10 {
-        push_digits(out, value / 10);
-    }
-    out.push(char::from(b'0' + (value % 10) as u8));
+    out.push_str(itoa::Buffer::new().format(value.clamp(-LARGEST, LARGEST)));
 }
 
 fn is_token(text: &str) -> bool {
