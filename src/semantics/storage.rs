@@ -137,7 +137,7 @@ pub fn judge(
     };
     let freshness = Freshness::with_lifetime(headers, lifetime, request_time, response_time);
     let stale = stale_use(&cc, policy);
-    let reuse = reuse(&cc, &freshness, stale, policy);
+    let reuse = reuse(&cc, &freshness, stale);
     let stale = if reuse == Reuse::Validate { only_as_stated(stale) } else { stale };
     if reuse == Reuse::Validate && stale == Stale::Forbidden && !validator {
         return Judgement::Refuse(Refusal::NoValidator);
@@ -202,13 +202,13 @@ fn is_understood(status: StatusCode) -> bool {
     )
 }
 
-fn reuse(cc: &CacheControl, freshness: &Freshness, stale: Stale, policy: &Policy) -> Reuse {
+/// Of what was never fresh only its own `stale-while-revalidate` makes something that others may have: what the site adds to
+/// lifetimes is for what had one.
+fn reuse(cc: &CacheControl, freshness: &Freshness, stale: Stale) -> Reuse {
     let was_ever_fresh = freshness.is_fresh(freshness.response_time);
     let window = match stale {
         Stale::Forbidden => Duration::ZERO,
-        Stale::Allowed { while_revalidate, .. } => {
-            while_revalidate.unwrap_or(policy.outlasting.while_revalidate)
-        }
+        Stale::Allowed { while_revalidate, .. } => while_revalidate.unwrap_or_default(),
     };
     let was_ever_of_use =
         was_ever_fresh || freshness.age(freshness.response_time) < freshness.lifetime.saturating_add(window);

@@ -614,3 +614,20 @@ async fn a_head_that_is_passed_updates_what_is_stored_or_throws_it_out() {
         }
     }
 }
+
+// ---- what a server error does not do ----
+
+#[tokio::test(start_paused = true)]
+async fn a_page_made_for_a_cookie_does_not_bridge_a_refresh_that_it_does_not_allow_itself() {
+    let outlasting = Outlasting { while_revalidate: Duration::from_secs(30), ..Outlasting::default() };
+    for fields in [
+        &[("ETag", "\"a\""), ("Last-Modified", "Fri, 15 Jan 2027 07:43:20 GMT")][..],
+        &[("ETag", "\"a\""), ("Cache-Control", "max-age=0")],
+    ] {
+        let fields: &'static [_] = Box::leak(fields.to_vec().into_boxed_slice());
+        let pipes = with_policy(Policy { outlasting, ..Policy::default() }, numbered(fields));
+        pipes.ask("/", &[("Cookie", "session=1")]).await;
+        let other = pipes.ask("/", &[("Cookie", "session=2")]).await;
+        assert_eq!(other.text(), "1", "{}", other.cache_status());
+    }
+}

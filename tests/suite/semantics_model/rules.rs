@@ -259,7 +259,7 @@ pub fn judge(exchange: &Exchange, site: &Site) -> Result<Stored, Vec<&'static st
     let span = |seconds: Option<i128>| seconds.map(|seconds| seconds * SECOND);
     let stale = may_be_stale.then(|| (span(said.while_revalidate), span(said.if_error)));
     let initial_age = initial_age(exchange);
-    let window = stale.map_or(0, |(own, _)| own.unwrap_or(site.while_revalidate * SECOND));
+    let window = stale.map_or(0, |(own, _)| own.unwrap_or(0));
     let shared = said.no_cache != Reach::All && initial_age < lifetime + window;
     // What nobody may ever use unconfirmed bridges an error only if it says so itself.
     let stale = match stale {
