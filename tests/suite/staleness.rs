@@ -631,3 +631,36 @@ async fn a_page_made_for_a_cookie_does_not_bridge_a_refresh_that_it_does_not_all
         assert_eq!(other.text(), "1", "{}", other.cache_status());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_304_about_something_else_does_not_keep_what_is_gone() {
+    for (then, text) in [("200 OK", "new"), ("503 Busy", "old")] {
+        let pipes = Pipes::new(move |request, nth| match (nth, request.header("if-none-match")) {
+            (0, _) => vec![respond("200 OK", &[REFRESHED[0], ("ETag", "\"a\"")], "old")],
+            (_, Some(_)) => vec![head("304 Not Modified", &[("ETag", "\"b\"")])],
+            _ => vec![respond(then, &[("Cache-Control", "no-store")], "new")],
+        });
+        pipes.ask("/", &[]).await;
+        pipes.pass_time(65);
+        assert_eq!(pipes.ask("/", &[]).await.text(), "old", "refreshed behind it");
+        let hits = pipes.origin.hits();
+        assert_eq!(hits, 3, "asked again for all of it");
+        assert_eq!(pipes.ask("/", &[]).await.text(), text, "{then}");
+        if text == "old" {
+            assert_eq!(pipes.origin.hits(), hits, "a refresh that failed is put off");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_that_nobody_asked_for_confirms_nothing() {
+    let pipes = Pipes::new(|_, nth| match nth {
+        0 => vec![respond("200 OK", &[("Cache-Control", "max-age=60, must-revalidate")], "old")],
+        _ => vec![head("304 Not Modified", MINUTE)],
+    });
+    pipes.ask("/", &[]).await;
+    pipes.pass_time(70);
+    let answer = pipes.ask("/", &[]).await;
+    assert_eq!(pipes.origin.exchange(1).request.header("if-none-match"), None);
+    assert_eq!(answer.status, 502, "{}", answer.cache_status());
+}

@@ -74,15 +74,17 @@ impl Lead {
         if exchange.head.status != StatusCode::NOT_MODIFIED || self.stale.is_none() {
             return self.deliver(exchange, times).await;
         }
-        self.note_refresh(true);
-        let Some(stale) = self.stale.take() else { return };
-        if validation::confirms(&exchange.head.headers, &stale.object.head.headers) && self.lives(&stale) {
+        self.stale = self.stale.take().filter(|hit| self.lives(hit));
+        let confirmed = |hit: &&Hit| validation::confirms(&exchange.head.headers, &hit.object.head.headers);
+        if let Some(stale) = self.stale.as_ref().filter(confirmed).cloned() {
+            self.note_refresh(true);
             return self.refresh(&stale, exchange, times).await;
         }
         // It confirmed something that we do not have, or that was purged meanwhile. Ask once more, for all of it.
         drop(exchange);
-        let request = self.normalised();
-        if let Some((exchange, times)) = self.ask_origin(request).await {
+        let request = outgoing::normalised(&self.flight.ask, None, &self.us());
+        let Some((exchange, times)) = self.ask_origin(request).await else { return };
+        if !self.is_bridged(exchange.head.status) {
             self.deliver(exchange, times).await;
         }
     }
@@ -142,6 +144,7 @@ impl Lead {
         let (born, sent_at) = (self.shared.cache.sequence(), self.shared.clock.now());
         self.flight.leaves(born);
         self.shared.counters.fetches.inc();
+        let conditional = request.headers.keys().any(validation::is_conditional);
         let begun = Instant::now();
         let asked = tokio::select! {
             // An answer that is there counts, whoever has left: it may tell of a change.
@@ -152,7 +155,7 @@ impl Lead {
         if let (Ok(_), Some(site)) = (&asked, &self.flight.ask.metrics) {
             site.origin_took(begun.elapsed());
         }
-        match asked.and_then(|exchange| self.makes_sense(exchange)) {
+        match asked.and_then(|exchange| self.makes_sense(exchange, conditional)) {
             Ok(exchange) => {
                 let times = Times { born, request: sent_at, response: self.shared.clock.now() };
                 Some((exchange, times))
@@ -181,7 +184,7 @@ impl Lead {
 
     /// A 101 that nobody asked for, a part when the whole was asked for, or a 304 to no condition is no answer; nor is
     /// content that nobody can decode, unless the site reads that as it is.
-    fn makes_sense(&self, exchange: Exchange) -> Result<Exchange, OriginError> {
+    fn makes_sense(&self, exchange: Exchange, conditional: bool) -> Result<Exchange, OriginError> {
         if exchange.unknown_coding && !self.flight.ask.policy.store_until_close {
             return Err(OriginError::malformed());
         }
@@ -190,7 +193,7 @@ impl Lead {
         match exchange.head.status {
             StatusCode::SWITCHING_PROTOCOLS if !offered => Err(OriginError::malformed()),
             StatusCode::PARTIAL_CONTENT if !passes => Err(OriginError::malformed()),
-            StatusCode::NOT_MODIFIED if !passes && self.stale.is_none() => Err(OriginError::malformed()),
+            StatusCode::NOT_MODIFIED if !passes && !conditional => Err(OriginError::malformed()),
             _ => Ok(exchange),
         }
     }
