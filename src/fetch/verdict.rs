@@ -46,7 +46,8 @@ impl Verdict {
         }
     }
 
-    fn refused(refusal: &'static str) -> Self {
+    /// On an answer that is not stored for this reason, and is for the one who asked.
+    pub(super) fn refused(refusal: &'static str) -> Self {
         Self { refusal: Some(refusal), speaks_of_request: false, ..Self::passed() }
     }
 }

@@ -617,6 +617,66 @@ async fn a_head_that_is_passed_updates_what_is_stored_or_throws_it_out() {
 
 // ---- what a server error does not do ----
 
+/// Sends `first`, and three plain requests that wait for the same fetch; the origin's answer then is let go.
+async fn wait_together(pipes: &Pipes, gate: &Gate, first: &[(&str, &str)]) -> Vec<Answer> {
+    let before = (pipes.origin.hits(), pipes.node.counters.collapsed.get());
+    let mut clients = [pipes.client(), pipes.client(), pipes.client(), pipes.client()];
+    for (nth, client) in clients.iter_mut().enumerate() {
+        client.request("GET", "/", if nth == 0 { first } else { &[] }, b"").await;
+        while pipes.origin.hits() == before.0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    while pipes.node.counters.collapsed.get() < before.1 + 3 {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    let mut answers = Vec::new();
+    for client in &mut clients {
+        answers.push(client.read_answer().await);
+    }
+    answers
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_nothing_may_bridge_is_read_by_all_who_waited() {
+    for (says, status) in [("max-age=60, must-revalidate", 503), ("max-age=60, stale-if-error=60", 501)] {
+        let gate = Gate::new();
+        let open = Arc::clone(&gate);
+        let pipes = Pipes::new(move |_, nth| {
+            if nth == 0 {
+                return vec![respond("200 OK", &[("Cache-Control", says)], "0")];
+            }
+            let error = respond(&format!("{status} No"), &[("Cache-Control", "max-age=5")], "broken");
+            vec![Act::WaitFor(Arc::clone(&open)), error]
+        });
+        pipes.ask("/", &[]).await;
+        pipes.pass_time(70);
+        for answer in wait_together(&pipes, &gate, &[]).await {
+            assert_eq!(answer.status, status, "{}", answer.cache_status());
+        }
+        assert_eq!(pipes.origin.hits(), 2, "one request for all: {says}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_wants_it_confirmed_does_not_take_from_the_others_what_bridges_errors() {
+    let by_status = vec![(StatusRange { first: 500, last: 599 }, Duration::from_secs(2))];
+    let lifetimes = Lifetimes { by_status, ..Lifetimes::default() };
+    let pipes = with_policy(Policy { lifetimes, ..Policy::default() }, |_, nth| match nth {
+        0 => vec![respond("200 OK", MINUTE, "0")],
+        _ => vec![respond("503 Busy", &[], "broken")],
+    });
+    pipes.ask("/", &[]).await;
+    pipes.pass_time(70);
+    for _ in 0..2 {
+        assert_eq!(pipes.ask("/", &[("Cache-Control", "no-cache")]).await.status, 503);
+        let answer = pipes.ask("/", &[]).await;
+        assert_eq!(answer.text(), "0", "{}", answer.cache_status());
+        pipes.pass_time(3);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_page_made_for_a_cookie_does_not_bridge_a_refresh_that_it_does_not_allow_itself() {
     let outlasting = Outlasting { while_revalidate: Duration::from_secs(30), ..Outlasting::default() };

@@ -19,13 +19,20 @@ use crate::fetch::{Purpose, invalidate, store};
 use crate::origin::{Exchange, IncomingBody};
 use crate::semantics::{fields, storage};
 
+/// Why an error is not stored, in the word that `Cache-Status` uses: what it would take the place of bridges it.
+const STALE_IS_KEPT: &str = "stale-is-kept";
+
 impl Lead {
     /// Announces a head and carries its body over.
     pub(super) async fn deliver(mut self, exchange: Exchange, mut times: Times) {
         let Exchange { head, mut body, tunnel, ends_by_close, .. } = exchange;
         let trailer = head.headers.get(header::TRAILER).cloned();
         // Judged as it came: cleaning takes off what `Connection` names, and that must not hide a `Vary`.
-        let verdict = self.judge(head.status, &head.headers, ends_by_close, times);
+        let bridge = self.bridge(head.status);
+        let verdict = match &bridge {
+            Some(_) => Verdict::refused(STALE_IS_KEPT),
+            None => self.judge(head.status, &head.headers, ends_by_close, times),
+        };
         let head = clean(head, &self.flight.ask, &self.origins(), times.response);
         if self.passes() {
             times.born =
@@ -57,7 +64,7 @@ impl Lead {
             storing: verdict.store.is_some() && !self.stops_at_first_block(length),
             refusal: verdict.refusal,
             replaces_stale: self.stale.is_some(),
-            bridge: self.stale.clone().filter(|_| status.is_server_error() && !self.passes()),
+            bridge,
             terms: verdict.terms,
             unshared: verdict.unshared,
             trailer,

@@ -6,12 +6,14 @@ use super::Lead;
 use crate::cache::lookup::Hit;
 use crate::fetch::flight::{Announcement, Failure, Trouble};
 use crate::origin::OriginError;
+use crate::semantics::request_directives::RequestDirectives;
+use crate::semantics::reuse;
 
 impl Lead {
     /// Whether the origin answered with a server error that what is stored bridges (RFC 9111 §4.3.3, RFC 5861 §4). If
     /// so, everybody was told.
     pub(super) fn is_bridged(&mut self, status: StatusCode) -> bool {
-        let failed = matches!(status.as_u16(), 500 | 502 | 503 | 504) && !self.passes();
+        let failed = is_failure(status) && !self.passes();
         let now = self.shared.clock.now();
         let ask = &self.flight.ask;
         let may_bridge = |hit: &Hit| self.lives(hit) && ask.may_use_on_error(&hit.object.terms, now);
@@ -20,6 +22,17 @@ impl Lead {
         }
         self.fail(Trouble::Answered(status));
         true
+    }
+
+    /// What bridges an answer of this status for those who do not insist on the origin's word, though the one who asked
+    /// does. An error is then no reason to let go of it.
+    pub(super) fn bridge(&self, status: StatusCode) -> Option<Hit> {
+        let failed = is_failure(status) && !self.passes();
+        let stale = self.stale.as_ref().filter(|hit| failed && self.lives(hit))?;
+        let (outlasting, now) = (&self.flight.ask.policy.outlasting, self.shared.clock.now());
+        let bridges =
+            reuse::may_use_on_error(&stale.object.terms, &RequestDirectives::default(), outlasting, now);
+        bridges.then(|| stale.clone())
     }
 
     /// No head comes.
@@ -46,4 +59,9 @@ impl Lead {
             self.shared.backoff.failed(slot, self.shared.clock.now());
         }
     }
+}
+
+/// Whether an origin that answers this has failed (RFC 5861 §4).
+fn is_failure(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
