@@ -615,7 +615,7 @@ async fn a_head_that_is_passed_updates_what_is_stored_or_throws_it_out() {
     }
 }
 
-// ---- what a server error does not do ----
+// ---- what has no right to stand in, or to take a place ----
 
 /// Sends `first`, and three plain requests that wait for the same fetch; the origin's answer then is let go.
 async fn wait_together(pipes: &Pipes, gate: &Gate, first: &[(&str, &str)]) -> Vec<Answer> {
@@ -723,4 +723,34 @@ async fn a_304_that_nobody_asked_for_confirms_nothing() {
     let answer = pipes.ask("/", &[]).await;
     assert_eq!(pipes.origin.exchange(1).request.header("if-none-match"), None);
     assert_eq!(answer.status, 502, "{}", answer.cache_status());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trailer_that_is_one_client_s_is_not_handed_to_those_who_wait() {
+    let gate = Gate::new();
+    let open = Arc::clone(&gate);
+    let pipes = Pipes::new(move |_, _| {
+        let fields = [
+            ("Cache-Control", "private=\"x-id\", max-age=60"),
+            ("Transfer-Encoding", "chunked"),
+            ("Trailer", "x-id, x-sum"),
+        ];
+        let body = Act::send("4\r\nbody\r\n0\r\nX-Id: 1\r\nX-Sum: 2\r\n\r\n");
+        vec![head("200 OK", &fields), Act::WaitFor(Arc::clone(&open)), body]
+    });
+    let (mut first, mut waiter) = (pipes.client(), pipes.client());
+    let te = [("TE", "trailers"), ("Connection", "te")];
+    first.request("GET", "/", &te, b"").await;
+    while pipes.origin.hits() < 1 {
+        tokio::task::yield_now().await;
+    }
+    waiter.request("GET", "/", &te, b"").await;
+    while pipes.node.counters.collapsed.get() < 1 {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    first.read_answer().await;
+    let names: Vec<_> =
+        waiter.read_answer().await.trailers.into_iter().map(|(name, _)| name.to_lowercase()).collect();
+    assert_eq!(names, ["x-sum"]);
 }

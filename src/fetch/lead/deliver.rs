@@ -56,7 +56,7 @@ impl Lead {
             status: head.status,
             headers: without(head.headers.clone(), &verdict.unshared),
         });
-        let status = head.status;
+        let (status, unshared) = (head.status, verdict.unshared.clone());
         self.prepare_others(&verdict, status, times);
         self.tell(Announcement::Head(Arc::new(Announced {
             head,
@@ -78,7 +78,9 @@ impl Lead {
             shared.counters.broken_bodies.inc();
             return writer.fail(error);
         }
-        let content = writer.finish(body.take_trailers().map(clean_trailers));
+        // Whoever reads gets the same trailers: what is one client's is in none of them.
+        let trailers = body.take_trailers().map(|trailers| without(clean_trailers(trailers), &unshared));
+        let content = writer.finish(trailers);
         if let (Some(content), Some((storable, vary)), Some(head)) = (content, verdict.store, stored_head) {
             store::store(&shared, &flight.ask, head, &content, &storable, vary, (times.born, generation));
         }
