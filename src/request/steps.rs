@@ -285,8 +285,9 @@ impl ClientMachine {
         }
         let error = match trouble {
             Trouble::NoHead(error) => error,
-            // What bridges it for others may not be used here: this client asks again, and gets the error itself.
-            Trouble::Answered(_) => return Step::Alone(None),
+            // What bridges it for others may not be used here: this client asks again, and gets the error itself, which
+            // then does not take the place of what bridges it.
+            Trouble::Answered(_) => return Step::Alone(turn.stale.clone()),
         };
         self.counters.forwarded.inc();
         self.counters.origin_errors.inc();

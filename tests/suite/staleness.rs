@@ -678,6 +678,33 @@ async fn one_who_wants_it_confirmed_does_not_take_from_the_others_what_bridges_e
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_do_several_who_want_it_confirmed_together() {
+    let (gate, wish) = (Gate::new(), [("Cache-Control", "no-cache")]);
+    let open = Arc::clone(&gate);
+    let pipes = Pipes::new(move |_, nth| {
+        if nth == 0 {
+            return vec![respond("200 OK", MINUTE, "0")];
+        }
+        let error = respond("503 Busy", &[("Cache-Control", "max-age=5")], "broken");
+        vec![Act::WaitFor(Arc::clone(&open)), error]
+    });
+    pipes.ask("/", &[]).await;
+    let mut clients = [pipes.client(), pipes.client(), pipes.client()];
+    for client in &mut clients {
+        client.request("GET", "/", &wish, b"").await;
+    }
+    while pipes.node.counters.collapsed.get() < 2 {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.read_answer().await.status, 503);
+    }
+    pipes.quiet().await;
+    assert_said(&pipes.ask("/", &[]).await, "0", "forebay; hit; ttl=60");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_made_for_a_cookie_does_not_bridge_a_refresh_that_it_does_not_allow_itself() {
     let outlasting = Outlasting { while_revalidate: Duration::from_secs(30), ..Outlasting::default() };
     for fields in [
