@@ -10,7 +10,7 @@ use super::ask::Ask;
 use crate::body::Body;
 use crate::cache::object::Object;
 use crate::origin::OriginRequest;
-use crate::semantics::{cdn_loop, validation};
+use crate::semantics::{cdn_loop, fields, validation};
 
 /// How the node names itself to origins.
 pub(super) struct Us<'a> {
@@ -22,8 +22,16 @@ pub(super) struct Us<'a> {
 
 /// What is one client's business in a request whose answer may be for many: its range, its content, and its wishes
 /// of the caches on the way. It is needed to answer the client, and so is still among the ask's fields.
-const PERSONAL: [HeaderName; 5] =
-    [header::RANGE, header::EXPECT, header::CONTENT_LENGTH, header::CACHE_CONTROL, header::PRAGMA];
+const PERSONAL: [HeaderName; 7] = [
+    header::RANGE,
+    // An older word for it, which widespread servers still heed.
+    HeaderName::from_static("request-range"),
+    header::EXPECT,
+    header::CONTENT_LENGTH,
+    header::CACHE_CONTROL,
+    header::PRAGMA,
+    header::ACCEPT_ENCODING,
+];
 
 /// A normalised request for something that may be stored: a GET, or what the key says instead of one, without the
 /// client's conditions and range, in identity coding, with the validators of `stale` if there is something to confirm.
@@ -98,10 +106,9 @@ pub(super) fn passed(ask: &Ask, body: Body, we: &Us<'_>) -> OriginRequest {
 /// The fields of a request whose answer may be for many: in an order that is always the same, and with a `Via` that does
 /// not say which version this client spoke.
 fn for_many(ask: &Ask, we: &Us<'_>) -> HeaderMap {
-    let one_client_s = |name: &HeaderName| {
-        PERSONAL.contains(name) || validation::is_conditional(name) || *name == header::ACCEPT_ENCODING
-    };
-    let mut names: Vec<&HeaderName> = ask.headers.keys().filter(|name| !one_client_s(name)).collect();
+    let in_key = |name: &HeaderName| ask.policy.variant_fields.contains(name);
+    let goes = |name: &HeaderName| is_one_clients(name) || (is_other_spelling(name) && !in_key(name));
+    let mut names: Vec<&HeaderName> = ask.headers.keys().filter(|name| !goes(name)).collect();
     names.sort_unstable_by_key(|name| name.as_str());
     let mut headers = HeaderMap::with_capacity(ask.headers.keys_len() + 8);
     // Its place is the first one; its value follows.
@@ -118,6 +125,21 @@ fn for_many(ask: &Ask, we: &Us<'_>) -> HeaderMap {
     }
     cdn_loop::append(&mut headers, we.cdn_id);
     headers
+}
+
+fn is_one_clients(name: &HeaderName) -> bool {
+    PERSONAL.contains(name) || validation::is_conditional(name)
+}
+
+/// Whether a name is what some programs take for a field that is one client's, or belongs to the hop: behind CGI, WSGI or
+/// PHP `If_None_Match` is `If-None-Match`.
+fn is_other_spelling(name: &HeaderName) -> bool {
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if name.as_str().bytes().all(usual) {
+        return false;
+    }
+    let hyphened: Vec<u8> = name.as_str().bytes().map(|byte| if usual(byte) { byte } else { b'-' }).collect();
+    HeaderName::from_bytes(&hyphened).is_ok_and(|name| is_one_clients(&name) || fields::is_hop_by_hop(&name))
 }
 
 /// Our own word for what is not believed of a client ([`Fields::new`](super::ask::Fields::new)), but for fields that the

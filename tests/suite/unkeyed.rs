@@ -19,6 +19,12 @@ fn echo(request: &SeenRequest, _: usize) -> Vec<Act> {
 const UNKEYED: &[&str] = &[
     "X.Forwarded-Host",
     "X~Rewrite-URL",
+    "Accept_Encoding",
+    "Cache_Control",
+    "If.Modified-Since",
+    "If_None_Match",
+    "Request-Range",
+    "Transfer_Encoding",
     "X-Envoy-Original-Path",
     "Script-Name",
     "X-Method",
