@@ -32,21 +32,23 @@ fn unbelieved(first: u8) -> &'static [&'static str] {
             "cf-connecting-ip*",
             "cf-pseudo-ipv4",
             "cf-visitor",
+            // Who a certificate says that a client is (RFC 9440).
+            "client-cert*",
             "client-ip",
             "cloudfront-forwarded-proto",
             "cloudfront-viewer-address",
             "cluster-client-ip",
         ],
         b'f' => &["fastly-client*", "fastly-ff", "fastly-ssl", "forwarded*", "front-end-https"],
-        b'h' => &["http2-settings"],
+        b'h' => &["http2-settings", "https"],
         b'i' => &["incap-client-ip"],
         // CGI programs see `Proxy` as HTTP_PROXY, and then talk through it.
-        b'p' => &["proxy", "proxy-client-ip", "proxy-host"],
+        b'p' => &["path-info", "proxy", "proxy-client-ip", "proxy-host"],
         // Whether the origin's answers may have ESI and the like is for the surrogate to say.
-        b's' => &["script-name", "surrogate-*"],
+        b's' => &["script-name", "ssl-client-*", "surrogate-*"],
         b'r' => &["remote-*", "request-uri"],
         b't' => &["true-client-ip"],
-        b'w' => &["wl-proxy-*"],
+        b'w' => &["wl-proxy-*", "wsgi-url-scheme"],
         b'x' => &[
             "x-accel-*",
             "x-appengine-user-ip",
@@ -54,6 +56,8 @@ fn unbelieved(first: u8) -> &'static [&'static str] {
             "x-azure-clientip",
             "x-azure-socketip",
             "x-backend-host",
+            "x-base-url",
+            "x-client-cert*",
             "x-client-ip",
             "x-client-proto",
             "x-cluster-client-ip",
@@ -64,6 +68,8 @@ fn unbelieved(first: u8) -> &'static [&'static str] {
             "x-from-ip",
             "x-host*",
             "x-http-*",
+            "x-http2-*",
+            "x-https",
             // What frameworks tell themselves, and have taken from strangers.
             "x-invoke-*",
             "x-matched-path",
@@ -74,11 +80,14 @@ fn unbelieved(first: u8) -> &'static [&'static str] {
             "x-original-*",
             "x-originating-*",
             "x-override-*",
+            "x-path-info",
             "x-proto*",
             "x-proxy-*",
             "x-proxyuser-ip",
             "x-real-*",
+            "x-redirect-url",
             "x-remote-*",
+            "x-request-uri",
             "x-rewrite-*",
             "x-scheme*",
             "x-script-name",
@@ -100,8 +109,10 @@ fn personal(first: u8) -> &'static [&'static str] {
         // Of a GET, they say something about content that it does not have. Where there is content, they are in the key.
         b'c' => &["cf-*", "cloudfront-*", "content-*"],
         b'f' => &["fastly-*", "from"],
+        b'i' => &["if"],
         b'm' => &["max-forwards"],
-        b'p' => &["profile"],
+        b'p' => &["prefer", "profile"],
+        b't' => &["translate"],
         b'v' => &["via"],
         b'x' => &[
             "x-akamai-*",
@@ -158,11 +169,22 @@ mod tests {
             "x-http-method",
             "x-http-host-override",
             "surrogate_capability",
+            "client-cert-chain",
+            "https",
+            "x-request_uri",
         ] {
             assert!(is_unbelieved(&name(unbelieved)), "{unbelieved}");
         }
-        for personal in ["x-amz-date", "x_request_id", "via", "content-type", "cf-ipcountry", "max-forwards"]
-        {
+        for personal in [
+            "x-amz-date",
+            "x_request_id",
+            "via",
+            "content-type",
+            "cf-ipcountry",
+            "max-forwards",
+            "if",
+            "prefer",
+        ] {
             assert!(is_personal(&name(personal)), "{personal}");
         }
         for plain in ["accept", "cookie", "proxy-status", "x-note", "host", "x-client", "vary", "x-cache"] {
