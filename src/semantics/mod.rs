@@ -24,6 +24,7 @@ pub mod patterns;
 pub mod policy;
 pub mod proxy_status;
 pub mod query;
+pub mod ranges;
 pub mod request_directives;
 pub mod reuse;
 pub mod storage;
