@@ -1,6 +1,7 @@
 //! Whole content, as the tiers keep it: small bodies inline, larger ones as aligned blocks.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -34,6 +35,32 @@ pub enum Parts {
     Blocks(Arc<[Bytes]>),
 }
 
+impl Parts {
+    /// The bytes of these ranges, one after the other: slices of the blocks that they touch, and no copy. What lies
+    /// beyond the end is left out.
+    pub fn slices(&self, ranges: impl IntoIterator<Item = Range<u64>>) -> Blocks {
+        let mut slices = Vec::new();
+        for range in ranges {
+            match self {
+                Self::Inline(bytes) => slices.push(slice(bytes, 0, &range)),
+                Self::Blocks(blocks) => {
+                    let first = usize::try_from(range.start / BLOCK as u64).unwrap_or(usize::MAX);
+                    let starts = (range.start - range.start % BLOCK as u64..range.end).step_by(BLOCK);
+                    let touched = blocks.iter().skip(first).zip(starts);
+                    slices.extend(touched.map(|(block, start)| slice(block, start, &range)));
+                }
+            }
+        }
+        Blocks::new(slices)
+    }
+}
+
+/// What of `range` lies in `bytes`, whose first byte is at `start`.
+fn slice(bytes: &Bytes, start: u64, range: &Range<u64>) -> Bytes {
+    let within = |at: u64| usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(within(range.start)..within(range.end).max(within(range.start)))
+}
+
 /// The blocks of a body on their way to one client. They stay in memory until they are sent, whatever the
 /// tiers do meanwhile.
 #[derive(Debug)]
@@ -63,5 +90,32 @@ impl Iterator for Blocks {
         let block = self.rest.pop_front()?;
         self.remaining -= block.len() as u64;
         Some(block)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn slices_are_the_bytes_of_their_ranges(
+            length in prop_oneof![0..100_usize, 0..2 * BLOCK + 5],
+            ranges in prop::collection::vec((0..2 * BLOCK as u64 + 9, 0..BLOCK as u64 + 9), 0..4),
+        ) {
+            let whole: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let ranges: Vec<_> = ranges.into_iter().map(|(start, length)| start..start + length).collect();
+            let cut = |at: u64| usize::try_from(at).unwrap().min(length);
+            let expected: Vec<u8> =
+                ranges.iter().flat_map(|range| whole[cut(range.start)..cut(range.end)].to_vec()).collect();
+            let blocks: Vec<Bytes> = whole.chunks(BLOCK).map(Bytes::copy_from_slice).collect();
+            for parts in [Parts::Inline(whole.clone().into()), Parts::Blocks(blocks.into())] {
+                let slices = parts.slices(ranges.iter().cloned());
+                prop_assert_eq!(slices.remaining(), expected.len() as u64);
+                prop_assert!(slices.flatten().eq(expected.iter().copied()));
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ pub mod budget;
 pub mod busy;
 pub mod content;
 pub mod message;
+pub mod multipart;
 pub mod tunnel;
 pub mod wire;
 
@@ -17,6 +18,7 @@ use bytes::Bytes;
 
 use busy::Reader;
 use content::Blocks;
+use multipart::Multipart;
 use tunnel::Tunnel;
 
 /// The body of a message, whatever it comes from. Bodies are never collected: they are handed on.
@@ -32,6 +34,8 @@ pub enum Body {
     Blocks(Blocks),
     /// Content that may still be arriving.
     Busy(Reader),
+    /// Several parts of content, each with its framing.
+    Multipart(Box<Multipart>),
     /// Not content at all: what follows a 101 belongs to another protocol.
     Tunnel(Tunnel),
 }
@@ -43,6 +47,7 @@ impl Body {
             Self::Empty => Some(0),
             Self::Bytes(bytes) => Some(bytes.len() as u64),
             Self::Blocks(blocks) => Some(blocks.remaining()),
+            Self::Multipart(parts) => Some(parts.remaining()),
             Self::Busy(_) | Self::Tunnel(_) => None,
         }
     }

@@ -76,6 +76,7 @@ impl http_body::Body for WireBody {
             Body::Bytes(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
             Body::Blocks(blocks) => blocks.next().map(|block| Ok(Frame::data(block))),
             Body::Busy(reader) => ready!(Self::poll_busy(reader, &mut this.trailers_sent, cx)),
+            Body::Multipart(parts) => ready!(parts.poll_next(cx)).map(|next| next.map(Frame::data)),
         };
         match &polled {
             Some(Ok(frame)) => {
@@ -95,6 +96,7 @@ impl http_body::Body for WireBody {
             Body::Bytes(bytes) => bytes.is_empty(),
             Body::Blocks(blocks) => Blocks::remaining(blocks) == 0,
             Body::Busy(reader) => self.trailers_sent || reader.is_finished(),
+            Body::Multipart(parts) => parts.remaining() == 0,
         }
     }
 

@@ -201,6 +201,7 @@ fn policy(cache: &CachePolicy, against: &AgainstRfcPolicy) -> Policy {
             reuse_post: against.reuse_post,
         },
         hide_clients: cache.hide_clients,
+        max_ranges: cache.max_ranges,
     }
 }
 

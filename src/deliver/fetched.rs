@@ -3,17 +3,28 @@
 use http::{StatusCode, header};
 
 use super::For;
+use super::own::unsatisfiable;
+use super::ranges::Cut;
+use crate::base::clock::Timestamp;
 use crate::body::Body;
 use crate::body::busy::Reader;
 use crate::body::message::Reply;
+use crate::body::multipart::Source;
 use crate::fetch::flight::Announced;
 use crate::semantics::cache_status::CacheStatus;
+use crate::semantics::ranges::Resolved;
 use crate::semantics::targeted::SURROGATE_CONTROL;
-use crate::semantics::validation;
+use crate::semantics::{fields, validation};
 
 /// The response of a fetch. Conditions are answered here if the fetch was normalised, because the origin never
-/// saw them; a pass carried them itself.
-pub fn fetched(announced: &Announced, reader: Reader, to: &For<'_>, normalised: bool) -> Reply {
+/// saw them; a pass carried them itself. So are ranges, once the length is known: a part leaves as soon as it has come.
+pub fn fetched(
+    announced: &Announced,
+    reader: Reader,
+    to: &For<'_>,
+    normalised: bool,
+    now: Timestamp,
+) -> Reply {
     let head = &announced.head;
     if let Some(tunnel) = announced.tunnel.lock().take() {
         let mut headers = head.headers.clone();
@@ -24,16 +35,37 @@ pub fn fetched(announced: &Announced, reader: Reader, to: &For<'_>, normalised: 
         return Reply::new(head.status, headers, Body::Tunnel(tunnel));
     }
     let unchanged = normalised && to.is_unchanged(head.status, &head.headers);
-    let (status, mut headers) = if unchanged {
-        (StatusCode::NOT_MODIFIED, validation::not_modified_fields(&head.headers))
+    let complete = fields::announced_length(&head.headers);
+    let wanted = if unchanged || !normalised {
+        Resolved::Whole
     } else {
-        (head.status, head.headers.clone())
+        to.wants(head.status, &head.headers, complete)
+    };
+    // What the origin answered is not what the client sees.
+    let changed = unchanged || wanted != Resolved::Whole;
+    let cache = CacheStatus {
+        forward_status: to.cache.forward_status.or(changed.then_some(head.status)),
+        ..to.cache
+    };
+    let (status, mut headers, cut) = match wanted {
+        _ if unchanged => (StatusCode::NOT_MODIFIED, validation::not_modified_fields(&head.headers), None),
+        Resolved::Whole => (head.status, head.headers.clone(), None),
+        Resolved::Unsatisfiable => return unsatisfiable(complete.unwrap_or(0), &cache, to, now),
+        Resolved::Parts(mut parts) => {
+            // As they arrive, so that none waits for another, nor has to be kept for it.
+            parts.sort_unstable_by_key(|part| part.first);
+            let mut headers = head.headers.clone();
+            let cut = Cut::new(parts, complete.unwrap_or(0), &mut headers);
+            (StatusCode::PARTIAL_CONTENT, headers, Some(cut))
+        }
     };
     // It is meant for this cache alone.
     headers.remove(&SURROGATE_CONTROL);
-    // What the origin answered is not what the client sees.
-    let forward_status = to.cache.forward_status.or(unchanged.then_some(head.status));
-    to.tell(&CacheStatus { forward_status, ..to.cache }, &mut headers);
+    to.tell(&cache, &mut headers);
+    if let Some(cut) = cut {
+        let reader = reader.parts(cut.ranges());
+        return Reply::new(status, headers, cut.body(Source::Busy(reader)));
+    }
     if let Some(trailer) = announced.trailer.as_ref().filter(|_| to.ask.takes_trailers) {
         headers.insert(header::TRAILER, trailer.clone());
     }

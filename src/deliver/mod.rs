@@ -1,10 +1,11 @@
 //! An answer to one client: from a stored object, from a body that is still arriving, or of our own making.
 //!
 //! What an answer says of the cache is decided by the client machine; here it is put into fields, together with
-//! what HTTP asks of every answer: conditions, `Age`, `HEAD` without content.
+//! what HTTP asks of every answer: conditions, ranges, `Age`, `HEAD` without content.
 
 mod fetched;
 mod own;
+mod ranges;
 mod stored;
 
 use std::time::Duration;

@@ -11,6 +11,7 @@ use crate::origin::OriginError;
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::date;
 use crate::semantics::proxy_status::ProxyError;
+use crate::semantics::ranges::ContentRange;
 
 use super::For;
 
@@ -34,6 +35,15 @@ pub fn not_stored(to: &For<'_>, now: Timestamp) -> Reply {
     let explanation = "This is not stored here, and the request wants nothing else.";
     let mut reply = page(StatusCode::GATEWAY_TIMEOUT, explanation, &to.ask.method, now);
     to.tell(&to.cache, &mut reply.head.headers);
+    reply
+}
+
+/// Nothing of what was asked for is within the `complete` bytes that there are (RFC 9110 §15.5.17).
+pub(super) fn unsatisfiable(complete: u64, cache: &CacheStatus, to: &For<'_>, now: Timestamp) -> Reply {
+    let explanation = format!("What was asked for is beyond the end: there are {complete} bytes.");
+    let mut reply = page(StatusCode::RANGE_NOT_SATISFIABLE, &explanation, &to.ask.method, now);
+    reply.head.headers.insert(header::CONTENT_RANGE, ContentRange::Unsatisfied(complete).field());
+    to.tell(cache, &mut reply.head.headers);
     reply
 }
 

@@ -4,6 +4,8 @@
 //! origin: all of it is fetched again, and what was sent already is skipped, if it is the same under the same strong
 //! validator. Without one the body breaks off.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,15 +34,18 @@ const LONGEST: Duration = Duration::from_secs(30);
 const MOST_TURNS: u8 = 3;
 
 impl Fetcher {
-    /// Reads the content of a hit that is on disk to one client. The task ends when the client leaves.
-    pub fn replay(&self, ask: &Arc<Ask>, hit: &Hit) -> Reader {
+    /// Reads the content of a hit that is on disk to one client: the whole, or these parts of it one after the other, for
+    /// which only the blocks that they touch are read. The task ends when the client leaves.
+    pub fn replay(&self, ask: &Arc<Ask>, hit: &Hit, parts: Option<VecDeque<Range<u64>>>) -> Reader {
         // One block waits for the reader while the next is read: the pieces of a block are not counted twice.
         let means = Means { window: 0, ..self.shared.means.clone() };
         let (_, writer, reader) = BusyBody::with_reader(means, Retention::Window);
         if let Held::Disk(pinned, first) = &hit.content {
             let (object, pinned) = (Arc::clone(&hit.object), pinned.clone());
-            let (fetcher, ask, first) = (self.clone(), Arc::clone(ask), Some(first.clone()));
-            let replay = Replay { fetcher, ask, object, pinned, first, writer, sent: 0 };
+            let (fetcher, ask, ready) = (self.clone(), Arc::clone(ask), Some((0, first.clone())));
+            let parts = parts.unwrap_or_else(|| [0..object.representation.length].into());
+            let replay =
+                Replay { fetcher, ask, object, pinned, ready, writer, parts, sent: 0, until: 0, turns: 0 };
             self.shared.tasks.spawn(replay.run());
         }
         reader
@@ -53,10 +58,18 @@ struct Replay {
     ask: Arc<Ask>,
     object: Arc<Object>,
     pinned: Pinned,
-    /// The first block, until it is sent: nothing is held that may not be needed again.
-    first: Option<Bytes>,
+    /// A block that is here already, the first at the beginning, until another is asked for: nothing is held that may not
+    /// be needed again.
+    ready: Option<(u32, Bytes)>,
     writer: Writer,
+    /// What follows after what is being sent.
+    parts: VecDeque<Range<u64>>,
+    /// The offset of the next byte to be sent.
     sent: u64,
+    /// Where what is being sent ends.
+    until: u64,
+    /// How often it was sent on.
+    turns: u8,
 }
 
 /// Why a replay ends before its end.
@@ -89,13 +102,23 @@ impl Replay {
         &self.fetcher.shared
     }
 
-    /// Block after block, from the disk as long as it gives them.
     async fn carry(&mut self) -> Result<(), Ended> {
-        let mut turns = 0;
-        while self.sent < self.object.representation.length {
-            let index = u32::try_from(self.sent / BLOCK as u64).unwrap_or(u32::MAX);
+        while let Some(part) = self.parts.pop_front() {
+            (self.sent, self.until) = (part.start, part.end);
+            self.part().await?;
+        }
+        Ok(())
+    }
+
+    /// Block after block, from the disk as long as it gives them.
+    async fn part(&mut self) -> Result<(), Ended> {
+        while self.sent < self.until {
+            let index = block_at(self.sent);
             let why = match self.block(index).await? {
                 Ok(block) => {
+                    if self.parts.front().is_some_and(|next| block_at(next.start) == index) {
+                        self.ready = Some((index, block.clone()));
+                    }
                     let within = usize::try_from(self.sent % BLOCK as u64).unwrap_or(0).min(block.len());
                     self.send(block.slice(within..)).await?;
                     continue;
@@ -105,8 +128,8 @@ impl Replay {
             if why == NoBlock::Damaged {
                 self.shared().cache.report_damage(&self.ask.key, &self.object, &self.pinned);
             }
-            turns += 1;
-            if turns > MOST_TURNS || self.rest_from_elsewhere(turns).await? {
+            self.turns += 1;
+            if self.turns > MOST_TURNS || self.rest_from_elsewhere(self.turns).await? {
                 return self.whole();
             }
         }
@@ -116,8 +139,8 @@ impl Replay {
     /// A block from either tier. While there is no memory for it, or the disk is busy, it waits and holds nothing: what
     /// was read before has to be taken first. The outer error: the reader has left.
     async fn block(&mut self, index: u32) -> Result<Result<Bytes, NoBlock>, Ended> {
-        if let Some(first) = self.first.take().filter(|_| index == 0) {
-            return Ok(Ok(first));
+        if let Some((_, block)) = self.ready.take().filter(|(ready, _)| *ready == index) {
+            return Ok(Ok(block));
         }
         let deadline = Instant::now() + LONGEST;
         loop {
@@ -135,13 +158,25 @@ impl Replay {
         }
     }
 
-    /// Never more than was promised.
-    async fn send(&mut self, bytes: Bytes) -> Result<(), Ended> {
-        self.sent += bytes.len() as u64;
-        if self.sent > self.object.representation.length {
+    /// Never more than was promised: what is longer than the whole is not the same, and behind a part there is more.
+    async fn send(&mut self, mut bytes: Bytes) -> Result<(), Ended> {
+        let room = usize::try_from(self.until - self.sent).unwrap_or(usize::MAX);
+        if bytes.len() > room && !self.ends_early() {
             return Err(Ended::Failed(BodyError::Damaged));
         }
+        bytes.truncate(room);
+        self.sent += bytes.len() as u64;
         Ok(self.writer.append(bytes).await?)
+    }
+
+    /// Whether what is being sent ends before the representation does.
+    fn ends_early(&self) -> bool {
+        self.until < self.object.representation.length
+    }
+
+    /// Whether a part is sent, and what follows it is not wanted.
+    fn has_enough(&self) -> bool {
+        self.ends_early() && self.sent >= self.until
     }
 
     /// Whether a head names the very bytes that are being sent (RFC 9110 §8.8.1).
@@ -195,6 +230,9 @@ impl Replay {
         while let Some(bytes) = reader.next().await {
             let bytes = bytes.map_err(Ended::Failed)?;
             self.send_beyond(&mut skip, bytes).await?;
+            if self.has_enough() {
+                break;
+            }
         }
         Ok(())
     }
@@ -218,6 +256,9 @@ impl Replay {
         let mut skip = self.sent;
         for block in blocks {
             self.send_beyond(&mut skip, block).await?;
+            if self.has_enough() {
+                break;
+            }
         }
         Ok(true)
     }
@@ -232,10 +273,11 @@ impl Replay {
 
     /// Never a part as a whole.
     fn whole(&self) -> Result<(), Ended> {
-        if self.sent == self.object.representation.length {
-            Ok(())
-        } else {
-            Err(Ended::Failed(BodyError::Damaged))
-        }
+        if self.sent == self.until { Ok(()) } else { Err(Ended::Failed(BodyError::Damaged)) }
     }
+}
+
+/// The block in which a byte lies.
+fn block_at(offset: u64) -> u32 {
+    u32::try_from(offset / BLOCK as u64).unwrap_or(u32::MAX)
 }

@@ -1,6 +1,6 @@
 //! The steps of the client machine, in the order in which a request meets them.
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use super::turn::Turn;
 use super::{ClientMachine, Step};
@@ -229,8 +229,9 @@ impl ClientMachine {
         };
         let normalised = !seat.passes();
         let to = turn.answer(&self.settings.node, cache);
-        let mut reply = deliver::fetched(announced, seat.into_reader(), &to, normalised);
-        if let Some(terms) = announced.terms.filter(|_| cache.collapsed) {
+        let mut reply = deliver::fetched(announced, seat.into_reader(), &to, normalised, now);
+        let ours = reply.head.status == StatusCode::RANGE_NOT_SATISFIABLE;
+        if let Some(terms) = announced.terms.filter(|_| cache.collapsed && !ours) {
             deliver::set_age(&mut reply, terms.freshness.age(now));
             deliver::leave_out(&mut reply, &announced.unshared);
         }
@@ -243,7 +244,7 @@ impl ClientMachine {
         turn.note_stored();
         let now = self.clock.now();
         let cache = CacheStatus {
-            forward_status: Some(http::StatusCode::NOT_MODIFIED),
+            forward_status: Some(StatusCode::NOT_MODIFIED),
             stored: refreshed.stored && seat.leads(),
             collapsed: !seat.leads(),
             ttl: Some(ttl(&refreshed.hit, now)),
@@ -254,7 +255,7 @@ impl ClientMachine {
 
     /// What is stored, as the answer of this turn.
     fn stored(&self, turn: &Turn, hit: &Hit, cache: CacheStatus, now: Timestamp) -> Reply {
-        let replay = |hit: &Hit| self.fetcher.replay(&turn.ask, hit);
+        let replay = |hit: &Hit, wanted| self.fetcher.replay(&turn.ask, hit, wanted);
         deliver::stored(hit, &turn.answer(&self.settings.node, cache), now, replay)
     }
 

@@ -1,6 +1,7 @@
 //! One client's view of a busy body.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -16,12 +17,19 @@ use super::{BodyError, BusyBody, End, Retention, Shared};
 /// The most bytes that one read takes from the spill file.
 const FILE_READ: u64 = 64 << 10;
 
-/// Reads a busy body from its first byte at its own pace. Dropping it leaves the body to the others.
+/// The end of a reader of the whole.
+const WHOLE: u64 = u64::MAX;
+
+/// Reads a busy body from its first byte at its own pace, or parts of it. Dropping it leaves the body to the others.
 #[derive(Debug)]
 pub struct Reader {
     shared: Arc<Shared>,
     slot: usize,
     position: u64,
+    /// The offset behind the part that it reads; of the whole, beyond every end.
+    end: u64,
+    /// The parts after that one.
+    parts: VecDeque<Range<u64>>,
     from_file: Option<JoinHandle<std::io::Result<Bytes>>>,
     again: Option<Again>,
 }
@@ -57,7 +65,41 @@ impl Reader {
 
     fn sit(shared: &Arc<Shared>, state: &mut State) -> Self {
         let slot = state.readers.add();
-        Self { shared: Arc::clone(shared), slot, position: 0, from_file: None, again: None }
+        Self {
+            shared: Arc::clone(shared),
+            slot,
+            position: 0,
+            end: WHOLE,
+            parts: VecDeque::new(),
+            from_file: None,
+            again: None,
+        }
+    }
+
+    /// Reads these parts only, one after the other and no trailers: for a reader that has not begun. The parts are in
+    /// order and none overlaps another, so that what lies before and between them need not be kept for this reader. A
+    /// body that ends within a part is incomplete.
+    #[must_use]
+    pub fn parts(mut self, parts: impl IntoIterator<Item = Range<u64>>) -> Self {
+        self.parts = parts.into_iter().collect();
+        (self.position, self.end) = (0, 0);
+        self.next_part();
+        let mut state = self.shared.state.lock();
+        state.skipping = true;
+        if let Some(slot) = state.readers.get_mut(self.slot) {
+            slot.position = self.position;
+        }
+        state.free_behind_slowest();
+        drop(state);
+        self.shared.room.notify_one();
+        self
+    }
+
+    /// Goes on to the next part, if there is one.
+    fn next_part(&mut self) {
+        if let Some(part) = self.parts.pop_front() {
+            (self.position, self.end) = (part.start, part.end);
+        }
     }
 
     /// The next bytes, `None` after the last. Cancel-safe: bytes are taken only when they are returned.
@@ -73,10 +115,14 @@ impl Reader {
                 None => self.again = None,
             }
         }
+        if self.position >= self.end {
+            return Poll::Ready(None);
+        }
         if self.from_file.is_none() {
             match ready!(self.look(cx)) {
                 Ok(Next::Bytes(bytes)) => return Poll::Ready(Some(Ok(self.take(bytes)))),
-                Ok(Next::End(End::Finished(_))) => return Poll::Ready(None),
+                Ok(Next::End(End::Finished(_))) if self.end == WHOLE => return Poll::Ready(None),
+                Ok(Next::End(End::Finished(_))) => return Poll::Ready(Some(Err(BodyError::Incomplete))),
                 Ok(Next::End(End::Failed(error))) | Err(error) => return Poll::Ready(Some(Err(error))),
                 Ok(Next::File(file, offset, len)) => {
                     // Allocated here, where it is freed: memory that changes threads is slow to come back.
@@ -106,6 +152,9 @@ impl Reader {
 
     /// The trailers, once the body has come to its end.
     pub fn trailers(&self) -> Option<Arc<HeaderMap>> {
+        if self.end != WHOLE {
+            return None;
+        }
         match &self.shared.state.lock().end {
             Some(End::Finished(trailers)) => trailers.clone(),
             _ => None,
@@ -119,6 +168,9 @@ impl Reader {
 
     /// Whether every byte was taken and none will follow.
     pub fn is_finished(&self) -> bool {
+        if self.end != WHOLE {
+            return self.position >= self.end;
+        }
         let state = self.shared.state.lock();
         let read =
             self.position == state.len && self.again.as_ref().is_none_or(|again| again.pieces.is_empty());
@@ -127,7 +179,7 @@ impl Reader {
 
     fn look(&self, cx: &mut Context<'_>) -> Poll<Result<Next, BodyError>> {
         let mut state = self.shared.state.lock();
-        if let Some(next) = next_for(&state, self.position) {
+        if let Some(next) = next_for(&state, self.position, self.end) {
             let ended = state.readers.get_mut(self.slot).and_then(|slot| slot.ended);
             return Poll::Ready(ended.map_or(Ok(next), Err));
         }
@@ -148,6 +200,9 @@ impl Reader {
     /// Moves past `bytes`, and frees what nobody wants any more.
     fn take(&mut self, bytes: Bytes) -> Bytes {
         self.position += bytes.len() as u64;
+        if self.position >= self.end {
+            self.next_part();
+        }
         let mut state = self.shared.state.lock();
         let may_free = state.retention != Retention::Store
             && state.segments.front().is_some_and(|front| front.end() <= self.position);
@@ -163,15 +218,17 @@ impl Reader {
     }
 }
 
-fn next_for(state: &State, position: u64) -> Option<Next> {
+fn next_for(state: &State, position: u64, end: u64) -> Option<Next> {
     if let Some(segment) = state.segment_at(position) {
         let skip = position - segment.start;
         return Some(match &segment.place {
             Place::Memory(bytes, _) => {
-                Next::Bytes(bytes.slice(usize::try_from(skip).unwrap_or(bytes.len())..))
+                let mut rest = bytes.slice(usize::try_from(skip).unwrap_or(bytes.len())..);
+                rest.truncate(usize::try_from(end - position).unwrap_or(usize::MAX));
+                Next::Bytes(rest)
             }
             Place::File(file, offset) => {
-                let len = (segment.len - skip).min(FILE_READ);
+                let len = (segment.len - skip).min(end - position).min(FILE_READ);
                 Next::File(Arc::clone(file), offset + skip, usize::try_from(len).unwrap_or(0))
             }
         });

@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) abandoned: bool,
     /// Some reader has asked for bytes that were not there.
     pub(super) demanded: bool,
+    /// Some reader reads parts only, and may wait far ahead of what is there.
+    pub(super) skipping: bool,
     pub(super) readers: Readers,
 }
 
@@ -68,6 +70,7 @@ impl State {
             end: None,
             abandoned: false,
             demanded: false,
+            skipping: false,
             readers: Readers::default(),
         }
     }

@@ -147,6 +147,10 @@ impl Writer {
         if state.abandoned {
             return Outcome::Abandoned;
         }
+        if state.skipping {
+            // Who waits for what is still to come takes nothing of this, and would free nothing.
+            state.free_behind_slowest();
+        }
         let fits = state.memory + part.len() as u64 <= shared.means.window;
         match state.retention {
             Retention::Store => {

@@ -118,6 +118,9 @@ policy! {
         cacheable_methods: Vec<CacheableMethod>, list(choice()) => [];
         /// Whether the origin is told nothing of a client's address where the answer may be stored.
         hide_clients: bool, flag() => false;
+        /// The most parts that a client may ask for at once (`Range`); who asks for more gets the whole. With 0 it is always
+        /// the whole.
+        max_ranges: usize, whole(0..=256_usize) => 16;
     }
     general {
         /// How long it is remembered that an answer was not for sharing (hit-for-miss).

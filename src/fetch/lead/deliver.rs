@@ -33,7 +33,7 @@ impl Lead {
             Some(_) => Verdict::refused(STALE_IS_KEPT),
             None => self.judge(head.status, &head.headers, ends_by_close, times),
         };
-        let head = clean(head, &self.flight.ask, &self.origins(), times.response);
+        let mut head = clean(head, &self.flight.ask, &self.origins(), times.response);
         if self.passes() {
             times.born =
                 invalidate::after(&self.shared, &self.flight.ask, &head, times.born, times.response).await;
@@ -49,6 +49,9 @@ impl Lead {
         }
         if verdict.store.is_none() {
             self.writer.lower_retention(verdict::retention_unstored(&head.headers));
+        }
+        if verdict.store.is_some() {
+            self.offer_ranges(&mut head);
         }
         let generation = self.shared.cache.next_generation();
         let length = fields::announced_length(&head.headers);
@@ -87,6 +90,17 @@ impl Lead {
         // Only now may a new fetch for the key begin.
         drop(purpose);
         body.release().await;
+    }
+
+    /// Says that parts can be had of what will be stored (RFC 9110 §14.3), where the origin says nothing of it. Said once,
+    /// so that no hit has to.
+    fn offer_ranges(&self, head: &mut ReplyHead) {
+        let ask = &self.flight.ask;
+        let served = ask.policy.max_ranges > 0 && *ask.fetch_method() == Method::GET;
+        if served && head.status == StatusCode::OK {
+            let said = head.headers.entry(header::ACCEPT_RANGES);
+            said.or_insert(header::HeaderValue::from_static("bytes"));
+        }
     }
 
     /// Copies the body over as fast as the origin sends. `None`: nobody wants it any more.

@@ -57,6 +57,8 @@ pub struct Policy {
     pub methods: CacheableMethods,
     /// Tell the origin nothing of the client's address where the response may be stored.
     pub hide_clients: bool,
+    /// The most parts that one `Range` may ask for; more, and it is ignored. 0 ignores each.
+    pub max_ranges: usize,
 }
 
 /// The methods beside GET and HEAD whose responses may be stored: each is the operator's decision.
@@ -94,6 +96,7 @@ impl Default for Policy {
             bypass_paths: Paths::default(),
             methods: CacheableMethods::default(),
             hide_clients: false,
+            max_ranges: 16,
         }
     }
 }

@@ -38,6 +38,11 @@ impl Part {
         self.last + 1
     }
 
+    /// The same with its end left out.
+    pub fn range(self) -> std::ops::Range<u64> {
+        self.first..self.end()
+    }
+
     /// The `Range` of a request for this part alone.
     pub fn asked(self) -> HeaderValue {
         value(&format!("bytes={}-{}", self.first, self.last))
