@@ -8,6 +8,7 @@ use forebay::semantics::cache_control::{CacheControl, qualified_fields};
 use forebay::semantics::date::{format_date, parse_date};
 use forebay::semantics::delta::Delta;
 use forebay::semantics::query::QueryRules;
+use forebay::semantics::ranges::{ContentRange, RangeSpecs, Resolved, if_range_holds};
 use forebay::semantics::request_directives::RequestDirectives;
 use forebay::semantics::target::canonical_host;
 use forebay::semantics::targeted::TargetList;
@@ -19,12 +20,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("cache_control", cache_control),
     ("targeted", targeted),
     ("vary", vary),
     ("dates", dates),
     ("key", key),
+    ("ranges", ranges),
 ];
 
 /// Lines of `Cache-Control`, read as a response's and as a request's.
@@ -97,6 +99,33 @@ pub fn key(data: &[u8]) {
     assert_eq!(made, key(&host, &normal));
     assert_eq!(made == key(&host, &target), normal == target);
     assert_ne!(made, key(&format!("{host}x"), &normal));
+}
+
+/// A `Range`, a `Content-Range` and an `If-Range`, a line each, of bodies of several lengths.
+pub fn ranges(data: &[u8]) {
+    let mut lines = data.splitn(3, |byte| *byte == b'\n');
+    let mut next = || lines.next().unwrap_or_default();
+    if let Some(asked) = RangeSpecs::parse(next()) {
+        assert_eq!(RangeSpecs::parse(asked.to_string().as_bytes()).as_ref(), Some(&asked));
+        for length in [0, 1, 100, 4096, u64::MAX] {
+            let Resolved::Parts(parts) = asked.resolve(length, 16) else { continue };
+            assert!(parts.len() <= asked.specs().len() && asked.specs().len() <= 16);
+            let mut sorted = parts.clone();
+            sorted.sort_unstable_by_key(|part| part.first);
+            assert!(sorted.iter().all(|part| part.first <= part.last && part.last < length));
+            assert!(sorted.windows(2).all(|pair| pair[0].end() < pair[1].first));
+        }
+    }
+    if let Some(said) = ContentRange::parse(next()) {
+        assert_eq!(ContentRange::parse(said.field().as_bytes()), Some(said));
+        if let ContentRange::Part(part, complete) = said {
+            assert!(part.first <= part.last && complete.is_none_or(|complete| part.last < complete));
+        }
+    }
+    let mut response = HeaderMap::new();
+    response.insert("etag", HeaderValue::from_static("\"a\""));
+    let asked = fields("if-range", next());
+    assert!(!if_range_holds(&asked, &response) || asked.is_empty() || asked["if-range"] == "\"a\"");
 }
 
 fn fields(name: &'static str, data: &[u8]) -> HeaderMap {

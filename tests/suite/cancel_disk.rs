@@ -150,7 +150,7 @@ fn drop_replay_after(directory: &Path, turns: usize) -> bool {
         let mut seat = sit(&rig, &ask, 0).await;
         let Advice::Hit(hit) = seat.advice(&ask).await else { panic!("it is on disk") };
         assert!(matches!(hit.content, Held::Disk(..)), "more than one block");
-        let mut reader = rig.node.fetcher.replay(&ask, &hit);
+        let mut reader = rig.node.fetcher.replay(&ask, &hit, None);
         // It has come so far as its reader takes blocks, one after the other.
         let mut taken = 0;
         while taken < turns % 4 {

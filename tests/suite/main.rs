@@ -56,6 +56,7 @@ mod pool_tls;
 mod property;
 mod query_method;
 mod races;
+mod ranges;
 mod rebuilt;
 mod rig;
 mod semantics_model;

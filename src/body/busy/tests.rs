@@ -365,3 +365,39 @@ fn readers_and_writers_may_move_between_threads() {
     is_send::<Writer>();
     is_send::<Arc<BusyBody>>();
 }
+
+/// A reader of parts while one is written of `len` bytes, in each retention.
+async fn parts_of(retention: Retention, len: usize, parts: &[(u64, u64)]) -> Result<Vec<u8>, BodyError> {
+    let (_body, mut writer, reader) = BusyBody::with_reader(means(256 << 10, 64 << 10, 0), retention);
+    let mut reader = reader.parts(parts.iter().map(|(start, end)| *start..*end));
+    let written = async {
+        let written = write(&mut writer, len, 10_000).await;
+        written.map(|()| writer.finish(None))
+    };
+    let read = async {
+        let all = read_all(&mut reader).await;
+        assert!(reader.is_finished() || all.is_err());
+        drop(reader);
+        all
+    };
+    tokio::join!(written, read).1
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_are_read_and_nothing_is_held_before_them() {
+    // Far more than the budget: who waits for the end of it holds nothing back.
+    let (len, end) = (4 << 20, 4 << 20);
+    let parts = [(5, 9), (700_000, 1_000_001), (end - 3, end)];
+    let expected = [bytes_at(5, 4), bytes_at(700_000, 300_001), bytes_at(len - 3, 3)].concat();
+    for retention in [Retention::Window, Retention::Spool, Retention::Store] {
+        let read =
+            tokio::time::timeout(std::time::Duration::from_secs(9), parts_of(retention, len, &parts)).await;
+        assert!(read.expect("no part waits for another") == Ok(expected.clone()), "{retention:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_beyond_the_end_is_incomplete() {
+    let read = parts_of(Retention::Store, 1000, &[(0, 10), (990, 1001)]).await;
+    assert_eq!(read, Err(BodyError::Incomplete));
+}
