@@ -43,7 +43,7 @@ impl Fetcher {
         if let Held::Disk(pinned, first) = &hit.content {
             let (object, pinned) = (Arc::clone(&hit.object), pinned.clone());
             let (fetcher, ask, ready) = (self.clone(), Arc::clone(ask), Some((0, first.clone())));
-            let parts = parts.unwrap_or_else(|| [0..object.representation.length].into());
+            let parts = parts.unwrap_or_else(|| std::iter::once(0..object.representation.length).collect());
             let replay =
                 Replay { fetcher, ask, object, pinned, ready, writer, parts, sent: 0, until: 0, turns: 0 };
             self.shared.tasks.spawn(replay.run());
