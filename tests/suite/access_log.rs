@@ -49,6 +49,15 @@ const PLAIN: &[u8] =
     b"GET /a?b=c HTTP/1.1\r\nHost: Shop.test\r\nUser-Agent: curl/8 (x)\r\nReferer: http://r/\r\n\r\n";
 
 #[tokio::test]
+async fn parts_are_told_as_what_they_are() {
+    let ask = |range: &str| format!("GET / HTTP/1.1\r\nHost: a\r\nRange: bytes={range}\r\n\r\n").into_bytes();
+    let (part, none) = (ask("1-2"), ask("9-"));
+    let lines = logged("status,cache,bytes,complete", &[&part, &part, &none]).await;
+    assert_eq!(lines[..2], ["206 uri-miss 2 true", "206 hit 2 true"]);
+    assert!(lines[2].starts_with("416 hit ") && lines[2].ends_with(" true"), "{}", lines[2]);
+}
+
+#[tokio::test]
 async fn combined_lines_are_those_of_other_servers() {
     let lines = logged("combined", &[PLAIN]).await;
     let (begin, rest) = lines[0].split_once('[').expect("a time");

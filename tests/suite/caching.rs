@@ -375,16 +375,6 @@ async fn a_stored_coding_serves_only_clients_that_take_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_range_gets_the_whole() {
-    let pipes = Pipes::new(echo);
-    for cache in [MISS, HIT] {
-        let answer = pipes.ask("/page", &[("Range", "bytes=0-1")]).await;
-        assert_said(&answer, 200, "/page", cache);
-        assert_eq!(answer.header("content-range"), None);
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn hosts_and_queries_have_objects_of_their_own() {
     let pipes = Pipes::new(|request, _| {
         vec![respond("200 OK", &[FRESH], format!("{}{}", request.header("host").unwrap(), request.target))]

@@ -517,7 +517,7 @@ async fn several_parts_go_on_from_elsewhere_where_a_block_is_damaged() {
 
 #[tokio::test]
 async fn curl_gets_its_part_and_resumes_a_download() {
-    let node = Sockets::new(|request, nth| plain(request, nth)).await;
+    let node = Sockets::new(plain).await;
     let url = format!("http://{}{}", node.addr(), path(LARGE));
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
