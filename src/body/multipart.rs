@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
+use super::Body;
 use super::busy::{BodyError, Reader};
 use super::content::Blocks;
 
@@ -29,6 +30,15 @@ pub enum Source {
     Blocks(Blocks),
     /// A body that may still be arriving.
     Busy(Reader),
+}
+
+impl From<Source> for Body {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Blocks(blocks) => Self::Blocks(blocks),
+            Source::Busy(reader) => Self::Busy(reader),
+        }
+    }
 }
 
 impl Multipart {

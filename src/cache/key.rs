@@ -151,6 +151,18 @@ impl Key {
         hasher.update(values);
         KeyHash(*hasher.finalize().as_bytes())
     }
+
+    /// The key under which the disk has one block of a divided object of this key, in a slot of it. It is no key of a
+    /// request: only the key's own parts and what is hashed of its extras are shorter.
+    #[must_use]
+    pub fn block(&self, slot: KeyHash, index: u32) -> Self {
+        let mut full = Vec::with_capacity(self.full.len() + slot.0.len() + size_of::<u32>());
+        full.extend_from_slice(&self.full);
+        full.extend_from_slice(&slot.0);
+        full.extend_from_slice(&index.to_be_bytes());
+        let hash = KeyHash(*blake3::hash(&full).as_bytes());
+        Self { full: full.into(), hash }
+    }
 }
 
 /// What tells responses of some requests apart beside the usual parts: what the site's rules name of their fields, and

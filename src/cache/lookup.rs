@@ -64,6 +64,8 @@ pub enum Held {
     Memory(Parts),
     /// On disk, but for the first block, which was verified.
     Disk(Pinned, Bytes),
+    /// Wherever its blocks are; nothing is pinned, and what is gone is fetched again.
+    Divided,
 }
 
 /// What memory has for a request, by the purges so far. What is found dead is handed to `bury`.
@@ -92,9 +94,9 @@ pub(super) fn lookup(
     }
     // An object of which a block was evicted is as good as gone from memory. Its head stays: through it the tier learns
     // that the blocks are wanted.
-    let parts = newest.as_ref().and_then(|object| tier.parts(key, object));
-    if let (Some(object), Some(parts)) = (&newest, parts) {
-        return Lookup::Found(Hit { object: Arc::clone(object), content: Held::Memory(parts) });
+    let content = newest.as_ref().and_then(|object| tier.content(key, object));
+    if let (Some(object), Some(content)) = (&newest, content) {
+        return Lookup::Found(Hit { object: Arc::clone(object), content });
     }
     // What waits to be written to disk is in memory too, whether the memory tier took it or not.
     if let Some(hit) = disk.and_then(|disk| waiting(disk, ledger, key, request, &tier.known_vary(key))) {

@@ -108,14 +108,16 @@ impl MemoryTier {
     }
 
     /// All of the content of `object`, or `None` if a block is gone. Asks for every block in any case, so that the
-    /// policy learns that all of them are wanted.
-    pub(super) fn parts(&self, key: &Key, object: &Object) -> Option<Parts> {
+    /// policy learns that all of them are wanted: but for a divided object, whose blocks stand for themselves.
+    pub(super) fn content(&self, key: &Key, object: &Object) -> Option<Held> {
         match &object.representation.place {
-            Place::Inline(bytes) => Some(Parts::Inline(bytes.clone())),
+            Place::Inline(bytes) => Some(Held::Memory(Parts::Inline(bytes.clone()))),
+            Place::Divided(_) => Some(Held::Divided),
             Place::Blocks(_) => {
                 let found: Vec<Option<Bytes>> =
                     block_names(object.slot(key), object).map(|name| self.block(name)).collect();
-                found.into_iter().collect::<Option<Vec<_>>>().map(|blocks| Parts::Blocks(blocks.into()))
+                let blocks = found.into_iter().collect::<Option<Vec<_>>>();
+                blocks.map(|blocks| Held::Memory(Parts::Blocks(blocks.into())))
             }
         }
     }
@@ -158,13 +160,20 @@ impl MemoryTier {
         });
     }
 
-    /// Blocks first, then the head: a head is never visible before its content. What came from a later head stays
-    /// (fetches overtake each other); true if `hit` is visible now, unless the policy refuses it.
-    pub(super) fn store(&self, key: &Key, hit: &Hit) -> bool {
+    /// Whether one block of an object is there. The policy does not take that for a wish to have it.
+    pub(super) fn has_block(&self, key: &Key, object: &Object, index: u32) -> bool {
+        let name = BlockName { slot: object.slot(key), generation: object.generation, index };
+        self.entries.contains_key(&ShortHash(EntryName::Block(name)))
+    }
+
+    /// Blocks first, then the head: a head is never visible before its content, unless it is divided. What came from a
+    /// later head stays (fetches overtake each other); true if `hit` is visible now, unless the policy refuses it. Beside that, the
+    /// object of an earlier store whose place it took.
+    pub(super) fn store(&self, key: &Key, hit: &Hit) -> (bool, Option<Arc<Object>>) {
         let object = &hit.object;
         let name = object.slot(key);
         let here = match &hit.content {
-            Held::Memory(Parts::Inline(_)) => &[][..],
+            Held::Memory(Parts::Inline(_)) | Held::Divided => &[][..],
             Held::Memory(Parts::Blocks(blocks)) => blocks,
             Held::Disk(_, first) => std::slice::from_ref(first),
         };
@@ -188,10 +197,11 @@ impl MemoryTier {
         if overtaken && !self.holds(key, name, object) {
             self.drop_blocks(name, object);
         }
-        if let Some(old) = replaced.filter(|old| old.generation != object.generation) {
-            self.drop_blocks(name, &old);
+        let replaced = replaced.filter(|old| old.generation != object.generation);
+        if let Some(old) = &replaced {
+            self.drop_blocks(name, old);
         }
-        !overtaken
+        (!overtaken, replaced)
     }
 
     pub(super) fn remove(&self, key: &Key, object: &Object) {
@@ -257,7 +267,7 @@ fn is_later(held: &Object, object: &Object) -> bool {
 fn block_names(slot: KeyHash, object: &Object) -> impl Iterator<Item = BlockName> + use<> {
     let count = match object.representation.place {
         Place::Inline(_) => 0,
-        Place::Blocks(count) => count,
+        Place::Blocks(count) | Place::Divided(count) => count,
     };
     let generation = object.generation;
     (0..count).map(move |index| BlockName { slot, generation, index })

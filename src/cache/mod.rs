@@ -5,6 +5,7 @@
 //! - [`memory`]: the first tier.
 //! - [`disk`]: the second tier, which outlives the process.
 //! - [`markers`]: keys whose last answer was not for sharing (hit-for-miss).
+//! - `divided`: objects whose blocks come, stay and go one by one.
 //! - `aliases`: other URLs of what is stored (`No-Vary-Search`).
 //! - `variants`: how many variants a key has.
 //! - [`ledger`]: the order of purges.
@@ -12,6 +13,7 @@
 
 mod aliases;
 pub mod disk;
+mod divided;
 pub mod key;
 pub mod ledger;
 pub mod lookup;
@@ -260,7 +262,10 @@ impl Cache {
         if !self.is_alive(key, &hit.object) || overtaken() {
             return false;
         }
-        let stored = self.memory.store(key, hit);
+        let (stored, replaced) = self.memory.store(key, hit);
+        if let Some(replaced) = replaced {
+            self.forget_blocks(key, &replaced);
+        }
         if let Some(disk) = self.disk.as_ref().filter(|_| stored) {
             disk.store(key, hit);
         }
@@ -384,6 +389,7 @@ impl Cache {
         if let Some(disk) = &self.disk {
             disk.forget(object.slot(key).short(), key, object.generation);
         }
+        self.forget_blocks(key, object);
         self.memory.remove(key, object);
     }
 

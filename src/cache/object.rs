@@ -1,5 +1,6 @@
 //! A stored response.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -10,7 +11,7 @@ use super::key::{Key, KeyHash};
 use super::ledger::{Checked, Ledger};
 use crate::base::ids::{Generation, Sequence};
 use crate::body::budget::Charge;
-use crate::body::content::{Content, Digest, Parts};
+use crate::body::content::{BLOCK, Content, Digest, Parts};
 use crate::semantics::reuse::Terms;
 use crate::semantics::vary::VarySet;
 
@@ -91,8 +92,8 @@ impl StoredHead {
 pub struct Representation {
     /// Length in bytes.
     pub length: u64,
-    /// BLAKE3 of the whole.
-    pub digest: Digest,
+    /// BLAKE3 of the whole, if it was whole when it was stored.
+    pub digest: Option<Digest>,
     /// Where its bytes are.
     pub place: Place,
 }
@@ -104,6 +105,8 @@ pub enum Place {
     Inline(Bytes),
     /// In so many blocks, each with an entry of its own in the tier.
     Blocks(u32),
+    /// In so many blocks, of which any may be absent (decision 10).
+    Divided(u32),
 }
 
 impl Representation {
@@ -113,9 +116,31 @@ impl Representation {
             Parts::Inline(bytes) => Place::Inline(bytes.clone()),
             Parts::Blocks(blocks) => Place::Blocks(u32::try_from(blocks.len()).unwrap_or(u32::MAX)),
         };
-        Self { length: content.length, digest: content.digest, place }
+        Self { length: content.length, digest: Some(content.digest), place }
+    }
+
+    /// Describes a content of this length whose blocks come, stay and go one by one; none if they are too many.
+    pub fn divided(length: u64) -> Option<Self> {
+        let count =
+            u32::try_from(length.div_ceil(BLOCK as u64)).ok().filter(|count| *count <= MOST_BLOCKS)?;
+        Some(Self { length, digest: None, place: Place::Divided(count) })
+    }
+
+    /// The blocks that these bytes of it touch.
+    pub fn blocks_of(bytes: &Range<u64>) -> Range<u32> {
+        let index = |at: u64| u32::try_from(at / BLOCK as u64).unwrap_or(u32::MAX);
+        if bytes.is_empty() { 0..0 } else { index(bytes.start)..index(bytes.end - 1).saturating_add(1) }
+    }
+
+    /// The bytes of a block.
+    pub fn bytes_of(&self, index: u32) -> Range<u64> {
+        let start = u64::from(index) * BLOCK as u64;
+        start.min(self.length)..(start + BLOCK as u64).min(self.length)
     }
 }
+
+/// The most blocks of a divided object: 64 GiB. Longer ones are passed on and not stored.
+const MOST_BLOCKS: u32 = 1 << 16;
 
 impl Object {
     /// The slot in which it is found: the key's own, unless it varies.
@@ -149,7 +174,7 @@ impl Object {
     pub fn weight(&self) -> usize {
         let inline = match &self.representation.place {
             Place::Inline(bytes) => bytes.len(),
-            Place::Blocks(_) => 0,
+            Place::Blocks(_) | Place::Divided(_) => 0,
         };
         head_weight(&self.head.headers) + self.vary_values.len() + inline
     }

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 pub use fetched::fetched;
 pub use own::{failed, not_stored, rejected};
-pub use stored::stored;
+pub use stored::{content_of, stored};
 
 use crate::body::message::Reply;
 use crate::fetch::ask::Ask;

@@ -44,6 +44,10 @@ pub enum Announcement {
     Refreshed(Arc<Refreshed>),
     /// The disk had it: the origin was not asked.
     Stored(Hit),
+    /// The head is stored, and blocks follow.
+    Divided(Arc<Divided>),
+    /// What came is of no use for anybody: all ask for themselves.
+    Unshared,
     /// No head came.
     Failed(Failure),
 }
@@ -123,6 +127,17 @@ pub struct Refreshed {
     pub stored: bool,
 }
 
+/// A response that is stored block by block.
+#[derive(Debug)]
+pub struct Divided {
+    /// Its head is stored; its blocks are gathered.
+    pub hit: Hit,
+    /// Who may use it.
+    pub others: Others,
+    /// It came in the place of something stale that was stored.
+    pub replaces_stale: bool,
+}
+
 /// What clients other than the one that the request was made for may do with a response.
 #[derive(Clone, Debug)]
 pub enum Others {
@@ -141,6 +156,8 @@ pub enum Advice {
     Use(Arc<Refreshed>),
     /// Answer with what the disk had.
     Hit(Hit),
+    /// Gather what is stored of it, and what follows.
+    Gather(Arc<Divided>),
     /// Look again: this was another variant.
     Again,
     /// Look again: the leader failed, and one of the waiters takes its place; with the error, for one who has
@@ -188,7 +205,13 @@ impl Flight {
                 announced.terms.is_none_or(usable)
                     && self.for_waiter(&announced.others, &announced.head.headers, ask).is_none()
             }
-            Some(Announcement::Refreshed(_) | Announcement::Stored(_) | Announcement::Failed(_)) => false,
+            Some(
+                Announcement::Refreshed(_)
+                | Announcement::Stored(_)
+                | Announcement::Divided(_)
+                | Announcement::Unshared
+                | Announcement::Failed(_),
+            ) => false,
         }
     }
 
@@ -216,6 +239,8 @@ impl Flight {
             Announcement::Head(announced) if leads => Advice::Read(announced),
             Announcement::Refreshed(refreshed) if leads => Advice::Use(refreshed),
             Announcement::Stored(hit) if leads => Advice::Hit(hit),
+            Announcement::Divided(divided) if leads => Advice::Gather(divided),
+            Announcement::Unshared => Advice::Alone,
             Announcement::Failed(failure) if leads => Advice::Fail(failure),
             Announcement::Head(announced) => {
                 let bridge = announced.bridge.clone();
@@ -232,6 +257,13 @@ impl Flight {
                 let headers = &refreshed.hit.object.head.headers;
                 match self.for_waiter(&refreshed.others, headers, ask) {
                     None => Advice::Use(refreshed),
+                    Some(advice) => advice,
+                }
+            }
+            Announcement::Divided(divided) => {
+                let headers = &divided.hit.object.head.headers;
+                match self.for_waiter(&divided.others, headers, ask) {
+                    None => Advice::Gather(divided),
                     Some(advice) => advice,
                 }
             }

@@ -7,6 +7,7 @@
 
 pub mod ask;
 mod backoff;
+pub mod blocks;
 mod cleaned;
 pub mod flight;
 pub mod foresee;
@@ -33,12 +34,13 @@ use crate::cache::Cache;
 use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
 use crate::cache::object::head_weight;
-use crate::origin::Pool;
+use crate::origin::{Exchange, OriginError, OriginRequest, Pool};
 use crate::semantics::reuse::{Cause, Decision};
 use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counters;
 use ask::Ask;
 use backoff::Backoff;
+use blocks::assembly::Assemblies;
 use flight::{Announcement, Flight, Seat};
 use table::{Claim, FlightTable, Shard};
 
@@ -83,6 +85,23 @@ struct Shared {
     places: Arc<Semaphore>,
     refreshes: Arc<Semaphore>,
     backoff: Backoff,
+    assemblies: Arc<Assemblies>,
+}
+
+impl Shared {
+    /// How this node names itself to origins.
+    fn us(&self) -> outgoing::Us<'_> {
+        outgoing::Us { node: &self.settings.node, cdn_id: &self.settings.cdn_id }
+    }
+
+    /// Asks the pool of a site for something beside a fetch that has its place already. Cancelled, the connection is
+    /// closed.
+    async fn exchange(&self, ask: &Ask, request: OriginRequest) -> Result<Exchange, OriginError> {
+        let _place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| OriginError::too_many())?;
+        let pool = self.pools.get(ask.pool.0).ok_or_else(OriginError::internal)?;
+        self.counters.fetches.inc();
+        pool.exchange(request).await
+    }
 }
 
 /// What came of the wish to join.
@@ -159,6 +178,7 @@ impl Fetcher {
                 places,
                 refreshes,
                 backoff,
+                assemblies: Arc::default(),
             }),
         }
     }
@@ -324,6 +344,7 @@ impl Fetcher {
             writer,
             purpose,
             stale,
+            asked: None,
             place: None,
             refresh,
             _memory: memory,

@@ -10,6 +10,7 @@ use super::ask::Ask;
 use crate::body::Body;
 use crate::cache::object::Object;
 use crate::origin::OriginRequest;
+use crate::semantics::ranges::{self, Part};
 use crate::semantics::{cdn_loop, fields, validation};
 
 /// How the node names itself to origins.
@@ -50,6 +51,32 @@ pub(super) fn normalised(ask: &Ask, stale: Option<&Object>, we: &Us<'_>) -> Orig
         None => Body::Empty,
     };
     OriginRequest { method: ask.fetch_method().clone(), target: ask.normal_target().clone(), headers, body }
+}
+
+/// Whether a client's own wish for parts is sent along where the answer is for it alone.
+pub(super) fn asks_for_part(ask: &Ask) -> bool {
+    ask.method == Method::GET && ask.content.is_none() && ranges::asked(&ask.headers).is_some()
+}
+
+/// Adds a client's own wish for parts, with its condition.
+pub(super) fn add_range(request: &mut OriginRequest, ask: &Ask) {
+    if asks_for_part(ask) {
+        for name in [header::RANGE, header::IF_RANGE] {
+            if let Some(value) = ask.headers.get(&name) {
+                request.headers.insert(name, value.clone());
+            }
+        }
+    }
+}
+
+/// A request for a part of what is stored, on condition that it has not changed (RFC 9110 §13.1.5).
+pub(super) fn of_part(ask: &Ask, part: Part, stored: &Object, we: &Us<'_>) -> OriginRequest {
+    let mut request = normalised(ask, None, we);
+    request.headers.insert(header::RANGE, part.asked());
+    if let Some(tag) = stored.head.headers.get(header::ETAG) {
+        request.headers.insert(header::IF_RANGE, tag.clone());
+    }
+    request
 }
 
 /// The client's own request with its content, whose answer may be stored for others.

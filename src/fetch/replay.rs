@@ -208,7 +208,7 @@ impl Replay {
             Advice::Use(refreshed) => self.rest_of(&refreshed.hit).await,
             Advice::Hit(hit) => self.rest_of(&hit).await,
             Advice::Again | Advice::TakeOver(_) => Ok(false),
-            Advice::Alone | Advice::Fail(_) => Err(failed()),
+            Advice::Gather(_) | Advice::Alone | Advice::Fail(_) => Err(failed()),
         }
     }
 
@@ -251,7 +251,7 @@ impl Replay {
                 (self.object, self.pinned) = (Arc::clone(&hit.object), pinned.clone());
                 return Ok(false);
             }
-            Held::Disk(..) => return Err(Ended::Failed(BodyError::Damaged)),
+            Held::Disk(..) | Held::Divided => return Err(Ended::Failed(BodyError::Damaged)),
         };
         let mut skip = self.sent;
         for block in blocks {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName};
 
 use super::Shared;
 use super::ask::Ask;
@@ -32,23 +32,62 @@ pub(super) fn store(
     if status != StatusCode::NO_CONTENT {
         headers.insert(header::CONTENT_LENGTH, content.length.into());
     }
-    let charge = shared.means.budget.charge(head_weight(&headers) as u64);
-    let object = Object {
-        generation,
-        born,
-        head: Arc::new(StoredHead::new(status, &headers)),
-        terms: storable.terms,
-        vary_values: vary.values(&ask.headers),
-        vary,
-        representation: Representation::of(content),
-        heat: Heat::default(),
-        checked: Checked::default(),
-        charge: Some(charge),
-    };
+    let head = ReplyHead { status, headers };
+    let representation = Representation::of(content);
+    let object = object(shared, ask, &head, representation, (storable, vary), (born, generation));
     let hit = Hit { object: Arc::new(object), content: Held::Memory(content.parts.clone()) };
     if shared.cache.store(&ask.key, &hit) {
         shared.counters.stored.inc();
         note(shared, ask, &hit.object);
+    }
+}
+
+/// Stores the head of a response whose blocks will follow, without some of its fields. What it gives answers those who
+/// wait, whether it was stored or not.
+pub(super) fn divided(
+    shared: &Shared,
+    ask: &Ask,
+    head: &ReplyHead,
+    unshared: &[HeaderName],
+    representation: Representation,
+    (storable, vary): (Storable, VarySet),
+    born: Sequence,
+) -> Hit {
+    let mut headers = head.headers.clone();
+    for name in unshared {
+        headers.remove(name);
+    }
+    let head = ReplyHead { status: head.status, headers };
+    let generation = shared.cache.next_generation();
+    let object = object(shared, ask, &head, representation, (&storable, vary), (born, generation));
+    let hit = Hit { object: Arc::new(object), content: Held::Divided };
+    if shared.cache.store(&ask.key, &hit) {
+        shared.counters.stored.inc();
+        note(shared, ask, &hit.object);
+    }
+    hit
+}
+
+fn object(
+    shared: &Shared,
+    ask: &Ask,
+    head: &ReplyHead,
+    representation: Representation,
+    (storable, vary): (&Storable, VarySet),
+    (born, generation): (Sequence, Generation),
+) -> Object {
+    let charge = shared.means.budget.charge(head_weight(&head.headers) as u64);
+    Object {
+        generation,
+        born,
+        head: Arc::new(StoredHead::new(head.status, &head.headers)),
+        terms: storable.terms,
+        vary_values: vary.values(&ask.headers),
+        vary,
+        representation,
+        heat: Heat::default(),
+        checked: Checked::default(),
+        charge: Some(charge),
     }
 }
 

@@ -9,7 +9,10 @@ use super::flight::Others;
 use super::unbelieved::is_unbelieved;
 use crate::base::clock::Timestamp;
 use crate::body::busy::Retention;
+use crate::body::content::BLOCK;
+use crate::cache::object::Representation;
 use crate::semantics::cache_control::qualified_fields;
+use crate::semantics::etag::ETag;
 use crate::semantics::fields;
 use crate::semantics::reuse::{Reuse, Terms};
 use crate::semantics::storage::{self, Judgement, RequestFacts, Storable};
@@ -47,9 +50,22 @@ impl Verdict {
     }
 
     /// On an answer that is not stored for this reason, and is for the one who asked.
+    /// On an error that may be the fault of a range that was asked for.
+    pub(super) fn of_range() -> Self {
+        Self { refusal: Some("asked-for-part"), ..Self::passed() }
+    }
+
     pub(super) fn refused(refusal: &'static str) -> Self {
         Self { refusal: Some(refusal), speaks_of_request: false, ..Self::passed() }
     }
+}
+
+/// Whether an answer to a request with `Range` may be what one without would get. An error may be the range's fault: kept
+/// for all, it would be one client's way to deny them the resource.
+pub(super) fn is_of_resource(status: StatusCode) -> bool {
+    status.is_success()
+        || status.is_redirection()
+        || matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
 }
 
 /// The verdict on the answer to a normalised request, sent and received at `times`.
@@ -90,12 +106,23 @@ pub(super) fn judge(
         Reuse::Shared => Others::Share(vary.clone()),
         Reuse::Validate => Others::Alone,
     };
-    if fields::announced_length(headers).is_some_and(|length| length > settings.max_object) {
+    let too_large = |length: &u64| *length > settings.max_object && divided(headers, *length).is_none();
+    if fields::announced_length(headers).is_some_and(|length| too_large(&length)) {
         // Too large to keep, but those who came in time may read it together.
         return Verdict { terms, unshared, others, ..Verdict::refused("too-large") };
     }
     let store = Some((storable, vary));
     Verdict { store, terms, unshared, others, refusal: None, speaks_of_request: false }
+}
+
+/// What is longer is stored block by block, if it can be; what is not is kept as a whole until it is.
+pub(super) const LONG: u64 = 16 * BLOCK as u64;
+
+/// A content of so many bytes under this head as blocks that can stand alone: only a strong validator ties them together
+/// (RFC 9110 §15.3.7.3).
+pub(super) fn divided(headers: &HeaderMap, length: u64) -> Option<Representation> {
+    let strong = ETag::of(headers).is_some_and(|tag| tag.matches_strongly(tag));
+    if strong { Representation::divided(length) } else { None }
 }
 
 /// Whether an origin that varies by `name` varies by what it is told, of each client, by others than the client. What

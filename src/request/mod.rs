@@ -34,6 +34,7 @@ use crate::fetch::Fetcher;
 use crate::fetch::flight::Seat;
 use crate::listener::Handler;
 use crate::route::{Router, Site};
+use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::fields::announced_length;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
@@ -111,6 +112,8 @@ enum Step {
     Through(Body),
     /// Wait for the head.
     Wait(Seat),
+    /// Wait for the first bytes of what is stored in blocks.
+    Gather(Hit, CacheStatus),
     /// The answer.
     Done(Reply),
 }
@@ -151,6 +154,7 @@ impl ClientMachine {
                 Step::Pass(body) => self.pass(&mut turn, body),
                 Step::Through(body) => self.through(&mut turn, body),
                 Step::Wait(seat) => self.wait(&mut turn, seat).await,
+                Step::Gather(hit, cache) => self.gather(&mut turn, &hit, cache).await,
                 Step::Done(reply) => return turn.recorded(reply, self.log.as_ref()),
             };
         }

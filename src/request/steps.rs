@@ -6,13 +6,16 @@ use super::turn::Turn;
 use super::{ClientMachine, Step};
 use crate::base::clock::Timestamp;
 use crate::body::Body;
+use crate::body::content::Blocks;
 use crate::body::message::Reply;
-use crate::cache::lookup::{Hit, Lookup, Missing};
+use crate::body::multipart::Source;
+use crate::cache::lookup::{Held, Hit, Lookup, Missing};
 use crate::deliver;
 use crate::fetch::ask::Ask;
-use crate::fetch::flight::{Advice, Announced, Failure, MAX_ATTEMPTS, Refreshed, Seat, Trouble};
+use crate::fetch::blocks::gather::NoStart;
+use crate::fetch::flight::{Advice, Announced, Divided, Failure, MAX_ATTEMPTS, Refreshed, Seat, Trouble};
 use crate::fetch::{Joined, Why};
-use crate::semantics::cache_status::CacheStatus;
+use crate::semantics::cache_status::{CacheStatus, Forward};
 use crate::semantics::freshness::{Freshness, State};
 use crate::semantics::reuse::{self, Because, Decision};
 use crate::semantics::storage;
@@ -161,7 +164,8 @@ impl ClientMachine {
     pub(super) async fn wait(&self, turn: &mut Turn, mut seat: Seat) -> Step {
         match seat.advice(&turn.ask).await {
             Advice::Read(announced) => Step::Done(self.read(turn, &announced, seat)),
-            Advice::Use(refreshed) => Step::Done(self.confirmed(turn, &refreshed, &seat)),
+            Advice::Use(refreshed) => self.confirmed(turn, &refreshed, &seat),
+            Advice::Gather(divided) => self.divided(turn, &divided, &seat),
             Advice::Hit(hit) => match self.fetcher.decide(&turn.ask, &hit, self.clock.now()) {
                 Decision::Validate(_) => send_back(self, turn),
                 decision => self.disk_hit(turn, &hit, decision),
@@ -204,7 +208,7 @@ impl ClientMachine {
         self.counters.hits.inc();
         turn.hit = true;
         let now = turn.time();
-        Step::Done(self.stored(turn, hit, hit_status(turn, hit), now))
+        self.stored(turn, hit, hit_status(turn, hit), now)
     }
 
     fn disk_hit(&self, turn: &mut Turn, hit: &Hit, decision: Decision) -> Step {
@@ -239,7 +243,7 @@ impl ClientMachine {
     }
 
     /// Answered from memory after the origin confirmed it.
-    fn confirmed(&self, turn: &mut Turn, refreshed: &Refreshed, seat: &Seat) -> Reply {
+    fn confirmed(&self, turn: &mut Turn, refreshed: &Refreshed, seat: &Seat) -> Step {
         self.counters.forwarded.inc();
         turn.note_stored();
         let now = self.clock.now();
@@ -253,10 +257,54 @@ impl ClientMachine {
         self.stored(turn, &refreshed.hit, cache, now)
     }
 
+    /// Answered from what is stored of something whose blocks follow.
+    fn divided(&self, turn: &mut Turn, divided: &Divided, seat: &Seat) -> Step {
+        self.counters.forwarded.inc();
+        if divided.replaces_stale {
+            turn.note_stored();
+        }
+        let cache = CacheStatus {
+            stored: seat.leads(),
+            collapsed: !seat.leads(),
+            ttl: Some(ttl(&divided.hit, self.clock.now())),
+            ..turn.forwarded()
+        };
+        Step::Gather(divided.hit.clone(), cache)
+    }
+
+    /// Waits for the first bytes of what is stored in blocks, and answers. Cancel-safe: dropped while waiting, the client
+    /// has left.
+    pub(super) async fn gather(&self, turn: &mut Turn, hit: &Hit, cache: CacheStatus) -> Step {
+        let to = turn.answer(&self.settings.node, cache);
+        let gathered = match deliver::content_of(hit, &to) {
+            None => None,
+            Some(wanted) => match self.fetcher.gather(&turn.ask, hit, wanted).await {
+                Ok(gathered) => Some(gathered),
+                Err(NoStart::Changed) => return send_back(self, turn),
+                Err(NoStart::Failed(error)) => return self.fail(turn, error.into()),
+            },
+        };
+        let cache = match &gathered {
+            Some(gathered) if cache.hit && !gathered.complete => {
+                self.counters.forwarded.inc();
+                turn.hit = false;
+                turn.forward = Forward::Partial;
+                CacheStatus { hit: false, forward: Some(Forward::Partial), ..cache }
+            }
+            _ => cache,
+        };
+        let to = turn.answer(&self.settings.node, cache);
+        let open = |_: &Hit, _| gathered.map_or(Source::Blocks(Blocks::new([])), |gathered| gathered.source);
+        Step::Done(deliver::stored(hit, &to, self.clock.now(), open))
+    }
+
     /// What is stored, as the answer of this turn.
-    fn stored(&self, turn: &Turn, hit: &Hit, cache: CacheStatus, now: Timestamp) -> Reply {
-        let replay = |hit: &Hit, wanted| self.fetcher.replay(&turn.ask, hit, wanted);
-        deliver::stored(hit, &turn.answer(&self.settings.node, cache), now, replay)
+    fn stored(&self, turn: &Turn, hit: &Hit, cache: CacheStatus, now: Timestamp) -> Step {
+        if matches!(hit.content, Held::Divided) {
+            return Step::Gather(hit.clone(), cache);
+        }
+        let replay = |hit: &Hit, wanted| Source::Busy(self.fetcher.replay(&turn.ask, hit, wanted));
+        Step::Done(deliver::stored(hit, &turn.answer(&self.settings.node, cache), now, replay))
     }
 
     /// No head came that could be used: what is stored, if it may bridge that, or the error (RFC 9111 §4.2.4).
@@ -282,7 +330,7 @@ impl ClientMachine {
                 Trouble::NoHead(_) => None,
             };
             let cache = CacheStatus { forward_status, ttl: Some(ttl(&stale, now)), ..turn.forwarded() };
-            return Step::Done(self.stored(turn, &stale, cache, now));
+            return self.stored(turn, &stale, cache, now);
         }
         let error = match trouble {
             Trouble::NoHead(error) => error,

@@ -74,6 +74,10 @@ pub struct Counters {
     pub origin_errors: Counter,
     /// Bodies that broke off on the way from the origin.
     pub broken_bodies: Counter,
+    /// Objects of which the origin was found to have another version while blocks of them were asked for.
+    pub changed_objects: Counter,
+    /// Parts from origins that were not what was asked for.
+    pub unusable_parts: Counter,
     /// Connections refused because there were too many.
     pub refused_connections: Counter,
 }
@@ -93,7 +97,7 @@ impl Counters {
 
     /// Each with its name for people.
     #[rustfmt::skip]
-    fn all(&self) -> [(&'static Family, &Counter); 24] {
+    fn all(&self) -> [(&'static Family, &Counter); 26] {
         [
             (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, &self.hits),
             (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, &self.disk_hits),
@@ -118,6 +122,8 @@ impl Counters {
             (const { &family("forebay_released_requests_total", "Requests that waited for a fetch and were sent on because its answer was not for them.") }, &self.released),
             (const { &family("forebay_origin_errors_total", "Answers that this node made itself because the origin failed.") }, &self.origin_errors),
             (const { &family("forebay_broken_origin_bodies_total", "Bodies that broke off on the way from the origin.") }, &self.broken_bodies),
+            (const { &family("forebay_changed_objects_total", "Objects dropped because the origin had another version when a block of them was asked for.") }, &self.changed_objects),
+            (const { &family("forebay_unusable_parts_total", "Parts from origins that were not what was asked for, or contradicted themselves.") }, &self.unusable_parts),
             (const { &family("forebay_refused_connections_total", "Client connections refused because there were too many.") }, &self.refused_connections),
         ]
     }

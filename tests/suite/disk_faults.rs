@@ -292,6 +292,7 @@ impl Run {
         let blocks = match &hit.content {
             Held::Memory(Parts::Inline(bytes)) => vec![bytes.clone()],
             Held::Memory(Parts::Blocks(blocks)) => blocks.to_vec(),
+            Held::Divided => return wrong(0),
             Held::Disk(pinned, _) => {
                 let mut blocks = Vec::new();
                 for index in 0..expected.length.div_ceil(1 << 20) {

@@ -128,7 +128,7 @@ impl Model {
         if object.head.headers != version.headers {
             return Err(format!("{slot:?}: version {number} has another head: {:?}", object.head.headers));
         }
-        if object.representation.digest != version.content.digest()
+        if object.representation.digest != Some(version.content.digest())
             || object.representation.length != version.content.length as u64
             || object.generation != version.generation
             || object.vary != vary_of(slot)

@@ -65,7 +65,7 @@ fn any_vary() -> impl Strategy<Value = VarySet> {
 fn any_place() -> impl Strategy<Value = (Representation, Vec<BlockRef>)> {
     let inline = prop::collection::vec(any::<u8>(), 0..3_000).prop_map(|body| {
         let (length, place) = (body.len() as u64, Place::Inline(Bytes::from(body)));
-        (Representation { length, digest: [3; 32], place }, Vec::new())
+        (Representation { length, digest: Some([3; 32]), place }, Vec::new())
     });
     let block = (any::<[u8; 32]>(), any::<u128>());
     let blocks = (prop::collection::vec(block, 1..20), 1..=BLOCK).prop_map(|(blocks, last)| {
@@ -75,7 +75,7 @@ fn any_place() -> impl Strategy<Value = (Representation, Vec<BlockRef>)> {
         let blocks: Vec<_> = blocks.into_iter().enumerate().map(of).collect();
         let place = Place::Blocks(u32::try_from(count).unwrap());
         let length = blocks.iter().map(|block| u64::from(block.length)).sum();
-        (Representation { length, digest: [4; 32], place }, blocks)
+        (Representation { length, digest: Some([4; 32]), place }, blocks)
     });
     prop_oneof![inline, blocks]
 }

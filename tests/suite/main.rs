@@ -31,6 +31,7 @@ mod disk_mounts;
 mod disk_records;
 mod disk_rig;
 mod disk_rules;
+mod divided;
 mod drain;
 mod explain;
 mod faults;

@@ -156,13 +156,43 @@ async fn odd_codings_and_hop_by_hop_tricks_move_nothing() {
         &[("Connection", "accept-encoding, cache-control"), ("Accept-Encoding", "poison")],
         &[("Connection", "keep-alive"), ("Keep-Alive", "poison")],
         &[("Expect", "100-continue")],
-        &[("Range", "bytes=0-0"), ("If-Range", "\"poison\"")],
     ] {
         let pipes = cached("", echo);
         pipes.ask("/", fields).await;
         let after = pipes.ask("/", &[]).await;
         assert_eq!(after.text(), plain, "{fields:?}");
         assert!(!after.text().contains("poison"), "{fields:?}");
+    }
+}
+
+/// Blocks are asked for, in words of our own.
+#[tokio::test(start_paused = true)]
+async fn of_a_range_only_the_block_moves() {
+    let plain = plain().await;
+    for fields in [
+        &[("Range", "bytes=0-0"), ("If-Range", "\"poison\"")][..],
+        &[("Range", "Bytes=7-99 , ,")],
+        &[("Range", "bytes=-5")],
+        &[("Range", "bytes=00000,poison")],
+        &[("Range", "bytes=0-0"), ("Range", "poison")],
+    ] {
+        let pipes = cached("", echo);
+        pipes.ask("/", fields).await;
+        let after = pipes.ask("/", &[]).await;
+        assert_eq!(after.text().replace("range: bytes=0-1048575\r\n", ""), plain, "{fields:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_a_range_brought_about_is_for_nobody_else() {
+    for status in ["416 Range Not Satisfiable", "400 Bad Request", "501 Not Implemented", "403 Forbidden"] {
+        let pipes = cached("", move |request, _| {
+            let status = if request.header("range").is_some() { status } else { "200 OK" };
+            vec![respond(status, &[("Cache-Control", "max-age=600")], "the page")]
+        });
+        let answer = pipes.ask("/", &[("Range", "bytes=999999999-")]).await;
+        assert_eq!(answer.status.to_string(), status[..3]);
+        assert_eq!(pipes.ask("/", &[]).await.status, 200, "{status}");
     }
 }
 

@@ -9,6 +9,7 @@
 //! - [`bytes`]: deterministic bodies and a streaming check of them.
 //! - [`disk`]: a disk in memory that fails, tears and forgets.
 //! - [`process`]: the built binary as a child, its lines, its memory and its end.
+//! - [`ranged`]: an origin that does ranges of one large resource.
 //! - [`wire`]: the head and body grammar that origin and client share.
 //!
 //! Two ways to use it. Over **in-memory pipes** (`Origin::pipe`, `Client::over`) in a
@@ -25,6 +26,7 @@ pub mod client;
 pub mod disk;
 pub mod origin;
 pub mod process;
+pub mod ranged;
 pub mod wire;
 
 use std::future::Future;

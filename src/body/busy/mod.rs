@@ -79,6 +79,9 @@ pub enum BodyError {
     /// It is longer than it may be.
     #[error("the content is longer than it may be")]
     TooLarge,
+    /// The origin has another version by now, and no more of this one is to be had.
+    #[error("the content has changed at the origin")]
+    Changed,
     /// What was stored is damaged, and the origin cannot give the rest of the same.
     #[error("the stored content is damaged")]
     Damaged,
@@ -95,6 +98,7 @@ impl BodyError {
             Self::TooSlow => "too-slow",
             Self::Spill => "spill",
             Self::TooLarge => "too-large",
+            Self::Changed => "changed",
             Self::Damaged => "damaged",
         }
     }
@@ -148,6 +152,12 @@ impl BusyBody {
     /// One more reader, from the first byte on; none once bytes are gone, or the body has failed or was given up.
     pub fn reader(&self) -> Option<Reader> {
         Reader::join(&self.0)
+    }
+
+    /// Whether [`BusyBody::reader`] would give one.
+    pub fn may_be_joined(&self) -> bool {
+        let state = self.0.state.lock();
+        state.start == 0 && !state.abandoned && !matches!(state.end, Some(End::Failed(_)))
     }
 
     /// Gives the body up, whoever reads or writes it: readers get an error, the writer is told that nobody wants

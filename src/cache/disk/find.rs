@@ -341,6 +341,9 @@ impl Search<'_> {
             *bytes = own.clone();
             return Ok(Hit { object: Arc::new(object), content: Held::Memory(Parts::Inline(own)) });
         }
+        if let Place::Divided(_) = object.representation.place {
+            return Ok(Hit { object: Arc::new(object), content: Held::Divided });
+        }
         let pin = self.mounted.contents.pin(&blocks).ok_or(NoHit::Nothing)?;
         let first = blocks.first().ok_or(NoHit::Nothing)?;
         let first = match self.shared.read_block(self.mounted, first, self.how) {

@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::Generation;
@@ -60,6 +61,8 @@ pub enum Work {
 pub struct Intake {
     state: Mutex<State>,
     arrived: Condvar,
+    /// Something has gone, or nothing will be taken in any more.
+    room: Notify,
     /// Bytes that may wait.
     limit: u64,
 }
@@ -109,7 +112,7 @@ struct Waiting {
 impl Intake {
     /// An empty queue in which so many bytes may wait.
     pub fn new(limit: u64) -> Self {
-        Self { state: Mutex::default(), arrived: Condvar::new(), limit }
+        Self { state: Mutex::default(), arrived: Condvar::new(), room: Notify::new(), limit }
     }
 
     /// Takes an object in; false if too much is waiting. One alone may be larger than the limit.
@@ -219,6 +222,20 @@ impl Intake {
         {
             *self.count(&mut state, &waiting.intent.change) -= cost(&waiting.intent.change);
         }
+        drop(state);
+        self.room.notify_waiters();
+    }
+
+    /// Resolves when something that waited is done, at once if nothing waits. Cancel-safe.
+    pub async fn room(&self) {
+        let room = self.room.notified();
+        let waits = {
+            let state = self.state.lock();
+            !state.closed && !state.intents.is_empty()
+        };
+        if waits {
+            room.await;
+        }
     }
 
     /// Wakes the keeper although nothing has come.
@@ -231,6 +248,7 @@ impl Intake {
     pub fn close(&self) {
         self.state.lock().closed = true;
         self.arrived.notify_one();
+        self.room.notify_waiters();
     }
 
     /// How many intents wait or are being carried out.
@@ -250,8 +268,8 @@ fn cost(change: &Change) -> u64 {
         Change::Store(hit) => {
             let content = match &hit.content {
                 Held::Memory(_) => hit.object.representation.length,
-                // It is on disk, and stays there.
-                Held::Disk(..) => 0,
+                // It is on disk, and stays there, or its blocks come one by one.
+                Held::Disk(..) | Held::Divided => 0,
             };
             INTENT_COST + hit.object.weight() as u64 + content
         }

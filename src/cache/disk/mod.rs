@@ -182,6 +182,40 @@ impl DiskTier {
         stored
     }
 
+    /// Takes a block of a divided object in; false if there is no room for it now, and it may be offered again. A disk in
+    /// trouble takes none, and wants none again.
+    pub fn offer(&self, key: &Key, hit: &Hit) -> bool {
+        let slot = key.hash().short();
+        self.count(slot);
+        !self.is_writing()
+            || self.has_later(key, &hit.object)
+            || self.shared.intake.store(slot, key, hit.clone())
+    }
+
+    /// Resolves when what waits to be written has become less, or nothing is written any more. Cancel-safe.
+    pub async fn room(&self) {
+        if self.is_writing() {
+            self.shared.intake.room().await;
+        }
+    }
+
+    fn is_writing(&self) -> bool {
+        matches!(self.health(), Health::Loading | Health::Serving)
+    }
+
+    /// Whether the object of this generation is in a slot, written or waiting.
+    pub fn has(&self, slot: u64, key: &Key, generation: Generation) -> bool {
+        self.generation(slot, key) == Some(generation)
+    }
+
+    /// What is to be stored in a slot.
+    pub fn stored_intent(&self, slot: u64, key: &Key) -> Option<Hit> {
+        match self.waiting(slot, key)?.change {
+            Change::Store(hit) => Some(hit),
+            Change::Keep | Change::Gone(_) => None,
+        }
+    }
+
     /// Takes the object of a slot out, unless it is of a later generation.
     pub fn forget(&self, slot: u64, key: &Key, generation: Generation) {
         self.shared.intake.forget(slot, key, generation);

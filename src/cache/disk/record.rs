@@ -141,7 +141,7 @@ impl Outline {
         let site = written.key.first_chunk().map_or(0, |site| u32::from_be_bytes(*site));
         let blocks = match written.object.as_ref().map(|object| &object.content) {
             Some(WrittenContent::Blocks(blocks)) => blocks.to_vec(),
-            Some(WrittenContent::Inline) | None => Vec::new(),
+            Some(WrittenContent::Inline | WrittenContent::Divided) | None => Vec::new(),
         };
         let generation = written.object.map(|object| Generation(object.generation));
         Ok(Self { site, generation, varies: !written.vary_sets.is_empty(), blocks })
@@ -180,6 +180,7 @@ struct WrittenObject<'a> {
     vary: Vec<&'a str>,
     vary_values: &'a [u8],
     length: u64,
+    /// Zeros, if there is none.
     digest: Digest,
     content: WrittenContent<'a>,
 }
@@ -188,6 +189,8 @@ struct WrittenObject<'a> {
 enum WrittenContent<'a> {
     Inline,
     Blocks(Cow<'a, [BlockRef]>),
+    /// Its blocks have records of their own (decision 10).
+    Divided,
 }
 
 impl<'a> Written<'a> {
@@ -204,6 +207,7 @@ fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObje
     let content = match object.representation.place {
         Place::Inline(_) => WrittenContent::Inline,
         Place::Blocks(_) => WrittenContent::Blocks(Cow::Borrowed(blocks)),
+        Place::Divided(_) => WrittenContent::Divided,
     };
     let terms = &object.terms;
     WrittenObject {
@@ -223,7 +227,7 @@ fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObje
         vary: names_of(&object.vary),
         vary_values: &object.vary_values,
         length: object.representation.length,
-        digest: object.representation.digest,
+        digest: object.representation.digest.unwrap_or_default(),
         content,
     }
 }
@@ -252,20 +256,24 @@ impl WrittenObject<'_> {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             fields.try_append(name, HeaderValue::from_bytes(value).ok()?).ok()?;
         }
-        let (place, blocks, length): (_, Arc<[BlockRef]>, u64) = match &self.content {
+        let digest = Some(self.digest);
+        let (representation, blocks): (_, Arc<[BlockRef]>) = match &self.content {
             WrittenContent::Inline => {
-                (Place::Inline(Bytes::copy_from_slice(inline)), Arc::default(), inline.len() as u64)
+                let (place, length) = (Place::Inline(Bytes::copy_from_slice(inline)), inline.len() as u64);
+                (Representation { length, digest, place }, Arc::default())
             }
+            WrittenContent::Divided => (Representation::divided(self.length)?, Arc::default()),
             WrittenContent::Blocks(blocks) => {
                 let (_, full) = blocks.split_last()?;
                 if full.iter().any(|block| block.length as usize != BLOCK) {
                     return None;
                 }
                 let length = blocks.iter().map(|block| u64::from(block.length)).sum();
-                (Place::Blocks(u32::try_from(blocks.len()).ok()?), blocks.to_vec().into(), length)
+                let place = Place::Blocks(u32::try_from(blocks.len()).ok()?);
+                (Representation { length, digest, place }, blocks.to_vec().into())
             }
         };
-        if length != self.length {
+        if representation.length != self.length {
             return None;
         }
         let object = Object {
@@ -275,7 +283,7 @@ impl WrittenObject<'_> {
             terms: self.terms(),
             vary: vary_set(&self.vary)?,
             vary_values: self.vary_values.to_vec(),
-            representation: Representation { length, digest: self.digest, place },
+            representation,
             heat: Heat::default(),
             checked: Checked::default(),
             charge: None,

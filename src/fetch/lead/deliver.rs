@@ -94,7 +94,7 @@ impl Lead {
 
     /// Says that parts can be had of what will be stored (RFC 9110 §14.3), where the origin says nothing of it. Said once,
     /// so that no hit has to.
-    fn offer_ranges(&self, head: &mut ReplyHead) {
+    pub(super) fn offer_ranges(&self, head: &mut ReplyHead) {
         let ask = &self.flight.ask;
         let served = ask.policy.max_ranges > 0 && *ask.fetch_method() == Method::GET;
         if served && head.status == StatusCode::OK {

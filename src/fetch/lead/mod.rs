@@ -1,6 +1,7 @@
 //! The life of one fetch, in a task of its own: request, head, verdict, body, store.
 //!
-//! - here: the request, and which way its answer goes. - `deliver`: a new answer, its head and its body.
+//! - here: the request, and which way its answer goes. - `deliver`: a new answer, its head and its body. - `divide`: one
+//!   that is stored block by block.
 //! - `confirm`: an answer that brings what is stored up to date. - `trouble`: no answer that could be used.
 //!
 //! The task owns the writing side of the busy body and the flight's place in the table. Both are given back by
@@ -8,12 +9,13 @@
 
 mod confirm;
 mod deliver;
+mod divide;
 mod trouble;
 
 use std::sync::Arc;
 
 use http::StatusCode;
-use http::header::HeaderMap;
+use http::header::{self, HeaderMap};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
@@ -27,6 +29,7 @@ use crate::body::budget::Charge;
 use crate::body::busy::Writer;
 use crate::cache::lookup::Hit;
 use crate::origin::{Exchange, OriginError, OriginRequest, Pool};
+use crate::semantics::ranges::Part;
 use crate::semantics::reuse::Decision;
 use crate::semantics::validation;
 
@@ -39,6 +42,8 @@ pub(super) struct Lead {
     pub(super) purpose: Purpose,
     /// What the origin is asked to confirm.
     pub(super) stale: Option<Hit>,
+    /// The part that the origin was asked for, if not for the whole.
+    pub(super) asked: Option<Part>,
     /// Its place among the fetches that may run, once the origin is asked.
     pub(super) place: Option<OwnedSemaphorePermit>,
     /// Its place among the refreshes that may run, if it is one.
@@ -62,6 +67,7 @@ impl Lead {
             return;
         }
         self.stale = self.stale.take().filter(|hit| self.lives(hit));
+        self.asked = self.part_to_ask();
         let request = match self.purpose {
             Purpose::Pass => outgoing::passed(&self.flight.ask, body, &self.us()),
             Purpose::Through => outgoing::written_through(&self.flight.ask, body, &self.us()),
@@ -72,7 +78,7 @@ impl Lead {
             return;
         }
         if exchange.head.status != StatusCode::NOT_MODIFIED || self.stale.is_none() {
-            return self.deliver(exchange, times).await;
+            return self.receive(exchange, times).await;
         }
         self.stale = self.stale.take().filter(|hit| self.lives(hit));
         let confirmed = |hit: &&Hit| validation::confirms(&exchange.head.headers, &hit.object.head.headers);
@@ -85,7 +91,8 @@ impl Lead {
         let request = outgoing::normalised(&self.flight.ask, None, &self.us());
         let Some((exchange, times)) = self.ask_origin(request).await else { return };
         if !self.is_bridged(exchange.head.status) {
-            self.deliver(exchange, times).await;
+            self.asked = None;
+            self.receive(exchange, times).await;
         }
     }
 
@@ -122,13 +129,19 @@ impl Lead {
     }
 
     fn us(&self) -> outgoing::Us<'_> {
-        let settings = &self.shared.settings;
-        outgoing::Us { node: &settings.node, cdn_id: &settings.cdn_id }
+        self.shared.us()
     }
 
     fn normalised(&self) -> OriginRequest {
         let stale = self.stale.as_ref().map(|hit| &*hit.object);
-        outgoing::normalised(&self.flight.ask, stale, &self.us())
+        let mut request = outgoing::normalised(&self.flight.ask, stale, &self.us());
+        if let Some(part) = self.asked {
+            request.headers.insert(header::RANGE, part.asked());
+        } else if matches!(self.purpose, Purpose::Alone) {
+            // What comes is for this client.
+            outgoing::add_range(&mut request, &self.flight.ask);
+        }
+        request
     }
 
     /// Sends the request and waits for a head that makes sense for it. `None`: the fetch is over, and everybody
@@ -182,6 +195,12 @@ impl Lead {
         self.shared.pools.get(self.flight.ask.pool.0).into_iter().flat_map(Pool::authorities)
     }
 
+    /// Whether the request that was sent has a `Range`.
+    fn asks_for_part(&self) -> bool {
+        self.asked.is_some()
+            || (matches!(self.purpose, Purpose::Alone) && outgoing::asks_for_part(&self.flight.ask))
+    }
+
     /// A 101 that nobody asked for, a part when the whole was asked for, or a 304 to no condition is no answer; nor is
     /// content that nobody can decode, unless the site reads that as it is.
     fn makes_sense(&self, exchange: Exchange, conditional: bool) -> Result<Exchange, OriginError> {
@@ -192,7 +211,7 @@ impl Lead {
         let offered = matches!(self.purpose, Purpose::Pass) && self.flight.ask.upgrade.is_some();
         match exchange.head.status {
             StatusCode::SWITCHING_PROTOCOLS if !offered => Err(OriginError::malformed()),
-            StatusCode::PARTIAL_CONTENT if !passes => Err(OriginError::malformed()),
+            StatusCode::PARTIAL_CONTENT if !passes && !self.asks_for_part() => Err(OriginError::malformed()),
             StatusCode::NOT_MODIFIED if !passes && !conditional => Err(OriginError::malformed()),
             _ => Ok(exchange),
         }
@@ -205,6 +224,9 @@ impl Lead {
         let (ask, settings) = (&self.flight.ask, &self.shared.settings);
         if matches!(self.purpose, Purpose::Through) && !verdict::stands_for_get(ask, status, headers) {
             return Verdict::passed();
+        }
+        if self.asks_for_part() && !verdict::is_of_resource(status) {
+            return Verdict::of_range();
         }
         verdict::judge(ask, settings, status, headers, ends_by_close, (times.request, times.response))
     }

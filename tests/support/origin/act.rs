@@ -4,7 +4,7 @@ use super::SeenRequest;
 use bytes::Bytes;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -42,6 +42,17 @@ pub enum Act {
         piece: Bytes,
         /// Time between two.
         every: Duration,
+    },
+    /// Writes `length` bytes of the body of `seed` from `first` on, made as they are written, and counts them.
+    Pattern {
+        /// Which body.
+        seed: u64,
+        /// Where in it.
+        first: u64,
+        /// How much of it.
+        length: u64,
+        /// What is written is added to this.
+        sent: Arc<AtomicU64>,
     },
     /// Adds one to a counter of the test.
     Count(Arc<AtomicUsize>),

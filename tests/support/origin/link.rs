@@ -2,6 +2,7 @@
 
 use super::board::{Board, SeenRequest};
 use super::{Act, Tally};
+use crate::support::bytes::pattern_at;
 use crate::support::wire::{Decoder, Piece, framing, take_head};
 use bytes::{Buf, Bytes, BytesMut};
 use std::future::{Future, pending};
@@ -15,6 +16,9 @@ use tokio::time::Instant;
 
 /// What to do for a request, and for its number at this origin.
 pub(super) type Script = Arc<dyn Fn(&SeenRequest, usize) -> Vec<Act> + Send + Sync>;
+
+/// In such pieces a body is made.
+const MADE: usize = 64 * 1024;
 
 /// How much is read ahead while acting, in order to notice a peer that leaves.
 const READ_AHEAD: usize = 64 * 1024;
@@ -127,6 +131,15 @@ impl<W: Wire> Link<W> {
             Act::WaitFor(gate) => self.unless_gone(gate.wait()).await,
             Act::Open(gate) => {
                 gate.open();
+                Ok(())
+            }
+            Act::Pattern { seed, first, length, sent } => {
+                let end = first + length;
+                for at in (first..end).step_by(MADE) {
+                    let piece = (end - at).min(MADE as u64);
+                    self.write(pattern_at(seed, at, usize::try_from(piece).unwrap())).await?;
+                    sent.fetch_add(piece, Ordering::Relaxed);
+                }
                 Ok(())
             }
             Act::Count(counter) => {

@@ -51,7 +51,7 @@ impl Keeper {
         let known = Self::known_blocks(disk, &hit.object, old.as_ref(), hit);
         Self::name_all(disk, known.as_deref().unwrap_or_default());
         let newcomer = newcomer(slot, &intent.key, hit, known.is_some());
-        let readable = known.is_some() || matches!(hit.content, Held::Memory(_));
+        let readable = known.is_some() || matches!(hit.content, Held::Memory(_) | Held::Divided);
         let admitted = if readable && self.lets_in(&intent.key, entry.is_some()) {
             self.make_room(&newcomer)
         } else {
@@ -110,7 +110,7 @@ impl Keeper {
     /// Writes the blocks of a content, each named once it is there.
     fn write_blocks(disk: &Disk, hit: &Hit) -> io::Result<Vec<BlockRef>> {
         let blocks = match &hit.content {
-            Held::Memory(Parts::Inline(_)) => return Ok(Vec::new()),
+            Held::Memory(Parts::Inline(_)) | Held::Divided => return Ok(Vec::new()),
             Held::Memory(Parts::Blocks(blocks)) => blocks,
             Held::Disk(..) => return Err(io::ErrorKind::NotFound.into()),
         };
@@ -214,7 +214,7 @@ fn newcomer(slot: u64, key: &Key, hit: &Hit, content_is_there: bool) -> Newcomer
     let record = (u64::from(HEADER) + key.weight() as u64) + object.weight() as u64;
     let length = object.representation.length;
     let blocks = match &hit.content {
-        Held::Memory(Parts::Inline(_)) => 0,
+        Held::Memory(Parts::Inline(_)) | Held::Divided => 0,
         _ if content_is_there => 0,
         _ => length.div_ceil(BLOCK as u64),
     };

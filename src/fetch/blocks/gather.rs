@@ -1,0 +1,384 @@
+//! One client's reading of a divided object: block after block, from memory, disk, a block under way, or a run that it
+//! starts.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::assembly::{Assembly, Course};
+use super::landing::Landing;
+use super::run::Run;
+use super::stream::Stream;
+use super::{AHEAD, NEXT};
+use crate::body::busy::{Abandoned, BodyError, BusyBody, Means, Reader, Retention, Writer};
+use crate::body::content::Blocks;
+use crate::body::multipart::Source;
+use crate::cache::lookup::Hit;
+use crate::cache::object::{Object, Representation};
+use crate::fetch::ask::Ask;
+use crate::fetch::{Fetcher, Shared};
+use crate::origin::OriginError;
+
+/// How often a block is asked for in vain until the body breaks off.
+const MOST_ATTEMPTS: u8 = 3;
+
+/// So many blocks at most are handed out at once, if memory has all of them.
+const MOST_AT_ONCE: usize = 16;
+
+/// So many blocks are looked for in the tiers to tell whether all are there: the first of a whole 1 GiB.
+const MOST_LOOKED_AT: usize = 1024;
+
+/// Bytes that wait for the client.
+const WINDOW: u64 = 256 << 10;
+
+/// Why nothing can be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoStart {
+    /// The origin has something else by now: what was stored is gone.
+    Changed,
+    /// It did not bring what is missing.
+    Failed(OriginError),
+}
+
+/// What a gather gives.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The bytes that were asked for, or an error in their course; never bytes of another version.
+    pub source: Source,
+    /// All of them were stored, as far as that was looked at.
+    pub complete: bool,
+}
+
+impl Fetcher {
+    /// Gives parts of a divided object to one client, one after the other, or the whole. It waits for the first bytes, so
+    /// that an object that has changed is found out before its head is passed on. Cancel-safe: dropped while it waits,
+    /// the client has left, and blocks that were asked for already come and are kept.
+    pub async fn gather(
+        &self,
+        ask: &Arc<Ask>,
+        hit: &Hit,
+        parts: Option<VecDeque<Range<u64>>>,
+    ) -> Result<Gathered, NoStart> {
+        let parts = parts.unwrap_or_else(|| std::iter::once(0..hit.object.representation.length).collect());
+        if let Some(blocks) = self.all_in_memory(ask, &hit.object, &parts) {
+            return Ok(Gathered { source: Source::Blocks(blocks), complete: true });
+        }
+        let stored = |index| self.shared.cache.has_block(&ask.key, &hit.object, index);
+        let complete = parts.iter().flat_map(Representation::blocks_of).take(MOST_LOOKED_AT).all(stored);
+        let mut gather = Gather::new(&self.shared, ask, &hit.object, parts);
+        gather.begin().await?;
+        Ok(Gathered { source: Source::Busy(gather.start()), complete })
+    }
+
+    fn all_in_memory(&self, ask: &Ask, object: &Object, parts: &VecDeque<Range<u64>>) -> Option<Blocks> {
+        let blocks =
+            || parts.iter().flat_map(|part| Representation::blocks_of(part).map(move |at| (at, part)));
+        if blocks().nth(MOST_AT_ONCE).is_some() {
+            return None;
+        }
+        let slice = |(index, part)| {
+            let block = self.shared.cache.block_in_memory(&ask.key, object, index)?;
+            slice_of(&object.representation, index, &block, part)
+        };
+        blocks().map(slice).collect::<Option<Vec<_>>>().map(Blocks::new)
+    }
+}
+
+/// What of a block is among `bytes`; `None` if the block is not as long as it should be.
+fn slice_of(representation: &Representation, index: u32, block: &Bytes, bytes: &Range<u64>) -> Option<Bytes> {
+    let of_block = representation.bytes_of(index);
+    let start = usize::try_from(bytes.start.max(of_block.start) - of_block.start).ok()?;
+    let end = usize::try_from(bytes.end.min(of_block.end) - of_block.start).ok()?;
+    let whole = block.len() as u64 == of_block.end - of_block.start && start <= end;
+    whole.then(|| block.slice(start..end))
+}
+
+/// A block that is at hand, or under way.
+#[derive(Debug)]
+enum Found {
+    Block(Bytes),
+    UnderWay(Reader),
+}
+
+/// Why a gather ends before its end.
+enum Ended {
+    /// The client has left.
+    Abandoned,
+    /// The body breaks off.
+    Failed(BodyError),
+}
+
+impl From<Abandoned> for Ended {
+    fn from(_: Abandoned) -> Self {
+        Self::Abandoned
+    }
+}
+
+/// One reading and how far it has come.
+struct Gather {
+    shared: Arc<Shared>,
+    ask: Arc<Ask>,
+    object: Arc<Object>,
+    assembly: Arc<Assembly>,
+    /// Its number among the readers of the assembly.
+    number: u64,
+    /// What is still to be given of the present part.
+    bytes: Range<u64>,
+    /// The parts after that one.
+    parts: VecDeque<Range<u64>>,
+    /// Blocks that were given to their end.
+    given: u32,
+    /// Blocks that come ahead of time. They are read from here: the tiers may not keep them.
+    ahead: VecDeque<(u32, Reader)>,
+    /// The first block, found while the client waited for the head.
+    first: Option<Found>,
+    /// How often the present block was asked for in vain.
+    attempts: u8,
+}
+
+impl Gather {
+    fn new(
+        shared: &Arc<Shared>,
+        ask: &Arc<Ask>,
+        object: &Arc<Object>,
+        mut parts: VecDeque<Range<u64>>,
+    ) -> Self {
+        let bytes = parts.pop_front().unwrap_or_default();
+        let assembly = shared.assemblies.of(&ask.key, object, &shared.means);
+        let blocks = Representation::blocks_of(&bytes);
+        let number = assembly.enter(blocks);
+        Self {
+            shared: Arc::clone(shared),
+            ask: Arc::clone(ask),
+            object: Arc::clone(object),
+            assembly,
+            number,
+            bytes,
+            parts,
+            given: 0,
+            ahead: VecDeque::new(),
+            first: None,
+            attempts: 0,
+        }
+    }
+
+    /// Waits until the first block has begun to come.
+    async fn begin(&mut self) -> Result<(), NoStart> {
+        while !self.bytes.is_empty() {
+            match self.begun().await {
+                Ok(source) => {
+                    self.first = Some(source);
+                    break;
+                }
+                Err(BodyError::Changed) => return Err(NoStart::Changed),
+                Err(_) => self.try_again()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The present block, once the first bytes of it are there.
+    async fn begun(&mut self) -> Result<Found, BodyError> {
+        let mut source = self.source(self.index()).await?;
+        if let Found::UnderWay(reader) = &mut source {
+            let bytes = reader.next().await.ok_or(BodyError::Incomplete)??;
+            let charge = self.shared.means.budget.charge(bytes.len() as u64);
+            reader.put_back(vec![bytes], charge);
+        }
+        Ok(source)
+    }
+
+    fn try_again(&mut self) -> Result<(), NoStart> {
+        self.attempts += 1;
+        let trouble = self.assembly.trouble();
+        let hopeless = trouble.is_some_and(|error| !error.next_leader_may_succeed());
+        if hopeless || self.attempts >= MOST_ATTEMPTS {
+            return Err(NoStart::Failed(trouble.unwrap_or_else(OriginError::internal)));
+        }
+        Ok(())
+    }
+
+    /// The block that it is at.
+    fn index(&self) -> u32 {
+        Representation::blocks_of(&self.bytes).start
+    }
+
+    /// Goes on in a task of its own, which ends when the client leaves.
+    fn start(self) -> Reader {
+        let means = Means { window: WINDOW, ..self.shared.means.clone() };
+        let (_, writer, reader) = BusyBody::with_reader(means, Retention::Window);
+        let tasks = self.shared.tasks.clone();
+        tasks.spawn(self.run(writer));
+        reader
+    }
+
+    /// Dropped at any await, the body breaks off, which the writer says by being dropped.
+    async fn run(mut self, mut writer: Writer) {
+        match self.carry(&mut writer).await {
+            Ok(()) => {
+                writer.finish(None);
+            }
+            Err(Ended::Abandoned) => {}
+            Err(Ended::Failed(error)) => writer.fail(error),
+        }
+    }
+
+    async fn carry(&mut self, writer: &mut Writer) -> Result<(), Ended> {
+        loop {
+            self.carry_part(writer).await?;
+            let Some(next) = self.parts.pop_front() else { return Ok(()) };
+            (self.bytes, self.given) = (next, 0);
+        }
+    }
+
+    async fn carry_part(&mut self, writer: &mut Writer) -> Result<(), Ended> {
+        while !self.bytes.is_empty() {
+            let index = self.index();
+            self.assembly.moves(self.number, Representation::blocks_of(&self.bytes));
+            let source = if let Some(first) = self.first.take() {
+                Ok(first)
+            } else {
+                tokio::select! {
+                    source = self.source(index) => source,
+                    () = writer.abandoned() => return Err(Ended::Abandoned),
+                }
+            };
+            self.ask_ahead(index);
+            let given = match source {
+                Ok(source) => self.give(index, source, writer).await,
+                Err(error) => Err(Ended::Failed(error)),
+            };
+            match given {
+                Ok(()) => {
+                    self.given = self.given.saturating_add(1);
+                    self.attempts = 0;
+                }
+                Err(Ended::Failed(error)) if error != BodyError::Changed => {
+                    self.attempts += 1;
+                    if self.attempts >= MOST_ATTEMPTS {
+                        return Err(Ended::Failed(error));
+                    }
+                }
+                Err(ended) => return Err(ended),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives what is wanted of a block. What was given before an error is not given again.
+    async fn give(&mut self, index: u32, source: Found, writer: &mut Writer) -> Result<(), Ended> {
+        let representation = &self.object.representation;
+        let end = representation.bytes_of(index).end.min(self.bytes.end);
+        let mut reader = match source {
+            Found::UnderWay(reader) => reader,
+            Found::Block(block) => {
+                let slice = slice_of(representation, index, &block, &self.bytes);
+                let slice = slice.ok_or(Ended::Failed(BodyError::Damaged))?;
+                writer.append(slice).await?;
+                self.bytes.start = end;
+                return Ok(());
+            }
+        };
+        let mut at = representation.bytes_of(index).start;
+        while self.bytes.start < end {
+            let piece = tokio::select! {
+                piece = reader.next() => piece,
+                () = writer.abandoned() => return Err(Ended::Abandoned),
+            };
+            let piece = piece.ok_or(Ended::Failed(BodyError::Incomplete))?.map_err(Ended::Failed)?;
+            let behind = at + piece.len() as u64;
+            let offset = |position: u64| {
+                usize::try_from(position.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len())
+            };
+            let wanted = piece.slice(offset(self.bytes.start)..offset(end).max(offset(self.bytes.start)));
+            at = behind;
+            if !wanted.is_empty() {
+                let length = wanted.len() as u64;
+                writer.append(wanted).await?;
+                self.bytes.start += length;
+            }
+        }
+        Ok(())
+    }
+
+    /// Block `index`, from where it can be had soonest. Cancel-safe: what was asked for comes all the same.
+    async fn source(&mut self, index: u32) -> Result<Found, BodyError> {
+        let (mut in_vain, mut streams) = (false, 0);
+        loop {
+            self.ahead.retain(|(ahead, _)| *ahead >= index);
+            if self.ahead.front().is_some_and(|(ahead, _)| *ahead == index)
+                && let Some((_, reader)) = self.ahead.pop_front()
+                && self.attempts == 0
+            {
+                return Ok(Found::UnderWay(reader));
+            }
+            let (cache, key) = (&self.shared.cache, &self.ask.key);
+            if let Some(block) = cache.divided_block(key, &self.object, index).await {
+                return Ok(Found::Block(block));
+            }
+            let moved = self.assembly.moved();
+            // What is said to be there and cannot be read is fetched.
+            let lost = in_vain;
+            let present = |other| !(lost && other == index) && cache.has_block(key, &self.object, other);
+            match self.assembly.course(index, self.soon(index), present) {
+                Course::Read(reader) => return Ok(Found::UnderWay(reader)),
+                Course::Wait => moved.await,
+                Course::Again => in_vain = true,
+                Course::Run(landings) => self.bring(landings),
+                Course::Stream => {
+                    let (shared, ask, object) = (&self.shared, &self.ask, &self.object);
+                    let stream = Stream::begun(shared, ask, object, &self.assembly);
+                    streams += 1;
+                    if streams > MOST_ATTEMPTS {
+                        return Err(BodyError::Incomplete);
+                    }
+                    self.shared.tasks.spawn(Box::pin(stream.run()));
+                }
+            }
+        }
+    }
+
+    /// The blocks that are wanted soon, from `index` on.
+    fn soon(&self, index: u32) -> Range<u32> {
+        let ahead = if self.given >= 2 { AHEAD } else { NEXT };
+        index..Representation::blocks_of(&self.bytes).end.min(index.saturating_add(1 + ahead))
+    }
+
+    /// Has the next blocks brought before they are needed: some at a time, once few are left.
+    fn ask_ahead(&mut self, index: u32) {
+        let soon = self.soon(index);
+        let (cache, key) = (&self.shared.cache, &self.ask.key);
+        let present = |other| cache.has_block(key, &self.object, other);
+        let landings = self.assembly.claim_ahead(index + 1..soon.end, present);
+        if !landings.is_empty() {
+            self.bring(landings);
+        }
+        let known = self.ahead.back().map_or(index, |(last, _)| *last);
+        for next in known.saturating_add(1)..soon.end {
+            match self.assembly.join(next) {
+                Some(reader) => self.ahead.push_back((next, reader)),
+                None => break,
+            }
+        }
+    }
+
+    /// Starts a run for these blocks.
+    fn bring(&self, landings: Vec<Landing>) {
+        let run = Run {
+            shared: Arc::clone(&self.shared),
+            ask: Arc::clone(&self.ask),
+            object: Arc::clone(&self.object),
+            assembly: Arc::clone(&self.assembly),
+            landings,
+        };
+        self.shared.tasks.spawn(Box::pin(run.run()));
+    }
+}
+
+impl Drop for Gather {
+    fn drop(&mut self) {
+        self.assembly.leave(self.number);
+    }
+}

@@ -1,0 +1,197 @@
+//! A run: one exchange with the origin that brings some blocks that follow each other.
+//!
+//! It asks for a range, on condition that nothing has changed (RFC 9110 §13.1.5), and takes for an answer only what is
+//! surely of the same representation. Dropped at any await, its blocks fail, and who reads along has them brought anew.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{self, HeaderMap};
+
+use super::assembly::Assembly;
+use super::landing::Landing;
+use super::stream::Stream;
+use crate::body::busy::BodyError;
+use crate::cache::object::{Object, Representation};
+use crate::fetch::ask::Ask;
+use crate::fetch::{Shared, outgoing};
+use crate::origin::{Exchange, IncomingBody, OriginError};
+use crate::semantics::etag::ETag;
+use crate::semantics::fields;
+use crate::semantics::ranges::{ContentRange, Part};
+
+/// One run.
+pub(super) struct Run {
+    pub(super) shared: Arc<Shared>,
+    pub(super) ask: Arc<Ask>,
+    pub(super) object: Arc<Object>,
+    pub(super) assembly: Arc<Assembly>,
+    /// What it brings, in order and without a gap.
+    pub(super) landings: Vec<Landing>,
+}
+
+/// What the origin's answer is good for.
+pub(super) enum Answer {
+    /// The bytes that were asked for, or the first of them.
+    Part,
+    /// The whole, unchanged: the origin does not do ranges.
+    Whole,
+    /// The origin has something else by now.
+    Changed,
+    /// Nothing.
+    Nothing(OriginError),
+}
+
+impl Run {
+    pub(super) async fn run(self) {
+        let (Some(first), Some(last)) = (self.landings.first(), self.landings.last()) else { return };
+        let representation = &self.object.representation;
+        let (first, last) = (first.index(), last.index());
+        let part = Part {
+            first: representation.bytes_of(first).start,
+            last: representation.bytes_of(last).end.saturating_sub(1),
+        };
+        let request = outgoing::of_part(&self.ask, part, &self.object, &self.shared.us());
+        let exchange = match self.shared.exchange(&self.ask, request).await {
+            Ok(exchange) => exchange,
+            Err(error) => return self.end(error),
+        };
+        match answer(&exchange, Some(part), &self.object) {
+            Answer::Part => carry(&self.shared, &self.ask, &self.object, self.landings, exchange.body).await,
+            Answer::Whole => self.whole(exchange.body).await,
+            Answer::Changed => self.changed(),
+            Answer::Nothing(error) => self.end(error),
+        }
+    }
+
+    /// The origin does not do ranges: its answer feeds whoever reads.
+    async fn whole(self, body: IncomingBody) {
+        let Self { shared, ask, object, assembly, landings } = self;
+        assembly.note_whole_only();
+        drop(landings);
+        // If the whole is under way already, this one is one too many.
+        if let Some(stream) = Stream::begin(&shared, &ask, &object, &assembly) {
+            stream.carry(body).await;
+        }
+    }
+
+    /// What is stored is out of date, whatever it says of its freshness.
+    fn changed(self) {
+        note_changed(&self.shared, &self.ask, &self.object);
+        self.landings.into_iter().for_each(|landing| landing.fail(BodyError::Changed));
+    }
+
+    fn end(self, error: OriginError) {
+        tracing::debug!(%error, key = ?self.ask.key, "blocks were not brought");
+        self.assembly.note_trouble(error);
+        self.landings.into_iter().for_each(|landing| landing.fail(BodyError::Incomplete));
+    }
+}
+
+/// Takes an object out of which the origin has another version by now.
+pub(super) fn note_changed(shared: &Shared, ask: &Ask, object: &Object) {
+    tracing::debug!(key = ?ask.key, "what is stored has changed at the origin: all its blocks are dropped");
+    shared.counters.changed_objects.inc();
+    shared.cache.remove(&ask.key, object);
+}
+
+/// Carries blocks that follow each other over to the tiers, from the first byte of `body` on.
+pub(in crate::fetch) async fn carry(
+    shared: &Shared,
+    ask: &Ask,
+    object: &Object,
+    landings: impl IntoIterator<Item = Landing>,
+    mut body: IncomingBody,
+) {
+    let mut rest = Bytes::new();
+    let mut landings = landings.into_iter();
+    while let Some(landing) = landings.next() {
+        let length = length_of(&object.representation, landing.index());
+        match bring(landing, length, &mut rest, &mut body).await {
+            Ok(landing) => landing.finish(&shared.cache, &ask.key, object).await,
+            Err(error) => {
+                shared.counters.broken_bodies.inc();
+                return landings.for_each(|landing| landing.fail(error));
+            }
+        }
+    }
+    if rest.is_empty() && matches!(body.next().await, Ok(None)) {
+        body.release().await;
+    }
+}
+
+/// Bytes of a block.
+pub(super) fn length_of(representation: &Representation, index: u32) -> usize {
+    let bytes = representation.bytes_of(index);
+    usize::try_from(bytes.end - bytes.start).unwrap_or(0)
+}
+
+/// Fills a block from `rest` and then from `body`; what is over stays in `rest`.
+pub(super) async fn bring(
+    mut landing: Landing,
+    length: usize,
+    rest: &mut Bytes,
+    body: &mut IncomingBody,
+) -> Result<Landing, BodyError> {
+    let mut missing = length;
+    while missing > 0 {
+        if rest.is_empty() {
+            match body.next().await {
+                Ok(Some(bytes)) => *rest = bytes,
+                Ok(None) => {
+                    landing.fail(BodyError::Incomplete);
+                    return Err(BodyError::Incomplete);
+                }
+                Err(error) => {
+                    landing.fail(error);
+                    return Err(error);
+                }
+            }
+        }
+        let piece = rest.split_to(missing.min(rest.len()));
+        missing -= piece.len();
+        landing.append(piece).await.map_err(|_| BodyError::Aborted)?;
+    }
+    Ok(landing)
+}
+
+/// What an answer to a request for this part, or for the whole, is good for.
+pub(super) fn answer(exchange: &Exchange, asked: Option<Part>, object: &Object) -> Answer {
+    let (status, headers) = (exchange.head.status, &exchange.head.headers);
+    let same = is_same(headers, &object.head.headers);
+    let length = object.representation.length;
+    if exchange.unknown_coding {
+        return Answer::Nothing(OriginError::malformed());
+    }
+    match (status, ContentRange::of(headers).zip(asked)) {
+        (StatusCode::PARTIAL_CONTENT, Some((ContentRange::Part(part, complete), asked))) => {
+            let said = fields::announced_length(headers);
+            let lies = complete.is_some_and(|complete| complete != length)
+                || part.first != asked.first
+                || part.last > asked.last
+                || said.is_some_and(|said| said != part.length());
+            match (same, lies) {
+                (true, false) => Answer::Part,
+                (true, true) => Answer::Nothing(OriginError::malformed()),
+                (false, _) => Answer::Changed,
+            }
+        }
+        (StatusCode::OK, _) if same && fields::announced_length(headers) == Some(length) => Answer::Whole,
+        (
+            StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_FOUND | StatusCode::GONE,
+            _,
+        ) => Answer::Changed,
+        // A part without a range that can be read, many parts at once, a confirmation that was not asked for.
+        _ => Answer::Nothing(OriginError::malformed()),
+    }
+}
+
+/// Whether a head is of the very representation that another is of: the same strong `ETag`, and the same coding
+/// (RFC 9110 §15.3.7.3).
+pub(in crate::fetch) fn is_same(headers: &HeaderMap, stored: &HeaderMap) -> bool {
+    let tags = ETag::of(headers).zip(ETag::of(stored));
+    let coding =
+        |headers: &HeaderMap| headers.get_all(header::CONTENT_ENCODING).iter().cloned().collect::<Vec<_>>();
+    tags.is_some_and(|(one, other)| one.matches_strongly(other)) && coding(headers) == coding(stored)
+}

@@ -1,0 +1,181 @@
+//! A whole answer, of which the blocks are kept as they pass.
+//!
+//! It goes on as long as somebody wants what comes soon, or something that can come in no other way; it waits for slow
+//! readers, and ends when nobody reads any more. What was brought by then is stored.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::AHEAD;
+use super::assembly::Assembly;
+use super::landing::Landing;
+use super::run::{Answer, answer, bring, length_of};
+use crate::body::busy::BodyError;
+use crate::cache::object::{Object, Place};
+use crate::fetch::ask::Ask;
+use crate::fetch::{Shared, outgoing};
+use crate::origin::{IncomingBody, OriginError};
+
+/// How long a whole answer waits for somebody who wants it, before it is ended.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it waits for slow readers while the origin could be asked again for parts.
+const HELD: Duration = Duration::from_secs(10);
+
+/// So few blocks are brought to the end although nobody reads.
+const WORTH_ENDING: u32 = 16;
+
+/// A whole answer under way.
+pub(in crate::fetch) struct Stream {
+    shared: Arc<Shared>,
+    ask: Arc<Ask>,
+    object: Arc<Object>,
+    assembly: Arc<Assembly>,
+    next: u32,
+    count: u32,
+    /// The next blocks: those that nobody else brings.
+    landings: VecDeque<Option<Landing>>,
+}
+
+impl Stream {
+    /// Makes known that the whole is coming; none if another one is under way. From now on readers wait for it.
+    pub(in crate::fetch) fn begin(
+        shared: &Arc<Shared>,
+        ask: &Arc<Ask>,
+        object: &Arc<Object>,
+        assembly: &Arc<Assembly>,
+    ) -> Option<Self> {
+        assembly.begin_stream().then(|| Self::begun(shared, ask, object, assembly))
+    }
+
+    /// The one that was begun.
+    pub(super) fn begun(
+        shared: &Arc<Shared>,
+        ask: &Arc<Ask>,
+        object: &Arc<Object>,
+        assembly: &Arc<Assembly>,
+    ) -> Self {
+        let count = match object.representation.place {
+            Place::Divided(count) => count,
+            Place::Inline(_) | Place::Blocks(_) => 0,
+        };
+        let mut stream = Self {
+            shared: Arc::clone(shared),
+            ask: Arc::clone(ask),
+            object: Arc::clone(object),
+            assembly: Arc::clone(assembly),
+            next: 0,
+            count,
+            landings: VecDeque::new(),
+        };
+        stream.claim();
+        stream
+    }
+
+    /// Asks the origin for the whole, and carries it over if it is still the same. Cancelled, as [`Stream::carry`].
+    pub(super) async fn run(self) {
+        let request = outgoing::normalised(&self.ask, None, &self.shared.us());
+        match self.shared.exchange(&self.ask, request).await {
+            Ok(exchange) => match answer(&exchange, None, &self.object) {
+                Answer::Whole => self.carry(exchange.body).await,
+                Answer::Changed => self.changed(),
+                Answer::Part => self.end(OriginError::malformed()),
+                Answer::Nothing(error) => self.end(error),
+            },
+            Err(error) => self.end(error),
+        }
+    }
+
+    fn changed(mut self) {
+        super::run::note_changed(&self.shared, &self.ask, &self.object);
+        self.fail(BodyError::Changed);
+    }
+
+    fn end(mut self, error: OriginError) {
+        self.assembly.note_trouble(error);
+        self.fail(BodyError::Incomplete);
+    }
+
+    fn fail(&mut self, error: BodyError) {
+        self.landings.drain(..).flatten().for_each(|landing| landing.fail(error));
+    }
+
+    /// Claims the next blocks, so that readers find them under way.
+    fn claim(&mut self) {
+        while self.landings.len() < AHEAD as usize {
+            let index = self.next + u32::try_from(self.landings.len()).unwrap_or(AHEAD);
+            if index >= self.count {
+                return;
+            }
+            self.landings.push_back(self.assembly.claim_one(index));
+        }
+    }
+
+    /// Carries the answer over, as far as it is wanted. Cancelled, the blocks that are not whole fail.
+    pub(in crate::fetch) async fn carry(mut self, mut body: IncomingBody) {
+        let mut rest = Bytes::new();
+        while self.next < self.count {
+            if !self.is_wanted().await {
+                return;
+            }
+            let length = length_of(&self.object.representation, self.next);
+            let brought = match self.landings.pop_front().flatten() {
+                Some(landing) => bring(landing, length, &mut rest, &mut body).await.map(Some),
+                None => skip(length, &mut rest, &mut body).await.map(|()| None),
+            };
+            match brought {
+                Ok(Some(landing)) => landing.finish(&self.shared.cache, &self.ask.key, &self.object).await,
+                Ok(None) => {}
+                Err(error) => {
+                    self.shared.counters.broken_bodies.inc();
+                    return self.fail(error);
+                }
+            }
+            self.next += 1;
+            self.claim();
+            self.assembly.streams_to(Some(self.next));
+        }
+        if rest.is_empty() && matches!(body.next().await, Ok(None)) {
+            body.release().await;
+        }
+    }
+
+    /// Waits until the next block is wanted; false if it will not be.
+    async fn is_wanted(&self) -> bool {
+        let few_left = self.count - self.next <= WORTH_ENDING;
+        let patience = if self.assembly.is_read() { HELD } else { PATIENCE };
+        let deadline = Instant::now() + patience;
+        loop {
+            let moved = self.assembly.moved();
+            if self.assembly.wants(self.next) || (few_left && !self.assembly.is_read()) {
+                return true;
+            }
+            if tokio::time::timeout_at(deadline, moved).await.is_err() {
+                return false;
+            }
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.landings.clear();
+        self.assembly.streams_to(None);
+    }
+}
+
+/// Passes over a block that somebody else brings, or that is there.
+async fn skip(length: usize, rest: &mut Bytes, body: &mut IncomingBody) -> Result<(), BodyError> {
+    let mut missing = length;
+    while missing > 0 {
+        if rest.is_empty() {
+            *rest = body.next().await?.ok_or(BodyError::Incomplete)?;
+        }
+        missing -= rest.split_to(missing.min(rest.len())).len();
+    }
+    Ok(())
+}

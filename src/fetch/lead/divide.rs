@@ -1,0 +1,188 @@
+//! Answers that are stored block by block as they come: parts, and what is long (decision 10).
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+
+use super::{Lead, Times};
+use crate::body::content::BLOCK;
+use crate::body::message::ReplyHead;
+use crate::cache::object::Representation;
+use crate::fetch::blocks::run;
+use crate::fetch::blocks::stream::Stream;
+use crate::fetch::cleaned::clean;
+use crate::fetch::flight::{Announcement, Divided, Others};
+use crate::fetch::verdict::{self, Verdict};
+use crate::fetch::{Purpose, store};
+use crate::origin::Exchange;
+use crate::semantics::fields;
+use crate::semantics::ranges::{self, ContentRange, Part, Spec};
+
+/// Blocks that are asked for at first: those that a short range touches.
+const AT_FIRST: u64 = 2;
+
+/// Why a part is not stored: nothing says surely what it is a part of.
+const WEAK: &str = "weak-validator";
+
+impl Lead {
+    /// The part that the origin is asked for where a client wants one of what may be for many: widened to blocks, and no
+    /// longer than the first ones, because the rest is asked for as it is read. `None`: the whole.
+    pub(super) fn part_to_ask(&self) -> Option<Part> {
+        let ask = &self.flight.ask;
+        let of_get = ask.method == Method::GET && ask.content.is_none() && ask.policy.max_ranges > 0;
+        if !of_get || !matches!(self.purpose, Purpose::Shared(_)) {
+            return None;
+        }
+        let block = BLOCK as u64;
+        let asked = ranges::asked(&ask.headers)?;
+        let (first, last) = match *asked.specs().first()? {
+            Spec::From(first) => (first, u64::MAX),
+            Spec::Between(first, last) => (first, last),
+            // Where that begins is known once an answer has told how much there is.
+            Spec::Suffix(_) => (0, 0),
+        };
+        let start = first - first % block;
+        let most = start.checked_add(AT_FIRST * block)? - 1;
+        Some(Part { first: start, last: most.min(last - last % block + (block - 1)) })
+    }
+
+    /// Goes on with an answer whose head has come and that confirms nothing.
+    pub(super) async fn receive(self, exchange: Exchange, times: Times) {
+        match self.recognised(exchange) {
+            Some(exchange) => self.receive_recognised(exchange, times).await,
+            None => self.receive_whole().await,
+        }
+    }
+
+    async fn receive_recognised(self, exchange: Exchange, times: Times) {
+        match self.divide(exchange, times).await {
+            Ok(()) => {}
+            Err((lead, exchange)) if lead.is_part(&exchange) => lead.not_divided(exchange, times).await,
+            Err((lead, exchange)) => lead.deliver(exchange, times).await,
+        }
+    }
+
+    /// Asks again, for the whole.
+    async fn receive_whole(mut self) {
+        self.asked = None;
+        let request = self.normalised();
+        let Some((exchange, times)) = self.ask_origin(request).await else { return };
+        if self.is_bridged(exchange.head.status) {
+            return;
+        }
+        match self.divide(exchange, times).await {
+            Ok(()) => {}
+            Err((lead, exchange)) => lead.deliver(exchange, times).await,
+        }
+    }
+
+    /// Whether an answer is a part that this fetch has asked for.
+    fn is_part(&self, exchange: &Exchange) -> bool {
+        exchange.head.status == StatusCode::PARTIAL_CONTENT && self.asked.is_some()
+    }
+
+    /// An answer as what it is: a part that is all there is, as the whole. `None` if it is a part, and not of what was
+    /// asked for, or contradicts itself.
+    fn recognised(&self, mut exchange: Exchange) -> Option<Exchange> {
+        if !self.is_part(&exchange) {
+            return Some(exchange);
+        }
+        let Some((part, complete)) = self.part_of(&exchange.head) else {
+            self.shared.counters.unusable_parts.inc();
+            tracing::debug!(key = ?self.flight.ask.key, "the origin's part is not what was asked for: asking for the whole");
+            return None;
+        };
+        if part.length() == complete {
+            exchange.head = of_whole(&exchange.head, complete);
+        }
+        Some(exchange)
+    }
+
+    /// Which part of how much a 206 has.
+    fn part_of(&self, head: &ReplyHead) -> Option<(Part, u64)> {
+        let asked = self.asked?;
+        let Some(ContentRange::Part(part, Some(complete))) = ContentRange::of(&head.headers) else {
+            return None;
+        };
+        let said = fields::announced_length(&head.headers);
+        let fits = part.first == asked.first && part.last <= asked.last;
+        (fits && said.is_none_or(|said| said == part.length())).then_some((part, complete))
+    }
+
+    /// Stores the head of an answer whose blocks can stand alone, and lets them follow. Gives back an answer that is to be
+    /// whole or gone.
+    async fn divide(mut self, exchange: Exchange, times: Times) -> Result<(), (Self, Exchange)> {
+        let is_part = self.is_part(&exchange);
+        let long = |length: &u64| *length > verdict::LONG;
+        let extent = match exchange.head.status {
+            StatusCode::PARTIAL_CONTENT => self.part_of(&exchange.head).filter(|_| is_part),
+            StatusCode::OK if !self.passes() => fields::announced_length(&exchange.head.headers)
+                .filter(long)
+                .map(|length| (Part { first: 0, last: length - 1 }, length)),
+            _ => None,
+        };
+        let Some((part, complete)) = extent else { return Err((self, exchange)) };
+        let head = of_whole(&exchange.head, complete);
+        // Judged as it came, as `deliver` does.
+        let mut verdict = self.judge(head.status, &head.headers, exchange.ends_by_close, times);
+        let representation = verdict::divided(&head.headers, complete);
+        let (Some(representation), Some(storable)) = (representation, verdict.store.take()) else {
+            return Err((self, exchange));
+        };
+        let mut head = clean(head, &self.flight.ask, &self.origins(), times.response);
+        self.offer_ranges(&mut head);
+        let (shared, ask) = (Arc::clone(&self.shared), Arc::clone(&self.flight.ask));
+        let unshared = std::mem::take(&mut verdict.unshared);
+        let hit = store::divided(&shared, &ask, &head, &unshared, representation, storable, times.born);
+        self.note_refresh(true);
+        self.prepare_others(&verdict, StatusCode::OK, times);
+        // Claimed before anybody is told, so that all who come find them under way.
+        let assembly = shared.assemblies.of(&ask.key, &hit.object, &shared.means);
+        if !is_part && self.asked.is_some() {
+            assembly.note_whole_only();
+        }
+        let stream = if is_part { None } else { Stream::begin(&shared, &ask, &hit.object, &assembly) };
+        let blocks = if is_part { Representation::blocks_of(&part.range()) } else { 0..0 };
+        // One that is cut off is asked for again when it is wanted.
+        let whole = |index: &u32| hit.object.representation.bytes_of(*index).end <= part.end();
+        let landings: Vec<_> =
+            blocks.take_while(whole).map_while(|index| assembly.claim_one(index)).collect();
+        let replaces_stale = self.stale.is_some();
+        let others = verdict.others;
+        self.tell(Announcement::Divided(Arc::new(Divided { hit: hit.clone(), others, replaces_stale })));
+        let nobody = ask.method == Method::HEAD || self.refresh.is_some();
+        // Its head is stored: requests find it there.
+        drop(self);
+        match stream {
+            Some(stream) if !nobody => stream.carry(exchange.body).await,
+            Some(_) => {}
+            None => run::carry(&shared, &ask, &hit.object, landings, exchange.body).await,
+        }
+        Ok(())
+    }
+
+    /// A part that cannot be kept as one. What is short is asked for as a whole; of what is long everybody asks for his own
+    /// part, as he wants it.
+    async fn not_divided(mut self, exchange: Exchange, times: Times) {
+        let complete = self.part_of(&exchange.head).map_or(0, |(_, complete)| complete);
+        let head = of_whole(&exchange.head, complete);
+        let verdict = self.judge(head.status, &head.headers, exchange.ends_by_close, times);
+        drop(exchange);
+        if verdict.store.is_some() && complete <= AT_FIRST * BLOCK as u64 {
+            return self.receive_whole().await;
+        }
+        let refusal = verdict.refusal.or(Some(WEAK));
+        let alone = Verdict { store: None, others: Others::Alone, refusal, ..verdict };
+        self.prepare_others(&alone, StatusCode::OK, times);
+        self.tell(Announcement::Unshared);
+    }
+}
+
+/// The head of the whole of which there are so many bytes, by that of a part of it.
+fn of_whole(part: &ReplyHead, complete: u64) -> ReplyHead {
+    let mut headers: HeaderMap = part.headers.clone();
+    headers.remove(header::CONTENT_RANGE);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(complete));
+    ReplyHead { status: StatusCode::OK, headers }
+}
