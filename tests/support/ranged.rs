@@ -1,5 +1,6 @@
 //! An origin that does ranges of one large resource, counts what it sends, and may change, lie, or do none.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +23,10 @@ struct State {
     fields: Vec<(String, String)>,
     ranges: bool,
     lie: Option<Lie>,
+    /// The next answers break off behind so many bytes of content.
+    dies: VecDeque<u64>,
+    /// The next answers are errors of the server.
+    errors: u32,
     delay: Option<Duration>,
     sent: Arc<AtomicU64>,
     asked: Vec<Option<String>>,
@@ -40,6 +45,8 @@ impl Ranged {
             ],
             ranges: true,
             lie: None,
+            dies: VecDeque::new(),
+            errors: 0,
             delay: None,
             sent: Arc::default(),
             asked: Vec::new(),
@@ -83,6 +90,33 @@ impl Ranged {
         }
     }
 
+    /// Has one answer to come break off behind so many bytes of content.
+    pub fn die_after(&self, bytes: u64) {
+        self.0.lock().dies.push_back(bytes);
+    }
+
+    /// Has so many answers to come be errors of the server.
+    pub fn fail(&self, times: u32) {
+        self.0.lock().errors = times;
+    }
+
+    /// Lies of its parts from now on, or not any more.
+    pub fn lie(&self, lie: Option<Lie>) {
+        self.0.lock().lie = lie;
+    }
+
+    /// Does ranges from now on, or does none.
+    pub fn do_ranges(&self, ranges: bool) {
+        self.0.lock().ranges = ranges;
+    }
+
+    /// Does all that is asked again, and honestly.
+    pub fn recover(&self) {
+        let mut state = self.0.lock();
+        (state.lie, state.errors, state.ranges) = (None, 0, true);
+        state.dies.clear();
+    }
+
     /// Bytes of content that were written so far.
     pub fn sent(&self) -> u64 {
         self.0.lock().sent.load(Ordering::Relaxed)
@@ -115,6 +149,10 @@ impl Ranged {
         if !matches!(&*request.method, "GET" | "HEAD") {
             return vec![Act::ReadBody, respond_to(request, "204 No Content", &[], "")];
         }
+        if state.errors > 0 {
+            state.errors -= 1;
+            return vec![respond_to(request, "503 Service Unavailable", &[], "")];
+        }
         if request.header("if-none-match").is_some_and(|known| known == tag) {
             acts.push(respond_to(request, "304 Not Modified", &fields(), ""));
             return acts;
@@ -145,7 +183,10 @@ impl Ranged {
             return acts;
         }
         let sent = Arc::clone(&state.sent);
-        acts.push(Act::Pattern { seed: state.seed, first, length: end - first, sent });
+        let length = end - first;
+        let dies = state.dies.pop_front().filter(|behind| *behind < length);
+        acts.push(Act::Pattern { seed: state.seed, first, length: dies.unwrap_or(length), sent });
+        acts.extend(dies.map(|_| Act::Reset));
         acts
     }
 }
