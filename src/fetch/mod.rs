@@ -345,6 +345,7 @@ impl Fetcher {
             purpose,
             stale,
             asked: None,
+            asks_whole: false,
             place: None,
             refresh,
             _memory: memory,

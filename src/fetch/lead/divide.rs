@@ -17,7 +17,7 @@ use crate::fetch::verdict::{self, Verdict};
 use crate::fetch::{Purpose, store};
 use crate::origin::Exchange;
 use crate::semantics::fields;
-use crate::semantics::ranges::{self, ContentRange, Part, Spec};
+use crate::semantics::ranges::{self, ContentRange, Part, RangeSpecs, Spec};
 
 /// Blocks that are asked for at first: those that a short range touches.
 const AT_FIRST: u64 = 2;
@@ -65,7 +65,7 @@ impl Lead {
 
     /// Asks again, for the whole.
     async fn receive_whole(mut self) {
-        self.asked = None;
+        (self.asked, self.asks_whole) = (None, true);
         let request = self.normalised();
         let Some((exchange, times)) = self.ask_origin(request).await else { return };
         if self.is_bridged(exchange.head.status) {
@@ -85,7 +85,10 @@ impl Lead {
     /// An answer as what it is: a part that is all there is, as the whole. `None` if it is a part, and not of what was
     /// asked for, or contradicts itself.
     fn recognised(&self, mut exchange: Exchange) -> Option<Exchange> {
-        if !self.is_part(&exchange) {
+        if exchange.head.status != StatusCode::PARTIAL_CONTENT || !self.asks_for_part() {
+            return Some(exchange);
+        }
+        if self.asked.is_none() && self.is_its_part(&exchange.head) {
             return Some(exchange);
         }
         let Some((part, complete)) = self.part_of(&exchange.head) else {
@@ -108,6 +111,28 @@ impl Lead {
         let said = fields::announced_length(&head.headers);
         let fits = part.first == asked.first && part.last <= asked.last;
         (fits && said.is_none_or(|said| said == part.length())).then_some((part, complete))
+    }
+
+    /// Whether a 206 is what the client has asked for itself, as far as that can be told: of several parts only that they are
+    /// several.
+    fn is_its_part(&self, head: &ReplyHead) -> bool {
+        let asked = ranges::asked(&self.flight.ask.headers);
+        let said = fields::announced_length(&head.headers);
+        match (ContentRange::of(&head.headers), asked.as_ref().map(RangeSpecs::specs)) {
+            (Some(ContentRange::Part(part, complete)), Some([only])) => {
+                let fits = match *only {
+                    Spec::From(first) => part.first == first,
+                    Spec::Between(first, last) => part.first == first && part.last <= last,
+                    Spec::Suffix(length) => {
+                        part.length() <= length && complete.is_none_or(|complete| part.end() == complete)
+                    }
+                };
+                fits && said.is_none_or(|said| said == part.length())
+            }
+            (Some(ContentRange::Part(part, _)), Some(_)) => said.is_none_or(|said| said == part.length()),
+            (None, Some([_, _, ..])) => !head.headers.contains_key(header::CONTENT_RANGE),
+            _ => false,
+        }
     }
 
     /// Stores the head of an answer whose blocks can stand alone, and lets them follow. Gives back an answer that is to be

@@ -44,6 +44,8 @@ pub(super) struct Lead {
     pub(super) stale: Option<Hit>,
     /// The part that the origin was asked for, if not for the whole.
     pub(super) asked: Option<Part>,
+    /// Parts are of no use, whatever the client wants.
+    pub(super) asks_whole: bool,
     /// Its place among the fetches that may run, once the origin is asked.
     pub(super) place: Option<OwnedSemaphorePermit>,
     /// Its place among the refreshes that may run, if it is one.
@@ -137,8 +139,7 @@ impl Lead {
         let mut request = outgoing::normalised(&self.flight.ask, stale, &self.us());
         if let Some(part) = self.asked {
             request.headers.insert(header::RANGE, part.asked());
-        } else if matches!(self.purpose, Purpose::Alone) {
-            // What comes is for this client.
+        } else if self.asks_for_its_part() {
             outgoing::add_range(&mut request, &self.flight.ask);
         }
         request
@@ -195,10 +196,16 @@ impl Lead {
         self.shared.pools.get(self.flight.ask.pool.0).into_iter().flat_map(Pool::authorities)
     }
 
-    /// Whether the request that was sent has a `Range`.
+    /// Whether the request that is sent has a `Range`.
     fn asks_for_part(&self) -> bool {
-        self.asked.is_some()
-            || (matches!(self.purpose, Purpose::Alone) && outgoing::asks_for_part(&self.flight.ask))
+        self.asked.is_some() || self.asks_for_its_part()
+    }
+
+    /// Whether it has the client's own, because what comes is for that client.
+    fn asks_for_its_part(&self) -> bool {
+        matches!(self.purpose, Purpose::Alone)
+            && !self.asks_whole
+            && outgoing::asks_for_part(&self.flight.ask)
     }
 
     /// A 101 that nobody asked for, a part when the whole was asked for, or a 304 to no condition is no answer; nor is
