@@ -1,7 +1,7 @@
 //! Objects whose blocks come, stay and go one by one: ranges of what is not stored, origins that lie or change, very
 //! large files.
 
-use crate::disk_rig::DiskNode;
+use crate::disk_rig::{DiskNode, until};
 use crate::rig::Pipes;
 use crate::support::bytes::{pattern, pattern_at};
 use crate::support::client::Answer;
@@ -243,6 +243,8 @@ async fn blocks_are_there_after_a_restart() {
     let mut node = DiskNode::new(|_| {}, ranged.script()).await;
     let ask = async |node: &DiskNode, asked: &str| {
         let answer = node.client().await.get_with("/film", &[("Range", asked)]).await;
+        // The rest of the block comes after the part of it.
+        until("no block is under way", || node.running().node.fetcher.running() == 0).await;
         node.settled().await;
         answer
     };

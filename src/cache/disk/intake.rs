@@ -251,6 +251,11 @@ impl Intake {
         self.room.notify_waiters();
     }
 
+    /// Whether nothing will be taken in any more.
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
     /// How many intents wait or are being carried out.
     pub fn len(&self) -> usize {
         self.state.lock().intents.len()

@@ -188,6 +188,7 @@ impl DiskTier {
         let slot = key.hash().short();
         self.count(slot);
         !self.is_writing()
+            || self.shared.intake.is_closed()
             || self.has_later(key, &hit.object)
             || self.shared.intake.store(slot, key, hit.clone())
     }
