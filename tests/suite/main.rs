@@ -32,6 +32,7 @@ mod disk_records;
 mod disk_rig;
 mod disk_rules;
 mod divided;
+mod divided_findings;
 mod divided_property;
 mod drain;
 mod explain;

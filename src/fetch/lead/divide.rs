@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::{Lead, Times};
@@ -14,10 +14,10 @@ use crate::fetch::blocks::stream::Stream;
 use crate::fetch::cleaned::clean;
 use crate::fetch::flight::{Announcement, Divided, Others};
 use crate::fetch::verdict::{self, Verdict};
-use crate::fetch::{Purpose, store};
+use crate::fetch::{Purpose, outgoing, store};
 use crate::origin::Exchange;
 use crate::semantics::fields;
-use crate::semantics::ranges::{self, ContentRange, Part, RangeSpecs, Spec};
+use crate::semantics::ranges::{self, ContentRange, Part, RangeSpecs, Resolved, Spec};
 
 /// Blocks that are asked for at first: those that a short range touches.
 const AT_FIRST: u64 = 2;
@@ -49,6 +49,10 @@ impl Lead {
 
     /// Goes on with an answer whose head has come and that confirms nothing.
     pub(super) async fn receive(self, exchange: Exchange, times: Times) {
+        if self.asked_in_vain(&exchange.head) {
+            drop(exchange);
+            return self.receive_whole().await;
+        }
         match self.recognised(exchange) {
             Some(exchange) => self.receive_recognised(exchange, times).await,
             None => self.receive_whole().await,
@@ -66,7 +70,8 @@ impl Lead {
     /// Asks again, for the whole.
     async fn receive_whole(mut self) {
         (self.asked, self.asks_whole) = (None, true);
-        let request = self.normalised();
+        // What was to be confirmed is not: what has come so far was something else.
+        let request = outgoing::normalised(&self.flight.ask, None, &self.us());
         let Some((exchange, times)) = self.ask_origin(request).await else { return };
         if self.is_bridged(exchange.head.status) {
             return;
@@ -75,6 +80,21 @@ impl Lead {
             Ok(()) => {}
             Err((lead, exchange)) => lead.deliver(exchange, times).await,
         }
+    }
+
+    /// Whether the origin has nothing of the part that it was asked for, but may have something for the client: another one
+    /// of its parts, or the whole, because its `If-Range` does not hold (RFC 9110 §13.1.5, §15.5.17).
+    fn asked_in_vain(&self, head: &ReplyHead) -> bool {
+        if head.status != StatusCode::RANGE_NOT_SATISFIABLE || self.asked.is_none() {
+            return false;
+        }
+        let complete = match ContentRange::of(&head.headers) {
+            Some(ContentRange::Unsatisfied(complete)) => complete,
+            _ => 0,
+        };
+        let ask = &self.flight.ask;
+        let wanted = ranges::asked(&ask.headers).map(|asked| asked.resolve(complete, ask.policy.max_ranges));
+        ask.headers.contains_key(header::IF_RANGE) || wanted != Some(Resolved::Unsatisfiable)
     }
 
     /// Whether an answer is a part that this fetch has asked for.
@@ -208,6 +228,9 @@ impl Lead {
 fn of_whole(part: &ReplyHead, complete: u64) -> ReplyHead {
     let mut headers: HeaderMap = part.headers.clone();
     headers.remove(header::CONTENT_RANGE);
+    // They speak of the part (RFC 9530 §2).
+    headers.remove(HeaderName::from_static("content-digest"));
+    headers.remove(HeaderName::from_static("content-md5"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(complete));
     ReplyHead { status: StatusCode::OK, headers }
 }

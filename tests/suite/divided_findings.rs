@@ -1,0 +1,73 @@
+//! What was once wrong with objects that come block by block, each case by itself.
+
+use crate::rig::Pipes;
+use crate::support::bytes::{pattern, pattern_at};
+use crate::support::client::Answer;
+use crate::support::ranged::Ranged;
+
+const BLOCK: u64 = 1 << 20;
+const LENGTH: u64 = 40 * BLOCK + 777;
+
+/// Ten bytes at the start of a block.
+fn at(block: u64) -> String {
+    format!("bytes={}-{}", block * BLOCK, block * BLOCK + 9)
+}
+
+async fn range(pipes: &Pipes, asked: &str) -> Answer {
+    pipes.ask("/film", &[("Range", asked)]).await
+}
+
+#[track_caller]
+fn assert_ten(answer: &Answer, seed: u64, block: u64, complete: u64) {
+    let first = block * BLOCK;
+    assert_eq!((answer.status, answer.complete), (206, true), "{answer:?}");
+    assert_eq!(answer.header("content-range"), Some(&*format!("bytes {first}-{}/{complete}", first + 9)));
+    assert!(answer.body == pattern_at(seed, first, 10), "wrong bytes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_beyond_the_end_is_refused_only_if_nothing_else_is_wanted() {
+    let beyond = format!("bytes={}-", 2 * LENGTH);
+    let other_part = format!("{beyond},0-9");
+    for (fields, status, bytes) in [
+        (&[("Range", &*beyond)][..], 416, None),
+        (
+            &[("Range", &beyond), ("If-Range", "\"v0\"")],
+            200,
+            Some(pattern(1, usize::try_from(LENGTH).unwrap())),
+        ),
+        (&[("Range", &other_part)], 206, Some(pattern(1, 10))),
+    ] {
+        let ranged = Ranged::new(1, LENGTH);
+        let pipes = Pipes::new(ranged.script());
+        let answer = pipes.ask("/film", fields).await;
+        assert_eq!((answer.status, answer.complete), (status, true), "{fields:?}");
+        assert!(bytes.is_none_or(|bytes| answer.body == bytes), "{fields:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_a_part_is_not_said_of_the_whole() {
+    let fields = [("Cache-Control", "max-age=60"), ("ETag", "\"v1\""), ("Content-Digest", "sha-256=:YQ==:")];
+    let pipes = Pipes::new(Ranged::new(1, LENGTH).with_fields(&fields).script());
+    assert_ten(&range(&pipes, &at(3)).await, 1, 3, LENGTH);
+    let whole = pipes.ask("/film", &[]).await;
+    assert_eq!((whole.status, whole.header("content-digest")), (200, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_as_a_whole_after_a_useless_part_is_not_confirmed() {
+    let length = BLOCK + 9;
+    let weak = |seed| {
+        let tag = if seed == 1 { "W/\"v1\"" } else { "W/\"v2\"" };
+        Ranged::new(seed, length).with_fields(&[("Cache-Control", "max-age=60"), ("ETag", tag)])
+    };
+    let (now, for_a_moment) = (weak(1).script(), weak(2).script());
+    let pipes = Pipes::new(move |request, nth| {
+        let confirms_a_part = request.header("if-none-match").and(request.header("range")).is_some();
+        if confirms_a_part { for_a_moment(request, nth) } else { now(request, nth) }
+    });
+    assert_ten(&range(&pipes, "bytes=0-9").await, 1, 0, length);
+    pipes.pass_time(100);
+    assert_ten(&range(&pipes, "bytes=0-9").await, 1, 0, length);
+}
