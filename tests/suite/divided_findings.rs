@@ -56,6 +56,39 @@ async fn what_is_said_of_a_part_is_not_said_of_the_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_part_under_if_range_need_not_repeat_the_head() {
+    let fields = [
+        ("Cache-Control", "max-age=60"),
+        ("ETag", "\"v1\""),
+        ("Content-Type", "video/mp4"),
+        ("Content-Encoding", "gzip"),
+    ];
+    let (full, terse) = (Ranged::new(1, LENGTH), Ranged::new(1, LENGTH));
+    let (full, terse) = (full.with_fields(&fields), terse.with_fields(&fields[..2]));
+    let (full, terse) = (full.script(), terse.script());
+    let pipes = Pipes::new(move |request, nth| match request.header("if-range") {
+        None => full(request, nth),
+        Some(_) => terse(request, nth),
+    });
+    for block in [0, 9] {
+        let asked = at(block);
+        let answer = pipes.ask("/film", &[("Range", &asked), ("Accept-Encoding", "gzip")]).await;
+        assert_ten(&answer, 1, block, LENGTH);
+    }
+    assert_eq!(pipes.node.counters.changed_objects.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_length_under_the_same_tag_takes_the_object_out() {
+    let ranged = Ranged::new(1, LENGTH);
+    let pipes = Pipes::new(ranged.script());
+    assert_ten(&range(&pipes, &at(0)).await, 1, 0, LENGTH);
+    ranged.change(1, LENGTH + 5);
+    assert_ten(&range(&pipes, &at(9)).await, 1, 9, LENGTH + 5);
+    assert_eq!(pipes.node.counters.changed_objects.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_asked_for_as_a_whole_after_a_useless_part_is_not_confirmed() {
     let length = BLOCK + 9;
     let weak = |seed| {
@@ -70,4 +103,28 @@ async fn what_is_asked_for_as_a_whole_after_a_useless_part_is_not_confirmed() {
     assert_ten(&range(&pipes, "bytes=0-9").await, 1, 0, length);
     pipes.pass_time(100);
     assert_ten(&range(&pipes, "bytes=0-9").await, 1, 0, length);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_that_may_not_be_stored_is_passed() {
+    let forbidden = [("Cache-Control", "no-store"), ("ETag", "\"v1\"")];
+    for (fields, forbids) in [
+        (&[("Cache-Control", "no-store")][..], false),
+        (&[("Authorization", "Basic eA==")], false),
+        (&[], true),
+    ] {
+        let (ranged, other) = (Ranged::new(1, LENGTH), Ranged::new(1, LENGTH).with_fields(&forbidden));
+        let (script, other) = (ranged.script(), other.script());
+        let pipes = Pipes::new(move |request, nth| match request.header("if-range") {
+            Some(_) if forbids => other(request, nth),
+            _ => script(request, nth),
+        });
+        assert_ten(&range(&pipes, &at(0)).await, 1, 0, LENGTH);
+        let asked = at(9);
+        let fields = [fields, &[("Range", &*asked)]].concat();
+        assert_ten(&pipes.ask("/film", &fields).await, 1, 9, LENGTH);
+        let again = range(&pipes, &asked).await;
+        assert_ten(&again, 1, 9, LENGTH);
+        assert_eq!(again.cache_status(), "forebay; fwd=partial; ttl=60", "{fields:?}");
+    }
 }

@@ -18,11 +18,18 @@ pub(in crate::fetch) struct Landing {
     index: u32,
     number: u64,
     writer: Option<Writer>,
+    /// It is for those who read along, and for nobody after them.
+    passes: bool,
 }
 
 impl Landing {
     pub(super) fn new(assembly: Arc<Assembly>, (index, number): (u32, u64), writer: Writer) -> Self {
-        Self { assembly, index, number, writer: Some(writer) }
+        Self { assembly, index, number, writer: Some(writer), passes: false }
+    }
+
+    /// Has the block go to no tier.
+    pub(super) fn pass(&mut self) {
+        self.passes = true;
     }
 
     /// Which block it brings.
@@ -49,7 +56,7 @@ impl Landing {
                 _ => return,
             },
         };
-        while !cache.store_block(key, object, self.index, &block) {
+        while !self.passes && !cache.store_block(key, object, self.index, &block) {
             cache.room_for_block().await;
         }
     }

@@ -12,14 +12,16 @@ use http::header::{self, HeaderMap};
 use super::assembly::Assembly;
 use super::landing::Landing;
 use super::stream::Stream;
+use crate::base::clock::Timestamp;
 use crate::body::busy::BodyError;
 use crate::cache::object::{Object, Representation};
 use crate::fetch::ask::Ask;
-use crate::fetch::{Shared, outgoing};
+use crate::fetch::{Shared, outgoing, verdict};
 use crate::origin::{Exchange, IncomingBody, OriginError};
 use crate::semantics::etag::ETag;
 use crate::semantics::fields;
 use crate::semantics::ranges::{ContentRange, Part};
+use crate::semantics::validation;
 
 /// One run.
 pub(super) struct Run {
@@ -44,7 +46,7 @@ pub(super) enum Answer {
 }
 
 impl Run {
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let (Some(first), Some(last)) = (self.landings.first(), self.landings.last()) else { return };
         let representation = &self.object.representation;
         let (first, last) = (first.index(), last.index());
@@ -53,16 +55,30 @@ impl Run {
             last: representation.bytes_of(last).end.saturating_sub(1),
         };
         let request = outgoing::of_part(&self.ask, part, &self.object, &self.shared.us());
+        let sent = self.shared.clock.now();
         let exchange = match self.shared.exchange(&self.ask, request).await {
             Ok(exchange) => exchange,
             Err(error) => return self.end(error),
         };
         match answer(&exchange, Some(part), &self.object) {
+            Answer::Part if !self.may_be_kept(&exchange.head.headers, sent) => {
+                self.landings.iter_mut().for_each(Landing::pass);
+                carry(&self.shared, &self.ask, &self.object, self.landings, exchange.body).await;
+            }
             Answer::Part => carry(&self.shared, &self.ask, &self.object, self.landings, exchange.body).await,
             Answer::Whole => self.whole(exchange.body).await,
             Answer::Changed => self.changed(),
             Answer::Nothing(error) => self.end(error),
         }
+    }
+
+    /// Whether what came may be stored: neither this client's request nor the origin's answer to it forbids that, as
+    /// whoever asked first did not (RFC 9111 §3).
+    fn may_be_kept(&self, headers: &HeaderMap, sent: Timestamp) -> bool {
+        let merged = validation::update_stored(&self.object.head.headers, headers);
+        let times = (sent, self.shared.clock.now());
+        let settings = &self.shared.settings;
+        verdict::judge(&self.ask, settings, StatusCode::OK, &merged, false, times).store.is_some()
     }
 
     /// The origin does not do ranges: its answer feeds whoever reads.
@@ -159,7 +175,13 @@ pub(super) async fn bring(
 /// What an answer to a request for this part, or for the whole, is good for.
 pub(super) fn answer(exchange: &Exchange, asked: Option<Part>, object: &Object) -> Answer {
     let (status, headers) = (exchange.head.status, &exchange.head.headers);
-    let same = is_same(headers, &object.head.headers);
+    let stored = &object.head.headers;
+    // Under `If-Range` the rest of the head may be left out (RFC 9110 §15.3.7).
+    let terse = status == StatusCode::PARTIAL_CONTENT
+        && !headers.contains_key(header::CONTENT_ENCODING)
+        && !headers.contains_key(header::CONTENT_TYPE)
+        && stored.contains_key(header::CONTENT_TYPE);
+    let same = if terse { has_same_tag(headers, stored) } else { is_same(headers, stored) };
     let length = object.representation.length;
     if exchange.unknown_coding {
         return Answer::Nothing(OriginError::malformed());
@@ -167,8 +189,9 @@ pub(super) fn answer(exchange: &Exchange, asked: Option<Part>, object: &Object) 
     match (status, ContentRange::of(headers).zip(asked)) {
         (StatusCode::PARTIAL_CONTENT, Some((ContentRange::Part(part, complete), asked))) => {
             let said = fields::announced_length(headers);
-            let lies = complete.is_some_and(|complete| complete != length)
-                || part.first != asked.first
+            // Under the same tag, but not as long: one of the two is of something else.
+            let same = same && complete.is_none_or(|complete| complete == length);
+            let lies = part.first != asked.first
                 || part.last > asked.last
                 || said.is_some_and(|said| said != part.length());
             match (same, lies) {
@@ -190,8 +213,12 @@ pub(super) fn answer(exchange: &Exchange, asked: Option<Part>, object: &Object) 
 /// Whether a head is of the very representation that another is of: the same strong `ETag`, and the same coding
 /// (RFC 9110 §15.3.7.3).
 pub(in crate::fetch) fn is_same(headers: &HeaderMap, stored: &HeaderMap) -> bool {
-    let tags = ETag::of(headers).zip(ETag::of(stored));
     let coding =
         |headers: &HeaderMap| headers.get_all(header::CONTENT_ENCODING).iter().cloned().collect::<Vec<_>>();
-    tags.is_some_and(|(one, other)| one.matches_strongly(other)) && coding(headers) == coding(stored)
+    has_same_tag(headers, stored) && coding(headers) == coding(stored)
+}
+
+fn has_same_tag(headers: &HeaderMap, stored: &HeaderMap) -> bool {
+    let tags = ETag::of(headers).zip(ETag::of(stored));
+    tags.is_some_and(|(one, other)| one.matches_strongly(other))
 }
