@@ -1,8 +1,11 @@
 //! What was once wrong with objects that come block by block, each case by itself.
 
+use tokio::time::{Duration, Instant};
+
 use crate::rig::Pipes;
 use crate::support::bytes::{pattern, pattern_at};
 use crate::support::client::Answer;
+use crate::support::ms;
 use crate::support::ranged::Ranged;
 
 const BLOCK: u64 = 1 << 20;
@@ -86,6 +89,40 @@ async fn another_length_under_the_same_tag_takes_the_object_out() {
     ranged.change(1, LENGTH + 5);
     assert_ten(&range(&pipes, &at(9)).await, 1, 9, LENGTH + 5);
     assert_eq!(pipes.node.counters.changed_objects.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_whole_answer_that_waits_for_its_slow_reader() {
+    for block in [6, 8, 11, 13] {
+        let ranged = Ranged::new(1, LENGTH);
+        let pipes = Pipes::new(ranged.script());
+        let mut slow = pipes.client();
+        slow.request("GET", "/film", &[], b"").await;
+        assert_eq!(slow.read_head().await.status, 200);
+        while ranged.sent() < 5 * BLOCK {
+            tokio::task::yield_now().await;
+        }
+        let begun = Instant::now();
+        let answer = pipes.client().get_with("/film", &[("Range", &at(block))]).await;
+        assert_ten(&answer, 1, block, LENGTH);
+        assert!(begun.elapsed() < Duration::from_secs(1), "block {block}: {:?}", begun.elapsed());
+        drop(slow);
+        pipes.quiet().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_does_not_have_the_whole_sent_again_and_again() {
+    let ranged = Ranged::new(1, LENGTH).without_ranges();
+    let pipes = Pipes::new(ranged.script());
+    let mut client = pipes.client();
+    client.request("GET", "/film", &[("Range", "bytes=0-")], b"").await;
+    assert_eq!(client.read_head().await.status, 206);
+    let mut body = Vec::new();
+    let tick = ms(15_000);
+    client.read_paced(usize::try_from(BLOCK).unwrap(), tick, |piece| body.extend_from_slice(piece)).await;
+    assert!(client.is_complete() && body == pattern(1, usize::try_from(LENGTH).unwrap()));
+    assert_eq!((ranged.asked().len(), ranged.sent()), (1, LENGTH));
 }
 
 #[tokio::test(start_paused = true)]

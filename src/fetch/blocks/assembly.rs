@@ -63,8 +63,9 @@ struct State {
     numbers: u64,
     /// The origin does not do ranges: whatever is wanted comes with the whole.
     whole_only: bool,
-    /// The block that a whole answer under way brings next.
-    streaming: Option<u32>,
+    /// The block that each whole answer under way brings next, by its number. There are more than one only where somebody
+    /// wants what has passed already.
+    streams: BTreeMap<u64, u32>,
     /// Why the last run brought nothing.
     trouble: Option<OriginError>,
 }
@@ -82,10 +83,11 @@ pub(super) enum Course {
     Read(Reader),
     /// Wait until something has moved: a whole answer under way will bring it.
     Wait,
-    /// Have these brought.
-    Run(Vec<Landing>),
-    /// Have the whole brought: others wait for it from now on, until [`Assembly::streams_to`] says that it is over.
-    Stream,
+    /// Have these brought, and read along.
+    Run(Vec<Landing>, Option<Reader>),
+    /// Have the whole brought, under this number: others wait for it from now on, until [`Assembly::streams_to`] says that
+    /// it is over.
+    Stream(u64),
     /// Look into the tiers again: it has landed meanwhile.
     Again,
 }
@@ -109,10 +111,11 @@ impl Assembly {
             return Course::Again;
         }
         if state.whole_only {
-            state.streaming = Some(0);
-            return Course::Stream;
+            return Course::Stream(state.stream());
         }
-        Course::Run(self.claim(&mut state, ahead, present))
+        let landings = self.claim(&mut state, ahead, present);
+        // At once: it may have failed before one looks again.
+        Course::Run(landings, state.reader(index))
     }
 
     /// The first of the blocks of `wanted` that nobody has or brings, with those that follow it, to be brought.
@@ -193,14 +196,15 @@ impl Assembly {
         self.moved.notify_waiters();
     }
 
-    /// Whether a whole answer should go on to block `index`: somebody wants it soon, or something behind it that will come
-    /// in no other way.
+    /// Whether a whole answer should go on to block `index`: somebody wants it soon or has been told to wait for one of
+    /// those that come with it, or wants something behind it that will come in no other way.
     pub(super) fn wants(&self, index: u32) -> bool {
-        let state = self.state.lock();
-        state.readers.values().any(|want| {
-            let soon = index < want.end && want.next.saturating_add(AHEAD) >= index;
-            soon && (state.whole_only || want.next <= index)
-        })
+        self.state.lock().wants(index)
+    }
+
+    /// Whether the origin does no ranges.
+    pub(super) fn is_whole_only(&self) -> bool {
+        self.state.lock().whole_only
     }
 
     /// Whether anybody reads.
@@ -218,19 +222,20 @@ impl Assembly {
         self.state.lock().whole_only = true;
     }
 
-    /// A whole answer begins; false if there is one under way.
-    pub(super) fn begin_stream(&self) -> bool {
+    /// A whole answer begins: its number. None if there is one under way.
+    pub(super) fn begin_stream(&self) -> Option<u64> {
         let mut state = self.state.lock();
-        let free = state.streaming.is_none();
-        if free {
-            state.streaming = Some(0);
-        }
-        free
+        state.streams.is_empty().then(|| state.stream())
     }
 
-    /// The whole answer has come to this block; `None`: it is over.
-    pub(super) fn streams_to(&self, index: Option<u32>) {
-        self.state.lock().streaming = index;
+    /// The whole answer of this number has come to this block; `None`: it is over.
+    pub(super) fn streams_to(&self, number: u64, index: Option<u32>) {
+        let mut state = self.state.lock();
+        match index {
+            Some(index) => state.streams.insert(number, index),
+            None => state.streams.remove(&number),
+        };
+        drop(state);
         self.moved.notify_waiters();
     }
 
@@ -260,10 +265,23 @@ impl State {
         self.numbers
     }
 
-    /// Whether a whole answer under way will bring a block soon, or nothing else can.
+    fn stream(&mut self) -> u64 {
+        let number = self.number();
+        self.streams.insert(number, 0);
+        number
+    }
+
+    fn wants(&self, index: u32) -> bool {
+        self.readers.values().any(|want| {
+            let soon = index < want.end && want.next.saturating_add(AHEAD) >= index;
+            soon && (self.whole_only || want.next < index.saturating_add(AHEAD))
+        })
+    }
+
+    /// Whether a whole answer under way, that goes on, will bring a block soon, or nothing else can.
     fn will_stream(&self, index: u32) -> bool {
-        self.streaming
-            .is_some_and(|next| index >= next && (self.whole_only || index <= next.saturating_add(2 * AHEAD)))
+        let soon = |next: u32| index <= next.saturating_add(2 * AHEAD) && self.wants(next);
+        self.streams.values().any(|next| index >= *next && (self.whole_only || soon(*next)))
     }
 }
 

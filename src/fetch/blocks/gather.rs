@@ -24,6 +24,10 @@ use crate::origin::OriginError;
 /// How often a block is asked for in vain until the body breaks off.
 const MOST_ATTEMPTS: u8 = 3;
 
+/// How often the whole is asked for at most for one client, of an origin that does no ranges: one that is so slow that what
+/// it has not read yet is gone each time would have it sent again for every few blocks.
+const MOST_STREAMS: u8 = 3;
+
 /// So many blocks at most are handed out at once, if memory has all of them.
 const MOST_AT_ONCE: usize = 16;
 
@@ -136,6 +140,8 @@ struct Gather {
     first: Option<Found>,
     /// How often the present block was asked for in vain.
     attempts: u8,
+    /// How often the whole was asked for because of it.
+    streams: u8,
 }
 
 impl Gather {
@@ -161,6 +167,7 @@ impl Gather {
             ahead: VecDeque::new(),
             first: None,
             attempts: 0,
+            streams: 0,
         }
     }
 
@@ -305,7 +312,7 @@ impl Gather {
 
     /// Block `index`, from where it can be had soonest. Cancel-safe: what was asked for comes all the same.
     async fn source(&mut self, index: u32) -> Result<Found, BodyError> {
-        let (mut in_vain, mut streams) = (false, 0);
+        let mut in_vain = false;
         loop {
             self.ahead.retain(|(ahead, _)| *ahead >= index);
             if self.ahead.front().is_some_and(|(ahead, _)| *ahead == index)
@@ -326,13 +333,18 @@ impl Gather {
                 Course::Read(reader) => return Ok(Found::UnderWay(reader)),
                 Course::Wait => moved.await,
                 Course::Again => in_vain = true,
-                Course::Run(landings) => self.bring(landings),
-                Course::Stream => {
+                Course::Run(landings, reader) => {
+                    self.bring(landings);
+                    if let Some(reader) = reader {
+                        return Ok(Found::UnderWay(reader));
+                    }
+                }
+                Course::Stream(number) => {
                     let (shared, ask, object) = (&self.shared, &self.ask, &self.object);
-                    let stream = Stream::begun(shared, ask, object, &self.assembly);
-                    streams += 1;
-                    if streams > MOST_ATTEMPTS {
-                        return Err(BodyError::Incomplete);
+                    let stream = Stream::begun(shared, ask, object, &self.assembly, number);
+                    self.streams += 1;
+                    if self.streams > MOST_STREAMS {
+                        return Err(BodyError::TooSlow);
                     }
                     self.shared.tasks.spawn(Box::pin(stream.run()));
                 }

@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it waits for slow readers while the origin could be asked again for parts.
 const HELD: Duration = Duration::from_secs(10);
 
+/// The same where the origin can not: all that was sent so far would be sent again.
+const HELD_WHOLE: Duration = Duration::from_mins(5);
+
 /// So few blocks are brought to the end although nobody reads.
 const WORTH_ENDING: u32 = 16;
 
@@ -35,6 +38,7 @@ pub(in crate::fetch) struct Stream {
     ask: Arc<Ask>,
     object: Arc<Object>,
     assembly: Arc<Assembly>,
+    number: u64,
     next: u32,
     count: u32,
     /// The next blocks: those that nobody else brings.
@@ -49,15 +53,17 @@ impl Stream {
         object: &Arc<Object>,
         assembly: &Arc<Assembly>,
     ) -> Option<Self> {
-        assembly.begin_stream().then(|| Self::begun(shared, ask, object, assembly))
+        let number = assembly.begin_stream()?;
+        Some(Self::begun(shared, ask, object, assembly, number))
     }
 
-    /// The one that was begun.
+    /// The one that was begun under this number.
     pub(super) fn begun(
         shared: &Arc<Shared>,
         ask: &Arc<Ask>,
         object: &Arc<Object>,
         assembly: &Arc<Assembly>,
+        number: u64,
     ) -> Self {
         let count = match object.representation.place {
             Place::Divided(count) => count,
@@ -68,6 +74,7 @@ impl Stream {
             ask: Arc::clone(ask),
             object: Arc::clone(object),
             assembly: Arc::clone(assembly),
+            number,
             next: 0,
             count,
             landings: VecDeque::new(),
@@ -137,7 +144,7 @@ impl Stream {
             }
             self.next += 1;
             self.claim();
-            self.assembly.streams_to(Some(self.next));
+            self.assembly.streams_to(self.number, Some(self.next));
         }
         if rest.is_empty() && matches!(body.next().await, Ok(None)) {
             body.release().await;
@@ -147,7 +154,11 @@ impl Stream {
     /// Waits until the next block is wanted; false if it will not be.
     async fn is_wanted(&self) -> bool {
         let few_left = self.count - self.next <= WORTH_ENDING;
-        let patience = if self.assembly.is_read() { HELD } else { PATIENCE };
+        let patience = match (self.assembly.is_read(), self.assembly.is_whole_only()) {
+            (false, _) => PATIENCE,
+            (true, false) => HELD,
+            (true, true) => HELD_WHOLE,
+        };
         let deadline = Instant::now() + patience;
         loop {
             let moved = self.assembly.moved();
@@ -164,7 +175,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.landings.clear();
-        self.assembly.streams_to(None);
+        self.assembly.streams_to(self.number, None);
     }
 }
 
