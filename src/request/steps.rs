@@ -278,10 +278,24 @@ impl ClientMachine {
         let to = turn.answer(&self.settings.node, cache);
         let gathered = match deliver::content_of(hit, &to) {
             None => None,
+            Some(wanted)
+                if turn.ask.directives.only_if_cached
+                    && !self.fetcher.has_all(&turn.ask, hit, wanted.as_ref()) =>
+            {
+                turn.hit = false;
+                return Step::Done(deliver::not_stored(
+                    &turn.not_stored(&self.settings.node),
+                    self.clock.now(),
+                ));
+            }
             Some(wanted) => match self.fetcher.gather(&turn.ask, hit, wanted).await {
                 Ok(gathered) => Some(gathered),
                 Err(NoStart::Changed) => return send_back(self, turn),
-                Err(NoStart::Failed(error)) => return self.fail(turn, error.into()),
+                Err(NoStart::Failed(error)) => {
+                    // It cannot stand in for what is missing of itself.
+                    turn.stale.take_if(|stale| stale.object.generation == hit.object.generation);
+                    return self.fail(turn, error.into());
+                }
             },
         };
         let cache = match &gathered {

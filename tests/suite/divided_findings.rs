@@ -1,11 +1,15 @@
 //! What was once wrong with objects that come block by block, each case by itself.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tokio::time::{Duration, Instant};
 
 use crate::rig::Pipes;
 use crate::support::bytes::{pattern, pattern_at};
 use crate::support::client::Answer;
 use crate::support::ms;
+use crate::support::origin::Act;
 use crate::support::ranged::Ranged;
 
 const BLOCK: u64 = 1 << 20;
@@ -26,6 +30,44 @@ fn assert_ten(answer: &Answer, seed: u64, block: u64, complete: u64) {
     assert_eq!((answer.status, answer.complete), (206, true), "{answer:?}");
     assert_eq!(answer.header("content-range"), Some(&*format!("bytes {first}-{}/{complete}", first + 9)));
     assert!(answer.body == pattern_at(seed, first, 10), "wrong bytes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_that_is_missing_of_what_would_bridge_an_error_is_an_error() {
+    let fields = [("Cache-Control", "max-age=60, stale-if-error=600"), ("ETag", "\"v1\"")];
+    let ranged = Ranged::new(1, LENGTH).with_fields(&fields);
+    let down = Arc::new(AtomicUsize::new(0));
+    let (script, is_down) = (ranged.script(), Arc::clone(&down));
+    let pipes = Pipes::new(move |request, nth| match is_down.load(Ordering::Relaxed) {
+        // Whoever asks so often that it comes up again has asked too often.
+        1..60 => {
+            is_down.fetch_add(1, Ordering::Relaxed);
+            vec![Act::Reset]
+        }
+        _ => script(request, nth),
+    });
+    assert_ten(&range(&pipes, &at(0)).await, 1, 0, LENGTH);
+    pipes.pass_time(100);
+    down.store(1, Ordering::Relaxed);
+    let there = range(&pipes, &at(0)).await;
+    assert_ten(&there, 1, 0, LENGTH);
+    assert!(there.cache_status().contains("stale-on-error"), "{}", there.cache_status());
+    assert_eq!(range(&pipes, &at(9)).await.status, 502);
+    assert!(down.load(Ordering::Relaxed) < 30, "{down:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_only_what_is_stored_has_no_block_fetched() {
+    let ranged = Ranged::new(1, LENGTH);
+    let pipes = Pipes::new(ranged.script());
+    assert_ten(&range(&pipes, &at(0)).await, 1, 0, LENGTH);
+    let asked = ranged.asked().len();
+    let only = ("Cache-Control", "only-if-cached");
+    assert_ten(&pipes.ask("/film", &[("Range", &at(0)), only]).await, 1, 0, LENGTH);
+    for fields in [&[("Range", &*at(9)), only][..], &[only]] {
+        assert_eq!(pipes.ask("/film", fields).await.status, 504, "{fields:?}");
+    }
+    assert_eq!(ranged.asked().len(), asked);
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,6 +76,17 @@ impl Fetcher {
         Ok(Gathered { source: Source::Busy(gather.start()), complete })
     }
 
+    /// Whether all of these parts of a divided object are stored, or all of it, as far as that is known without reading:
+    /// for who may have nothing asked of the origin (RFC 9111 §5.2.1.7).
+    pub fn has_all(&self, ask: &Ask, hit: &Hit, parts: Option<&VecDeque<Range<u64>>>) -> bool {
+        let stored = |index| self.shared.cache.has_block(&ask.key, &hit.object, index);
+        let whole = 0..hit.object.representation.length;
+        parts.map_or_else(
+            || Representation::blocks_of(&whole).all(stored),
+            |parts| parts.iter().flat_map(Representation::blocks_of).all(stored),
+        )
+    }
+
     fn all_in_memory(&self, ask: &Ask, object: &Object, parts: &VecDeque<Range<u64>>) -> Option<Blocks> {
         let blocks =
             || parts.iter().flat_map(|part| Representation::blocks_of(part).map(move |at| (at, part)));
