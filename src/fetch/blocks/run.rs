@@ -189,15 +189,15 @@ pub(super) fn answer(exchange: &Exchange, asked: Option<Part>, object: &Object) 
     match (status, ContentRange::of(headers).zip(asked)) {
         (StatusCode::PARTIAL_CONTENT, Some((ContentRange::Part(part, complete), asked))) => {
             let said = fields::announced_length(headers);
-            // Under the same tag, but not as long: one of the two is of something else.
-            let same = same && complete.is_none_or(|complete| complete == length);
             let lies = part.first != asked.first
                 || part.last > asked.last
                 || said.is_some_and(|said| said != part.length());
+            // Under the same tag, but not as long: one of the two is of something else.
+            let as_long = complete.is_none_or(|complete| complete == length);
             match (same, lies) {
-                (true, false) => Answer::Part,
+                (true, false) if as_long => Answer::Part,
                 (true, true) => Answer::Nothing(OriginError::malformed()),
-                (false, _) => Answer::Changed,
+                (_, _) => Answer::Changed,
             }
         }
         (StatusCode::OK, _) if same && fields::announced_length(headers) == Some(length) => Answer::Whole,
