@@ -339,7 +339,9 @@ impl Gather {
             let moved = self.assembly.moved();
             // What is said to be there and cannot be read is fetched.
             let lost = in_vain;
-            let present = |other| !(lost && other == index) && cache.has_block(key, &self.object, other);
+            let present = |other| {
+                self.has_ahead(other) || !(lost && other == index) && cache.has_block(key, &self.object, other)
+            };
             match self.assembly.course(index, self.soon(index), present) {
                 Course::Read(reader) => return Ok(Found::UnderWay(reader)),
                 Course::Wait => moved.await,
@@ -363,6 +365,11 @@ impl Gather {
         }
     }
 
+    /// Whether it holds a block that came ahead of time, be it in a tier or not.
+    fn has_ahead(&self, index: u32) -> bool {
+        self.ahead.iter().any(|(ahead, _)| *ahead == index)
+    }
+
     /// The blocks that are wanted soon, from `index` on.
     fn soon(&self, index: u32) -> Range<u32> {
         let ahead = if self.given >= 2 { AHEAD } else { NEXT };
@@ -373,7 +380,7 @@ impl Gather {
     fn ask_ahead(&mut self, index: u32) {
         let soon = self.soon(index);
         let (cache, key) = (&self.shared.cache, &self.ask.key);
-        let present = |other| cache.has_block(key, &self.object, other);
+        let present = |other| self.has_ahead(other) || cache.has_block(key, &self.object, other);
         let landings = self.assembly.claim_ahead(index + 1..soon.end, present);
         if !landings.is_empty() {
             self.bring(landings);
