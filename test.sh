@@ -38,6 +38,13 @@ install_needs() {
     has python3 || packages+=(python3)
     # For promtool, which checks the metrics.
     has promtool || packages+=(prometheus)
+    # A download over many connections.
+    has aria2c || packages+=(aria2)
+    # For the test with a browser and a video, which is half a gigabyte to install and runs only if it is asked for.
+    if [ -n "${FOREBAY_CHROMIUM:-}" ]; then
+        has chromium || packages+=(chromium)
+        has ffmpeg || packages+=(ffmpeg)
+    fi
     # For the tests on a file system of their own, which only root can mount.
     [ "$(id -u)" -ne 0 ] || has mkfs.ext4 || packages+=(e2fsprogs)
     [ "${#packages[@]}" -eq 0 ] && return

@@ -60,6 +60,8 @@ mod property;
 mod query_method;
 mod races;
 mod ranges;
+mod ranges_chromium;
+mod ranges_clients;
 mod rebuilt;
 mod rig;
 mod semantics_model;

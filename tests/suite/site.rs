@@ -180,7 +180,12 @@ impl Nginx {
 
     /// The requests that it has answered, from its log.
     fn requests(&self) -> Vec<String> {
-        let log = fs::read_to_string(self.directory.path().join("access.log")).expect("nginx's log");
+        self.log("access.log")
+    }
+
+    /// The lines of a log so far.
+    pub fn log(&self, name: &str) -> Vec<String> {
+        let log = fs::read_to_string(self.directory.path().join(name)).expect("nginx's log");
         log.lines().map(str::to_owned).collect()
     }
 }
@@ -196,6 +201,7 @@ fn configuration(address: SocketAddr, said: &str) -> String {
         http {{
             include /etc/nginx/mime.types;
             log_format request '$request $status';
+            log_format bytes '$body_bytes_sent $status $request_uri $http_range';
             access_log access.log request;
             client_body_temp_path body;
             proxy_temp_path proxy;

@@ -340,7 +340,8 @@ impl Gather {
             // What is said to be there and cannot be read is fetched.
             let lost = in_vain;
             let present = |other| {
-                self.has_ahead(other) || !(lost && other == index) && cache.has_block(key, &self.object, other)
+                self.has_ahead(other)
+                    || !(lost && other == index) && cache.has_block(key, &self.object, other)
             };
             match self.assembly.course(index, self.soon(index), present) {
                 Course::Read(reader) => return Ok(Found::UnderWay(reader)),

@@ -1,7 +1,8 @@
 //! A whole answer, of which the blocks are kept as they pass.
 //!
 //! It goes on as long as somebody wants what comes soon, or something that can come in no other way; it waits for slow
-//! readers, and ends when nobody reads any more. What was brought by then is stored.
+//! readers, and ends when nobody reads any more, or where it meets what others have brought by parts. What was brought by
+//! then is stored.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -111,14 +112,23 @@ impl Stream {
         self.landings.drain(..).flatten().for_each(|landing| landing.fail(error));
     }
 
-    /// Claims the next blocks, so that readers find them under way.
+    /// Claims the next blocks, so that readers find them under way: up to one that somebody else has brought or brings,
+    /// unless it can come in no other way again.
     fn claim(&mut self) {
         while self.landings.len() < AHEAD as usize {
             let index = self.next + u32::try_from(self.landings.len()).unwrap_or(AHEAD);
             if index >= self.count {
                 return;
             }
-            self.landings.push_back(self.assembly.claim_one(index));
+            let needed = self.assembly.is_whole_only();
+            if !needed && self.shared.cache.has_block(&self.ask.key, &self.object, index) {
+                return;
+            }
+            let landing = self.assembly.claim_one(index);
+            if landing.is_none() && !needed {
+                return;
+            }
+            self.landings.push_back(landing);
         }
     }
 
@@ -126,7 +136,8 @@ impl Stream {
     pub(in crate::fetch) async fn carry(mut self, mut body: IncomingBody) {
         let mut rest = Bytes::new();
         while self.next < self.count {
-            if !self.is_wanted().await {
+            // What comes next is had from elsewhere: whoever wants more asks for parts.
+            if self.landings.is_empty() || !self.is_wanted().await {
                 return;
             }
             let length = length_of(&self.object.representation, self.next);
