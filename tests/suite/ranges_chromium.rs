@@ -62,7 +62,7 @@ async fn recorder(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<Arc<Mutex<Passed
             let asked = Arc::clone(&passed);
             tokio::spawn(pass(client_reads, server_writes, move |bytes| asked.lock().asked.extend(bytes)));
             tokio::spawn(pass(server_reads, client_writes, move |bytes| {
-                passed.lock().answered.extend(bytes)
+                passed.lock().answered.extend(bytes);
             }));
         }
     });

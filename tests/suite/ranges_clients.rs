@@ -172,8 +172,8 @@ const IN_BUFFERS: u64 = 6 * MIB;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_resumes_what_was_cut_off_from_blocks_also_after_a_restart() {
-    let fill = |site: &Path| write_pattern(&site.join("file.bin"), 1, FILE);
-    let mut rig = Rig::new(&["--memory", "128MiB", "--disk", "256MiB"], fill).await;
+    let write = |site: &Path| write_pattern(&site.join("file.bin"), 1, FILE);
+    let mut rig = Rig::new(&["--memory", "128MiB", "--disk", "256MiB"], write).await;
     let file = rig.file("download");
     cut_off_at(&rig, &file, 12 * MIB).await;
     let first = rig.sent().await;

@@ -222,11 +222,6 @@ impl Assembly {
         self.state.lock().whole_only = true;
     }
 
-    /// Whether that is known.
-    pub(super) fn is_whole_only(&self) -> bool {
-        self.state.lock().whole_only
-    }
-
     /// A whole answer begins: its number. None if there is one under way.
     pub(super) fn begin_stream(&self) -> Option<u64> {
         let mut state = self.state.lock();
