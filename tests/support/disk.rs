@@ -526,14 +526,14 @@ impl Volume for Opened {
         failed.map_err(|Failure(error)| error).map(|()| Address(address))
     }
 
-    fn read_content(&self, address: &Address, length: usize, how: How) -> io::Result<Vec<u8>> {
+    fn read_content(&self, address: &Address, buffer: Vec<u8>, how: How) -> io::Result<Vec<u8>> {
         if how == How::AtOnce {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut state = self.0.0.lock();
         state.begin(Does::Read).map_err(|Failure(error)| error)?;
         let bytes = state.contents.get(&address.0).ok_or(io::ErrorKind::NotFound)?;
-        if bytes.len() != length {
+        if bytes.len() != buffer.len() {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(bytes.to_vec())

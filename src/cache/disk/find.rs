@@ -4,6 +4,7 @@
 //! every larger block, is read on the blocking pool. Dropped while it waits, a request has left: the read ends there and is thrown
 //! away, and with it the pin.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +21,7 @@ use super::table::Entry;
 use super::volume::{How, is_of_file};
 use super::{DiskTier, Shared};
 use crate::base::ids::Generation;
-use crate::body::content::Parts;
+use crate::body::content::{BLOCK, Parts};
 use crate::cache::key::Key;
 use crate::cache::lookup::{Held, Hit, is_newer};
 use crate::cache::object::{Place, head_weight};
@@ -98,6 +99,15 @@ impl Pinned {
     }
 }
 
+/// What the lengths of contents on disk are rounded up to.
+const PAGE: usize = 4096;
+
+/// Room for a first block among so many bytes of blocks, made where it will be freed: by a worker. What a thread of the
+/// blocking pool allocates and others free comes back only when that thread allocates again, and there are many of them.
+fn buffer_for(bytes: u64) -> Vec<u8> {
+    vec![0; usize::try_from(bytes).unwrap_or(BLOCK).min(BLOCK)]
+}
+
 impl DiskTier {
     /// The newest object for a request with these fields whose content can be had, its first block verified. `known`
     /// are the `Vary` sets of the key that memory knows.
@@ -137,14 +147,19 @@ impl DiskTier {
         if mounted.get(slot).is_none() && known.is_empty() {
             return Err(NoHit::Nothing);
         }
-        let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet };
+        let buffer = Cell::new(None);
+        let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet, buffer };
         match search.find((**request).as_ref(), &known) {
             Err(NoHit::AtOnce) => {}
             decided => return decided,
         }
         let (shared, key, request) = (Arc::clone(&self.shared), key.clone(), Arc::clone(request));
+        let blocks_kib = mounted.get(slot).map_or(0, |entry| entry.blocks_kib);
+        let buffer = buffer_for(u64::from(blocks_kib) << 10);
         let search = move || {
-            let search = Search { shared: &shared, mounted: &mounted, key: &key, how: How::Patiently, quiet };
+            let buffer = Cell::new(Some(buffer));
+            let how = How::Patiently;
+            let search = Search { shared: &shared, mounted: &mounted, key: &key, how, quiet, buffer };
             search.find((*request).as_ref(), &known)
         };
         self.in_time(search).await.unwrap_or(Err(NoHit::AtOnce))
@@ -165,9 +180,11 @@ impl DiskTier {
     pub async fn block(&self, pinned: &Pinned, index: usize) -> Result<Bytes, NoBlock> {
         let shared = Arc::clone(&self.shared);
         let inner = Arc::clone(&pinned.0);
+        let length = inner.blocks.get(index).map_or(0, |block| block.length);
+        let buffer = buffer_for(u64::from(length));
         let read = move || {
             let block = inner.blocks.get(index).ok_or(NoBlock::Damaged)?;
-            shared.read_block(&inner.mounted, block, How::Patiently)
+            shared.read_block(&inner.mounted, block, How::Patiently, Some(buffer))
         };
         self.in_time(read).await.unwrap_or(Err(NoBlock::Slow))
     }
@@ -202,12 +219,23 @@ impl DiskTier {
 }
 
 impl Shared {
-    fn read_block(&self, mounted: &Mounted, block: &BlockRef, how: How) -> Result<Bytes, NoBlock> {
+    /// A block, verified, in `buffer` if that is as long, but for a page.
+    fn read_block(
+        &self,
+        mounted: &Mounted,
+        block: &BlockRef,
+        how: How,
+        buffer: Option<Vec<u8>>,
+    ) -> Result<Bytes, NoBlock> {
+        let length = block.length as usize;
         if how == How::AtOnce && block.length > MOST_AT_ONCE {
             return Err(NoBlock::Slow);
         }
         let charge = self.means.budget.try_charge_body(u64::from(block.length)).ok_or(NoBlock::NoMemory)?;
-        match mounted.volume.read_content(&block.address, block.length as usize, how) {
+        let fits = |buffer: &Vec<u8>| (length..length + PAGE).contains(&buffer.len());
+        let mut buffer = buffer.filter(fits).unwrap_or_else(|| vec![0; length]);
+        buffer.truncate(length);
+        match mounted.volume.read_content(&block.address, buffer, how) {
             Ok(bytes) if block.verify(&bytes) => {
                 self.read_errors.store(0, Ordering::Relaxed);
                 Ok(charge.attach(bytes))
@@ -261,6 +289,8 @@ struct Search<'a> {
     how: How,
     /// Leaves everything as it is.
     quiet: bool,
+    /// For the first block.
+    buffer: Cell<Option<Vec<u8>>>,
 }
 
 impl Search<'_> {
@@ -346,7 +376,7 @@ impl Search<'_> {
         }
         let pin = self.mounted.contents.pin(&blocks).ok_or(NoHit::Nothing)?;
         let first = blocks.first().ok_or(NoHit::Nothing)?;
-        let first = match self.shared.read_block(self.mounted, first, self.how) {
+        let first = match self.shared.read_block(self.mounted, first, self.how, self.buffer.take()) {
             Ok(first) => first,
             Err(NoBlock::Damaged) => {
                 if !self.quiet {

@@ -233,8 +233,8 @@ impl Volume for Directory {
         shelves::write(&self.root, bytes)
     }
 
-    fn read_content(&self, address: &Address, length: usize, how: How) -> io::Result<Vec<u8>> {
-        shelves::read(&self.root, address, length, how)
+    fn read_content(&self, address: &Address, buffer: Vec<u8>, how: How) -> io::Result<Vec<u8>> {
+        shelves::read(&self.root, address, buffer, how)
     }
 
     fn remove_content(&self, address: &Address) -> io::Result<()> {

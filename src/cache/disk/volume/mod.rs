@@ -120,8 +120,8 @@ pub trait Volume: fmt::Debug + Send + Sync + 'static {
     /// Keeps `bytes`, visible only as a whole, and gives their address.
     fn write_content(&self, bytes: &[u8]) -> io::Result<Address>;
 
-    /// The content of this address, which must be of this length. Not verified.
-    fn read_content(&self, address: &Address, length: usize, how: How) -> io::Result<Vec<u8>>;
+    /// `buffer` filled with the content of this address, which must be of its length. Not verified.
+    fn read_content(&self, address: &Address, buffer: Vec<u8>, how: How) -> io::Result<Vec<u8>>;
 
     /// Removes a content; no error if there is none.
     fn remove_content(&self, address: &Address) -> io::Result<()>;

@@ -88,14 +88,17 @@ fn clear_way(root: &Root, number: Shelf) -> io::Result<()> {
 }
 
 /// A content of this length.
-pub(super) fn read(root: &Root, address: &Address, length: usize, how: How) -> io::Result<Vec<u8>> {
+pub(super) fn read(
+    root: &Root,
+    address: &Address,
+    mut buffer: Vec<u8>,
+    how: How,
+) -> io::Result<Vec<u8>> {
     let path = content_path(address);
     let file = match how {
         How::AtOnce => root.open_cached(&path)?,
         How::Patiently => root.open(&path, OFlags::RDONLY)?,
     };
-    // One byte more, to see a file that has grown.
-    let mut buffer = vec![0; length + 1];
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match read_some(&file, rest, filled as u64, how)? {
@@ -103,10 +106,11 @@ pub(super) fn read(root: &Root, address: &Address, length: usize, how: How) -> i
             more => filled += more,
         }
     }
-    if filled != length {
+    // One byte more, to see a file that has grown.
+    let grown = filled == buffer.len() && read_some(&file, &mut [0], filled as u64, how)? > 0;
+    if filled != buffer.len() || grown {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the content has not its length"));
     }
-    buffer.truncate(length);
     Ok(buffer)
 }
 
