@@ -64,6 +64,11 @@ impl Budget {
         self.try_charge_under(bytes, self.limit - self.limit / 8)
     }
 
+    /// Bytes that bodies may still take.
+    pub fn free_for_bodies(&self) -> u64 {
+        (self.limit - self.limit / 8).saturating_sub(self.used())
+    }
+
     /// Charges `bytes` even over the limit: for small amounts that have a bound of their own.
     pub fn charge(self: &Arc<Self>, bytes: u64) -> Charge {
         self.used.fetch_add(bytes, Ordering::Relaxed);

@@ -156,6 +156,11 @@ impl Assembly {
         Landing::new(Arc::clone(self), (index, number), writer)
     }
 
+    /// Whether a block is under way.
+    pub(super) fn brings(&self, index: u32) -> bool {
+        self.state.lock().is_under_way(index)
+    }
+
     /// A place at a block under way.
     pub(super) fn join(&self, index: u32) -> Option<Reader> {
         self.state.lock().reader(index)

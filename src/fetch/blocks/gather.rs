@@ -4,8 +4,10 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::assembly::{Assembly, Course};
 use super::landing::Landing;
@@ -13,7 +15,7 @@ use super::run::Run;
 use super::stream::Stream;
 use super::{AHEAD, NEXT};
 use crate::body::busy::{Abandoned, BodyError, BusyBody, Means, Reader, Retention, Writer};
-use crate::body::content::Blocks;
+use crate::body::content::{BLOCK, Blocks};
 use crate::body::multipart::Source;
 use crate::cache::lookup::Hit;
 use crate::cache::object::{Object, Representation};
@@ -33,6 +35,16 @@ const MOST_AT_ONCE: usize = 16;
 
 /// So many blocks are looked for in the tiers to tell whether all are there: the first of a whole 1 GiB.
 const MOST_LOOKED_AT: usize = 1024;
+
+/// A reader brings so many blocks ahead of time as are this part of the memory that is free.
+const OF_ROOM: u64 = 8;
+
+/// What a block takes while it comes: its pieces, and all of it once it is there.
+const TAKEN_BY_BLOCK: u64 = 3 * BLOCK as u64;
+
+/// Memory is waited for so long at most, and looked for so often.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Bytes that wait for the client.
 const WINDOW: u64 = 256 << 10;
@@ -336,6 +348,10 @@ impl Gather {
             if let Some(block) = cache.divided_block(key, &self.object, index).await {
                 return Ok(Found::Block(block));
             }
+            if !self.assembly.brings(index) {
+                self.room().await;
+            }
+            let (cache, key) = (&self.shared.cache, &self.ask.key);
             let moved = self.assembly.moved();
             // What is said to be there and cannot be read is fetched.
             let lost = in_vain;
@@ -374,6 +390,9 @@ impl Gather {
     /// The blocks that are wanted soon, from `index` on.
     fn soon(&self, index: u32) -> Range<u32> {
         let ahead = if self.given >= 2 { AHEAD } else { NEXT };
+        // What is brought ahead of time waits in memory, and is not stored where that is used up.
+        let room = self.shared.means.budget.free_for_bodies() / (OF_ROOM * BLOCK as u64);
+        let ahead = ahead.min(u32::try_from(room).unwrap_or(AHEAD));
         index..Representation::blocks_of(&self.bytes).end.min(index.saturating_add(1 + ahead))
     }
 
@@ -392,6 +411,15 @@ impl Gather {
                 Some(reader) => self.ahead.push_back((next, reader)),
                 None => break,
             }
+        }
+    }
+
+    /// Waits a moment for memory for a block, without which it would pass unstored.
+    async fn room(&self) {
+        let budget = &self.shared.means.budget;
+        let deadline = Instant::now() + LONGEST_PAUSE;
+        while budget.free_for_bodies() < TAKEN_BY_BLOCK && Instant::now() < deadline {
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

@@ -1,8 +1,10 @@
 //! One block under way: a busy body that ends in the tiers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::assembly::Assembly;
 use crate::body::busy::{Abandoned, BodyError, Writer};
@@ -10,6 +12,9 @@ use crate::body::content::Parts;
 use crate::cache::Cache;
 use crate::cache::key::Key;
 use crate::cache::object::Object;
+
+/// How long a block waits for room on the disk, and holds up those that come behind it.
+const DISK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The right, and the duty, to bring one block. Dropped before its end, it fails those who read along.
 #[derive(Debug)]
@@ -45,8 +50,8 @@ impl Landing {
         }
     }
 
-    /// All of it is there: it goes to the tiers, and waits for the disk where that is behind. Cancelled, it may be in
-    /// memory only.
+    /// All of it is there: it goes to the tiers, and waits a moment for the disk where that is behind. Cancelled, or where
+    /// the disk takes nothing, it may be in memory only.
     pub(super) async fn finish(mut self, cache: &Cache, key: &Key, object: &Object) {
         let Some(content) = self.writer.take().and_then(|writer| writer.finish(None)) else { return };
         let block = match content.parts {
@@ -56,8 +61,11 @@ impl Landing {
                 _ => return,
             },
         };
+        let deadline = Instant::now() + DISK_PATIENCE;
         while !self.passes && !cache.store_block(key, object, self.index, &block) {
-            cache.room_for_block().await;
+            if tokio::time::timeout_at(deadline, cache.room_for_block()).await.is_err() {
+                return;
+            }
         }
     }
 

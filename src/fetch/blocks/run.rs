@@ -60,6 +60,12 @@ impl Run {
             Ok(exchange) => exchange,
             Err(error) => return self.end(error),
         };
+        if is_too_short(&exchange, self.object.representation.bytes_of(first).end) {
+            // It caps its parts: no block would ever be whole.
+            self.shared.counters.unusable_parts.inc();
+            self.assembly.note_whole_only();
+            return self.end(OriginError::malformed());
+        }
         match answer(&exchange, Some(part), &self.object) {
             Answer::Part if !self.may_be_kept(&exchange.head.headers, sent) => {
                 self.landings.iter_mut().for_each(Landing::pass);
@@ -170,6 +176,13 @@ pub(super) async fn bring(
         landing.append(piece).await.map_err(|_| BodyError::Aborted)?;
     }
     Ok(landing)
+}
+
+/// Whether a part ends before the first block of it does, at `end`.
+fn is_too_short(exchange: &Exchange, end: u64) -> bool {
+    let headers = &exchange.head.headers;
+    exchange.head.status == StatusCode::PARTIAL_CONTENT
+        && matches!(ContentRange::of(headers), Some(ContentRange::Part(part, _)) if part.end() < end)
 }
 
 /// What an answer to a request for this part, or for the whole, is good for.

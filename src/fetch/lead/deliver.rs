@@ -143,7 +143,7 @@ impl Lead {
 
     /// Whether the answer says of the resource that what is stored is no longer what it is, and cannot be stored itself: what
     /// is stored must not bridge errors, or the time of a refresh, as if nothing had changed.
-    fn takes_the_place(&self, verdict: &Verdict, status: StatusCode) -> bool {
+    pub(super) fn takes_the_place(&self, verdict: &Verdict, status: StatusCode) -> bool {
         verdict.store.is_none() && !verdict.speaks_of_request && !status.is_server_error() && !self.passes()
     }
 

@@ -217,6 +217,10 @@ impl Lead {
         if verdict.store.is_some() && complete <= AT_FIRST * BLOCK as u64 {
             return self.receive_whole().await;
         }
+        let gone = verdict.store.is_some() || self.takes_the_place(&verdict, StatusCode::OK);
+        if let Some(stale) = self.stale.as_ref().filter(|_| gone) {
+            self.shared.cache.remove(&self.flight.ask.key, &stale.object);
+        }
         let refusal = verdict.refusal.or(Some(WEAK));
         let alone = Verdict { store: None, others: Others::Alone, refusal, ..verdict };
         self.prepare_others(&alone, StatusCode::OK, times);

@@ -88,12 +88,7 @@ fn clear_way(root: &Root, number: Shelf) -> io::Result<()> {
 }
 
 /// A content of this length.
-pub(super) fn read(
-    root: &Root,
-    address: &Address,
-    mut buffer: Vec<u8>,
-    how: How,
-) -> io::Result<Vec<u8>> {
+pub(super) fn read(root: &Root, address: &Address, mut buffer: Vec<u8>, how: How) -> io::Result<Vec<u8>> {
     let path = content_path(address);
     let file = match how {
         How::AtOnce => root.open_cached(&path)?,
