@@ -14,7 +14,7 @@ use crate::cache::key::Key;
 use crate::cache::object::Object;
 
 /// How long a block waits for room on the disk, and holds up those that come behind it.
-const DISK_PATIENCE: Duration = Duration::from_secs(1);
+const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The right, and the duty, to bring one block. Dropped before its end, it fails those who read along.
 #[derive(Debug)]
