@@ -39,7 +39,7 @@ impl Cache {
     pub fn has_block(&self, key: &Key, object: &Object, index: u32) -> bool {
         let on_disk = |disk: &DiskTier| {
             let block = key.block(object.slot(key), index);
-            disk.has(block.hash().short(), &block, object.generation)
+            disk.has(&block, object.generation)
         };
         self.memory.has_block(key, object, index) || self.disk.as_ref().is_some_and(on_disk)
     }
@@ -53,7 +53,7 @@ impl Cache {
         let disk = self.disk.as_ref()?;
         let name = key.block(object.slot(key), index);
         disk.count(name.hash().short());
-        if !disk.has(name.hash().short(), &name, object.generation) {
+        if !disk.has(&name, object.generation) {
             return None;
         }
         let block = self.read_block(disk, &name, object).await?;
@@ -70,7 +70,7 @@ impl Cache {
         let deadline = Instant::now() + disk.patience();
         loop {
             // What waits to be written is in memory.
-            if let Some(hit) = disk.stored_intent(name.hash().short(), name).filter(of_head) {
+            if let Some(hit) = disk.stored_intent(name).filter(of_head) {
                 return bytes(hit);
             }
             match disk.find(name, &Arc::new(NoFields(HeaderMap::new())), Arc::default()).await {
@@ -113,7 +113,7 @@ impl Cache {
         let slot = object.slot(key);
         for index in 0..*count {
             let name = key.block(slot, index);
-            if disk.has(name.hash().short(), &name, object.generation) {
+            if disk.has(&name, object.generation) {
                 disk.forget(name.hash().short(), &name, object.generation);
             }
         }

@@ -14,6 +14,7 @@ pub mod foresee;
 mod invalidate;
 mod lead;
 mod outgoing;
+mod reading;
 mod replay;
 mod store;
 mod table;

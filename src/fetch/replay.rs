@@ -16,8 +16,9 @@ use tokio::time::Instant;
 use super::Fetcher;
 use super::ask::Ask;
 use super::flight::{Advice, Seat};
+use super::reading::{Ended, conclude};
 use super::{Joined, Shared};
-use crate::body::busy::{Abandoned, BodyError, BusyBody, Means, Reader, Retention, Writer};
+use crate::body::busy::{BodyError, BusyBody, Means, Reader, Retention, Writer};
 use crate::body::content::{BLOCK, Blocks, Parts};
 use crate::cache::disk::find::{NoBlock, Pinned};
 use crate::cache::lookup::{Held, Hit};
@@ -72,30 +73,11 @@ struct Replay {
     turns: u8,
 }
 
-/// Why a replay ends before its end.
-enum Ended {
-    /// The reader has left.
-    Abandoned,
-    /// The body breaks off.
-    Failed(BodyError),
-}
-
-impl From<Abandoned> for Ended {
-    fn from(_: Abandoned) -> Self {
-        Self::Abandoned
-    }
-}
-
 impl Replay {
     /// Dropped at any await, the body breaks off, which the writer says by being dropped.
     async fn run(mut self) {
-        match self.carry().await {
-            Ok(()) => {
-                self.writer.finish(None);
-            }
-            Err(Ended::Abandoned) => {}
-            Err(Ended::Failed(error)) => self.writer.fail(error),
-        }
+        let read = self.carry().await;
+        conclude(self.writer, &read);
     }
 
     fn shared(&self) -> &Shared {
@@ -181,8 +163,7 @@ impl Replay {
 
     /// Whether a head names the very bytes that are being sent (RFC 9110 §8.8.1).
     fn is_same(&self, headers: &HeaderMap) -> bool {
-        let sending = ETag::of(&self.object.head.headers);
-        sending.zip(ETag::of(headers)).is_some_and(|(sending, other)| sending.matches_strongly(other))
+        ETag::is_shared_by(&self.object.head.headers, headers)
     }
 
     /// Has the whole fetched again and sends what was not sent yet; false if it is on disk once more, to be gone on with.

@@ -12,7 +12,7 @@ use crate::body::multipart::Source;
 use crate::cache::lookup::{Held, Hit, Lookup, Missing};
 use crate::deliver;
 use crate::fetch::ask::Ask;
-use crate::fetch::blocks::gather::NoStart;
+use crate::fetch::blocks::give::NoStart;
 use crate::fetch::flight::{Advice, Announced, Divided, Failure, MAX_ATTEMPTS, Refreshed, Seat, Trouble};
 use crate::fetch::{Joined, Why};
 use crate::semantics::cache_status::{CacheStatus, Forward};

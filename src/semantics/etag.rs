@@ -26,6 +26,11 @@ impl<'a> ETag<'a> {
         Self::parse(headers.get(ETAG)?.as_bytes())
     }
 
+    /// Whether both heads have the same strong tag: they are of the same bytes (RFC 9110 §8.8.1).
+    pub fn is_shared_by(one: &HeaderMap, other: &HeaderMap) -> bool {
+        ETag::of(one).zip(ETag::of(other)).is_some_and(|(one, other)| one.matches_strongly(other))
+    }
+
     /// Both are strong and the same: equal bytes (RFC 9110 §8.8.3.2).
     pub fn matches_strongly(self, other: ETag<'_>) -> bool {
         !self.weak && !other.weak && self.tag == other.tag

@@ -163,7 +163,7 @@ pub fn update_stored(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap 
 }
 
 fn is_same_to_the_byte(not_modified: &HeaderMap, stored: &HeaderMap) -> bool {
-    ETag::of(not_modified).zip(ETag::of(stored)).is_some_and(|(new, old)| new.matches_strongly(old))
+    ETag::is_shared_by(not_modified, stored)
 }
 
 fn merged(stored: &HeaderMap, update: &HeaderMap) -> Result<HeaderMap, MaxSizeReached> {

@@ -204,14 +204,14 @@ impl DiskTier {
         matches!(self.health(), Health::Loading | Health::Serving)
     }
 
-    /// Whether the object of this generation is in a slot, written or waiting.
-    pub fn has(&self, slot: u64, key: &Key, generation: Generation) -> bool {
-        self.generation(slot, key) == Some(generation)
+    /// Whether a block of this key and generation is there, written or waiting.
+    pub fn has(&self, key: &Key, generation: Generation) -> bool {
+        self.generation(key.hash().short(), key) == Some(generation)
     }
 
-    /// What is to be stored in a slot.
-    pub fn stored_intent(&self, slot: u64, key: &Key) -> Option<Hit> {
-        match self.waiting(slot, key)?.change {
+    /// A block that waits to be written.
+    pub fn stored_intent(&self, key: &Key) -> Option<Hit> {
+        match self.waiting(key.hash().short(), key)?.change {
             Change::Store(hit) => Some(hit),
             Change::Keep | Change::Gone(_) => None,
         }

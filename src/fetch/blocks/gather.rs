@@ -10,17 +10,17 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::assembly::{Assembly, Course};
+use super::give::NoStart;
 use super::landing::Landing;
 use super::run::Run;
 use super::stream::Stream;
 use super::{AHEAD, NEXT};
-use crate::body::busy::{Abandoned, BodyError, BusyBody, Means, Reader, Retention, Writer};
-use crate::body::content::{BLOCK, Blocks};
-use crate::body::multipart::Source;
-use crate::cache::lookup::Hit;
+use crate::body::busy::{BodyError, BusyBody, Means, Reader, Retention, Writer};
+use crate::body::content::BLOCK;
 use crate::cache::object::{Object, Representation};
+use crate::fetch::Shared;
 use crate::fetch::ask::Ask;
-use crate::fetch::{Fetcher, Shared};
+use crate::fetch::reading::{Ended, conclude};
 use crate::origin::OriginError;
 
 /// How often a block is asked for in vain until the body breaks off.
@@ -29,12 +29,6 @@ const MOST_ATTEMPTS: u8 = 3;
 /// How often the whole is asked for at most for one client, of an origin that does no ranges: one that is so slow that what
 /// it has not read yet is gone each time would have it sent again for every few blocks.
 const MOST_STREAMS: u8 = 3;
-
-/// So many blocks at most are handed out at once, if memory has all of them.
-const MOST_AT_ONCE: usize = 16;
-
-/// So many blocks are looked for in the tiers to tell whether all are there: the first of a whole 1 GiB.
-const MOST_LOOKED_AT: usize = 1024;
 
 /// A reader brings so many blocks ahead of time as are this part of the memory that is free.
 const OF_ROOM: u64 = 8;
@@ -49,72 +43,13 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Bytes that wait for the client.
 const WINDOW: u64 = 256 << 10;
 
-/// Why nothing can be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoStart {
-    /// The origin has something else by now: what was stored is gone.
-    Changed,
-    /// It did not bring what is missing.
-    Failed(OriginError),
-}
-
-/// What a gather gives.
-#[derive(Debug)]
-pub struct Gathered {
-    /// The bytes that were asked for, or an error in their course; never bytes of another version.
-    pub source: Source,
-    /// All of them were stored, as far as that was looked at.
-    pub complete: bool,
-}
-
-impl Fetcher {
-    /// Gives parts of a divided object to one client, one after the other, or the whole. It waits for the first bytes, so
-    /// that an object that has changed is found out before its head is passed on. Cancel-safe: dropped while it waits,
-    /// the client has left, and blocks that were asked for already come and are kept.
-    pub async fn gather(
-        &self,
-        ask: &Arc<Ask>,
-        hit: &Hit,
-        parts: Option<VecDeque<Range<u64>>>,
-    ) -> Result<Gathered, NoStart> {
-        let parts = parts.unwrap_or_else(|| std::iter::once(0..hit.object.representation.length).collect());
-        if let Some(blocks) = self.all_in_memory(ask, &hit.object, &parts) {
-            return Ok(Gathered { source: Source::Blocks(blocks), complete: true });
-        }
-        let stored = |index| self.shared.cache.has_block(&ask.key, &hit.object, index);
-        let complete = parts.iter().flat_map(Representation::blocks_of).take(MOST_LOOKED_AT).all(stored);
-        let mut gather = Gather::new(&self.shared, ask, &hit.object, parts);
-        gather.begin().await?;
-        Ok(Gathered { source: Source::Busy(gather.start()), complete })
-    }
-
-    /// Whether all of these parts of a divided object are stored, or all of it, as far as that is known without reading:
-    /// for who may have nothing asked of the origin (RFC 9111 §5.2.1.7).
-    pub fn has_all(&self, ask: &Ask, hit: &Hit, parts: Option<&VecDeque<Range<u64>>>) -> bool {
-        let stored = |index| self.shared.cache.has_block(&ask.key, &hit.object, index);
-        let whole = 0..hit.object.representation.length;
-        parts.map_or_else(
-            || Representation::blocks_of(&whole).all(stored),
-            |parts| parts.iter().flat_map(Representation::blocks_of).all(stored),
-        )
-    }
-
-    fn all_in_memory(&self, ask: &Ask, object: &Object, parts: &VecDeque<Range<u64>>) -> Option<Blocks> {
-        let blocks =
-            || parts.iter().flat_map(|part| Representation::blocks_of(part).map(move |at| (at, part)));
-        if blocks().nth(MOST_AT_ONCE).is_some() {
-            return None;
-        }
-        let slice = |(index, part)| {
-            let block = self.shared.cache.block_in_memory(&ask.key, object, index)?;
-            slice_of(&object.representation, index, &block, part)
-        };
-        blocks().map(slice).collect::<Option<Vec<_>>>().map(Blocks::new)
-    }
-}
-
 /// What of a block is among `bytes`; `None` if the block is not as long as it should be.
-fn slice_of(representation: &Representation, index: u32, block: &Bytes, bytes: &Range<u64>) -> Option<Bytes> {
+pub(super) fn slice_of(
+    representation: &Representation,
+    index: u32,
+    block: &Bytes,
+    bytes: &Range<u64>,
+) -> Option<Bytes> {
     let of_block = representation.bytes_of(index);
     let start = usize::try_from(bytes.start.max(of_block.start) - of_block.start).ok()?;
     let end = usize::try_from(bytes.end.min(of_block.end) - of_block.start).ok()?;
@@ -129,22 +64,8 @@ enum Found {
     UnderWay(Reader),
 }
 
-/// Why a gather ends before its end.
-enum Ended {
-    /// The client has left.
-    Abandoned,
-    /// The body breaks off.
-    Failed(BodyError),
-}
-
-impl From<Abandoned> for Ended {
-    fn from(_: Abandoned) -> Self {
-        Self::Abandoned
-    }
-}
-
 /// One reading and how far it has come.
-struct Gather {
+pub(super) struct Gather {
     shared: Arc<Shared>,
     ask: Arc<Ask>,
     object: Arc<Object>,
@@ -168,7 +89,7 @@ struct Gather {
 }
 
 impl Gather {
-    fn new(
+    pub(super) fn new(
         shared: &Arc<Shared>,
         ask: &Arc<Ask>,
         object: &Arc<Object>,
@@ -195,7 +116,7 @@ impl Gather {
     }
 
     /// Waits until the first block has begun to come.
-    async fn begin(&mut self) -> Result<(), NoStart> {
+    pub(super) async fn begin(&mut self) -> Result<(), NoStart> {
         while !self.bytes.is_empty() {
             match self.begun().await {
                 Ok(source) => {
@@ -236,7 +157,7 @@ impl Gather {
     }
 
     /// Goes on in a task of its own, which ends when the client leaves.
-    fn start(self) -> Reader {
+    pub(super) fn start(self) -> Reader {
         let means = Means { window: WINDOW, ..self.shared.means.clone() };
         let (_, writer, reader) = BusyBody::with_reader(means, Retention::Window);
         let tasks = self.shared.tasks.clone();
@@ -246,13 +167,8 @@ impl Gather {
 
     /// Dropped at any await, the body breaks off, which the writer says by being dropped.
     async fn run(mut self, mut writer: Writer) {
-        match self.carry(&mut writer).await {
-            Ok(()) => {
-                writer.finish(None);
-            }
-            Err(Ended::Abandoned) => {}
-            Err(Ended::Failed(error)) => writer.fail(error),
-        }
+        let read = self.carry(&mut writer).await;
+        conclude(writer, &read);
     }
 
     async fn carry(&mut self, writer: &mut Writer) -> Result<(), Ended> {

@@ -4,10 +4,12 @@
 //! - `landing`: one block under way: a busy body that ends in the tiers.
 //! - `run`: an exchange with the origin that brings some blocks that follow each other.
 //! - `stream`: a whole answer, of which the blocks are kept as they pass.
+//! - `give`: what a client is given, at once or by a gather.
 //! - `gather`: one client's reading, block after block from wherever it is.
 
 pub(super) mod assembly;
-pub mod gather;
+mod gather;
+pub mod give;
 pub(super) mod landing;
 pub(super) mod run;
 pub(super) mod stream;

@@ -158,24 +158,29 @@ pub(super) async fn bring(
 ) -> Result<Landing, BodyError> {
     let mut missing = length;
     while missing > 0 {
-        if rest.is_empty() {
-            match body.next().await {
-                Ok(Some(bytes)) => *rest = bytes,
-                Ok(None) => {
-                    landing.fail(BodyError::Incomplete);
-                    return Err(BodyError::Incomplete);
-                }
-                Err(error) => {
-                    landing.fail(error);
-                    return Err(error);
-                }
+        let piece = match next_piece(missing, rest, body).await {
+            Ok(piece) => piece,
+            Err(error) => {
+                landing.fail(error);
+                return Err(error);
             }
-        }
-        let piece = rest.split_to(missing.min(rest.len()));
+        };
         missing -= piece.len();
         landing.append(piece).await.map_err(|_| BodyError::Aborted)?;
     }
     Ok(landing)
+}
+
+/// The next bytes, `most` at most, of `rest` and then of `body`; never none.
+pub(super) async fn next_piece(
+    most: usize,
+    rest: &mut Bytes,
+    body: &mut IncomingBody,
+) -> Result<Bytes, BodyError> {
+    if rest.is_empty() {
+        *rest = body.next().await?.ok_or(BodyError::Incomplete)?;
+    }
+    Ok(rest.split_to(most.min(rest.len())))
 }
 
 /// Whether a part ends before the first block of it does, at `end`.
@@ -194,7 +199,7 @@ pub(super) fn answer(exchange: &Exchange, asked: Option<Part>, object: &Object) 
         && !headers.contains_key(header::CONTENT_ENCODING)
         && !headers.contains_key(header::CONTENT_TYPE)
         && stored.contains_key(header::CONTENT_TYPE);
-    let same = if terse { has_same_tag(headers, stored) } else { is_same(headers, stored) };
+    let same = if terse { ETag::is_shared_by(headers, stored) } else { is_same(headers, stored) };
     let length = object.representation.length;
     if exchange.unknown_coding {
         return Answer::Nothing(OriginError::malformed());
@@ -225,13 +230,8 @@ pub(super) fn answer(exchange: &Exchange, asked: Option<Part>, object: &Object) 
 
 /// Whether a head is of the very representation that another is of: the same strong `ETag`, and the same coding
 /// (RFC 9110 §15.3.7.3).
-pub(in crate::fetch) fn is_same(headers: &HeaderMap, stored: &HeaderMap) -> bool {
+fn is_same(headers: &HeaderMap, stored: &HeaderMap) -> bool {
     let coding =
         |headers: &HeaderMap| headers.get_all(header::CONTENT_ENCODING).iter().cloned().collect::<Vec<_>>();
-    has_same_tag(headers, stored) && coding(headers) == coding(stored)
-}
-
-fn has_same_tag(headers: &HeaderMap, stored: &HeaderMap) -> bool {
-    let tags = ETag::of(headers).zip(ETag::of(stored));
-    tags.is_some_and(|(one, other)| one.matches_strongly(other))
+    ETag::is_shared_by(headers, stored) && coding(headers) == coding(stored)
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::AHEAD;
 use super::assembly::Assembly;
 use super::landing::Landing;
-use super::run::{Answer, answer, bring, length_of};
+use super::run::{Answer, answer, bring, length_of, next_piece};
 use crate::body::busy::BodyError;
 use crate::cache::object::{Object, Place};
 use crate::fetch::ask::Ask;
@@ -194,10 +194,7 @@ impl Drop for Stream {
 async fn skip(length: usize, rest: &mut Bytes, body: &mut IncomingBody) -> Result<(), BodyError> {
     let mut missing = length;
     while missing > 0 {
-        if rest.is_empty() {
-            *rest = body.next().await?.ok_or(BodyError::Incomplete)?;
-        }
-        missing -= rest.split_to(missing.min(rest.len())).len();
+        missing -= next_piece(missing, rest, body).await?.len();
     }
     Ok(())
 }

@@ -155,19 +155,24 @@ impl Lead {
         }
     }
 
+    /// Which part of how much there is in an answer that may be divided: a part, or a whole that is long.
+    fn extent_of(&self, head: &ReplyHead) -> Option<(Part, u64)> {
+        match head.status {
+            StatusCode::PARTIAL_CONTENT => self.part_of(head),
+            StatusCode::OK if !self.passes() => {
+                let length =
+                    fields::announced_length(&head.headers).filter(|length| *length > verdict::LONG)?;
+                Some((Part { first: 0, last: length - 1 }, length))
+            }
+            _ => None,
+        }
+    }
+
     /// Stores the head of an answer whose blocks can stand alone, and lets them follow. Gives back an answer that is to be
     /// whole or gone.
     async fn divide(mut self, exchange: Exchange, times: Times) -> Result<(), (Self, Exchange)> {
         let is_part = self.is_part(&exchange);
-        let long = |length: &u64| *length > verdict::LONG;
-        let extent = match exchange.head.status {
-            StatusCode::PARTIAL_CONTENT => self.part_of(&exchange.head).filter(|_| is_part),
-            StatusCode::OK if !self.passes() => fields::announced_length(&exchange.head.headers)
-                .filter(long)
-                .map(|length| (Part { first: 0, last: length - 1 }, length)),
-            _ => None,
-        };
-        let Some((part, complete)) = extent else { return Err((self, exchange)) };
+        let Some((part, complete)) = self.extent_of(&exchange.head) else { return Err((self, exchange)) };
         let head = of_whole(&exchange.head, complete);
         // Judged as it came, as `deliver` does.
         let mut verdict = self.judge(head.status, &head.headers, exchange.ends_by_close, times);
