@@ -123,7 +123,7 @@ impl Rig {
                 (0..length).step_by(BLOCK).map(|at| body.slice(at..length.min(at + BLOCK))).collect(),
             )
         };
-        let content = Content { parts: parts.clone(), length: length as u64, digest: [0; 32] };
+        let content = Content { parts: parts.clone(), length: length as u64, digest: Some([0; 32]) };
         let object = Object {
             generation: self.cache.next_generation(),
             born: self.cache.sequence(),

@@ -10,13 +10,20 @@ use bytes::Bytes;
 pub struct Budget {
     used: AtomicU64,
     limit: u64,
+    /// Bytes of bodies that are to come.
+    reserved: AtomicU64,
     busy_bodies: AtomicU64,
 }
 
 impl Budget {
     /// A budget of `limit` bytes, none of them used.
     pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { used: AtomicU64::new(0), limit, busy_bodies: AtomicU64::new(0) })
+        Arc::new(Self {
+            used: AtomicU64::new(0),
+            limit,
+            reserved: AtomicU64::new(0),
+            busy_bodies: AtomicU64::new(0),
+        })
     }
 
     /// Bytes charged now.
@@ -61,18 +68,55 @@ impl Budget {
     /// Charges `bytes` of a body if they fit: bodies leave the last eighth to connections, so that stalled readers
     /// of large bodies never keep others from being let in.
     pub fn try_charge_body(self: &Arc<Self>, bytes: u64) -> Option<Charge> {
-        self.try_charge_under(bytes, self.limit - self.limit / 8)
+        self.try_charge_under(bytes, self.for_bodies())
     }
 
-    /// Bytes that bodies may still take.
+    fn for_bodies(&self) -> u64 {
+        self.limit - self.limit / 8
+    }
+
+    /// Bytes that bodies may still take, but for those that are set aside.
     pub fn free_for_bodies(&self) -> u64 {
-        (self.limit - self.limit / 8).saturating_sub(self.used())
+        let taken = self.used().saturating_add(self.reserved.load(Ordering::Relaxed));
+        self.for_bodies().saturating_sub(taken)
+    }
+
+    /// Sets `bytes` aside for a body that is to come, if they are free. What is charged for it as it comes is taken off
+    /// with [`Reservation::shrink`]. It holds off other reservations, and no charges.
+    pub fn try_reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
+        self.reserved.fetch_add(bytes, Ordering::Relaxed);
+        let reservation = Reservation { budget: Arc::clone(self), bytes };
+        // With its own bytes in it: of two at once, both may be refused, but never one too many be let in.
+        let taken = self.used().saturating_add(self.reserved.load(Ordering::Relaxed));
+        (taken <= self.for_bodies()).then_some(reservation)
     }
 
     /// Charges `bytes` even over the limit: for small amounts that have a bound of their own.
     pub fn charge(self: &Arc<Self>, bytes: u64) -> Charge {
         self.used.fetch_add(bytes, Ordering::Relaxed);
         Charge { budget: Arc::clone(self), bytes }
+    }
+}
+
+/// Bytes set aside in a budget until this is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// Gives so many of its bytes back, or all.
+    pub fn shrink(&mut self, by: u64) {
+        let by = by.min(self.bytes);
+        self.bytes -= by;
+        self.budget.reserved.fetch_sub(by, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.reserved.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -137,6 +181,20 @@ mod tests {
         assert_eq!(budget.used(), 10);
         drop(charge);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_set_aside_is_not_set_aside_twice_and_comes_back() {
+        let budget = Budget::new(800);
+        let charge = budget.charge(300);
+        let mut first = budget.try_reserve(300).expect("700 are for bodies");
+        assert!(budget.try_reserve(101).is_none());
+        assert_eq!(budget.free_for_bodies(), 100);
+        first.shrink(200);
+        first.shrink(200);
+        assert_eq!(budget.free_for_bodies(), 400);
+        drop((first, charge));
+        assert_eq!(budget.free_for_bodies(), 700);
     }
 
     #[test]

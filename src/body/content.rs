@@ -22,8 +22,8 @@ pub struct Content {
     pub parts: Parts,
     /// Length in bytes.
     pub length: u64,
-    /// BLAKE3 of all bytes in order.
-    pub digest: Digest,
+    /// BLAKE3 of all bytes in order, unless it was left out.
+    pub digest: Option<Digest>,
 }
 
 /// The bytes of a whole body.

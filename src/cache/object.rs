@@ -116,7 +116,7 @@ impl Representation {
             Parts::Inline(bytes) => Place::Inline(bytes.clone()),
             Parts::Blocks(blocks) => Place::Blocks(u32::try_from(blocks.len()).unwrap_or(u32::MAX)),
         };
-        Self { length: content.length, digest: Some(content.digest), place }
+        Self { length: content.length, digest: content.digest, place }
     }
 
     /// Describes a content of this length whose blocks come, stay and go one by one; none if they are too many.

@@ -166,6 +166,7 @@ impl Fetcher {
         let places = Arc::new(Semaphore::new(settings.max_fetches.min(Semaphore::MAX_PERMITS)));
         let refreshes = Arc::new(Semaphore::new(settings.max_refreshes.min(Semaphore::MAX_PERMITS)));
         let backoff = Backoff::new(settings.backoff, settings.max_backoff);
+        let assemblies = Assemblies::new(&means);
         Self {
             shared: Arc::new(Shared {
                 settings,
@@ -179,7 +180,7 @@ impl Fetcher {
                 places,
                 refreshes,
                 backoff,
-                assemblies: Arc::default(),
+                assemblies,
             }),
         }
     }

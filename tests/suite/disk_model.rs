@@ -171,7 +171,7 @@ impl Stamp {
             let blocks = (0..self.length).step_by(BLOCK);
             Parts::Blocks(blocks.map(|at| Bytes::from(self.bytes(at, BLOCK.min(self.length - at)))).collect())
         };
-        Content { parts, length: self.length as u64, digest: self.digest() }
+        Content { parts, length: self.length as u64, digest: Some(self.digest()) }
     }
 }
 

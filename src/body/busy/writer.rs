@@ -25,6 +25,7 @@ pub struct Writer {
     shared: Arc<Shared>,
     /// Hash of all bytes, while they are to be stored. It is large, and many bodies are not stored.
     hasher: Option<Box<blake3::Hasher>>,
+    digested: bool,
     /// Everything before this offset is sealed into blocks.
     sealed: u64,
     blocks: Vec<Bytes>,
@@ -54,12 +55,18 @@ impl Writer {
         Self {
             shared,
             hasher: None,
+            digested: true,
             sealed: 0,
             blocks: Vec::new(),
             spill: None,
             spill_closed: false,
             ended: false,
         }
+    }
+
+    /// Leaves the digest of the whole out: for what is stored as a part of something else.
+    pub fn leave_out_digest(&mut self) {
+        self.digested = false;
     }
 
     /// What is kept of the bytes now. It may have gone down because a budget was used up.
@@ -127,7 +134,9 @@ impl Writer {
             match self.try_append(&part) {
                 Outcome::Added(retention) => {
                     if retention == Retention::Store {
-                        self.hasher.get_or_insert_default().update(&part);
+                        if self.digested {
+                            self.hasher.get_or_insert_default().update(&part);
+                        }
                         self.seal_full_block();
                     }
                     return Ok(());
@@ -366,9 +375,9 @@ impl Writer {
         Some(Content { parts, length, digest: self.digest() })
     }
 
-    fn digest(&self) -> Digest {
+    fn digest(&self) -> Option<Digest> {
         let whole = self.hasher.as_ref().map(|hasher| hasher.finalize());
-        *whole.unwrap_or_else(|| blake3::hash(b"")).as_bytes()
+        self.digested.then(|| *whole.unwrap_or_else(|| blake3::hash(b"")).as_bytes())
     }
 
     fn end(&mut self, end: End) {

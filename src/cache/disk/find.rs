@@ -21,6 +21,7 @@ use super::table::Entry;
 use super::volume::{How, is_of_file};
 use super::{DiskTier, Shared};
 use crate::base::ids::Generation;
+use crate::body::budget::{Budget, Charge};
 use crate::body::content::{BLOCK, Parts};
 use crate::cache::key::Key;
 use crate::cache::lookup::{Held, Hit, is_newer};
@@ -102,10 +103,30 @@ impl Pinned {
 /// What the lengths of contents on disk are rounded up to.
 const PAGE: usize = 4096;
 
-/// Room for a first block among so many bytes of blocks, made where it will be freed: by a worker. What a thread of the
-/// blocking pool allocates and others free comes back only when that thread allocates again, and there are many of them.
-fn buffer_for(bytes: u64) -> Vec<u8> {
-    vec![0; usize::try_from(bytes).unwrap_or(BLOCK).min(BLOCK)]
+/// Room for a block that is to be read, charged.
+///
+/// Made where it will be freed: by a worker. What a thread of the blocking pool allocates and others free comes back only
+/// when that thread allocates again, and there are many of them.
+#[derive(Debug)]
+struct Buffer {
+    bytes: Vec<u8>,
+    charge: Charge,
+}
+
+impl Buffer {
+    /// For so many bytes, a block at most; none if there is no memory.
+    fn of(bytes: u64, budget: &Arc<Budget>) -> Option<Self> {
+        let bytes = bytes.min(BLOCK as u64);
+        let charge = budget.try_charge_body(bytes)?;
+        Some(Self { bytes: vec![0; usize::try_from(bytes).unwrap_or(BLOCK)], charge })
+    }
+
+    /// It, for so many bytes, unless it is too small or by more than a page too large.
+    fn cut_to(mut self, length: usize) -> Option<Self> {
+        let fits = (length..length + PAGE).contains(&self.bytes.len());
+        self.bytes.truncate(length);
+        fits.then_some(self)
+    }
 }
 
 impl DiskTier {
@@ -155,14 +176,13 @@ impl DiskTier {
         }
         let (shared, key, request) = (Arc::clone(&self.shared), key.clone(), Arc::clone(request));
         let blocks_kib = mounted.get(slot).map_or(0, |entry| entry.blocks_kib);
-        let buffer = buffer_for(u64::from(blocks_kib) << 10);
-        let search = move || {
-            let buffer = Cell::new(Some(buffer));
+        let search = move |buffer| {
+            let buffer = Cell::new(buffer);
             let how = How::Patiently;
             let search = Search { shared: &shared, mounted: &mounted, key: &key, how, quiet, buffer };
             search.find((*request).as_ref(), &known)
         };
-        self.in_time(search).await.unwrap_or(Err(NoHit::AtOnce))
+        self.in_time(u64::from(blocks_kib) << 10, search).await.unwrap_or(Err(NoHit::AtOnce))
     }
 
     async fn loaded_in_time(&self, mounted: &Mounted) -> bool {
@@ -181,12 +201,11 @@ impl DiskTier {
         let shared = Arc::clone(&self.shared);
         let inner = Arc::clone(&pinned.0);
         let length = inner.blocks.get(index).map_or(0, |block| block.length);
-        let buffer = buffer_for(u64::from(length));
-        let read = move || {
+        let read = move |buffer| {
             let block = inner.blocks.get(index).ok_or(NoBlock::Damaged)?;
-            shared.read_block(&inner.mounted, block, How::Patiently, Some(buffer))
+            shared.read_block(&inner.mounted, block, How::Patiently, buffer)
         };
-        self.in_time(read).await.unwrap_or(Err(NoBlock::Slow))
+        self.in_time(u64::from(length), read).await.unwrap_or(Err(NoBlock::Slow))
     }
 
     /// A block of it was found bad: nobody shall find it again.
@@ -194,8 +213,13 @@ impl DiskTier {
         self.shared.damaged(&pinned.0.mounted, pinned.0.slot, key, Some(pinned.0.generation), "a block");
     }
 
-    /// Reads on the blocking pool; `None` if that takes too long. A read that hangs keeps its place.
-    async fn in_time<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    /// Reads on the blocking pool, with room for so many bytes if there is memory; `None` if that takes too long. A read
+    /// that hangs keeps its place.
+    async fn in_time<T: Send + 'static>(
+        &self,
+        room: u64,
+        read: impl FnOnce(Option<Buffer>) -> T + Send + 'static,
+    ) -> Option<T> {
         let shared = &self.shared;
         if shared.slow_until.lock().is_some_and(|until| Instant::now() < until) {
             return None;
@@ -204,7 +228,8 @@ impl DiskTier {
         let place = Arc::clone(&shared.reads).acquire_owned();
         // Many readers are no sign of a slow disk.
         let place = tokio::time::timeout(patience, place).await.ok()?.ok()?;
-        let read = tokio::task::spawn_blocking(move || (read(), drop(place)).0);
+        let buffer = Buffer::of(room, &shared.means.budget);
+        let read = tokio::task::spawn_blocking(move || (read(buffer), drop(place)).0);
         let Ok(read) = tokio::time::timeout(patience, read).await else {
             shared.means.counters.disk_slow.inc();
             let now = Instant::now();
@@ -225,20 +250,20 @@ impl Shared {
         mounted: &Mounted,
         block: &BlockRef,
         how: How,
-        buffer: Option<Vec<u8>>,
+        buffer: Option<Buffer>,
     ) -> Result<Bytes, NoBlock> {
         let length = block.length as usize;
         if how == How::AtOnce && block.length > MOST_AT_ONCE {
             return Err(NoBlock::Slow);
         }
-        let charge = self.means.budget.try_charge_body(u64::from(block.length)).ok_or(NoBlock::NoMemory)?;
-        let fits = |buffer: &Vec<u8>| (length..length + PAGE).contains(&buffer.len());
-        let mut buffer = buffer.filter(fits).unwrap_or_else(|| vec![0; length]);
-        buffer.truncate(length);
-        match mounted.volume.read_content(&block.address, buffer, how) {
+        let buffer = buffer
+            .and_then(|buffer| buffer.cut_to(length))
+            .or_else(|| Buffer::of(u64::from(block.length), &self.means.budget))
+            .ok_or(NoBlock::NoMemory)?;
+        match mounted.volume.read_content(&block.address, buffer.bytes, how) {
             Ok(bytes) if block.verify(&bytes) => {
                 self.read_errors.store(0, Ordering::Relaxed);
-                Ok(charge.attach(bytes))
+                Ok(buffer.charge.attach(bytes))
             }
             Ok(_) => Err(NoBlock::Damaged),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(NoBlock::Slow),
@@ -290,7 +315,7 @@ struct Search<'a> {
     /// Leaves everything as it is.
     quiet: bool,
     /// For the first block.
-    buffer: Cell<Option<Vec<u8>>>,
+    buffer: Cell<Option<Buffer>>,
 }
 
 impl Search<'_> {

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::AHEAD;
 use super::landing::Landing;
+use super::room::Room;
 use crate::base::ids::Generation;
 use crate::body::busy::{BusyBody, Means, Reader, Retention};
 use crate::cache::key::{Key, KeyHash};
@@ -19,14 +20,21 @@ use crate::origin::OriginError;
 type Name = (KeyHash, Generation);
 
 /// The assemblies of all divided objects of which blocks are under way or read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::fetch) struct Assemblies {
     by_name: Mutex<HashMap<Name, Weak<Assembly>>>,
+    means: Means,
+    room: Room,
 }
 
 impl Assemblies {
+    /// None yet.
+    pub(in crate::fetch) fn new(means: &Means) -> Arc<Self> {
+        Arc::new(Self { by_name: Mutex::default(), means: means.clone(), room: Room::new(&means.budget) })
+    }
+
     /// The one of this object; it ends with its last holder.
-    pub(in crate::fetch) fn of(self: &Arc<Self>, key: &Key, object: &Object, means: &Means) -> Arc<Assembly> {
+    pub(in crate::fetch) fn of(self: &Arc<Self>, key: &Key, object: &Object) -> Arc<Assembly> {
         let name = (object.slot(key), object.generation);
         let mut by_name = self.by_name.lock();
         if let Some(assembly) = by_name.get(&name).and_then(Weak::upgrade) {
@@ -35,7 +43,6 @@ impl Assemblies {
         let assembly = Arc::new(Assembly {
             name,
             home: Arc::clone(self),
-            means: means.clone(),
             state: Mutex::default(),
             moved: Notify::new(),
         });
@@ -49,7 +56,6 @@ impl Assemblies {
 pub(in crate::fetch) struct Assembly {
     name: Name,
     home: Arc<Assemblies>,
-    means: Means,
     state: Mutex<State>,
     /// A reader has come, moved on or left; a block has landed or begun.
     moved: Notify,
@@ -150,15 +156,16 @@ impl Assembly {
     }
 
     fn land(self: &Arc<Self>, state: &mut State, index: u32) -> Landing {
-        let (busy, writer) = BusyBody::new(self.means.clone(), Retention::Store);
+        let (busy, mut writer) = BusyBody::new(self.home.means.clone(), Retention::Store);
+        writer.leave_out_digest();
         let number = state.number();
         state.under_way.insert(index, (number, busy));
         Landing::new(Arc::clone(self), (index, number), writer)
     }
 
-    /// Whether a block is under way.
-    pub(super) fn brings(&self, index: u32) -> bool {
-        self.state.lock().is_under_way(index)
+    /// Where its blocks wait for memory.
+    pub(super) fn room(&self) -> &Room {
+        &self.home.room
     }
 
     /// A place at a block under way.

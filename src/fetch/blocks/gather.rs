@@ -4,10 +4,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::assembly::{Assembly, Course};
 use super::give::NoStart;
@@ -16,7 +14,6 @@ use super::run::Run;
 use super::stream::Stream;
 use super::{AHEAD, NEXT};
 use crate::body::busy::{BodyError, BusyBody, Means, Reader, Retention, Writer};
-use crate::body::content::BLOCK;
 use crate::cache::object::{Object, Representation};
 use crate::fetch::Shared;
 use crate::fetch::ask::Ask;
@@ -32,13 +29,6 @@ const MOST_STREAMS: u8 = 3;
 
 /// A reader brings so many blocks ahead of time as are this part of the memory that is free.
 const OF_ROOM: u64 = 8;
-
-/// What a block takes while it comes: its pieces, and all of it once it is there.
-const TAKEN_BY_BLOCK: u64 = 3 * BLOCK as u64;
-
-/// Memory is waited for so long at most, and looked for so often.
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// Bytes that wait for the client.
 const WINDOW: u64 = 256 << 10;
@@ -96,7 +86,7 @@ impl Gather {
         mut parts: VecDeque<Range<u64>>,
     ) -> Self {
         let bytes = parts.pop_front().unwrap_or_default();
-        let assembly = shared.assemblies.of(&ask.key, object, &shared.means);
+        let assembly = shared.assemblies.of(&ask.key, object);
         let blocks = Representation::blocks_of(&bytes);
         let number = assembly.enter(blocks);
         Self {
@@ -264,10 +254,6 @@ impl Gather {
             if let Some(block) = cache.divided_block(key, &self.object, index).await {
                 return Ok(Found::Block(block));
             }
-            if !self.assembly.brings(index) {
-                self.room().await;
-            }
-            let (cache, key) = (&self.shared.cache, &self.ask.key);
             let moved = self.assembly.moved();
             // What is said to be there and cannot be read is fetched.
             let lost = in_vain;
@@ -307,7 +293,7 @@ impl Gather {
     fn soon(&self, index: u32) -> Range<u32> {
         let ahead = if self.given >= 2 { AHEAD } else { NEXT };
         // What is brought ahead of time waits in memory, and is not stored where that is used up.
-        let room = self.shared.means.budget.free_for_bodies() / (OF_ROOM * BLOCK as u64);
+        let room = self.assembly.room().blocks() / OF_ROOM;
         let ahead = ahead.min(u32::try_from(room).unwrap_or(AHEAD));
         index..Representation::blocks_of(&self.bytes).end.min(index.saturating_add(1 + ahead))
     }
@@ -327,15 +313,6 @@ impl Gather {
                 Some(reader) => self.ahead.push_back((next, reader)),
                 None => break,
             }
-        }
-    }
-
-    /// Waits a moment for memory for a block, without which it would pass unstored.
-    async fn room(&self) {
-        let budget = &self.shared.means.budget;
-        let deadline = Instant::now() + LONGEST_PAUSE;
-        while budget.free_for_bodies() < TAKEN_BY_BLOCK && Instant::now() < deadline {
-            tokio::time::sleep(PAUSE).await;
         }
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::assembly::Assembly;
+use crate::body::budget::Reservation;
 use crate::body::busy::{Abandoned, BodyError, Writer};
 use crate::body::content::Parts;
 use crate::cache::Cache;
@@ -25,11 +26,21 @@ pub(in crate::fetch) struct Landing {
     writer: Option<Writer>,
     /// It is for those who read along, and for nobody after them.
     passes: bool,
+    memory: Memory,
+}
+
+/// What is set aside for a block.
+#[derive(Debug)]
+enum Memory {
+    NotAsked,
+    SetAside(Reservation),
+    /// There was none, or no more is needed.
+    None,
 }
 
 impl Landing {
     pub(super) fn new(assembly: Arc<Assembly>, (index, number): (u32, u64), writer: Writer) -> Self {
-        Self { assembly, index, number, writer: Some(writer), passes: false }
+        Self { assembly, index, number, writer: Some(writer), passes: false, memory: Memory::NotAsked }
     }
 
     /// Has the block go to no tier.
@@ -42,8 +53,19 @@ impl Landing {
         self.index
     }
 
+    /// Waits until there is memory for it, without which it passes unstored: at most once, and not for ever. Cancel-safe.
+    pub(super) async fn make_room(&mut self) {
+        if matches!(self.memory, Memory::NotAsked) && !self.passes {
+            let set_aside = self.assembly.room().for_block().await;
+            self.memory = set_aside.map_or(Memory::None, Memory::SetAside);
+        }
+    }
+
     /// Adds bytes to it. Cancelled, the block fails.
     pub(super) async fn append(&mut self, bytes: Bytes) -> Result<(), Abandoned> {
+        if let Memory::SetAside(reservation) = &mut self.memory {
+            reservation.shrink(bytes.len() as u64);
+        }
         match &mut self.writer {
             Some(writer) => writer.append(bytes).await,
             None => Err(Abandoned),
@@ -54,6 +76,7 @@ impl Landing {
     /// the disk takes nothing, it may be in memory only.
     pub(super) async fn finish(mut self, cache: &Cache, key: &Key, object: &Object) {
         let Some(content) = self.writer.take().and_then(|writer| writer.finish(None)) else { return };
+        self.memory = Memory::None;
         let block = match content.parts {
             Parts::Inline(bytes) => bytes,
             Parts::Blocks(blocks) => match &*blocks {

@@ -2,6 +2,7 @@
 //!
 //! - `assembly`: of one object, the blocks under way and who wants what next.
 //! - `landing`: one block under way: a busy body that ends in the tiers.
+//! - `room`: where blocks wait for memory.
 //! - `run`: an exchange with the origin that brings some blocks that follow each other.
 //! - `stream`: a whole answer, of which the blocks are kept as they pass.
 //! - `give`: what a client is given, at once or by a gather.
@@ -11,6 +12,7 @@ pub(super) mod assembly;
 mod gather;
 pub mod give;
 pub(super) mod landing;
+mod room;
 pub(super) mod run;
 pub(super) mod stream;
 

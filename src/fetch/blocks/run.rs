@@ -47,6 +47,9 @@ pub(super) enum Answer {
 
 impl Run {
     pub(super) async fn run(mut self) {
+        if let Some(first) = self.landings.first_mut() {
+            first.make_room().await;
+        }
         let (Some(first), Some(last)) = (self.landings.first(), self.landings.last()) else { return };
         let representation = &self.object.representation;
         let (first, last) = (first.index(), last.index());
@@ -128,7 +131,8 @@ pub(in crate::fetch) async fn carry(
 ) {
     let mut rest = Bytes::new();
     let mut landings = landings.into_iter();
-    while let Some(landing) = landings.next() {
+    while let Some(mut landing) = landings.next() {
+        landing.make_room().await;
         let length = length_of(&object.representation, landing.index());
         match bring(landing, length, &mut rest, &mut body).await {
             Ok(landing) => landing.finish(&shared.cache, &ask.key, object).await,

@@ -142,7 +142,10 @@ impl Stream {
             }
             let length = length_of(&self.object.representation, self.next);
             let brought = match self.landings.pop_front().flatten() {
-                Some(landing) => bring(landing, length, &mut rest, &mut body).await.map(Some),
+                Some(mut landing) => {
+                    landing.make_room().await;
+                    bring(landing, length, &mut rest, &mut body).await.map(Some)
+                }
                 None => skip(length, &mut rest, &mut body).await.map(|()| None),
             };
             match brought {

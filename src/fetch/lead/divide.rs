@@ -188,7 +188,7 @@ impl Lead {
         self.note_refresh(true);
         self.prepare_others(&verdict, StatusCode::OK, times);
         // Claimed before anybody is told, so that all who come find them under way.
-        let assembly = shared.assemblies.of(&ask.key, &hit.object, &shared.means);
+        let assembly = shared.assemblies.of(&ask.key, &hit.object);
         if !is_part && self.asked.is_some() {
             assembly.note_whole_only();
         }
