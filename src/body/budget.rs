@@ -137,7 +137,7 @@ impl Charge {
 
     /// Ties this charge to `content`: it is returned when the last clone of the result is dropped, whoever
     /// holds it by then.
-    pub fn attach(self, content: Vec<u8>) -> Bytes {
+    pub fn attach(self, content: impl AsRef<[u8]> + Send + 'static) -> Bytes {
         Bytes::from_owner(Charged { content, _charge: self })
     }
 }
@@ -148,14 +148,14 @@ impl Drop for Charge {
     }
 }
 
-struct Charged {
-    content: Vec<u8>,
+struct Charged<T> {
+    content: T,
     _charge: Charge,
 }
 
-impl AsRef<[u8]> for Charged {
+impl<T: AsRef<[u8]>> AsRef<[u8]> for Charged<T> {
     fn as_ref(&self) -> &[u8] {
-        &self.content
+        self.content.as_ref()
     }
 }
 

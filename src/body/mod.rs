@@ -3,9 +3,11 @@
 //! - [`message`]: `Request` and `Reply`, what every module above speaks.
 //! - [`Body`]: the one body type (decision 2).
 //! - [`busy`]: append-only, one writer, any number of readers, in memory up to a budget and in a file beyond.
+//! - [`block`]: memory for blocks, which comes back at once.
 //! - [`budget`]: the one account of what the node holds in memory.
 //! - [`wire`]: bodies as frames, for the adapters around hyper.
 
+pub mod block;
 pub mod budget;
 pub mod busy;
 pub mod content;

@@ -526,7 +526,7 @@ impl Volume for Opened {
         failed.map_err(|Failure(error)| error).map(|()| Address(address))
     }
 
-    fn read_content(&self, address: &Address, buffer: Vec<u8>, how: How) -> io::Result<Vec<u8>> {
+    fn read_content(&self, address: &Address, buffer: &mut [u8], how: How) -> io::Result<()> {
         if how == How::AtOnce {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -536,7 +536,8 @@ impl Volume for Opened {
         if bytes.len() != buffer.len() {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok(bytes.to_vec())
+        buffer.copy_from_slice(bytes);
+        Ok(())
     }
 
     fn remove_content(&self, address: &Address) -> io::Result<()> {

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use super::spill::SpillFile;
 use super::state::{Place, SEGMENT_OVERHEAD, State};
 use super::{BodyError, End, Retention, Shared};
+use crate::body::block::BlockMemory;
 use crate::body::content::{BLOCK, Content, Digest, INLINE_MAX, Parts};
 
 /// Bytes beyond the memory window are written to the spill file in batches of at least this size.
@@ -243,11 +244,12 @@ impl Writer {
                 .collect()
         };
         let len = usize::try_from(end - self.sealed).unwrap_or(0);
-        let mut whole = Vec::with_capacity(len);
-        for piece in &pieces {
-            whole.extend_from_slice(piece);
-        }
-        debug_assert_eq!(whole.len(), len, "a stored body is in memory without gaps");
+        debug_assert_eq!(
+            pieces.iter().map(Bytes::len).sum::<usize>(),
+            len,
+            "a stored body is in memory without gaps"
+        );
+        let whole = BlockMemory::joined(&pieces, len);
         let block = self.shared.means.budget.charge(len as u64).attach(whole);
         self.blocks.push(block.clone());
         self.shared.state.lock().replace(self.sealed, end, Place::Memory(block, None));

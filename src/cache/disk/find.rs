@@ -4,7 +4,6 @@
 //! every larger block, is read on the blocking pool. Dropped while it waits, a request has left: the read ends there and is thrown
 //! away, and with it the pin.
 
-use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +20,7 @@ use super::table::Entry;
 use super::volume::{How, is_of_file};
 use super::{DiskTier, Shared};
 use crate::base::ids::Generation;
-use crate::body::budget::{Budget, Charge};
+use crate::body::block::BlockMemory;
 use crate::body::content::{BLOCK, Parts};
 use crate::cache::key::Key;
 use crate::cache::lookup::{Held, Hit, is_newer};
@@ -100,35 +99,6 @@ impl Pinned {
     }
 }
 
-/// What the lengths of contents on disk are rounded up to.
-const PAGE: usize = 4096;
-
-/// Room for a block that is to be read, charged.
-///
-/// Made where it will be freed: by a worker. What a thread of the blocking pool allocates and others free comes back only
-/// when that thread allocates again, and there are many of them.
-#[derive(Debug)]
-struct Buffer {
-    bytes: Vec<u8>,
-    charge: Charge,
-}
-
-impl Buffer {
-    /// For so many bytes, a block at most; none if there is no memory.
-    fn of(bytes: u64, budget: &Arc<Budget>) -> Option<Self> {
-        let bytes = bytes.min(BLOCK as u64);
-        let charge = budget.try_charge_body(bytes)?;
-        Some(Self { bytes: vec![0; usize::try_from(bytes).unwrap_or(BLOCK)], charge })
-    }
-
-    /// It, for so many bytes, unless it is too small or by more than a page too large.
-    fn cut_to(mut self, length: usize) -> Option<Self> {
-        let fits = (length..length + PAGE).contains(&self.bytes.len());
-        self.bytes.truncate(length);
-        fits.then_some(self)
-    }
-}
-
 impl DiskTier {
     /// The newest object for a request with these fields whose content can be had, its first block verified. `known`
     /// are the `Vary` sets of the key that memory knows.
@@ -168,21 +138,18 @@ impl DiskTier {
         if mounted.get(slot).is_none() && known.is_empty() {
             return Err(NoHit::Nothing);
         }
-        let buffer = Cell::new(None);
-        let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet, buffer };
+        let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet };
         match search.find((**request).as_ref(), &known) {
             Err(NoHit::AtOnce) => {}
             decided => return decided,
         }
         let (shared, key, request) = (Arc::clone(&self.shared), key.clone(), Arc::clone(request));
-        let blocks_kib = mounted.get(slot).map_or(0, |entry| entry.blocks_kib);
-        let search = move |buffer| {
-            let buffer = Cell::new(buffer);
+        let search = move || {
             let how = How::Patiently;
-            let search = Search { shared: &shared, mounted: &mounted, key: &key, how, quiet, buffer };
+            let search = Search { shared: &shared, mounted: &mounted, key: &key, how, quiet };
             search.find((*request).as_ref(), &known)
         };
-        self.in_time(u64::from(blocks_kib) << 10, search).await.unwrap_or(Err(NoHit::AtOnce))
+        self.in_time(search).await.unwrap_or(Err(NoHit::AtOnce))
     }
 
     async fn loaded_in_time(&self, mounted: &Mounted) -> bool {
@@ -200,12 +167,11 @@ impl DiskTier {
     pub async fn block(&self, pinned: &Pinned, index: usize) -> Result<Bytes, NoBlock> {
         let shared = Arc::clone(&self.shared);
         let inner = Arc::clone(&pinned.0);
-        let length = inner.blocks.get(index).map_or(0, |block| block.length);
-        let read = move |buffer| {
+        let read = move || {
             let block = inner.blocks.get(index).ok_or(NoBlock::Damaged)?;
-            shared.read_block(&inner.mounted, block, How::Patiently, buffer)
+            shared.read_block(&inner.mounted, block, How::Patiently)
         };
-        self.in_time(u64::from(length), read).await.unwrap_or(Err(NoBlock::Slow))
+        self.in_time(read).await.unwrap_or(Err(NoBlock::Slow))
     }
 
     /// A block of it was found bad: nobody shall find it again.
@@ -213,13 +179,8 @@ impl DiskTier {
         self.shared.damaged(&pinned.0.mounted, pinned.0.slot, key, Some(pinned.0.generation), "a block");
     }
 
-    /// Reads on the blocking pool, with room for so many bytes if there is memory; `None` if that takes too long. A read
-    /// that hangs keeps its place.
-    async fn in_time<T: Send + 'static>(
-        &self,
-        room: u64,
-        read: impl FnOnce(Option<Buffer>) -> T + Send + 'static,
-    ) -> Option<T> {
+    /// Reads on the blocking pool; `None` if that takes too long. A read that hangs keeps its place.
+    async fn in_time<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let shared = &self.shared;
         if shared.slow_until.lock().is_some_and(|until| Instant::now() < until) {
             return None;
@@ -228,8 +189,7 @@ impl DiskTier {
         let place = Arc::clone(&shared.reads).acquire_owned();
         // Many readers are no sign of a slow disk.
         let place = tokio::time::timeout(patience, place).await.ok()?.ok()?;
-        let buffer = Buffer::of(room, &shared.means.budget);
-        let read = tokio::task::spawn_blocking(move || (read(buffer), drop(place)).0);
+        let read = tokio::task::spawn_blocking(move || (read(), drop(place)).0);
         let Ok(read) = tokio::time::timeout(patience, read).await else {
             shared.means.counters.disk_slow.inc();
             let now = Instant::now();
@@ -244,28 +204,23 @@ impl DiskTier {
 }
 
 impl Shared {
-    /// A block, verified, in `buffer` if that is as long, but for a page.
-    fn read_block(
-        &self,
-        mounted: &Mounted,
-        block: &BlockRef,
-        how: How,
-        buffer: Option<Buffer>,
-    ) -> Result<Bytes, NoBlock> {
+    /// A block, verified.
+    fn read_block(&self, mounted: &Mounted, block: &BlockRef, how: How) -> Result<Bytes, NoBlock> {
         let length = block.length as usize;
+        if length > BLOCK {
+            return Err(NoBlock::Damaged);
+        }
         if how == How::AtOnce && block.length > MOST_AT_ONCE {
             return Err(NoBlock::Slow);
         }
-        let buffer = buffer
-            .and_then(|buffer| buffer.cut_to(length))
-            .or_else(|| Buffer::of(u64::from(block.length), &self.means.budget))
-            .ok_or(NoBlock::NoMemory)?;
-        match mounted.volume.read_content(&block.address, buffer.bytes, how) {
-            Ok(bytes) if block.verify(&bytes) => {
+        let charge = self.means.budget.try_charge_body(u64::from(block.length)).ok_or(NoBlock::NoMemory)?;
+        let mut bytes = BlockMemory::zeroed(length);
+        match mounted.volume.read_content(&block.address, bytes.as_mut(), how) {
+            Ok(()) if block.verify(bytes.as_ref()) => {
                 self.read_errors.store(0, Ordering::Relaxed);
-                Ok(buffer.charge.attach(bytes))
+                Ok(charge.attach(bytes))
             }
-            Ok(_) => Err(NoBlock::Damaged),
+            Ok(()) => Err(NoBlock::Damaged),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(NoBlock::Slow),
             Err(error) => {
                 tracing::debug!(%error, "a content could not be read");
@@ -314,8 +269,6 @@ struct Search<'a> {
     how: How,
     /// Leaves everything as it is.
     quiet: bool,
-    /// For the first block.
-    buffer: Cell<Option<Buffer>>,
 }
 
 impl Search<'_> {
@@ -401,7 +354,7 @@ impl Search<'_> {
         }
         let pin = self.mounted.contents.pin(&blocks).ok_or(NoHit::Nothing)?;
         let first = blocks.first().ok_or(NoHit::Nothing)?;
-        let first = match self.shared.read_block(self.mounted, first, self.how, self.buffer.take()) {
+        let first = match self.shared.read_block(self.mounted, first, self.how) {
             Ok(first) => first,
             Err(NoBlock::Damaged) => {
                 if !self.quiet {

@@ -233,7 +233,7 @@ impl Volume for Directory {
         shelves::write(&self.root, bytes)
     }
 
-    fn read_content(&self, address: &Address, buffer: Vec<u8>, how: How) -> io::Result<Vec<u8>> {
+    fn read_content(&self, address: &Address, buffer: &mut [u8], how: How) -> io::Result<()> {
         shelves::read(&self.root, address, buffer, how)
     }
 

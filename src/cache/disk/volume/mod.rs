@@ -120,8 +120,8 @@ pub trait Volume: fmt::Debug + Send + Sync + 'static {
     /// Keeps `bytes`, visible only as a whole, and gives their address.
     fn write_content(&self, bytes: &[u8]) -> io::Result<Address>;
 
-    /// `buffer` filled with the content of this address, which must be of its length. Not verified.
-    fn read_content(&self, address: &Address, buffer: Vec<u8>, how: How) -> io::Result<Vec<u8>>;
+    /// Fills `buffer` with the content of this address, which must be of its length. Not verified.
+    fn read_content(&self, address: &Address, buffer: &mut [u8], how: How) -> io::Result<()>;
 
     /// Removes a content; no error if there is none.
     fn remove_content(&self, address: &Address) -> io::Result<()>;

@@ -87,8 +87,8 @@ fn clear_way(root: &Root, number: Shelf) -> io::Result<()> {
     Ok(())
 }
 
-/// A content of this length.
-pub(super) fn read(root: &Root, address: &Address, mut buffer: Vec<u8>, how: How) -> io::Result<Vec<u8>> {
+/// Fills `buffer` with a content of its length.
+pub(super) fn read(root: &Root, address: &Address, buffer: &mut [u8], how: How) -> io::Result<()> {
     let path = content_path(address);
     let file = match how {
         How::AtOnce => root.open_cached(&path)?,
@@ -106,7 +106,7 @@ pub(super) fn read(root: &Root, address: &Address, mut buffer: Vec<u8>, how: How
     if filled != buffer.len() || grown {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the content has not its length"));
     }
-    Ok(buffer)
+    Ok(())
 }
 
 /// The shelves that there are. What has no name of ours among them is removed.
