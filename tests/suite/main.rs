@@ -33,6 +33,7 @@ mod disk_rig;
 mod disk_rules;
 mod divided;
 mod divided_findings;
+mod divided_origins;
 mod divided_property;
 mod drain;
 mod explain;

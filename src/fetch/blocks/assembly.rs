@@ -74,6 +74,8 @@ struct State {
     streams: BTreeMap<u64, u32>,
     /// Why the last run brought nothing.
     trouble: Option<OriginError>,
+    /// How many have brought nothing.
+    failures: u64,
 }
 
 /// What a reader wants.
@@ -253,7 +255,14 @@ impl Assembly {
 
     /// A run has brought nothing, because of this.
     pub(super) fn note_trouble(&self, error: OriginError) {
-        self.state.lock().trouble = Some(error);
+        let mut state = self.state.lock();
+        state.trouble = Some(error);
+        state.failures += 1;
+    }
+
+    /// How many runs and whole answers have brought nothing so far.
+    pub(super) fn failures(&self) -> u64 {
+        self.state.lock().failures
     }
 
     /// Why the last run that failed brought nothing.

@@ -263,7 +263,14 @@ impl Gather {
             };
             match self.assembly.course(index, self.soon(index), present) {
                 Course::Read(reader) => return Ok(Found::UnderWay(reader)),
-                Course::Wait => moved.await,
+                Course::Wait => {
+                    let failures = self.assembly.failures();
+                    moved.await;
+                    // Who waited with the one who asked in vain has asked in vain: else all would do so in turn.
+                    if self.assembly.failures() != failures {
+                        return Err(BodyError::Incomplete);
+                    }
+                }
                 Course::Again => in_vain = true,
                 Course::Run(landings, reader) => {
                     self.bring(landings);

@@ -67,7 +67,8 @@ impl Run {
             // It caps its parts: no block would ever be whole.
             self.shared.counters.unusable_parts.inc();
             self.assembly.note_whole_only();
-            return self.end(OriginError::malformed());
+            // No trouble for those who wait: the whole may be had.
+            return self.landings.into_iter().for_each(|landing| landing.fail(BodyError::Incomplete));
         }
         match answer(&exchange, Some(part), &self.object) {
             Answer::Part if !self.may_be_kept(&exchange.head.headers, sent) => {
