@@ -57,7 +57,8 @@ impl For<'_> {
 
     /// Conditions apply where the answer would be a success (RFC 9110 §13.2.1).
     fn is_unchanged(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        status == StatusCode::OK
+        // A part that was asked of the origin without the condition would be the whole without its range.
+        matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
             && self.ask.method != Method::POST
             && validation::evaluate(&self.ask.headers, headers) == Precondition::NotModified
     }

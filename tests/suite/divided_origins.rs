@@ -1,14 +1,16 @@
-//! What origins do to objects that come block by block, beside lies: they cap parts, and die.
+//! What origins do to objects that come block by block, beside lies: they cap parts, send chunks, die, and change their
+//! minds.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::time::{Duration, Instant};
 
 use crate::rig::Pipes;
 use crate::support::bytes::{pattern, pattern_at};
 use crate::support::client::Answer;
-use crate::support::origin::{Act, Gate, SeenRequest, head};
+use crate::support::origin::{Act, Gate, SeenRequest, head, respond_chunked, respond_to};
+use crate::support::ranged::Ranged;
 
 const BLOCK: u64 = 1 << 20;
 const LENGTH: u64 = 40 * BLOCK + 777;
@@ -65,6 +67,52 @@ async fn an_origin_that_caps_its_parts_is_asked_for_the_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_part_of_all_that_there_is_has_to_be_as_long_as_it_says() {
+    for came in [50, 150] {
+        let fields =
+            [("Cache-Control", "max-age=60"), ("ETag", "\"v1\""), ("Content-Range", "bytes 0-99/100")];
+        let pipes = Pipes::new(move |request, _| match request.header("range") {
+            Some(_) => vec![respond_chunked("206 Partial Content", &fields, &[&pattern(1, came)])],
+            None => vec![respond_to(request, "200 OK", &fields[..2], pattern(1, 100))],
+        });
+        let mut client = pipes.client();
+        client.request("GET", "/film", &[("Range", "bytes=0-")], b"").await;
+        // Where the head has not left yet, the connection just ends.
+        let answer = client.try_answer().await;
+        assert!(answer.is_none_or(|answer| !answer.complete), "{came} bytes are not what was said");
+        pipes.quiet().await;
+        let answer = pipes.ask("/film", &[]).await;
+        assert_eq!((answer.status, answer.complete, answer.body.len()), (200, true, 100));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_are_kept_again_once_the_origin_lets_them() {
+    let ranged =
+        Ranged::new(1, LENGTH).with_fields(&[("Cache-Control", "max-age=6000"), ("ETag", "W/\"v1\"")]);
+    let strong = Ranged::new(1, LENGTH).with_fields(&[("Cache-Control", "max-age=6000"), ("ETag", "\"v1\"")]);
+    let is_strong = Arc::new(AtomicBool::new(false));
+    let (one, other, strong_now) = (ranged.script(), strong.script(), Arc::clone(&is_strong));
+    let pipes =
+        Pipes::new(
+            move |request, nth| {
+                if strong_now.load(Ordering::Relaxed) { other(request, nth) } else { one(request, nth) }
+            },
+        );
+    assert_part(&range(&pipes, "bytes=5-9").await, 5, 9, LENGTH);
+    is_strong.store(true, Ordering::Relaxed);
+    for _ in 0..40 {
+        let answer = range(&pipes, "bytes=5-9").await;
+        assert_part(&answer, 5, 9, LENGTH);
+        if answer.cache_status().contains("hit;") {
+            return;
+        }
+        pipes.pass_time(10);
+    }
+    panic!("the marker never ends");
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_wait_for_a_whole_that_breaks_off_do_not_ask_in_turn() {
     let (gate, down) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
     let (opened, asked) = (Arc::clone(&gate), Arc::clone(&down));
@@ -90,4 +138,14 @@ async fn those_who_wait_for_a_whole_that_breaks_off_do_not_ask_in_turn() {
         assert_eq!(client.read_answer().await.status, 502);
     }
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}, asked {down:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_condition_comes_before_a_range() {
+    let ranged = Ranged::new(1, LENGTH).with_fields(&[("Cache-Control", "no-store"), ("ETag", "\"v1\"")]);
+    let pipes = Pipes::new(ranged.script());
+    for _ in 0..2 {
+        let answer = pipes.ask("/film", &[("Range", "bytes=5-9"), ("If-None-Match", "\"v1\"")]).await;
+        assert_eq!(answer.status, 304);
+    }
 }

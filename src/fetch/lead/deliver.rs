@@ -74,7 +74,9 @@ impl Lead {
             tunnel: Mutex::new(tunnel),
         })));
 
-        let Some(end) = self.carry(&mut body).await else { return };
+        // Of a part that is the whole nothing but its `Content-Range` may say how long it is.
+        let promised = length.filter(|_| self.asked.is_some());
+        let Some(end) = self.carry(&mut body, promised).await else { return };
         let Self { shared, flight, writer, purpose, .. } = self;
         if let Err(error) = end {
             tracing::debug!(%error, key = ?flight.ask.key, "a body broke off");
@@ -103,15 +105,31 @@ impl Lead {
         }
     }
 
-    /// Copies the body over as fast as the origin sends. `None`: nobody wants it any more.
-    async fn carry(&mut self, body: &mut IncomingBody) -> Option<Result<(), BodyError>> {
+    /// Copies the body over as fast as the origin sends, if it is as long as promised. `None`: nobody wants it any more.
+    async fn carry(
+        &mut self,
+        body: &mut IncomingBody,
+        promised: Option<u64>,
+    ) -> Option<Result<(), BodyError>> {
+        let mut missing = promised;
         loop {
             let chunk = tokio::select! {
                 chunk = body.next() => chunk,
                 () = self.writer.abandoned() => return None,
             };
             match chunk {
-                Ok(Some(bytes)) => self.writer.append(bytes).await.ok()?,
+                Ok(Some(bytes)) => {
+                    if let Some(missing) = &mut missing {
+                        let Some(rest) = missing.checked_sub(bytes.len() as u64) else {
+                            return Some(Err(BodyError::Malformed));
+                        };
+                        *missing = rest;
+                    }
+                    self.writer.append(bytes).await.ok()?;
+                }
+                Ok(None) if missing.is_some_and(|missing| missing > 0) => {
+                    return Some(Err(BodyError::Incomplete));
+                }
                 Ok(None) => return Some(Ok(())),
                 Err(error) => return Some(Err(error)),
             }
@@ -167,9 +185,14 @@ impl Lead {
     }
 
     /// Requests for one person, or that must leave no trace, say nothing about the key; nor does an error of one
-    /// client's making, or an origin in trouble.
+    /// client's making, or an origin in trouble. Nor does a part that one client got for itself: it is never stored, and
+    /// would have the marker live on for ever where parts are all that is asked for.
     fn leaves_marker(&self, verdict: &Verdict, status: StatusCode) -> bool {
         let personal = storage::is_personal(&self.flight.ask.headers, &self.flight.ask.policy);
-        !verdict.speaks_of_request && !personal && !status.is_server_error() && !self.passes()
+        status != StatusCode::PARTIAL_CONTENT
+            && !verdict.speaks_of_request
+            && !personal
+            && !status.is_server_error()
+            && !self.passes()
     }
 }
