@@ -49,12 +49,12 @@ impl Verdict {
         }
     }
 
-    /// On an answer that is not stored for this reason, and is for the one who asked.
     /// On an error that may be the fault of a range that was asked for.
     pub(super) fn of_range() -> Self {
         Self { refusal: Some("asked-for-part"), ..Self::passed() }
     }
 
+    /// On an answer that is not stored for this reason, and is for the one who asked.
     pub(super) fn refused(refusal: &'static str) -> Self {
         Self { refusal: Some(refusal), speaks_of_request: false, ..Self::passed() }
     }
