@@ -309,6 +309,11 @@ impl Fetcher {
         self.shared.table.len()
     }
 
+    /// Of how many divided objects blocks are under way or read.
+    pub fn assembling(&self) -> usize {
+        self.shared.assemblies.len()
+    }
+
     /// How many fetch tasks are running.
     pub fn running(&self) -> usize {
         self.shared.tasks.len()

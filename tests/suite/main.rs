@@ -12,6 +12,8 @@ mod admin;
 mod cache_status;
 mod caching;
 mod cancel;
+mod cancel_blocks;
+mod cancel_blocks_disk;
 mod cancel_disk;
 mod cli;
 mod collapse;

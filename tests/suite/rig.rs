@@ -8,6 +8,8 @@ use forebay::app::{Node, Running};
 use forebay::base::clock::{Clock, Timestamp};
 use forebay::base::units::ByteSize;
 use forebay::body::tunnel::Io;
+use forebay::cache::Cache;
+use forebay::cache::disk::volume::Opener;
 use forebay::config::{Configuration, Settings};
 use forebay::listener::{Serving, http1};
 use forebay::origin::connect::{Connect, Connecting};
@@ -56,10 +58,25 @@ impl Pipes {
         settings: Settings,
         script: impl Fn(&SeenRequest, usize) -> Vec<Act> + Send + Sync + 'static,
     ) -> Self {
+        Self::on(settings, None, script)
+    }
+
+    /// The same, on a disk that is no directory.
+    pub fn on(
+        settings: Settings,
+        disk: Option<Arc<dyn Opener>>,
+        script: impl Fn(&SeenRequest, usize) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
         let origin = Arc::new(Origin::pipe(script));
         let clock = Clock::manual(START);
         let connector = Arc::new(PipeConnector(Arc::clone(&origin)));
-        let node = Node::build(&settings, clock.clone(), connector, None).expect("a node");
+        let node = Node::build_on(&settings, clock.clone(), connector, None, |settings, budget, counters| {
+            if disk.is_some() {
+                return Cache::open_on(settings, disk, budget, counters);
+            }
+            Cache::open(settings, budget, counters)
+        });
+        let node = node.expect("a node");
         let (draining, connections) = (CancellationToken::new(), TaskTracker::new());
         Self { node, origin, clock, settings, draining, connections }
     }
@@ -74,15 +91,21 @@ impl Pipes {
 
     /// A new client connection. Dropping the client closes it.
     pub fn client(&self) -> Client<DuplexStream> {
-        let (near, far) = tokio::io::duplex(64 << 10);
+        let (near, serves) = self.connection(64 << 10);
+        self.connections.spawn(serves);
+        Client::over(near)
+    }
+
+    /// A new client connection through which so many bytes go at once, and what serves it.
+    pub fn connection(&self, pipe: usize) -> (DuplexStream, impl Future<Output = ()> + use<>) {
+        let (near, far) = tokio::io::duplex(pipe);
         let machine = Arc::clone(&self.node.machine);
         let serving = Serving {
             settings: self.settings.listener.clone(),
             uploads: self.node.means.clone(),
             draining: self.draining.clone(),
         };
-        self.connections.spawn(async move { http1::serve(far, PEER, &*machine, &serving).await });
-        Client::over(near)
+        (near, async move { http1::serve(far, PEER, &*machine, &serving).await })
     }
 
     /// Asks on a connection of its own, and waits until what came is stored.

@@ -49,6 +49,11 @@ impl Assemblies {
         by_name.insert(name, Arc::downgrade(&assembly));
         assembly
     }
+
+    /// How many there are.
+    pub(in crate::fetch) fn len(&self) -> usize {
+        self.by_name.lock().len()
+    }
 }
 
 /// The blocks of one object that are under way, and who wants what next.
