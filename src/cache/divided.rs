@@ -61,6 +61,7 @@ impl Cache {
         Some(block)
     }
 
+    /// Cancel-safe, as [`DiskTier::find`]; while it waits for memory it holds nothing.
     async fn read_block(&self, disk: &DiskTier, name: &Key, object: &Object) -> Option<Bytes> {
         let of_head = |hit: &Hit| hit.object.generation == object.generation;
         let bytes = |hit: Hit| match hit.content {

@@ -329,3 +329,40 @@ fn tasks_that_bring_several_ranges_may_be_dropped_anywhere() {
 fn tasks_that_bring_a_whole_answer_may_be_dropped_anywhere() {
     drop_tasks_anywhere(OF_THE_WHOLE);
 }
+
+/// As long as somebody reads, what is under way of the object is remembered: but not what was dropped, or has come.
+fn drop_tasks_beside_a_reader(turns: usize) {
+    const FAR: Wish = Wish { parts: &[(14 * BLOCK, 10)], ranges: true };
+    let (node, reading) = (paused(), paused());
+    let ranged = FAR.origin();
+    let inside = reading.enter();
+    let pipes = Pipes::new(ranged.script());
+    drop(inside);
+    let reads = reading.block_on(async {
+        let mut client = pipes.client();
+        client.request("GET", "/film", &[("Range", "bytes=0-")], b"").await;
+        client.read_head().await;
+        // Until it waits for its client.
+        tokio::time::sleep(LIMIT).await;
+        client
+    });
+    let bodies = pipes.node.means.budget.busy_bodies();
+    let first = node.block_on(FAR.client(&pipes));
+    for _ in 0..turns {
+        node.block_on(yield_now());
+        reading.block_on(yield_now());
+    }
+    drop((node, first));
+    reading.block_on(async {
+        FAR.get(&pipes, "after that").await;
+        tokio::time::sleep(LIMIT).await;
+        assert_eq!(pipes.node.means.budget.busy_bodies(), bodies, "{turns}: a block is held");
+        drop(reads);
+        assert_nothing_left(&pipes, 0, "after that").await;
+    });
+}
+
+#[test]
+fn blocks_that_were_dropped_are_forgotten_while_somebody_reads() {
+    (0..80).step_by(3).for_each(drop_tasks_beside_a_reader);
+}

@@ -1,4 +1,7 @@
 //! Answers that are stored block by block as they come: parts, and what is long (decision 10).
+//!
+//! Dropped at any await before everybody is told, a fetch has failed (see [`super`]); after that, the head is stored, and
+//! the blocks that are not whole fail.
 
 use std::sync::Arc;
 
@@ -47,7 +50,7 @@ impl Lead {
         Some(Part { first: start, last: most.min(last - last % block + (block - 1)) })
     }
 
-    /// Goes on with an answer whose head has come and that confirms nothing.
+    /// Goes on with an answer whose head has come and that confirms nothing. Dropped, as the module's text says.
     pub(super) async fn receive(self, exchange: Exchange, times: Times) {
         if self.asked_in_vain(&exchange.head) {
             drop(exchange);
@@ -59,6 +62,7 @@ impl Lead {
         }
     }
 
+    /// Divides an answer, or finds another way for it. Dropped, as the module's text says.
     async fn receive_recognised(self, exchange: Exchange, times: Times) {
         match self.divide(exchange, times).await {
             Ok(()) => {}
@@ -67,7 +71,7 @@ impl Lead {
         }
     }
 
-    /// Asks again, for the whole.
+    /// Asks again, for the whole. Dropped, as the module's text says.
     async fn receive_whole(mut self) {
         (self.asked, self.asks_whole) = (None, true);
         // What was to be confirmed is not: what has come so far was something else.
@@ -169,7 +173,7 @@ impl Lead {
     }
 
     /// Stores the head of an answer whose blocks can stand alone, and lets them follow. Gives back an answer that is to be
-    /// whole or gone.
+    /// whole or gone. Dropped, as the module's text says: it awaits only once everybody was told.
     async fn divide(mut self, exchange: Exchange, times: Times) -> Result<(), (Self, Exchange)> {
         let is_part = self.is_part(&exchange);
         let Some((part, complete)) = self.extent_of(&exchange.head) else { return Err((self, exchange)) };
@@ -213,7 +217,7 @@ impl Lead {
     }
 
     /// A part that cannot be kept as one. What is short is asked for as a whole; of what is long everybody asks for his own
-    /// part, as he wants it.
+    /// part, as he wants it. Dropped, as the module's text says.
     async fn not_divided(mut self, exchange: Exchange, times: Times) {
         let complete = self.part_of(&exchange.head).map_or(0, |(_, complete)| complete);
         let head = of_whole(&exchange.head, complete);
