@@ -62,7 +62,7 @@ pub struct Failure {
 }
 
 /// What went wrong.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// No head came.
     NoHead(OriginError),
@@ -72,7 +72,7 @@ pub enum Trouble {
 
 impl Trouble {
     /// Whether another leader may fare better at once.
-    fn may_pass(self) -> bool {
+    pub(super) fn may_pass(self) -> bool {
         matches!(self, Self::NoHead(error) if error.next_leader_may_succeed())
     }
 

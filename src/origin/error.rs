@@ -5,6 +5,7 @@ use std::io;
 use rustix::io::Errno;
 
 use crate::base::blame::{Blame, Retry};
+use crate::body::busy::BodyError;
 use crate::semantics::proxy_status::ProxyError;
 
 use super::resolve::Unresolved;
@@ -101,6 +102,23 @@ impl OriginError {
     /// The origin answered something that cannot be understood, or that was not asked for.
     pub fn malformed() -> Self {
         Self::new(ProxyError::HttpProtocolError, Blame::Origin, Retry::Never)
+    }
+
+    /// The answer's body broke off; `None` if that was not the origin's doing.
+    pub fn of_body(error: BodyError) -> Option<Self> {
+        match error {
+            BodyError::Incomplete => {
+                Some(Self::new(ProxyError::HttpResponseIncomplete, Blame::Origin, Retry::Idempotent))
+            }
+            BodyError::Stalled => Some(Self::timed_out(ProxyError::ConnectionReadTimeout, Retry::Never)),
+            BodyError::Malformed => Some(Self::malformed()),
+            BodyError::Aborted
+            | BodyError::TooSlow
+            | BodyError::Spill
+            | BodyError::TooLarge
+            | BodyError::Changed
+            | BodyError::Damaged => None,
+        }
     }
 
     /// The node runs as many fetches as it may, or the pool has as many connections as it may.

@@ -15,6 +15,7 @@ use crate::fetch::ask::Ask;
 use crate::fetch::blocks::give::NoStart;
 use crate::fetch::flight::{Advice, Announced, Divided, Failure, MAX_ATTEMPTS, Refreshed, Seat, Trouble};
 use crate::fetch::{Joined, Why};
+use crate::origin::OriginError;
 use crate::semantics::cache_status::{CacheStatus, Forward};
 use crate::semantics::freshness::{Freshness, State};
 use crate::semantics::reuse::{self, Because, Decision};
@@ -291,10 +292,11 @@ impl ClientMachine {
             Some(wanted) => match self.fetcher.gather(&turn.ask, hit, wanted).await {
                 Ok(gathered) => Some(gathered),
                 Err(NoStart::Changed) => return send_back(self, turn),
-                Err(NoStart::Failed(error)) => {
+                Err(NoStart::Failed(trouble)) => {
                     // It cannot stand in for what is missing of itself.
                     turn.stale.take_if(|stale| stale.object.generation == hit.object.generation);
-                    return self.fail(turn, error.into());
+                    let trouble = once(turn, trouble);
+                    return self.fail(turn, Failure { trouble, stale: None });
                 }
             },
         };
@@ -358,6 +360,15 @@ impl ClientMachine {
         let cache = CacheStatus { detail: None, ..turn.forwarded() };
         Step::Done(deliver::failed(error, &turn.answer(&self.settings.node, cache), now))
     }
+}
+
+/// An error that was answered to who brought blocks is had anew by this client, so often and no more as it may be sent back.
+fn once(turn: &mut Turn, trouble: Trouble) -> Trouble {
+    if !matches!(trouble, Trouble::Answered(_)) {
+        return trouble;
+    }
+    turn.sent_back += 1;
+    if turn.sent_back < MAX_SENT_BACK { trouble } else { Trouble::NoHead(OriginError::malformed()) }
 }
 
 /// Looks again; whoever has been sent back too often fetches alone.

@@ -207,3 +207,51 @@ async fn a_block_that_may_not_be_stored_is_passed() {
         assert_eq!(again.cache_status(), "forebay; fwd=partial; ttl=60", "{fields:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_break_off_before_anything_was_sent_are_the_origins_fault() {
+    let ranged = Ranged::new(1, LENGTH);
+    let pipes = Pipes::new(ranged.script());
+    assert_ten(&range(&pipes, &at(0)).await, 1, 0, LENGTH);
+    // However often it is tried.
+    (0..3).for_each(|_| ranged.die_after(0));
+    let answer = range(&pipes, &at(9)).await;
+    assert_eq!(answer.status, 502);
+    assert_eq!(answer.header("proxy-status"), Some("forebay; error=http_response_incomplete"));
+    assert_ten(&range(&pipes, &at(9)).await, 1, 9, LENGTH);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_the_origin_answers_to_a_run_is_passed_on() {
+    let ranged = Ranged::new(1, LENGTH);
+    let pipes = Pipes::new(ranged.script());
+    assert_ten(&range(&pipes, &at(0)).await, 1, 0, LENGTH);
+    // To the run, and to the client that then asks for itself.
+    ranged.fail(2);
+    let answer = range(&pipes, &at(9)).await;
+    assert_eq!((answer.status, answer.header("proxy-status")), (503, None));
+    ranged.fail(1);
+    assert_ten(&range(&pipes, &at(9)).await, 1, 9, LENGTH);
+    // One that goes on asks no more often than it may.
+    ranged.fail(1000);
+    let asked = ranged.asked().len();
+    assert_eq!(range(&pipes, &at(19)).await.status, 503);
+    assert!(ranged.asked().len() <= asked + 2, "{:?}", ranged.asked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_is_forgotten_once_a_run_has_brought_something() {
+    let ranged = Ranged::new(1, LENGTH);
+    let pipes = Pipes::new(ranged.script());
+    // One that stops reading, and so holds the assembly.
+    let mut slow = pipes.client();
+    slow.request("GET", "/film", &[("Range", "bytes=0-")], b"").await;
+    slow.read_head().await;
+    ranged.lie(Some(|first, last| format!("bytes {}-{}/{LENGTH}", first + 1, last + 1)));
+    assert_eq!(pipes.client().get_with("/film", &[("Range", &at(20))]).await.status, 502);
+    ranged.lie(None);
+    assert_ten(&pipes.client().get_with("/film", &[("Range", &at(25))]).await, 1, 25, LENGTH);
+    // This one would have been given up at once, as hopeless.
+    ranged.die_after(0);
+    assert_ten(&pipes.client().get_with("/film", &[("Range", &at(30))]).await, 1, 30, LENGTH);
+}

@@ -11,9 +11,10 @@ use super::AHEAD;
 use super::landing::Landing;
 use super::room::Room;
 use crate::base::ids::Generation;
-use crate::body::busy::{BusyBody, Means, Reader, Retention};
+use crate::body::busy::{BodyError, BusyBody, Means, Reader, Retention};
 use crate::cache::key::{Key, KeyHash};
 use crate::cache::object::Object;
+use crate::fetch::flight::Trouble;
 use crate::origin::OriginError;
 
 /// A store of an object, as its blocks are named by it.
@@ -77,8 +78,8 @@ struct State {
     /// The block that each whole answer under way brings next, by its number. There are more than one only where somebody
     /// wants what has passed already.
     streams: BTreeMap<u64, u32>,
-    /// Why the last run brought nothing.
-    trouble: Option<OriginError>,
+    /// Why the last run brought nothing, or broke off.
+    trouble: Option<Trouble>,
     /// How many have brought nothing.
     failures: u64,
 }
@@ -258,20 +259,32 @@ impl Assembly {
         self.moved.notify_waiters();
     }
 
-    /// A run has brought nothing, because of this.
-    pub(super) fn note_trouble(&self, error: OriginError) {
+    /// A run has brought nothing, or no more, because of this.
+    pub(super) fn note_trouble(&self, trouble: Trouble) {
         let mut state = self.state.lock();
-        state.trouble = Some(error);
+        state.trouble = Some(trouble);
         state.failures += 1;
     }
 
-    /// How many runs and whole answers have brought nothing so far.
+    /// How many runs and whole answers have failed so far.
     pub(super) fn failures(&self) -> u64 {
         self.state.lock().failures
     }
 
-    /// Why the last run that failed brought nothing.
-    pub(super) fn trouble(&self) -> Option<OriginError> {
+    /// The body of a run, or a whole answer, has broken off.
+    pub(super) fn note_broken(&self, error: BodyError) {
+        if let Some(error) = OriginError::of_body(error) {
+            self.note_trouble(Trouble::NoHead(error));
+        }
+    }
+
+    /// A block has come: whatever went wrong before does so no more.
+    pub(super) fn forget_trouble(&self) {
+        self.state.lock().trouble = None;
+    }
+
+    /// What went wrong since a block came last.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
         self.state.lock().trouble
     }
 }

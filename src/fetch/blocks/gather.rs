@@ -17,6 +17,7 @@ use crate::body::busy::{BodyError, BusyBody, Means, Reader, Retention, Writer};
 use crate::cache::object::{Object, Representation};
 use crate::fetch::Shared;
 use crate::fetch::ask::Ask;
+use crate::fetch::flight::Trouble;
 use crate::fetch::reading::{Ended, conclude};
 use crate::origin::OriginError;
 
@@ -105,7 +106,7 @@ impl Gather {
         }
     }
 
-    /// Waits until the first block has begun to come.
+    /// Waits until the first block has begun to come. Dropped, the client has left: what was asked for comes all the same.
     pub(super) async fn begin(&mut self) -> Result<(), NoStart> {
         while !self.bytes.is_empty() {
             match self.begun().await {
@@ -120,7 +121,7 @@ impl Gather {
         Ok(())
     }
 
-    /// The present block, once the first bytes of it are there.
+    /// The present block, once the first bytes of it are there. Dropped, only a place at it is given back.
     async fn begun(&mut self) -> Result<Found, BodyError> {
         let mut source = self.source(self.index()).await?;
         if let Found::UnderWay(reader) = &mut source {
@@ -134,9 +135,10 @@ impl Gather {
     fn try_again(&mut self) -> Result<(), NoStart> {
         self.attempts += 1;
         let trouble = self.assembly.trouble();
-        let hopeless = trouble.is_some_and(|error| !error.next_leader_may_succeed());
+        let hopeless = trouble.is_some_and(|trouble| !trouble.may_pass());
         if hopeless || self.attempts >= MOST_ATTEMPTS {
-            return Err(NoStart::Failed(trouble.unwrap_or_else(OriginError::internal)));
+            let unknown = || Trouble::NoHead(OriginError::internal());
+            return Err(NoStart::Failed(trouble.unwrap_or_else(unknown)));
         }
         Ok(())
     }
@@ -161,6 +163,7 @@ impl Gather {
         conclude(writer, &read);
     }
 
+    /// Gives all parts. Dropped, as [`Gather::run`].
     async fn carry(&mut self, writer: &mut Writer) -> Result<(), Ended> {
         loop {
             self.carry_part(writer).await?;
@@ -169,6 +172,7 @@ impl Gather {
         }
     }
 
+    /// Gives the present part. Dropped, as [`Gather::run`]; when *abandoned* wins, what was asked for comes all the same.
     async fn carry_part(&mut self, writer: &mut Writer) -> Result<(), Ended> {
         while !self.bytes.is_empty() {
             let index = self.index();
@@ -203,7 +207,8 @@ impl Gather {
         Ok(())
     }
 
-    /// Gives what is wanted of a block. What was given before an error is not given again.
+    /// Gives what is wanted of a block. What was given before an error is not given again. Dropped, as
+    /// [`Gather::run`].
     async fn give(&mut self, index: u32, source: Found, writer: &mut Writer) -> Result<(), Ended> {
         let representation = &self.object.representation;
         let end = representation.bytes_of(index).end.min(self.bytes.end);

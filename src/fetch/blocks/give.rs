@@ -11,7 +11,7 @@ use crate::cache::lookup::Hit;
 use crate::cache::object::{Object, Representation};
 use crate::fetch::Fetcher;
 use crate::fetch::ask::Ask;
-use crate::origin::OriginError;
+use crate::fetch::flight::Trouble;
 
 /// So many blocks at most are handed out at once, if memory has all of them.
 const MOST_AT_ONCE: usize = 16;
@@ -25,7 +25,7 @@ pub enum NoStart {
     /// The origin has something else by now: what was stored is gone.
     Changed,
     /// It did not bring what is missing.
-    Failed(OriginError),
+    Failed(Trouble),
 }
 
 /// What a gather gives.

@@ -75,6 +75,7 @@ impl Landing {
     /// All of it is there: it goes to the tiers, and waits a moment for the disk where that is behind. Cancelled, or where
     /// the disk takes nothing, it may be in memory only.
     pub(super) async fn finish(mut self, cache: &Cache, key: &Key, object: &Object) {
+        self.assembly.forget_trouble();
         let Some(content) = self.writer.take().and_then(|writer| writer.finish(None)) else { return };
         self.memory = Memory::None;
         let block = match content.parts {
@@ -90,6 +91,13 @@ impl Landing {
                 return;
             }
         }
+    }
+
+    /// The body that was to bring it broke off.
+    pub(super) fn break_off(self, error: BodyError) {
+        // Known before those who read along look for it.
+        self.assembly.note_broken(error);
+        self.fail(error);
     }
 
     /// It will not come, or not as what it was to be.

@@ -16,6 +16,7 @@ use crate::base::clock::Timestamp;
 use crate::body::busy::BodyError;
 use crate::cache::object::{Object, Representation};
 use crate::fetch::ask::Ask;
+use crate::fetch::flight::Trouble;
 use crate::fetch::{Shared, outgoing, verdict};
 use crate::origin::{Exchange, IncomingBody, OriginError};
 use crate::semantics::etag::ETag;
@@ -42,10 +43,11 @@ pub(super) enum Answer {
     /// The origin has something else by now.
     Changed,
     /// Nothing.
-    Nothing(OriginError),
+    Nothing(Trouble),
 }
 
 impl Run {
+    /// Asks the origin, and carries over what comes. Dropped, as the module's text says; the connection is closed.
     pub(super) async fn run(mut self) {
         if let Some(first) = self.landings.first_mut() {
             first.make_room().await;
@@ -61,7 +63,7 @@ impl Run {
         let sent = self.shared.clock.now();
         let exchange = match self.shared.exchange(&self.ask, request).await {
             Ok(exchange) => exchange,
-            Err(error) => return self.end(error),
+            Err(error) => return self.end(Trouble::NoHead(error)),
         };
         if is_too_short(&exchange, self.object.representation.bytes_of(first).end) {
             // It caps its parts: no block would ever be whole.
@@ -78,7 +80,7 @@ impl Run {
             Answer::Part => carry(&self.shared, &self.ask, &self.object, self.landings, exchange.body).await,
             Answer::Whole => self.whole(exchange.body).await,
             Answer::Changed => self.changed(),
-            Answer::Nothing(error) => self.end(error),
+            Answer::Nothing(trouble) => self.end(trouble),
         }
     }
 
@@ -91,7 +93,7 @@ impl Run {
         verdict::judge(&self.ask, settings, StatusCode::OK, &merged, false, times).store.is_some()
     }
 
-    /// The origin does not do ranges: its answer feeds whoever reads.
+    /// The origin does not do ranges: its answer feeds whoever reads. Dropped, as [`Stream::carry`].
     async fn whole(self, body: IncomingBody) {
         let Self { shared, ask, object, assembly, landings } = self;
         assembly.note_whole_only();
@@ -108,9 +110,9 @@ impl Run {
         self.landings.into_iter().for_each(|landing| landing.fail(BodyError::Changed));
     }
 
-    fn end(self, error: OriginError) {
-        tracing::debug!(%error, key = ?self.ask.key, "blocks were not brought");
-        self.assembly.note_trouble(error);
+    fn end(self, trouble: Trouble) {
+        tracing::debug!(?trouble, key = ?self.ask.key, "blocks were not brought");
+        self.assembly.note_trouble(trouble);
         self.landings.into_iter().for_each(|landing| landing.fail(BodyError::Incomplete));
     }
 }
@@ -122,7 +124,8 @@ pub(super) fn note_changed(shared: &Shared, ask: &Ask, object: &Object) {
     shared.cache.remove(&ask.key, object);
 }
 
-/// Carries blocks that follow each other over to the tiers, from the first byte of `body` on.
+/// Carries blocks that follow each other over to the tiers, from the first byte of `body` on. Dropped, the blocks that are
+/// not whole fail, those before them stay, and the connection is closed.
 pub(in crate::fetch) async fn carry(
     shared: &Shared,
     ask: &Ask,
@@ -154,7 +157,7 @@ pub(super) fn length_of(representation: &Representation, index: u32) -> usize {
     usize::try_from(bytes.end - bytes.start).unwrap_or(0)
 }
 
-/// Fills a block from `rest` and then from `body`; what is over stays in `rest`.
+/// Fills a block from `rest` and then from `body`; what is over stays in `rest`. Dropped, the block fails.
 pub(super) async fn bring(
     mut landing: Landing,
     length: usize,
@@ -166,7 +169,7 @@ pub(super) async fn bring(
         let piece = match next_piece(missing, rest, body).await {
             Ok(piece) => piece,
             Err(error) => {
-                landing.fail(error);
+                landing.break_off(error);
                 return Err(error);
             }
         };
@@ -176,7 +179,8 @@ pub(super) async fn bring(
     Ok(landing)
 }
 
-/// The next bytes, `most` at most, of `rest` and then of `body`; never none.
+/// The next bytes, `most` at most, of `rest` and then of `body`; never none. Cancel-safe: they are taken only when
+/// returned.
 pub(super) async fn next_piece(
     most: usize,
     rest: &mut Bytes,
@@ -207,7 +211,7 @@ pub(super) fn answer(exchange: &Exchange, asked: Option<Part>, object: &Object) 
     let same = if terse { ETag::is_shared_by(headers, stored) } else { is_same(headers, stored) };
     let length = object.representation.length;
     if exchange.unknown_coding {
-        return Answer::Nothing(OriginError::malformed());
+        return Answer::Nothing(malformed());
     }
     match (status, ContentRange::of(headers).zip(asked)) {
         (StatusCode::PARTIAL_CONTENT, Some((ContentRange::Part(part, complete), asked))) => {
@@ -219,7 +223,7 @@ pub(super) fn answer(exchange: &Exchange, asked: Option<Part>, object: &Object) 
             let as_long = complete.is_none_or(|complete| complete == length);
             match (same, lies) {
                 (true, false) if as_long => Answer::Part,
-                (true, true) => Answer::Nothing(OriginError::malformed()),
+                (true, true) => Answer::Nothing(malformed()),
                 (_, _) => Answer::Changed,
             }
         }
@@ -228,9 +232,17 @@ pub(super) fn answer(exchange: &Exchange, asked: Option<Part>, object: &Object) 
             StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_FOUND | StatusCode::GONE,
             _,
         ) => Answer::Changed,
+        (status, _) if status.is_client_error() || status.is_server_error() => {
+            Answer::Nothing(Trouble::Answered(status))
+        }
         // A part without a range that can be read, many parts at once, a confirmation that was not asked for.
-        _ => Answer::Nothing(OriginError::malformed()),
+        _ => Answer::Nothing(malformed()),
     }
+}
+
+/// What came makes no sense.
+pub(super) fn malformed() -> Trouble {
+    Trouble::NoHead(OriginError::malformed())
 }
 
 /// Whether a head is of the very representation that another is of: the same strong `ETag`, and the same coding

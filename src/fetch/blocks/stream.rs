@@ -14,12 +14,13 @@ use tokio::time::Instant;
 use super::AHEAD;
 use super::assembly::Assembly;
 use super::landing::Landing;
-use super::run::{Answer, answer, bring, length_of, next_piece};
+use super::run::{Answer, answer, bring, length_of, malformed, next_piece};
 use crate::body::busy::BodyError;
 use crate::cache::object::{Object, Place};
 use crate::fetch::ask::Ask;
+use crate::fetch::flight::Trouble;
 use crate::fetch::{Shared, outgoing};
-use crate::origin::{IncomingBody, OriginError};
+use crate::origin::IncomingBody;
 
 /// How long a whole answer waits for somebody who wants it, before it is ended.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -91,10 +92,10 @@ impl Stream {
             Ok(exchange) => match answer(&exchange, None, &self.object) {
                 Answer::Whole => self.carry(exchange.body).await,
                 Answer::Changed => self.changed(),
-                Answer::Part => self.end(OriginError::malformed()),
-                Answer::Nothing(error) => self.end(error),
+                Answer::Part => self.end(malformed()),
+                Answer::Nothing(trouble) => self.end(trouble),
             },
-            Err(error) => self.end(error),
+            Err(error) => self.end(Trouble::NoHead(error)),
         }
     }
 
@@ -103,8 +104,8 @@ impl Stream {
         self.fail(BodyError::Changed);
     }
 
-    fn end(mut self, error: OriginError) {
-        self.assembly.note_trouble(error);
+    fn end(mut self, trouble: Trouble) {
+        self.assembly.note_trouble(trouble);
         self.fail(BodyError::Incomplete);
     }
 
@@ -153,6 +154,7 @@ impl Stream {
                 Ok(None) => {}
                 Err(error) => {
                     self.shared.counters.broken_bodies.inc();
+                    self.assembly.note_broken(error);
                     return self.fail(error);
                 }
             }
@@ -165,7 +167,7 @@ impl Stream {
         }
     }
 
-    /// Waits until the next block is wanted; false if it will not be.
+    /// Waits until the next block is wanted; false if it will not be. Cancel-safe: it only looks.
     async fn is_wanted(&self) -> bool {
         let few_left = self.count - self.next <= WORTH_ENDING;
         let patience = match (self.assembly.is_read(), self.assembly.is_whole_only()) {
@@ -193,7 +195,7 @@ impl Drop for Stream {
     }
 }
 
-/// Passes over a block that somebody else brings, or that is there.
+/// Passes over a block that somebody else brings, or that is there. Dropped, the rest of the answer is of no use.
 async fn skip(length: usize, rest: &mut Bytes, body: &mut IncomingBody) -> Result<(), BodyError> {
     let mut missing = length;
     while missing > 0 {
