@@ -207,10 +207,10 @@ async fn drop_client_after(wish: Wish, turns: usize, usual: Usual) -> bool {
     let what = format!("{wish:?}, dropped after {turns}");
     let ranged = wish.origin();
     let pipes = Pipes::new(ranged.script());
-    let (near, serves) = pipes.connection(PIPE);
+    let (near, connection) = pipes.connection(PIPE);
     let mut client = Client::over(near);
     wish.asks(&mut client).await;
-    let served = drop_after(serves, turns).await.is_some();
+    let served = drop_after(connection, turns).await.is_some();
     if served {
         wish.assert_given(&client.read_answer().await, &what);
     }
@@ -227,9 +227,9 @@ fn drop_client_anywhere(wish: Wish) {
     let (mut served, mut dropped) = (0, 0);
     for turns in usual.walk() {
         if paused().block_on(drop_client_after(wish, turns, usual)) {
-            served += 1
+            served += 1;
         } else {
-            dropped += 1
+            dropped += 1;
         }
         if served == 3 {
             break;

@@ -39,9 +39,9 @@ async fn serves(pipes: &Pipes) {
 
 /// Waits for other threads, whose work takes no time here.
 fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + LIMIT;
+    let deadline = tokio::time::Instant::now() + LIMIT;
     while !so() {
-        assert!(std::time::Instant::now() < deadline, "never: {what}");
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
         std::thread::yield_now();
     }
 }
@@ -119,9 +119,9 @@ fn a_read_of_a_block_may_be_dropped_anywhere() {
         for pendings in 0..40 {
             let read = drop_after(pipes.node.cache.divided_block(&key(&pipes), &object, 8), pendings).await;
             if read.is_some() {
-                done += 1
+                done += 1;
             } else {
-                dropped += 1
+                dropped += 1;
             }
             drop(read);
             assert_read(&pipes, &object, 8, "after that").await;
