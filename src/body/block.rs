@@ -38,7 +38,9 @@ impl BlockMemory {
     pub fn joined(pieces: &[Bytes], length: usize) -> Self {
         let Some(mut own) = OwnPages::of(length) else {
             let mut joined = Vec::with_capacity(length);
-            pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
+            for piece in pieces {
+                joined.extend_from_slice(piece);
+            }
             return Self(Memory::Allocated(joined));
         };
         let mut rest = &mut own.0[..];

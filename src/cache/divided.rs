@@ -53,7 +53,7 @@ impl Cache {
         let disk = self.disk.as_ref()?;
         let name = key.block(object.slot(key), index);
         disk.count(name.hash().short());
-        if !disk.has(&name, object.generation) {
+        if !disk.has(&name, object.generation) && !disk.is_loading() {
             return None;
         }
         let block = self.read_block(disk, &name, object).await?;

@@ -24,6 +24,7 @@ fn rig(disk: &Disk, memory: u64, reads: usize, ranged: &Ranged) -> Pipes {
     let mut settings = settings("http://origin.test");
     let mut on_disk = disk_settings(128 << 20, 4 << 20, Admission::Always);
     on_disk.reads = reads;
+    on_disk.load_patience = LIMIT;
     settings.cache.disk = Some(on_disk);
     settings.cache.memory = memory;
     Pipes::on(settings, Some(disk.process()), ranged.script())
@@ -143,6 +144,17 @@ fn a_read_of_a_block_may_be_dropped_anywhere() {
             assert_given_back(&pipes, base);
         }
     });
+}
+
+#[tokio::test]
+async fn a_block_is_not_taken_for_missing_while_the_index_is_loaded() {
+    let (disk, pipes, object) = filled(8).await;
+    drop(pipes);
+    let disk = disk.kill();
+    disk.hold_index(true);
+    let pipes = rig(&disk, 1, 8, &ACROSS_BLOCKS.origin());
+    let read = assert_read(&pipes, &object, 8, "once the index is loaded");
+    tokio::join!(read, async { disk.hold_index(false) });
 }
 
 #[test]

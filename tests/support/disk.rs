@@ -58,6 +58,8 @@ struct State {
     error_in: Option<u32>,
     /// Reads until one fails.
     bad_read_in: Option<u64>,
+    /// Reads of segments wait.
+    index_held: bool,
     operations: u64,
     failures: u64,
     peak: u64,
@@ -131,6 +133,7 @@ impl Disk {
             illness: None,
             error_in: None,
             bad_read_in: None,
+            index_held: false,
             operations: 0,
             failures: 0,
             peak: 0,
@@ -169,6 +172,11 @@ impl Disk {
     /// Every operation waits until this is dropped.
     pub fn freeze(&self) -> impl Drop + '_ {
         self.0.lock()
+    }
+
+    /// From now on reads of the index wait, or do so no more.
+    pub fn hold_index(&self, held: bool) {
+        self.0.lock().index_held = held;
     }
 
     /// It goes off in the middle of the change that comes after so many others.
@@ -618,6 +626,9 @@ impl SegmentFile for Segment {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut state = self.disk.0.lock();
+        while state.index_held && state.segments.range(..LEDGER).any(|(_, file)| *file == self.file) {
+            parking_lot::MutexGuard::unlocked(&mut state, std::thread::yield_now);
+        }
         state.begin(Does::Read).map_err(|Failure(error)| error)?;
         let at = usize::try_from(offset).unwrap();
         let found = state.files[self.file].now.get(at..at + buffer.len());

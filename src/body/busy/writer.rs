@@ -176,14 +176,19 @@ impl Writer {
                 wake(state);
                 Outcome::Added(Retention::Store)
             }
-            // An empty body always takes one chunk: a budget that is used up slows transfers, it never stops
-            // them. Chunks are bounded by the origin's read buffer.
-            Retention::Window if fits || state.memory == 0 => {
-                state.push(part.clone(), shared.means.budget.charge(cost));
+            Retention::Window => {
+                // An empty body always takes one chunk: a budget that is used up slows transfers, it never stops
+                // them. Chunks are bounded by the origin's read buffer.
+                let charge = match state.memory {
+                    0 => Some(shared.means.budget.charge(cost)),
+                    _ if fits => shared.means.budget.try_charge_body(cost),
+                    _ => None,
+                };
+                let Some(charge) = charge else { return Outcome::NoRoom };
+                state.push(part.clone(), charge);
                 wake(state);
                 Outcome::Added(Retention::Window)
             }
-            Retention::Window => Outcome::NoRoom,
             Retention::Spool if !self.spill_closed && state.memory >= shared.means.window + SPILL_BATCH => {
                 Outcome::SpillFirst(shared.means.window)
             }

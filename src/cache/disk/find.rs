@@ -153,11 +153,11 @@ impl DiskTier {
     }
 
     async fn loaded_in_time(&self, mounted: &Mounted) -> bool {
-        if mounted.loaded.load(Ordering::Acquire) {
+        if mounted.is_loaded() {
             return true;
         }
         let mut health = self.shared.health.subscribe();
-        let loaded = health.wait_for(|_| mounted.loaded.load(Ordering::Acquire) || mounted.is_dead());
+        let loaded = health.wait_for(|_| mounted.is_loaded() || mounted.is_dead());
         tokio::time::timeout(self.shared.settings.load_patience, loaded)
             .await
             .is_ok_and(|loaded| loaded.is_ok() && !mounted.is_dead())

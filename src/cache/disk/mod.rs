@@ -224,9 +224,12 @@ impl DiskTier {
 
     /// Whether there may be something in a slot: there is, or nobody knows yet because the index is being loaded.
     pub fn may_have(&self, slot: u64) -> bool {
-        self.shared.mounted().is_some_and(|mounted| {
-            mounted.get(slot).is_some() || !mounted.loaded.load(std::sync::atomic::Ordering::Acquire)
-        })
+        self.shared.mounted().is_some_and(|mounted| mounted.get(slot).is_some() || !mounted.is_loaded())
+    }
+
+    /// Whether the index is still being loaded, so that what is not known may be there all the same.
+    pub fn is_loading(&self) -> bool {
+        self.shared.mounted().is_some_and(|mounted| !mounted.is_loaded())
     }
 
     /// What waits to be written to a slot.

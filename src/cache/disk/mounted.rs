@@ -70,6 +70,11 @@ impl Mounted {
         self.dead.load(Ordering::Acquire)
     }
 
+    /// Whether what is not in the table is not there.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
     /// Bytes of disk that are taken.
     pub(super) fn used(&self) -> u64 {
         FIXED + self.log.bytes() + self.contents.bytes() + self.ledger.load(Ordering::Relaxed)

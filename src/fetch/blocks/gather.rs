@@ -34,6 +34,9 @@ const OF_ROOM: u64 = 8;
 /// Bytes that wait for the client.
 const WINDOW: u64 = 256 << 10;
 
+/// Bytes of a block that are given at a time.
+const PIECE: usize = 64 << 10;
+
 /// What of a block is among `bytes`; `None` if the block is not as long as it should be.
 pub(super) fn slice_of(
     representation: &Representation,
@@ -217,9 +220,7 @@ impl Gather {
             Found::Block(block) => {
                 let slice = slice_of(representation, index, &block, &self.bytes);
                 let slice = slice.ok_or(Ended::Failed(BodyError::Damaged))?;
-                writer.append(slice).await?;
-                self.bytes.start = end;
-                return Ok(());
+                return self.give_pieces(slice, writer).await;
             }
         };
         let mut at = representation.bytes_of(index).start;
@@ -240,6 +241,17 @@ impl Gather {
                 writer.append(wanted).await?;
                 self.bytes.start += length;
             }
+        }
+        Ok(())
+    }
+
+    /// Gives bytes that are there, a piece at a time: what a client does not take is not charged to it at once.
+    async fn give_pieces(&mut self, mut bytes: Bytes, writer: &mut Writer) -> Result<(), Ended> {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PIECE));
+            let length = piece.len() as u64;
+            writer.append(piece).await?;
+            self.bytes.start += length;
         }
         Ok(())
     }
