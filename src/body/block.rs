@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn pieces_are_joined_in_order_whatever_the_size() {
         for length in [0, 1, OWN_PAGES - 1, OWN_PAGES, OWN_PAGES + 4097] {
-            let whole: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let whole: Vec<u8> = (0..=250).cycle().take(length).collect();
             let pieces: Vec<Bytes> = whole.chunks(10_007).map(Bytes::copy_from_slice).collect();
             let joined = BlockMemory::joined(&pieces, length);
             assert!(joined.as_ref() == whole, "{length}");
