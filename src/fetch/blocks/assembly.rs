@@ -1,15 +1,15 @@
 //! Of one divided object, the blocks under way and who wants what next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::AHEAD;
 use super::landing::Landing;
 use super::room::Room;
+use super::state::{State, Want};
 use crate::base::ids::Generation;
 use crate::body::busy::{BodyError, BusyBody, Means, Reader, Retention};
 use crate::cache::key::{Key, KeyHash};
@@ -65,30 +65,6 @@ pub(in crate::fetch) struct Assembly {
     state: Mutex<State>,
     /// A reader has come, moved on or left; a block has landed or begun.
     moved: Notify,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Each with the number of its landing.
-    under_way: BTreeMap<u32, (u64, BusyBody)>,
-    readers: HashMap<u64, Want>,
-    numbers: u64,
-    /// The origin does not do ranges: whatever is wanted comes with the whole.
-    whole_only: bool,
-    /// The block that each whole answer under way brings next, by its number. There are more than one only where somebody
-    /// wants what has passed already.
-    streams: BTreeMap<u64, u32>,
-    /// Why the last run brought nothing, or broke off.
-    trouble: Option<Trouble>,
-    /// How many have brought nothing.
-    failures: u64,
-}
-
-/// What a reader wants.
-#[derive(Clone, Copy, Debug)]
-struct Want {
-    next: u32,
-    end: u32,
 }
 
 /// What a reader that lacks a block is to do.
@@ -216,8 +192,7 @@ impl Assembly {
         self.moved.notify_waiters();
     }
 
-    /// Whether a whole answer should go on to block `index`: somebody wants it soon or has been told to wait for one of
-    /// those that come with it, or wants something behind it that will come in no other way.
+    /// Whether a whole answer should go on to block `index` ([`State::wants`]).
     pub(super) fn wants(&self, index: u32) -> bool {
         self.state.lock().wants(index)
     }
@@ -286,41 +261,6 @@ impl Assembly {
     /// What went wrong since a block came last.
     pub(super) fn trouble(&self) -> Option<Trouble> {
         self.state.lock().trouble
-    }
-}
-
-impl State {
-    fn is_under_way(&self, index: u32) -> bool {
-        // What cannot be joined any more comes for nobody else.
-        self.under_way.get(&index).is_some_and(|(_, busy)| busy.may_be_joined())
-    }
-
-    fn reader(&self, index: u32) -> Option<Reader> {
-        self.under_way.get(&index).and_then(|(_, busy)| busy.reader())
-    }
-
-    fn number(&mut self) -> u64 {
-        self.numbers += 1;
-        self.numbers
-    }
-
-    fn stream(&mut self) -> u64 {
-        let number = self.number();
-        self.streams.insert(number, 0);
-        number
-    }
-
-    fn wants(&self, index: u32) -> bool {
-        self.readers.values().any(|want| {
-            let soon = index < want.end && want.next.saturating_add(AHEAD) >= index;
-            soon && (self.whole_only || want.next < index.saturating_add(AHEAD))
-        })
-    }
-
-    /// Whether a whole answer under way, that goes on, will bring a block soon, or nothing else can.
-    fn will_stream(&self, index: u32) -> bool {
-        let soon = |next: u32| index <= next.saturating_add(2 * AHEAD) && self.wants(next);
-        self.streams.values().any(|next| index >= *next && (self.whole_only || soon(*next)))
     }
 }
 

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::AHEAD;
+use super::answer::{Answer, answer, malformed};
 use super::assembly::Assembly;
+use super::carry::{bring, length_of, next_piece};
 use super::landing::Landing;
-use super::run::{Answer, answer, bring, length_of, malformed, next_piece};
 use crate::body::busy::BodyError;
 use crate::cache::object::{Object, Place};
 use crate::fetch::ask::Ask;

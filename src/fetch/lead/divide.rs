@@ -12,7 +12,7 @@ use super::{Lead, Times};
 use crate::body::content::BLOCK;
 use crate::body::message::ReplyHead;
 use crate::cache::object::Representation;
-use crate::fetch::blocks::run;
+use crate::fetch::blocks::carry::carry;
 use crate::fetch::blocks::stream::Stream;
 use crate::fetch::cleaned::clean;
 use crate::fetch::flight::{Announcement, Divided, Others};
@@ -211,7 +211,7 @@ impl Lead {
         match stream {
             Some(stream) if !nobody => stream.carry(exchange.body).await,
             Some(_) => {}
-            None => run::carry(&shared, &ask, &hit.object, landings, exchange.body).await,
+            None => carry(&shared, &ask, &hit.object, landings, exchange.body).await,
         }
         Ok(())
     }
