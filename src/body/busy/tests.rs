@@ -46,6 +46,18 @@ fn joined(content: &Content) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn a_body_for_which_memory_was_set_aside_is_kept_although_the_rest_is_used_up() {
+    let means = plenty();
+    let (_, mut writer) = BusyBody::new(means.clone(), Retention::Store);
+    let reserved = means.budget.try_reserve(BLOCK as u64).expect("there is plenty");
+    writer.memory_is_set_aside();
+    let _all = means.budget.charge(means.budget.limit());
+    write(&mut writer, BLOCK, 10_000).await.expect("wanted");
+    drop(reserved);
+    assert!(writer.finish(None).is_some_and(|content| content.length == BLOCK as u64));
+}
+
+#[tokio::test]
 async fn every_reader_gets_every_byte_whenever_it_joins() {
     let (body, mut writer, mut early) = BusyBody::with_reader(plenty(), Retention::Store);
     write(&mut writer, 3 * BLOCK + 5, 10_000).await.expect("wanted");

@@ -24,9 +24,10 @@ pub struct Abandoned;
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
-    /// Hash of all bytes, while they are to be stored. It is large, and many bodies are not stored.
-    hasher: Option<Box<blake3::Hasher>>,
-    digested: bool,
+    /// Of all bytes, while they are to be stored.
+    hash: Hash,
+    /// Memory for all of it was set aside.
+    set_aside: bool,
     /// Everything before this offset is sealed into blocks.
     sealed: u64,
     blocks: Vec<Bytes>,
@@ -34,6 +35,33 @@ pub struct Writer {
     /// The spill directory failed or is full: this body waits for its readers instead.
     spill_closed: bool,
     ended: bool,
+}
+
+/// The hash of what was written so far. It is large, and many bodies are not stored.
+#[derive(Debug)]
+enum Hash {
+    NotBegun,
+    Of(Box<blake3::Hasher>),
+    LeftOut,
+}
+
+impl Hash {
+    fn update(&mut self, part: &[u8]) {
+        if matches!(self, Self::NotBegun) {
+            *self = Self::Of(Box::default());
+        }
+        if let Self::Of(hasher) = self {
+            hasher.update(part);
+        }
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::NotBegun => Some(*blake3::hash(b"").as_bytes()),
+            Self::Of(hasher) => Some(*hasher.finalize().as_bytes()),
+            Self::LeftOut => None,
+        }
+    }
 }
 
 /// Chunks below this size are copied. A chunk is a slice of the buffer that it was read into; kept as it is, a
@@ -55,8 +83,8 @@ impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
-            hasher: None,
-            digested: true,
+            hash: Hash::NotBegun,
+            set_aside: false,
             sealed: 0,
             blocks: Vec::new(),
             spill: None,
@@ -67,7 +95,13 @@ impl Writer {
 
     /// Leaves the digest of the whole out: for what is stored as a part of something else.
     pub fn leave_out_digest(&mut self) {
-        self.digested = false;
+        self.hash = Hash::LeftOut;
+    }
+
+    /// Memory for all of it was set aside ([`crate::body::budget::Reservation`]): it is kept for storing whatever else is
+    /// charged.
+    pub fn memory_is_set_aside(&mut self) {
+        self.set_aside = true;
     }
 
     /// What is kept of the bytes now. It may have gone down because a budget was used up.
@@ -135,9 +169,7 @@ impl Writer {
             match self.try_append(&part) {
                 Outcome::Added(retention) => {
                     if retention == Retention::Store {
-                        if self.digested {
-                            self.hasher.get_or_insert_default().update(&part);
-                        }
+                        self.hash.update(&part);
                         self.seal_full_block();
                     }
                     return Ok(());
@@ -164,7 +196,10 @@ impl Writer {
         let fits = state.memory + part.len() as u64 <= shared.means.window;
         match state.retention {
             Retention::Store => {
-                let Some(charge) = shared.means.budget.try_charge_body(cost) else {
+                let budget = &shared.means.budget;
+                let charge =
+                    if self.set_aside { Some(budget.charge(cost)) } else { budget.try_charge_body(cost) };
+                let Some(charge) = charge else {
                     tracing::debug!("the budget is used up: a body will not be stored");
                     state.retention = Retention::Spool;
                     state.free_behind_slowest();
@@ -379,12 +414,7 @@ impl Writer {
             [only] if only.len() <= INLINE_MAX => Parts::Inline(only.clone()),
             _ => Parts::Blocks(blocks.into()),
         };
-        Some(Content { parts, length, digest: self.digest() })
-    }
-
-    fn digest(&self) -> Option<Digest> {
-        let whole = self.hasher.as_ref().map(|hasher| hasher.finalize());
-        self.digested.then(|| *whole.unwrap_or_else(|| blake3::hash(b"")).as_bytes())
+        Some(Content { parts, length, digest: self.hash.digest() })
     }
 
     fn end(&mut self, end: End) {

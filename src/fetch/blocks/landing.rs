@@ -57,6 +57,9 @@ impl Landing {
     pub(super) async fn make_room(&mut self) {
         if matches!(self.memory, Memory::NotAsked) && !self.passes {
             let set_aside = self.assembly.room().for_block().await;
+            if let (Some(_), Some(writer)) = (&set_aside, &mut self.writer) {
+                writer.memory_is_set_aside();
+            }
             self.memory = set_aside.map_or(Memory::None, Memory::SetAside);
         }
     }

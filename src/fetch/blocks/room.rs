@@ -19,7 +19,7 @@ use crate::body::content::BLOCK;
 const TAKEN_BY_BLOCK: u64 = BLOCK as u64 + (BLOCK as u64 / 16);
 
 /// How long one waits for memory, and how often one looks.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(3);
 const LOOKS: Duration = Duration::from_millis(5);
 
 /// How long after a wait in vain the others wait so little.
