@@ -58,6 +58,24 @@ async fn a_body_for_which_memory_was_set_aside_is_kept_although_the_rest_is_used
 }
 
 #[tokio::test]
+async fn a_window_holds_one_chunk_at_most_while_the_budget_is_used_up() {
+    let means = plenty();
+    let (_, mut writer, mut reader) = BusyBody::with_reader(means.clone(), Retention::Window);
+    let _all = means.budget.charge(means.budget.limit());
+    let chunk = Bytes::from(vec![1; 5000]);
+    writer.append(chunk.clone()).await.expect("an empty one takes a chunk");
+    let mut more = std::pin::pin!(writer.append(chunk.clone()));
+    tokio::select! {
+        biased;
+        _ = &mut more => panic!("what its reader has not taken is there still"),
+        () = std::future::ready(()) => {}
+    }
+    assert!(reader.next().await.expect("more").expect("bytes") == chunk);
+    more.await.expect("its reader has taken all");
+    assert!(reader.next().await.expect("more").expect("bytes") == chunk);
+}
+
+#[tokio::test]
 async fn every_reader_gets_every_byte_whenever_it_joins() {
     let (body, mut writer, mut early) = BusyBody::with_reader(plenty(), Retention::Store);
     write(&mut writer, 3 * BLOCK + 5, 10_000).await.expect("wanted");
