@@ -34,9 +34,10 @@ impl BlockMemory {
         Self(OwnPages::of(length).map_or_else(|| Memory::Allocated(vec![0; length]), Memory::Mapped))
     }
 
-    /// A copy of `pieces`, which are this long together.
+    /// A copy of `pieces`, which should be this long together; it is as long as they are.
     pub fn joined(pieces: &[Bytes], length: usize) -> Self {
-        let Some(mut own) = OwnPages::of(length) else {
+        let so_long = pieces.iter().map(Bytes::len).sum::<usize>() == length;
+        let Some(mut own) = OwnPages::of(length).filter(|_| so_long) else {
             let mut joined = Vec::with_capacity(length);
             for piece in pieces {
                 joined.extend_from_slice(piece);
@@ -110,6 +111,15 @@ mod tests {
             let joined = BlockMemory::joined(&pieces, length);
             assert!(joined.as_ref() == whole, "{length}");
             assert!(matches!(joined.0, Memory::Mapped(_)) == (length >= OWN_PAGES));
+        }
+    }
+
+    #[test]
+    fn what_is_shorter_than_it_was_to_be_is_not_filled_up() {
+        let piece = Bytes::from(vec![1; OWN_PAGES]);
+        for length in [OWN_PAGES - 1, OWN_PAGES + 1] {
+            let joined = BlockMemory::joined(std::slice::from_ref(&piece), length);
+            assert!(joined.as_ref() == piece, "{length}");
         }
     }
 

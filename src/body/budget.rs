@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
+/// The part of what bodies may take that may be set aside for some that are to come.
+const OF_RESERVED: u64 = 4;
+
 /// Counts bytes held against one limit. Whoever holds memory for clients or objects holds a [`Charge`] for it.
 #[derive(Debug)]
 pub struct Budget {
@@ -82,13 +85,15 @@ impl Budget {
     }
 
     /// Sets `bytes` aside for a body that is to come, if they are free. What is charged for it as it comes is taken off
-    /// with [`Reservation::shrink`]. It holds off other reservations, and no charges.
+    /// with [`Reservation::shrink`]. It holds off other reservations, and no charges: so what is set aside may come over
+    /// the limit of bodies, and is a quarter of it at most.
     pub fn try_reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         self.reserved.fetch_add(bytes, Ordering::Relaxed);
         let reservation = Reservation { budget: Arc::clone(self), bytes };
         // With its own bytes in it: of two at once, both may be refused, but never one too many be let in.
-        let taken = self.used().saturating_add(self.reserved.load(Ordering::Relaxed));
-        (taken <= self.for_bodies()).then_some(reservation)
+        let reserved = self.reserved.load(Ordering::Relaxed);
+        let fits = self.used().saturating_add(reserved) <= self.for_bodies();
+        (fits && reserved <= self.for_bodies() / OF_RESERVED).then_some(reservation)
     }
 
     /// Charges `bytes` even over the limit: for small amounts that have a bound of their own.
@@ -186,15 +191,16 @@ mod tests {
     #[test]
     fn what_is_set_aside_is_not_set_aside_twice_and_comes_back() {
         let budget = Budget::new(800);
-        let charge = budget.charge(300);
-        let mut first = budget.try_reserve(300).expect("700 are for bodies");
-        assert!(budget.try_reserve(101).is_none());
+        let charge = budget.charge(500);
+        let mut first = budget.try_reserve(100).expect("700 are for bodies");
+        assert!(budget.try_reserve(101).is_none(), "no more than is free");
         assert_eq!(budget.free_for_bodies(), 100);
-        first.shrink(200);
-        first.shrink(200);
-        assert_eq!(budget.free_for_bodies(), 400);
+        first.shrink(80);
+        first.shrink(80);
+        assert_eq!(budget.free_for_bodies(), 200);
         drop((first, charge));
         assert_eq!(budget.free_for_bodies(), 700);
+        assert!(budget.try_reserve(176).is_none(), "no more than a quarter");
     }
 
     #[test]

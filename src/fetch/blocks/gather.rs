@@ -236,11 +236,7 @@ impl Gather {
             };
             let wanted = piece.slice(offset(self.bytes.start)..offset(end).max(offset(self.bytes.start)));
             at = behind;
-            if !wanted.is_empty() {
-                let length = wanted.len() as u64;
-                writer.append(wanted).await?;
-                self.bytes.start += length;
-            }
+            self.give_pieces(wanted, writer).await?;
         }
         Ok(())
     }
@@ -271,7 +267,7 @@ impl Gather {
             if let Some(block) = cache.divided_block(key, &self.object, index).await {
                 return Ok(Found::Block(block));
             }
-            let moved = self.assembly.moved();
+            let (moved, failures) = (self.assembly.moved(), self.assembly.failures());
             // What is said to be there and cannot be read is fetched.
             let lost = in_vain;
             let present = |other| {
@@ -281,7 +277,6 @@ impl Gather {
             match self.assembly.course(index, self.soon(index), present) {
                 Course::Read(reader) => return Ok(Found::UnderWay(reader)),
                 Course::Wait => {
-                    let failures = self.assembly.failures();
                     moved.await;
                     // Who waited with the one who asked in vain has asked in vain: else all would do so in turn.
                     if self.assembly.failures() != failures {

@@ -30,13 +30,21 @@ const LITTLE_PATIENCE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Room {
     budget: Arc<Budget>,
+    had: Mutex<Had>,
+}
+
+/// What came of waiting.
+#[derive(Debug, Default)]
+struct Had {
+    /// When somebody got memory last.
+    last: Option<Instant>,
     /// Somebody has waited in vain: there is none to be had before then.
-    scarce_until: Mutex<Option<Instant>>,
+    scarce_until: Option<Instant>,
 }
 
 impl Room {
     pub(super) fn new(budget: &Arc<Budget>) -> Self {
-        Self { budget: Arc::clone(budget), scarce_until: Mutex::new(None) }
+        Self { budget: Arc::clone(budget), had: Mutex::default() }
     }
 
     /// Sets memory aside for one block, and waits a while where there is none. Cancel-safe.
@@ -44,6 +52,7 @@ impl Room {
         let begun = Instant::now();
         loop {
             if let Some(reservation) = self.budget.try_reserve(TAKEN_BY_BLOCK) {
+                self.had.lock().last = Some(Instant::now());
                 return Some(reservation);
             }
             if begun.elapsed() >= self.patience() {
@@ -60,15 +69,17 @@ impl Room {
     }
 
     fn patience(&self) -> Duration {
-        let scarce = self.scarce_until.lock().is_some_and(|until| Instant::now() < until);
+        let scarce = self.had.lock().scarce_until.is_some_and(|until| Instant::now() < until);
         if scarce { LITTLE_PATIENCE } else { PATIENCE }
     }
 
+    /// Somebody has waited in vain. If others had some meanwhile, that was bad luck, and there is some to be had.
     fn note_scarce(&self) {
-        let mut scarce_until = self.scarce_until.lock();
+        let mut had = self.had.lock();
         let now = Instant::now();
-        if scarce_until.is_none_or(|until| now >= until) {
-            *scarce_until = Some(now + SCARCE);
+        let flows = had.last.is_some_and(|last| now.duration_since(last) < PATIENCE);
+        if !flows && had.scarce_until.is_none_or(|until| now >= until) {
+            had.scarce_until = Some(now + SCARCE);
         }
     }
 }
@@ -79,7 +90,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_block_waits_until_another_gives_its_memory_back() {
-        let budget = Budget::new(2 << 20);
+        let budget = Budget::new(6 << 20);
         let room = Arc::new(Room::new(&budget));
         let first = room.for_block().await.expect("memory");
         let second = tokio::spawn({
@@ -94,9 +105,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_a_wait_in_vain_nobody_waits_long_for_a_while() {
-        let budget = Budget::new(2 << 20);
+        let budget = Budget::new(6 << 20);
         let room = Room::new(&budget);
-        let full = budget.charge(1 << 20);
+        let full = budget.charge(5 << 20);
         let waited = async || {
             let begun = Instant::now();
             assert!(room.for_block().await.is_none());
