@@ -1,8 +1,8 @@
 //! Memory for blocks.
 //!
 //! A large block has pages of its own. They go back to the system the moment its last reader lets go of it, whichever
-//! thread that is: blocks that come from the allocator and go at random leave holes between those that stay, and what one
-//! thread allocates and another frees is slow to come back. That was up to a third of the memory limit.
+//! thread that is. Blocks that come from the allocator and go at random leave holes between those that stay, and what
+//! one thread allocates and another frees is slow to come back: that was up to a third of the memory limit.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

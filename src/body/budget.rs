@@ -84,8 +84,8 @@ impl Budget {
         self.for_bodies().saturating_sub(taken)
     }
 
-    /// Sets `bytes` aside for a body that is to come, if they are free. What is charged for it as it comes is taken off
-    /// with [`Reservation::shrink`]. It holds off other reservations, and no charges: so what is set aside may come over
+    /// Sets `bytes` aside for a body that is to come, if they are free. What is charged for it as it comes is taken
+    /// off with [`Reservation::shrink`]. It holds off other reservations, and no charges: so what is set aside may come over
     /// the limit of bodies, and is a quarter of it at most.
     pub fn try_reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         self.reserved.fetch_add(bytes, Ordering::Relaxed);

@@ -295,7 +295,7 @@ impl ClientMachine {
                 Err(NoStart::Failed(trouble)) => {
                     // It cannot stand in for what is missing of itself.
                     turn.stale.take_if(|stale| stale.object.generation == hit.object.generation);
-                    let trouble = once(turn, trouble);
+                    let trouble = bounded(turn, trouble);
                     return self.fail(turn, Failure { trouble, stale: None });
                 }
             },
@@ -362,8 +362,9 @@ impl ClientMachine {
     }
 }
 
-/// An error that was answered to who brought blocks is had anew by this client, so often and no more as it may be sent back.
-fn once(turn: &mut Turn, trouble: Trouble) -> Trouble {
+/// An error that the origin answered to a run has the client ask for itself, as long as it may be sent back; after that
+/// it counts as an answer that is of no use.
+fn bounded(turn: &mut Turn, trouble: Trouble) -> Trouble {
     if !matches!(trouble, Trouble::Answered(_)) {
         return trouble;
     }

@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | [`Retention::Store`] | everything, sealed into blocks | becomes `Spool` when the budget is used up | at any time |
 //! | [`Retention::Spool`] | from the slowest reader on | newest bytes go to a spill file | while no byte is gone |
-//! | [`Retention::Window`] | from the slowest reader on | the writer waits | while no byte is gone |
+//! | [`Retention::Window`] | from the slowest reader on | the writer waits, and so it does once the budget is used up and something waits | while no byte is gone |
 //!
 //! Over every budget, a single reader gets back-pressure; of several, the farthest behind is ended rather than
 //! braking the others.

@@ -98,8 +98,8 @@ impl Writer {
         self.hash = Hash::LeftOut;
     }
 
-    /// Memory for all of it was set aside ([`crate::body::budget::Reservation`]): it is kept for storing whatever else is
-    /// charged.
+    /// Memory for all of it was set aside ([`crate::body::budget::Reservation`]): it is kept for storing whatever else
+    /// is charged.
     pub fn memory_is_set_aside(&mut self) {
         self.set_aside = true;
     }
@@ -213,7 +213,7 @@ impl Writer {
             }
             Retention::Window => {
                 // An empty body always takes one chunk: a budget that is used up slows transfers, it never stops
-                // them. Chunks are bounded by the origin's read buffer.
+                // them. Whoever writes bounds the chunks.
                 let charge = match state.memory {
                     0 => Some(shared.means.budget.charge(cost)),
                     _ if fits => shared.means.budget.try_charge_body(cost),

@@ -9,8 +9,8 @@ use crate::fetch::Shared;
 use crate::fetch::ask::Ask;
 use crate::origin::IncomingBody;
 
-/// Carries blocks that follow each other over to the tiers, from the first byte of `body` on. Dropped, the blocks that are
-/// not whole fail, those before them stay, and the connection is closed.
+/// Carries blocks that follow each other over to the tiers, from the first byte of `body` on. Dropped, the blocks that
+/// are not whole fail, those before them stay, and the connection is closed.
 pub(in crate::fetch) async fn carry(
     shared: &Shared,
     ask: &Ask,
@@ -42,7 +42,8 @@ pub(super) fn length_of(representation: &Representation, index: u32) -> usize {
     usize::try_from(bytes.end - bytes.start).unwrap_or(0)
 }
 
-/// Fills a block from `rest` and then from `body`; what is over stays in `rest`. Dropped, the block fails.
+/// Fills a block from `rest` and then from `body`; what is over stays in `rest`. Where the body breaks off, the assembly
+/// knows. Dropped, the block fails.
 pub(super) async fn bring(
     mut landing: Landing,
     length: usize,

@@ -26,21 +26,21 @@ pub(in crate::fetch) struct Landing {
     writer: Option<Writer>,
     /// It is for those who read along, and for nobody after them.
     passes: bool,
-    memory: Memory,
+    room: Aside,
 }
 
 /// What is set aside for a block.
 #[derive(Debug)]
-enum Memory {
+enum Aside {
     NotAsked,
-    SetAside(Reservation),
-    /// There was none, or no more is needed.
-    None,
+    Room(Reservation),
+    /// There was no room, or no more is needed.
+    Nothing,
 }
 
 impl Landing {
     pub(super) fn new(assembly: Arc<Assembly>, (index, number): (u32, u64), writer: Writer) -> Self {
-        Self { assembly, index, number, writer: Some(writer), passes: false, memory: Memory::NotAsked }
+        Self { assembly, index, number, writer: Some(writer), passes: false, room: Aside::NotAsked }
     }
 
     /// Has the block go to no tier.
@@ -53,20 +53,21 @@ impl Landing {
         self.index
     }
 
-    /// Waits until there is memory for it, without which it passes unstored: at most once, and not for ever. Cancel-safe.
+    /// Waits until there is memory for it, without which it may pass unstored: at most once, and not for ever.
+    /// Cancel-safe.
     pub(super) async fn make_room(&mut self) {
-        if matches!(self.memory, Memory::NotAsked) && !self.passes {
+        if matches!(self.room, Aside::NotAsked) && !self.passes {
             let set_aside = self.assembly.room().for_block().await;
             if let (Some(_), Some(writer)) = (&set_aside, &mut self.writer) {
                 writer.memory_is_set_aside();
             }
-            self.memory = set_aside.map_or(Memory::None, Memory::SetAside);
+            self.room = set_aside.map_or(Aside::Nothing, Aside::Room);
         }
     }
 
     /// Adds bytes to it. Cancelled, the block fails.
     pub(super) async fn append(&mut self, bytes: Bytes) -> Result<(), Abandoned> {
-        if let Memory::SetAside(reservation) = &mut self.memory {
+        if let Aside::Room(reservation) = &mut self.room {
             reservation.shrink(bytes.len() as u64);
         }
         match &mut self.writer {
@@ -80,7 +81,7 @@ impl Landing {
     pub(super) async fn finish(mut self, cache: &Cache, key: &Key, object: &Object) {
         self.assembly.forget_trouble();
         let Some(content) = self.writer.take().and_then(|writer| writer.finish(None)) else { return };
-        self.memory = Memory::None;
+        self.room = Aside::Nothing;
         let block = match content.parts {
             Parts::Inline(bytes) => bytes,
             Parts::Blocks(blocks) => match &*blocks {

@@ -15,12 +15,12 @@ pub(super) struct State {
     numbers: u64,
     /// The origin does not do ranges: whatever is wanted comes with the whole.
     pub(super) whole_only: bool,
-    /// The block that each whole answer under way brings next, by its number. There are more than one only where somebody
-    /// wants what has passed already.
+    /// The block that each whole answer under way brings next, by its number. There are more than one only where
+    /// somebody wants what has passed already.
     pub(super) streams: BTreeMap<u64, u32>,
     /// Why the last run brought nothing, or broke off.
     pub(super) trouble: Option<Trouble>,
-    /// How many have brought nothing.
+    /// How many runs and whole answers have failed.
     pub(super) failures: u64,
 }
 

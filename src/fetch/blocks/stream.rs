@@ -143,19 +143,18 @@ impl Stream {
                 return;
             }
             let length = length_of(&self.object.representation, self.next);
-            let brought = match self.landings.pop_front().flatten() {
-                Some(mut landing) => {
-                    landing.make_room().await;
-                    bring(landing, length, &mut rest, &mut body).await.map(Some)
-                }
-                None => skip(length, &mut rest, &mut body).await.map(|()| None),
+            let brought = if let Some(mut landing) = self.landings.pop_front().flatten() {
+                landing.make_room().await;
+                bring(landing, length, &mut rest, &mut body).await.map(Some)
+            } else {
+                let skipped = skip(length, &mut rest, &mut body).await;
+                skipped.inspect_err(|error| self.assembly.note_broken(*error)).map(|()| None)
             };
             match brought {
                 Ok(Some(landing)) => landing.finish(&self.shared.cache, &self.ask.key, &self.object).await,
                 Ok(None) => {}
                 Err(error) => {
                     self.shared.counters.broken_bodies.inc();
-                    self.assembly.note_broken(error);
                     return self.fail(error);
                 }
             }
