@@ -1,9 +1,11 @@
 //! Messages as every module above the adapters speaks them.
 
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, StatusCode, Version};
+use tokio::sync::mpsc;
 
 use super::Body;
 use crate::telemetry::record::Record;
@@ -36,6 +38,52 @@ pub struct ReplyHead {
     pub status: StatusCode,
     /// The fields; framing fields are the adapters' business.
     pub headers: HeaderMap,
+}
+
+/// An answer before the answer (RFC 9110 §15.2): 102, 103 and what may be invented yet. Never 100 and 101, which are the
+/// adapters' own.
+#[derive(Clone, Debug)]
+pub struct Interim {
+    /// A status code of 1xx.
+    pub status: StatusCode,
+    /// The fields.
+    pub headers: HeaderMap,
+}
+
+/// How many interim answers may wait for a client to take them; what comes beyond is not sent.
+const MOST_INTERIMS: usize = 8;
+
+/// Where interim answers for one request go. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct InterimSender(mpsc::Sender<Interim>);
+
+/// Interim answers for one client, in order.
+#[derive(Debug)]
+pub struct Interims(mpsc::Receiver<Interim>);
+
+/// A way for interim answers to one client.
+pub fn interims() -> (InterimSender, Interims) {
+    let (sender, receiver) = mpsc::channel(MOST_INTERIMS);
+    (InterimSender(sender), Interims(receiver))
+}
+
+impl InterimSender {
+    /// Hands an interim answer on; it is lost if the client has left, or takes none. No answer depends on one.
+    pub fn send(&self, interim: Interim) {
+        let _ = self.0.try_send(interim);
+    }
+}
+
+impl Interims {
+    /// The next one; `None` once nobody can send any more. Wakes when there is one. Cancel-safe: it is taken when returned.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Interim>> {
+        self.0.poll_recv(cx)
+    }
+
+    /// The next one, if it is there already.
+    pub fn take(&mut self) -> Option<Interim> {
+        self.0.try_recv().ok()
+    }
 }
 
 /// A response.

@@ -6,13 +6,15 @@ pub mod accept;
 pub mod bind;
 pub mod http1;
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::body::busy::Means;
-use crate::body::message::{Reply, Request};
+use crate::body::message::{self, InterimSender, Interims, Reply, Request};
 
 /// What answers the requests of a listener.
 pub trait Handler: Send + Sync + 'static {
@@ -22,8 +24,47 @@ pub trait Handler: Send + Sync + 'static {
     /// Whether a connection from `peer` may stay; `None` refuses it with 503.
     fn admit(&self, peer: SocketAddr) -> Option<Self::Guest>;
 
-    /// Answers one request. The future is dropped when the client goes away.
-    fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send;
+    /// Answers one request. What is to come later is dropped when the client goes away.
+    fn handle(&self, request: Request) -> Answer<'_>;
+}
+
+/// What a handler has to say to a request.
+#[derive(Debug)]
+pub enum Answer<'a> {
+    /// The answer is known at once.
+    Now(Reply),
+    /// Somebody has to be waited for.
+    Later(Later<'a>),
+}
+
+/// An answer that is waited for. Dropping it gives the request up.
+pub struct Later<'a> {
+    /// The answer itself.
+    pub reply: Pin<Box<dyn Future<Output = Reply> + Send + 'a>>,
+    /// What is said before it. What is in here when the answer is there was said before it, too.
+    pub interim: Interims,
+}
+
+impl<'a> Answer<'a> {
+    /// An answer that `work` finds, which is given where to put what is said before it.
+    pub fn later<W: Future<Output = Reply> + Send + 'a>(work: impl FnOnce(InterimSender) -> W) -> Self {
+        let (sender, interim) = message::interims();
+        Self::Later(Later { reply: Box::pin(work(sender)), interim })
+    }
+
+    /// Waits for the answer, whatever is said before it. Dropped while it waits, the request is given up.
+    pub async fn reply(self) -> Reply {
+        match self {
+            Self::Now(reply) => reply,
+            Self::Later(later) => later.reply.await,
+        }
+    }
+}
+
+impl fmt::Debug for Later<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Later").field("interim", &self.interim).finish_non_exhaustive()
+    }
 }
 
 /// What every connection of a listener is served with.

@@ -11,7 +11,8 @@
 //!                    └─ Pass ────── Wait ─────────────────────────────┘
 //! ```
 //!
-//! `ClientMachine::answer` is the loop over `Step`; each step has a function of its own.
+//! `ClientMachine::begin` goes as far as nobody has to be waited for, which is all the way of a hit in memory;
+//! `ClientMachine::go_on` is the loop over `Step`; each step has a function of its own.
 
 mod classify;
 mod content;
@@ -32,14 +33,14 @@ use crate::cache::lookup::Hit;
 use crate::deliver;
 use crate::fetch::Fetcher;
 use crate::fetch::flight::Seat;
-use crate::listener::Handler;
+use crate::listener::{Answer, Handler};
 use crate::route::{Router, Site};
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::fields::announced_length;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::Metrics;
-use turn::Begun;
+use turn::{Begun, Turn};
 
 /// What one connection takes in memory while it idles, measured; it is charged to the budget.
 const CONNECTION_COST: u64 = 20 << 10;
@@ -118,6 +119,26 @@ enum Step {
     Done(Reply),
 }
 
+/// How far a request came without waiting.
+#[derive(Debug)]
+enum Begin<'a> {
+    /// To its answer.
+    Answered(Reply),
+    /// To a step that waits.
+    OnItsWay(Box<(Turn, Step)>),
+    /// To its content, which is part of the key and has to be collected.
+    HasContent(Box<Received<'a>>),
+}
+
+/// A request that was let in.
+#[derive(Debug)]
+struct Received<'a> {
+    request: Request,
+    admitted: Admitted,
+    site: &'a Site,
+    begun: Begun,
+}
+
 impl ClientMachine {
     /// A machine that leans on `parts`.
     pub fn new(settings: Settings, parts: Parts) -> Self {
@@ -131,8 +152,9 @@ impl ClientMachine {
         self.connections.clone()
     }
 
-    /// The way of one request. Dropped at any await, the client has left: nothing that others use is touched.
-    async fn answer(&self, mut request: Request) -> Reply {
+    /// The way of one request as far as it goes without waiting for anybody: a hit in memory, or a refusal, is an answer
+    /// already.
+    fn begin(&self, request: Request) -> Begin<'_> {
         let begun = Begun::now(&self.clock);
         let (admitted, site) = match self.receive(&request) {
             Ok(received) => received,
@@ -140,11 +162,34 @@ impl ClientMachine {
                 self.metrics.rejected(rejection.name());
                 let reply = deliver::rejected(&rejection, &self.settings.node, &request.method, begun.time);
                 let site = site.map(|site| site.name.as_str());
-                return begun.logged_rejection(reply, &request, &rejection, site, self.log.as_ref());
+                let log = self.log.as_ref();
+                return Begin::Answered(begun.logged_rejection(reply, &request, &rejection, site, log));
             }
         };
-        let content = content::collect(&mut request, &site.policy, &self.budget).await;
-        let (mut turn, mut step) = classify::classify(request, content, admitted, site, begun);
+        if content::is_wanted(&request.method, &site.policy) {
+            return Begin::HasContent(Box::new(Received { request, admitted, site, begun }));
+        }
+        let (mut turn, step) = classify::classify(request, None, admitted, site, begun);
+        match step {
+            Step::Lookup => match self.lookup(&mut turn) {
+                Step::Done(reply) => Begin::Answered(turn.recorded(reply, self.log.as_ref())),
+                step => Begin::OnItsWay(Box::new((turn, step))),
+            },
+            step => Begin::OnItsWay(Box::new((turn, step))),
+        }
+    }
+
+    /// The rest of the way. Dropped at any await, the client has left: nothing that others use is touched.
+    async fn go_on(&self, begin: Begin<'_>) -> Reply {
+        let (mut turn, mut step) = match begin {
+            Begin::Answered(reply) => return reply,
+            Begin::OnItsWay(way) => *way,
+            Begin::HasContent(received) => {
+                let Received { mut request, admitted, site, begun } = *received;
+                let content = content::collect(&mut request, &site.policy, &self.budget).await;
+                classify::classify(request, content, admitted, site, begun)
+            }
+        };
         loop {
             step = match step {
                 Step::Lookup => self.lookup(&mut turn),
@@ -188,7 +233,10 @@ impl Handler for ClientMachine {
         place
     }
 
-    async fn handle(&self, request: Request) -> Reply {
-        self.answer(request).await
+    fn handle(&self, request: Request) -> Answer<'_> {
+        match self.begin(request) {
+            Begin::Answered(reply) => Answer::Now(reply),
+            begin => Answer::later(|_interim| self.go_on(begin)),
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::base::clock::Clock;
 use crate::body::Body;
 use crate::body::content::Blocks;
 use crate::body::message::{Reply, Request};
-use crate::listener::Handler;
+use crate::listener::{Answer, Handler};
 use crate::semantics::date;
 
 const HOUR: &str = "max-age=3600";
@@ -30,30 +30,34 @@ impl Handler for DemoSite {
         Some(())
     }
 
-    async fn handle(&self, request: Request) -> Reply {
-        if request.method != Method::GET && request.method != Method::HEAD {
-            return file(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "no-store", b"GET only\n");
+    fn handle(&self, request: Request) -> Answer<'_> {
+        Answer::later(|_interim| answer(request))
+    }
+}
+
+async fn answer(request: Request) -> Reply {
+    if request.method != Method::GET && request.method != Method::HEAD {
+        return file(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "no-store", b"GET only\n");
+    }
+    match request.target.path() {
+        "/" => page("text/html; charset=utf-8", include_bytes!("index.html")),
+        "/style.css" => page("text/css", include_bytes!("style.css")),
+        "/script.js" => page("text/javascript", include_bytes!("script.js")),
+        "/picture.svg" => page("image/svg+xml", include_bytes!("picture.svg")),
+        "/slow" => {
+            tokio::time::sleep(SLOW).await;
+            page("text/plain", b"This took the origin two seconds. Ask again.\n")
         }
-        match request.target.path() {
-            "/" => page("text/html; charset=utf-8", include_bytes!("index.html")),
-            "/style.css" => page("text/css", include_bytes!("style.css")),
-            "/script.js" => page("text/javascript", include_bytes!("script.js")),
-            "/picture.svg" => page("image/svg+xml", include_bytes!("picture.svg")),
-            "/slow" => {
-                tokio::time::sleep(SLOW).await;
-                page("text/plain", b"This took the origin two seconds. Ask again.\n")
-            }
-            "/time" => {
-                let now = date::format_date(Clock::system().now());
-                let text = format!("The origin says it is {}.\n", now.to_str().unwrap_or("late"));
-                reply(StatusCode::OK, "text/plain", "no-store", Body::Bytes(text.into()))
-            }
-            "/download" => {
-                let blocks = (0..DOWNLOAD_BLOCKS).map(|_| Bytes::from_static(&MEGABYTE));
-                reply(StatusCode::OK, "application/octet-stream", HOUR, Body::Blocks(Blocks::new(blocks)))
-            }
-            _ => file(StatusCode::NOT_FOUND, "text/plain", "max-age=10", b"There is no such page.\n"),
+        "/time" => {
+            let now = date::format_date(Clock::system().now());
+            let text = format!("The origin says it is {}.\n", now.to_str().unwrap_or("late"));
+            reply(StatusCode::OK, "text/plain", "no-store", Body::Bytes(text.into()))
         }
+        "/download" => {
+            let blocks = (0..DOWNLOAD_BLOCKS).map(|_| Bytes::from_static(&MEGABYTE));
+            reply(StatusCode::OK, "application/octet-stream", HOUR, Body::Blocks(Blocks::new(blocks)))
+        }
+        _ => file(StatusCode::NOT_FOUND, "text/plain", "max-age=10", b"There is no such page.\n"),
     }
 }
 

@@ -94,7 +94,7 @@ async fn answer<H: Handler>(
     }
     let version = request.version();
     let (request, upgrade) = inbound::translate(request, peer, serving);
-    let reply = handler.handle(request).await;
+    let reply = handler.handle(request).reply().await;
     let response = outbound::translate(reply, upgrade, tunnel_slot);
     Ok(ending.watch(version, response.map(|body| ClientBody::new(body, pace.clone()))))
 }
