@@ -1,9 +1,14 @@
 //! What each fuzz target does with its bytes: it must not panic, and some things must hold. The test `fuzz_corpus` runs
 //! the same over the corpora in `fuzz/corpus` and over bytes like them, on stable Rust.
 
+use bytes::Bytes;
 use forebay::base::clock::Timestamp;
 use forebay::base::ids::{KeyRules, SiteId};
 use forebay::cache::key::{Key, KeyParts};
+use forebay::listener::Settings;
+use forebay::listener::http1::chunked::{Chunked, Decoded, Malformed};
+use forebay::listener::http1::framing::Framing;
+use forebay::listener::http1::head;
 use forebay::semantics::cache_control::{CacheControl, qualified_fields};
 use forebay::semantics::date::{format_date, parse_date};
 use forebay::semantics::delta::Delta;
@@ -20,13 +25,15 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     ("cache_control", cache_control),
     ("targeted", targeted),
     ("vary", vary),
     ("dates", dates),
     ("key", key),
     ("ranges", ranges),
+    ("http1_head", http1_head),
+    ("http1_chunked", http1_chunked),
 ];
 
 /// Lines of `Cache-Control`, read as a response's and as a request's.
@@ -145,4 +152,98 @@ fn check(cc: &CacheControl) {
 fn is_bare(cc: &CacheControl) -> bool {
     use forebay::semantics::cache_control::Qualified;
     cc.no_cache == Qualified::No && cc.private == Qualified::No
+}
+
+/// What a client sends as a request: a head that is taken says one thing only, and the same however it comes.
+pub fn http1_head(data: &[u8]) {
+    let settings = Settings { max_head: 1 << 10, max_fields: 60, ..Settings::default() };
+    let mut rest = Bytes::copy_from_slice(data);
+    let taken = head::take(&mut rest, &settings);
+    let Ok(Some(head)) = taken else { return };
+    let length = data.len() - rest.len();
+    let text = &data[..length];
+    assert!(
+        rest == data[length..] && text.ends_with(b"\r\n\r\n") && length <= settings.max_head + 2 * data.len()
+    );
+    // Nothing but CR LF ends a line, for any reader.
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    assert!(
+        lines
+            .iter()
+            .rev()
+            .skip(1)
+            .all(|line| line.ends_with(b"\r") && !line[..line.len() - 1].contains(&b'\r'))
+    );
+    for shorter in 0..length {
+        let mut part = Bytes::copy_from_slice(&data[..shorter]);
+        assert!(matches!(head::take(&mut part, &settings), Ok(None)), "{shorter} of {length} bytes");
+    }
+    // The framing is what a slow and simple reader finds.
+    let lines_of =
+        |name: &str| head.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+    let (lengths, codings) = (lines_of("content-length"), lines_of("transfer-encoding"));
+    match head.framing {
+        Framing::Chunked => {
+            assert!(lengths.is_empty() && codings.len() == 1 && codings[0].len() == "chunked".len())
+        }
+        Framing::Length(length) => {
+            assert!(codings.is_empty() && lengths.len() == 1);
+            assert_eq!(std::str::from_utf8(lengths[0]).unwrap().parse(), Ok(length));
+        }
+        Framing::Empty => {
+            assert!(codings.is_empty() && lengths.iter().all(|line| line.iter().all(|c| *c == b'0')))
+        }
+    }
+    let path = head.target.path.as_str();
+    assert!(
+        !path.contains(['#', ' ', '\r', '\n'])
+            && (path.starts_with('/') || path == "*" || path.starts_with('?'))
+    );
+}
+
+/// Chunked content: it is the same however it comes, and nothing behind its end is taken.
+pub fn http1_chunked(data: &[u8]) {
+    let whole = decoded(data, data.len());
+    for step in [1, 3, 7] {
+        assert_eq!(decoded(data, step), whole, "in steps of {step}");
+    }
+    // What is content comes out as it went in.
+    let mut framed = Vec::new();
+    for piece in data.chunks(9) {
+        framed.extend_from_slice(format!("{:x};n\r\n", piece.len()).as_bytes());
+        framed.extend_from_slice(piece);
+        framed.extend_from_slice(b"\r\n");
+    }
+    framed.extend_from_slice(b"0\r\nx-sum: 1\r\n\r\nmore");
+    if data.len() < 9 * 1000 {
+        let (content, end) = decoded(&framed, 5);
+        assert_eq!((content.as_slice(), end), (data, Ok(Some((1, 4)))));
+    }
+}
+
+/// The content, and how it ended: the number of trailers and of bytes behind the end, nothing if more is to come.
+type Content = (Vec<u8>, Result<Option<(usize, usize)>, ()>);
+
+fn decoded(data: &[u8], step: usize) -> Content {
+    let (mut chunked, mut content, mut at) = (Chunked::new(1 << 10), Vec::new(), 0);
+    let mut input = Bytes::new();
+    loop {
+        match chunked.decode(&mut input) {
+            Ok(Decoded::Data(bytes)) => {
+                assert!(!bytes.is_empty());
+                content.extend_from_slice(&bytes);
+            }
+            Ok(Decoded::End(trailers)) => {
+                let behind = input.len() + data.len() - at;
+                return (content, Ok(Some((trailers.map_or(0, |trailers| trailers.len()), behind))));
+            }
+            Ok(Decoded::More) if at == data.len() => return (content, Ok(None)),
+            Ok(Decoded::More) => {
+                let next = &data[at..(at + step).min(data.len())];
+                at += next.len();
+                input = [&input[..], next].concat().into();
+            }
+            Err(Malformed(_)) => return (content, Err(())),
+        }
+    }
 }

@@ -16,9 +16,13 @@ pub mod multipart;
 pub mod tunnel;
 pub mod wire;
 
-use bytes::Bytes;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use busy::Reader;
+use bytes::Bytes;
+use http::HeaderMap;
+
+use busy::{BodyError, Reader};
 use content::Blocks;
 use multipart::Multipart;
 use tunnel::Tunnel;
@@ -51,6 +55,31 @@ impl Body {
             Self::Blocks(blocks) => Some(blocks.remaining()),
             Self::Multipart(parts) => Some(parts.remaining()),
             Self::Busy(_) | Self::Tunnel(_) => None,
+        }
+    }
+
+    /// The next bytes, `None` after the last. Bytes count as taken when they are returned.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match self {
+            Self::Empty | Self::Tunnel(_) => Poll::Ready(None),
+            Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Bytes(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Self::Blocks(blocks) => Poll::Ready(blocks.next().map(Ok)),
+            Self::Busy(reader) => reader.poll_next(cx),
+            Self::Multipart(parts) => parts.poll_next(cx),
+        }
+    }
+
+    /// The trailers, once the last bytes were taken.
+    pub fn trailers(&self) -> Option<Arc<HeaderMap>> {
+        if let Self::Busy(reader) = self { reader.trailers() } else { None }
+    }
+
+    /// Whether nothing will follow, trailers included. A body that is not at its end for sure is not.
+    pub fn is_at_end(&self) -> bool {
+        match self {
+            Self::Busy(reader) => reader.is_finished(),
+            other => other.known_length() == Some(0) || matches!(other, Self::Tunnel(_)),
         }
     }
 }

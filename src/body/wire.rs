@@ -6,9 +6,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::Body;
 use super::busy::BodyError;
-use super::content::Blocks;
-use super::{Body, busy::Reader};
 use crate::telemetry::record::Record;
 
 /// A body on its way out, with what is to be counted at its end.
@@ -44,18 +43,6 @@ impl WireBody {
             record.broke_off(error.name());
         }
     }
-
-    fn poll_busy(reader: &mut Reader, trailers_sent: &mut bool, cx: &mut Context<'_>) -> Polled {
-        match ready!(reader.poll_next(cx)) {
-            Some(Ok(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            Some(Err(error)) => Poll::Ready(Some(Err(error))),
-            None if *trailers_sent => Poll::Ready(None),
-            None => {
-                *trailers_sent = true;
-                Poll::Ready(reader.trailers().map(|trailers| Ok(Frame::trailers(trailers.as_ref().clone()))))
-            }
-        }
-    }
 }
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
@@ -70,13 +57,10 @@ impl http_body::Body for WireBody {
             ready!(hold.as_mut().poll(cx));
             this.hold = None;
         }
-        let polled = match &mut this.body {
-            Body::Empty | Body::Tunnel(_) => None,
-            Body::Bytes(bytes) if bytes.is_empty() => None,
-            Body::Bytes(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
-            Body::Blocks(blocks) => blocks.next().map(|block| Ok(Frame::data(block))),
-            Body::Busy(reader) => ready!(Self::poll_busy(reader, &mut this.trailers_sent, cx)),
-            Body::Multipart(parts) => ready!(parts.poll_next(cx)).map(|next| next.map(Frame::data)),
+        let polled = match ready!(this.body.poll_next(cx)) {
+            Some(next) => Some(next.map(Frame::data)),
+            None if std::mem::replace(&mut this.trailers_sent, true) => None,
+            None => this.body.trailers().map(|trailers| Ok(Frame::trailers(trailers.as_ref().clone()))),
         };
         match &polled {
             Some(Ok(frame)) => {
@@ -91,13 +75,7 @@ impl http_body::Body for WireBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.body {
-            Body::Empty | Body::Tunnel(_) => true,
-            Body::Bytes(bytes) => bytes.is_empty(),
-            Body::Blocks(blocks) => Blocks::remaining(blocks) == 0,
-            Body::Busy(reader) => self.trailers_sent || reader.is_finished(),
-            Body::Multipart(parts) => parts.remaining() == 0,
-        }
+        self.trailers_sent || self.body.is_at_end()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -63,6 +63,11 @@ pub fn rejected(rejection: &Rejection, node: &str, method: &Method, now: Timesta
     reply
 }
 
+/// What came was no request at all, and why.
+pub fn refused(status: StatusCode, explanation: &str, now: Timestamp) -> Reply {
+    page(status, explanation, &Method::GET, now)
+}
+
 fn explanation(status: StatusCode) -> &'static str {
     match status {
         StatusCode::GATEWAY_TIMEOUT => "The site took too long to answer. Please try again in a moment.",

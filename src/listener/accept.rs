@@ -9,7 +9,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-use super::http1::ending::{ClientStream, Ending};
 use super::{Handler, Serving, http1};
 use crate::body::tunnel::watch_over;
 
@@ -29,6 +28,8 @@ const BREATH: Duration = Duration::from_millis(50);
 /// Accepts connections until the listener drains, then closes the socket. Connections run in `tasks`; they
 /// finish the response that they are at and close.
 pub async fn accept<H: Handler>(socket: TcpListener, handler: Arc<H>, serving: Serving, tasks: TaskTracker) {
+    // Each request looks at it: a token of its own keeps workers out of each other's way.
+    let serving = Serving { draining: serving.draining.child_token(), ..serving };
     loop {
         let accepted = tokio::select! {
             () = serving.draining.cancelled() => return,
@@ -67,9 +68,7 @@ async fn welcome<H: Handler>(mut stream: TcpStream, peer: SocketAddr, handler: &
     if let Err(error) = watch_over(&stream) {
         tracing::debug!(%error, "keepalive was refused");
     }
-    let ending = Ending::default();
-    let stream = ClientStream::new(stream, ending.clone());
-    http1::serve_until(stream, &ending, peer, handler, serving).await;
+    http1::serve(stream, peer, handler, serving).await;
 }
 
 /// Says why, then takes in what the client sent: closing over unread bytes would reset the connection and lose

@@ -1,10 +1,12 @@
 //! Sockets to requests. Knows a [`Handler`] and nothing of what is behind it.
 //!
-//! hyper's types end here: [`http1`] turns its requests into ours and our replies into its responses.
+//! [`http1`] drives a connection by itself (decision 11); what it asks of one is in [`stream`].
 
 pub mod accept;
 pub mod bind;
 pub mod http1;
+pub mod refusal;
+pub mod stream;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,6 +16,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::body::busy::Means;
+use refusal::Refusal;
+
 use crate::body::message::{self, InterimSender, Interims, Reply, Request};
 
 /// What answers the requests of a listener.
@@ -24,11 +28,15 @@ pub trait Handler: Send + Sync + 'static {
     /// Whether a connection from `peer` may stay; `None` refuses it with 503.
     fn admit(&self, peer: SocketAddr) -> Option<Self::Guest>;
 
+    /// What is said to something that is no request.
+    fn refuse(&self, refusal: &Refusal, peer: SocketAddr) -> Reply;
+
     /// Answers one request. What is to come later is dropped when the client goes away.
     fn handle(&self, request: Request) -> Answer<'_>;
 }
 
 /// What a handler has to say to a request.
+#[allow(clippy::large_enum_variant, reason = "the large one is the hit, which shall cost no allocation")]
 #[derive(Debug)]
 pub enum Answer<'a> {
     /// The answer is known at once.

@@ -33,6 +33,7 @@ use crate::cache::lookup::Hit;
 use crate::deliver;
 use crate::fetch::Fetcher;
 use crate::fetch::flight::Seat;
+use crate::listener::refusal::Refusal;
 use crate::listener::{Answer, Handler};
 use crate::route::{Router, Site};
 use crate::semantics::cache_status::CacheStatus;
@@ -120,6 +121,7 @@ enum Step {
 }
 
 /// How far a request came without waiting.
+#[allow(clippy::large_enum_variant, reason = "the large one is the hit, which shall cost no allocation")]
 #[derive(Debug)]
 enum Begin<'a> {
     /// To its answer.
@@ -231,6 +233,13 @@ impl Handler for ClientMachine {
             self.counters.refused_connections.inc();
         }
         place
+    }
+
+    fn refuse(&self, refusal: &Refusal, peer: SocketAddr) -> Reply {
+        let begun = Begun::now(&self.clock);
+        self.metrics.rejected(refusal.name());
+        let reply = deliver::refused(refusal.status(), &refusal.to_string(), begun.time);
+        begun.logged_refusal(reply, peer, refusal.name(), self.log.as_ref())
     }
 
     fn handle(&self, request: Request) -> Answer<'_> {

@@ -1,9 +1,11 @@
 //! What is known of one request while it is on its way.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::uri::Scheme;
+use http::{HeaderMap, Method, StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::admission::Rejection;
@@ -68,37 +70,95 @@ impl Begun {
         site: Option<&str>,
         log: Option<&AccessLog>,
     ) -> Reply {
-        let line = log.map(|log| {
-            log.begin(&Head {
-                time: self.time,
-                started: self.started,
-                peer: request.peer.ip(),
-                site,
-                method: &request.method,
-                scheme: request.scheme.as_str(),
-                host: asked_host(request),
-                target: request.target.as_str(),
-                version: request.version,
-                fields: &request.headers,
-                status: reply.head.status,
-                cache: "rejected",
-                detail: Some(rejection.name()),
-                head_ms: 0,
-            })
-        });
-        reply.record = line.map(|line| {
-            Box::new(Record {
-                account: None,
-                detail: Some(rejection.name()),
-                status: reply.head.status,
-                head: Duration::ZERO,
-                promised: announced_length(&reply.head.headers),
-                line: Some(line),
-                progress: Progress::default(),
-            })
-        });
+        let told = Told {
+            peer: request.peer.ip(),
+            site,
+            method: &request.method,
+            scheme: request.scheme.as_str(),
+            host: asked_host(request),
+            target: request.target.as_str(),
+            version: request.version,
+            fields: &request.headers,
+        };
+        reply.record = self.record_of(&told, rejection.name(), &reply, log);
         reply
     }
+
+    /// Attaches the log line of something that is no request, of which nothing is known but where it came from.
+    pub(super) fn logged_refusal(
+        self,
+        mut reply: Reply,
+        peer: SocketAddr,
+        why: &'static str,
+        log: Option<&AccessLog>,
+    ) -> Reply {
+        let (method, fields) = (unknown_method(), HeaderMap::new());
+        let told = Told {
+            peer: peer.ip(),
+            site: None,
+            method: &method,
+            scheme: Scheme::HTTP.as_str(),
+            host: None,
+            target: "-",
+            version: Version::HTTP_11,
+            fields: &fields,
+        };
+        reply.record = self.record_of(&told, why, &reply, log);
+        reply
+    }
+
+    fn record_of(
+        self,
+        told: &Told<'_>,
+        why: &'static str,
+        reply: &Reply,
+        log: Option<&AccessLog>,
+    ) -> Option<Box<Record>> {
+        let Told { peer, site, method, scheme, host, target, version, fields } = *told;
+        let line = log?.begin(&Head {
+            time: self.time,
+            started: self.started,
+            peer,
+            site,
+            method,
+            scheme,
+            host,
+            target,
+            version,
+            fields,
+            status: reply.head.status,
+            cache: "rejected",
+            detail: Some(why),
+            head_ms: 0,
+        });
+        Some(Box::new(Record {
+            account: None,
+            detail: Some(why),
+            status: reply.head.status,
+            head: Duration::ZERO,
+            promised: announced_length(&reply.head.headers),
+            line: Some(line),
+            progress: Progress::default(),
+        }))
+    }
+}
+
+/// What a request that was not let in says of itself.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    peer: IpAddr,
+    site: Option<&'a str>,
+    method: &'a Method,
+    scheme: &'a str,
+    host: Option<&'a str>,
+    target: &'a str,
+    version: Version,
+    fields: &'a HeaderMap,
+}
+
+/// Stands in the log for a method that could not be read.
+fn unknown_method() -> Method {
+    Method::from_bytes(b"-").unwrap_or_default()
 }
 
 /// The host that a request names, as it came: it may be what is wrong with it.

@@ -14,6 +14,7 @@ use crate::metrics::documents;
 use crate::support::client::Client;
 use crate::support::origin::{Origin, respond};
 use crate::support::process::{Process, run};
+use crate::support::wait_for_lines;
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 
@@ -35,10 +36,11 @@ async fn logged(format: &str, requests: &[&[u8]]) -> Vec<String> {
     let (origin, directory) = (origin().await, tempfile::tempdir().expect("a directory"));
     let path = directory.path().join("access.log");
     let (mut node, address) = node(&origin, &path, &["--access-log-format", format]).await;
-    for request in requests {
+    for (request, lines) in requests.iter().zip(1..) {
         let mut client = Client::connect(address).await;
         client.try_send(request).await.expect("sent");
         client.try_answer().await;
+        wait_for_lines(&path, lines).await;
     }
     node.terminate();
     assert_eq!(node.exit_code().await, Some(0));

@@ -12,7 +12,7 @@ use crate::cli::FOREBAY;
 use crate::support::client::{Client, Ended};
 use crate::support::origin::{Act, Gate, Origin, SeenRequest, head, respond};
 use crate::support::process::{Process, run};
-use crate::support::{ms, within};
+use crate::support::{ms, wait_for_lines, within};
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 
@@ -128,11 +128,12 @@ async fn logged(requests: &[(&str, &str)]) -> Vec<Value> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("access.log");
     let (mut node, address) = node(&origin, &["--access-log", path.to_str().unwrap()]).await;
-    for (method, target) in requests {
+    for ((method, target), lines) in requests.iter().zip(1..) {
         let mut client = Client::connect(address).await;
         client.request(method, target, &[], b"").await;
         // Cut early enough, a body takes its head with it.
         client.try_answer().await;
+        wait_for_lines(&path, lines).await;
     }
     node.terminate();
     assert_eq!(node.exit_code().await, Some(0));

@@ -8,7 +8,7 @@ use forebay::origin::connect::{Connect, Connecting};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 
-use crate::rig::{Pipes, Sockets, settings};
+use crate::rig::{Pipes, Sockets, on_hyper, settings};
 use crate::support::bytes::{Verify, pattern};
 use crate::support::client::{Client, Ended};
 use crate::support::origin::{
@@ -616,7 +616,8 @@ async fn a_transfer_coding_that_is_not_undone_here_is_refused() {
         let request = format!("POST / HTTP/1.1\r\nHost: test\r\n{coding}\r\n3\r\nabc\r\n0\r\n\r\n");
         client.send(&request).await;
         let answer = client.read_answer().await;
-        assert_eq!((answer.status, answer.header("connection")), (501, Some("close")), "{coding:?}");
+        let why = if coding.starts_with("Transfer-Encoding: chunked") && !on_hyper() { 400 } else { 501 };
+        assert_eq!((answer.status, answer.header("connection")), (why, Some("close")), "{coding:?}");
         assert_eq!(client.expect_end().await, Ended::Closed, "{coding:?}");
         assert_eq!(pipes.origin.hits(), 0, "{coding:?}");
     }

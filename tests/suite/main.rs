@@ -42,6 +42,7 @@ mod explain;
 mod faults;
 mod fuzz_corpus;
 mod http1;
+mod http1_strict;
 mod invalidation;
 mod keyed;
 mod keys;

@@ -48,6 +48,20 @@ async fn counted(node: &Sockets, name: &str, least: f64) -> String {
 }
 
 #[tokio::test]
+async fn what_is_no_request_is_counted_by_what_is_wrong_with_it() {
+    let node = sockets().await;
+    for (nonsense, status, reason) in
+        [("nonsense\r\n\r\n", 400, "malformed"), ("GET / HTTP/3.0\r\n\r\n", 505, "version")]
+    {
+        let mut client = node.client().await;
+        client.send(nonsense).await;
+        assert_eq!(client.read_answer().await.status, status);
+        let name = format!("forebay_rejected_requests_total{{reason=\"{reason}\"}}");
+        counted(&node, &name, 1.0).await;
+    }
+}
+
+#[tokio::test]
 async fn requests_are_counted_by_what_became_of_them() {
     let node = sockets().await;
     ask(&node, &[("POST", "/a"), ("GET", "/a"), ("GET", "/a"), ("GET", "/a"), ("GET", "/private")]).await;

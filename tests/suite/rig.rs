@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::support::client::{Answer, Client};
+use crate::support::hyper_server;
 use crate::support::origin::{Act, Origin, SeenRequest};
 
 /// Wall time at the start of a test over pipes.
@@ -27,6 +28,11 @@ pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 /// Where clients seem to come from over pipes.
 pub const PEER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)), 4711);
+
+/// Whether connections over pipes are served by hyper, which our own driver is held against.
+pub fn on_hyper() -> bool {
+    std::env::var_os("FOREBAY_TEST_DRIVER").is_some_and(|driver| driver == "hyper")
+}
 
 /// The settings of a test's node; tests change what they are about.
 pub fn settings(origin: &str) -> Settings {
@@ -105,7 +111,14 @@ impl Pipes {
             uploads: self.node.means.clone(),
             draining: self.draining.clone(),
         };
-        (near, async move { http1::serve(far, PEER, &*machine, &serving).await })
+        let serves = async move {
+            if on_hyper() {
+                hyper_server::serve(far, PEER, &*machine, &serving).await;
+            } else {
+                http1::serve(far, PEER, &*machine, &serving).await;
+            }
+        };
+        (near, serves)
     }
 
     /// Asks on a connection of its own, and waits until what came is stored.

@@ -2,12 +2,13 @@
 //! and bodies whose every byte is known.
 //!
 //! Nothing here uses hyper or any of Forebay's own code, so a mistake in either cannot hide itself; but for [`disk`],
-//! which stands behind a trait of Forebay's.
+//! which stands behind a trait of Forebay's, and [`hyper_server`], which is there to be compared with.
 //!
 //! - [`origin`]: speaks HTTP/1.1 by hand, follows a script, and keeps account of what happened.
 //! - [`client`]: sends what it is told and reads answers with a strict grammar.
 //! - [`bytes`]: deterministic bodies and a streaming check of them.
 //! - [`disk`]: a disk in memory that fails, tears and forgets.
+//! - [`hyper_server`]: connections of clients by hyper, which our own driver is held against.
 //! - [`process`]: the built binary as a child, its lines, its memory and its end.
 //! - [`ranged`]: an origin that does ranges of one large resource.
 //! - [`wire`]: the head and body grammar that origin and client share.
@@ -24,6 +25,7 @@
 pub mod bytes;
 pub mod client;
 pub mod disk;
+pub mod hyper_server;
 pub mod origin;
 pub mod process;
 pub mod ranged;
@@ -42,4 +44,15 @@ pub async fn within<T>(limit: Duration, what: impl Future<Output = T>) -> T {
 /// Shorthand for a [`Duration`] of milliseconds.
 pub const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
+}
+
+/// Waits until a file has so many lines. A client has its answer before the line about it is written.
+pub async fn wait_for_lines(path: &std::path::Path, count: usize) {
+    let there = async {
+        while std::fs::read(path).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count()) < count
+        {
+            tokio::time::sleep(ms(2)).await;
+        }
+    };
+    within(ms(10_000), there).await;
 }

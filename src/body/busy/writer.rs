@@ -354,6 +354,11 @@ impl Writer {
         }
     }
 
+    /// Whether nobody wants the body any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.shared.state.lock().abandoned
+    }
+
     /// Resolves when nothing that was written waits in memory for a reader; an error if nobody wants it. Cancel-safe.
     pub async fn drained(&self) -> Result<(), Abandoned> {
         loop {

@@ -11,6 +11,7 @@ use crate::base::clock::Clock;
 use crate::body::Body;
 use crate::body::content::Blocks;
 use crate::body::message::{Reply, Request};
+use crate::listener::refusal::Refusal;
 use crate::listener::{Answer, Handler};
 use crate::semantics::date;
 
@@ -28,6 +29,10 @@ impl Handler for DemoSite {
 
     fn admit(&self, _peer: SocketAddr) -> Option<()> {
         Some(())
+    }
+
+    fn refuse(&self, refusal: &Refusal, _peer: SocketAddr) -> Reply {
+        reply(refusal.status(), "text/plain", "no-store", Body::Bytes(format!("{refusal}\n").into()))
     }
 
     fn handle(&self, request: Request) -> Answer<'_> {

@@ -1,100 +1,59 @@
-//! One HTTP/1.1 connection, by hyper.
+//! One HTTP/1.1 connection, by a driver of our own (decision 11).
+//!
+//! ```text
+//!        ┌───────────────── next request ◀──────────────┐
+//!        ▼                                              │
+//!  wait, read head ── content in ∥ answer ── answer out ┴─ close, tunnel
+//! ```
+//!
+//! [`serve`] is the way of a connection. What decides is without I/O and in files of its own: [`head`], [`framing`],
+//! [`chunked`], [`render`].
 
-pub(super) mod ending;
-mod inbound;
-mod outbound;
-mod pace;
+mod alarm;
+pub mod chunked;
+mod connection;
+mod exchange;
+pub mod framing;
+pub mod head;
+mod input;
+mod outbox;
+pub mod render;
+mod sending;
+mod upload;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
 
-use hyper::body::Incoming;
-use hyper::server::conn::http1::Builder;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-
-use super::{Handler, Serving};
-use ending::{ClientBody, Ending};
-use outbound::TunnelSlot;
-use pace::{Pace, Paced, Phase};
+use super::stream::Stream;
+use super::{Answer, Handler, Serving};
+use connection::{After, Connection, How};
 
 /// Serves one connection to its end: until the client closes, breaks the protocol or idles too long, or until
 /// the listener drains and the response in progress has left. A connection that becomes a tunnel ends with it.
-pub async fn serve<H: Handler>(
-    io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    peer: SocketAddr,
-    handler: &H,
-    serving: &Serving,
-) {
-    serve_until(io, &Ending::default(), peer, handler, serving).await;
-}
-
-/// [`serve`], which notes in `ending` whether the connection must not end as if all were well.
-pub(super) async fn serve_until<H: Handler>(
-    io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    ending: &Ending,
-    peer: SocketAddr,
-    handler: &H,
-    serving: &Serving,
-) {
-    let settings = &serving.settings;
-    let tunnel_slot = TunnelSlot::default();
-    let pace = Pace::new();
-    let exchange = service_fn(|request| answer(handler, serving, peer, &tunnel_slot, ending, &pace, request));
-    let io = Paced::new(io, pace.clone(), settings.write_timeout);
-    let connection = Builder::new()
-        .max_header_size(settings.max_head)
-        .max_buf_size(settings.max_head.max(64 << 10))
-        .max_headers(settings.max_fields)
-        // Date is the origin's or ours, decided in `deliver`.
-        .auto_date_header(false)
-        .serve_connection(TokioIo::new(io), exchange)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let mut told_to_end = false;
-    let ended = loop {
-        tokio::select! {
-            // First: one that was told to end does so at once if nothing is under way.
-            biased;
-            ended = connection.as_mut() => break ended,
-            () = serving.draining.cancelled(), if !told_to_end => {}
-            phase = pace.expired(settings) => {
-                if told_to_end || phase == Phase::Head {
-                    tracing::debug!(%peer, ?phase, "a client was too late");
-                    return;
+///
+/// Dropped, the connection is closed, and what it had not answered is given up.
+pub async fn serve<H: Handler>(io: impl Stream, peer: SocketAddr, handler: &H, serving: &Serving) {
+    let mut connection = Connection::new(io, peer, serving);
+    while let Some(came) = connection.next_head().await {
+        let after = match came {
+            Ok(head) => {
+                let (request, mut exchange) = connection.open(head);
+                let reply = match handler.handle(request) {
+                    Answer::Now(reply) => Some(reply),
+                    Answer::Later(later) => connection.wait(later, &mut exchange).await,
+                };
+                match reply {
+                    Some(reply) => connection.send(reply, exchange).await,
+                    None => After::Gone,
                 }
             }
+            Err(refusal) => connection.refuse(handler.refuse(&refusal, peer)).await,
+        };
+        match after {
+            After::Next => {}
+            After::Close(how) => return connection.close(how).await,
+            After::Switch(tunnel) => return connection.join(tunnel).await,
+            After::Gone => return,
         }
-        connection.as_mut().graceful_shutdown();
-        told_to_end = true;
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "a client connection ended early");
     }
-    let tunnel = tunnel_slot.lock().take();
-    if let Some((upgrade, tunnel)) = tunnel {
-        outbound::join(upgrade, tunnel).await;
-    }
-}
-
-async fn answer<H: Handler>(
-    handler: &H,
-    serving: &Serving,
-    peer: SocketAddr,
-    tunnel_slot: &TunnelSlot,
-    ending: &Ending,
-    pace: &Pace,
-    request: hyper::Request<Incoming>,
-) -> Result<hyper::Response<ClientBody>, Infallible> {
-    pace.busy();
-    if let Some(refusal) = inbound::refusal(&request) {
-        return Ok(refusal.map(|body| ClientBody::new(body, pace.clone())));
-    }
-    let version = request.version();
-    let (request, upgrade) = inbound::translate(request, peer, serving);
-    let reply = handler.handle(request).reply().await;
-    let response = outbound::translate(reply, upgrade, tunnel_slot);
-    Ok(ending.watch(version, response.map(|body| ClientBody::new(body, pace.clone()))))
+    connection.close(How::AtOnce).await;
 }

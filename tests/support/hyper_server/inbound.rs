@@ -10,11 +10,11 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use crate::body::Body;
-use crate::body::busy::{BodyError, BusyBody, Retention, Writer};
-use crate::body::message::Request;
-use crate::body::wire::WireBody;
-use crate::listener::Serving;
+use forebay::body::Body;
+use forebay::body::busy::{BodyError, BusyBody, Retention, Writer};
+use forebay::body::message::Request;
+use forebay::body::wire::WireBody;
+use forebay::listener::Serving;
 
 /// Our request, and the key to the connection if the client offers to leave HTTP.
 pub(super) fn translate(

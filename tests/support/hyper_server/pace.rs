@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use crate::listener::Settings;
+use forebay::listener::Settings;
 
 /// What a connection waits for, and since when. Cloning shares it.
 #[derive(Clone, Debug)]

@@ -1,0 +1,153 @@
+//! A connection between its requests: waiting for a head, refusing, closing, leaving HTTP.
+
+use std::future::poll_fn;
+use std::mem;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::time::Instant;
+
+use super::alarm::Alarm;
+use super::exchange::Exchange;
+use super::head::{self, Head};
+use super::input::Input;
+use super::outbox::Outbox;
+use crate::body::message::Reply;
+use crate::body::tunnel::Tunnel;
+use crate::listener::Serving;
+use crate::listener::refusal::Refusal;
+use crate::listener::stream::Stream;
+
+/// How long a client may take to read the last answer, and how much more it may send meanwhile: closing over unread bytes
+/// would reset the connection, and might lose the answer (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(1);
+const MAX_LINGERING: u64 = 256 << 10;
+
+/// A client's connection.
+pub(super) struct Connection<'a, S: Stream> {
+    pub(super) io: S,
+    pub(super) peer: SocketAddr,
+    pub(super) serving: &'a Serving,
+    pub(super) input: Input,
+    pub(super) outbox: Outbox,
+    pub(super) alarm: Alarm,
+    /// Since when the client takes nothing of what waits for it.
+    pub(super) stalled: Option<Instant>,
+    /// Only the end of the connection will tell that the content on its way is whole.
+    pub(super) told_by_close: bool,
+}
+
+/// What becomes of a connection after an answer.
+pub(super) enum After {
+    /// The next request.
+    Next,
+    /// It ends.
+    Close(How),
+    /// It leaves HTTP.
+    Switch(Tunnel),
+    /// It is broken, or the client has left.
+    Gone,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// Everything was read.
+    AtOnce,
+    /// The client may be sending still.
+    Lingering,
+}
+
+impl<'a, S: Stream> Connection<'a, S> {
+    /// A new connection, whose first head is due.
+    pub(super) fn new(io: S, peer: SocketAddr, serving: &'a Serving) -> Self {
+        let alarm = Alarm::new(serving.settings.header_timeout, &serving.draining);
+        let (input, outbox) = (Input::default(), Outbox::default());
+        Self { io, peer, serving, input, outbox, alarm, stalled: None, told_by_close: false }
+    }
+
+    /// Waits for the next request. `None` if there is none: the client has closed, or said nothing for too long, or the
+    /// listener drains. Cancel-safe.
+    pub(super) async fn next_head(&mut self) -> Option<Result<Head, Refusal>> {
+        let mut began = false;
+        let mut woken = false;
+        poll_fn(|cx| {
+            loop {
+                if !self.input.is_empty() {
+                    match head::take(&mut self.input.0, &self.serving.settings) {
+                        Ok(None) => {}
+                        Ok(Some(head)) => return Poll::Ready(Some(Ok(head))),
+                        Err(refusal) => return Poll::Ready(Some(Err(refusal))),
+                    }
+                    if !mem::replace(&mut began, true) {
+                        self.alarm.set(Instant::now(), self.serving.settings.header_timeout);
+                    }
+                }
+                match self.input.poll_more(&mut self.io, cx) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(None),
+                    Poll::Ready(Ok(_)) => {}
+                    // As long as all goes well, timer and drain are set and need not be looked at.
+                    Poll::Pending if !mem::replace(&mut woken, true) && self.alarm.is_set_for(cx) => {
+                        return Poll::Pending;
+                    }
+                    Poll::Pending => return self.poll_idle(cx),
+                }
+            }
+        })
+        .await
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Head, Refusal>>> {
+        let late = self.alarm.poll(cx).is_ready();
+        if self.input.is_empty() {
+            if late || self.alarm.is_draining() { Poll::Ready(None) } else { Poll::Pending }
+        } else if late {
+            tracing::debug!(peer = %self.peer, "a request's head did not come in time");
+            Poll::Ready(Some(Err(Refusal::Late)))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Says why there is no request, and no next one either. Dropped, the connection is of no use any more.
+    pub(super) async fn refuse(&mut self, reply: Reply) -> After {
+        match self.send(reply, Exchange::of_none()).await {
+            After::Gone => After::Gone,
+            _ => After::Close(How::Lingering),
+        }
+    }
+
+    /// Closes. One that may be sending still is given a moment to read what it was told.
+    pub(super) async fn close(&mut self, how: How) {
+        if self.io.shutdown().await.is_ok() && how == How::Lingering {
+            let mut rest = (&mut self.io).take(MAX_LINGERING);
+            let mut nowhere = tokio::io::sink();
+            let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut nowhere)).await;
+        }
+    }
+
+    /// Joins the two sides of a connection that has left HTTP. Ends when both directions have closed or one has failed.
+    pub(super) async fn join(&mut self, tunnel: Tunnel) {
+        let Ok(mut origin) = tunnel.open().await else {
+            return tracing::debug!("a tunnel did not open on the side of the origin");
+        };
+        let early = self.input.take();
+        let joined = async {
+            origin.write_all(&early).await?;
+            copy_bidirectional(&mut self.io, &mut origin).await
+        };
+        if let Err(error) = joined.await {
+            tracing::debug!(%error, "a tunnel broke");
+        }
+    }
+}
+
+impl<S: Stream> Drop for Connection<'_, S> {
+    fn drop(&mut self) {
+        if self.told_by_close {
+            self.io.break_off();
+        }
+    }
+}

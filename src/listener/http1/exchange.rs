@@ -1,0 +1,299 @@
+//! One request and its answer on a connection: content comes in while the answer is waited for and while it leaves.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::uri::Scheme;
+use http::{StatusCode, Version, header};
+use tokio::time::Instant;
+
+use super::connection::{After, Connection, How};
+use super::head::{self, Head};
+use super::render::{self, Asked, Framing};
+use super::sending::{Filled, Sending};
+use super::upload::{End, Upload};
+use crate::body::Body;
+use crate::body::message::{Interim, Reply, Request};
+use crate::listener::Later;
+use crate::listener::stream::Stream;
+
+/// What is read ahead of later requests while one is answered; more is left in the system until then.
+const READ_AHEAD: usize = 16 << 10;
+
+/// What may wait to be written before the answer. Interim answers beyond that are left out.
+const MOST_BEFORE: usize = 16 << 10;
+
+/// How long a client may take to send the next bytes of content that nobody wants.
+const UNWANTED_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What belongs to one request.
+pub(super) struct Exchange {
+    asked: Asked,
+    /// The client would go on afterwards.
+    persists: bool,
+    /// The client waits to be told to send its content.
+    waits_for_100: bool,
+    /// The client offers to leave HTTP.
+    may_switch: bool,
+    upload: Option<Box<Upload>>,
+}
+
+/// The client has left, or its connection is broken.
+struct Gone;
+
+impl Exchange {
+    /// What is answered although it was no request.
+    pub(super) fn of_none() -> Self {
+        let asked = Asked { version: Version::HTTP_11, is_head: false };
+        Self { asked, persists: false, waits_for_100: false, may_switch: false, upload: None }
+    }
+
+    /// Content that is still to come, unless nobody can tell where it ends.
+    fn coming(&mut self) -> Option<&mut Upload> {
+        self.upload.as_deref_mut().filter(|upload| upload.ended().is_none())
+    }
+
+    /// Whether all content has come that was sent, so that the next request follows.
+    fn is_read(&self) -> bool {
+        self.upload.as_ref().is_none_or(|upload| upload.ended() == Some(End::Whole))
+    }
+}
+
+impl<S: Stream> Connection<'_, S> {
+    /// The request of a head, and what is needed to answer it here.
+    pub(super) fn open(&mut self, head: Head) -> (Request, Exchange) {
+        let waits_for_100 = head::waits_for_100(&head);
+        let Head { method, version, target, headers, framing, persists } = head;
+        let upload = Upload::new(framing, &self.serving.uploads, self.serving.settings.max_head);
+        let (upload, body) = match upload {
+            None => (None, Body::Empty),
+            Some((upload, reader)) => (Some(Box::new(upload)), Body::Busy(reader)),
+        };
+        let exchange = Exchange {
+            asked: Asked::new(version, &method),
+            persists,
+            waits_for_100: waits_for_100 && upload.is_some(),
+            may_switch: version == Version::HTTP_11 && headers.contains_key(header::UPGRADE),
+            upload,
+        };
+        let request = Request {
+            method,
+            scheme: Scheme::HTTP,
+            target_authority: target.authority,
+            target: target.path,
+            version,
+            headers,
+            body,
+            peer: self.peer,
+        };
+        (request, exchange)
+    }
+
+    /// Waits for the answer, and reads content meanwhile; what is said before the answer is sent. `None` if the client has
+    /// left. Dropped while it waits, the request is given up, and with it the connection.
+    pub(super) async fn wait(&mut self, mut later: Later<'_>, exchange: &mut Exchange) -> Option<Reply> {
+        poll_fn(|cx| {
+            if self.poll_content(exchange, cx).is_err() {
+                return Poll::Ready(None);
+            }
+            let reply = later.reply.as_mut().poll(cx);
+            while let Poll::Ready(Some(interim)) = later.interim.poll_next(cx) {
+                self.say_before(&interim, exchange);
+            }
+            if let Poll::Ready(reply) = reply {
+                return Poll::Ready(Some(reply));
+            }
+            let flushed = self.poll_flush(cx);
+            if matches!(flushed, Poll::Ready(Err(Gone))) || self.poll_times(exchange, cx).is_err() {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Interim answers are for those who know them (RFC 9110 §15.2).
+    fn say_before(&mut self, interim: &Interim, exchange: &Exchange) {
+        if exchange.asked.version == Version::HTTP_11 && self.outbox.len() < MOST_BEFORE {
+            render::interim(self.outbox.head(), interim);
+        }
+    }
+
+    /// Sends the answer, and reads what is still to come of the content. Dropped while it sends, the connection is of no
+    /// use any more.
+    pub(super) async fn send(&mut self, reply: Reply, mut exchange: Exchange) -> After {
+        let Reply { mut head, mut body, record } = reply;
+        let mut tunnel = None;
+        if let Body::Tunnel(opened) = body {
+            body = Body::Empty;
+            // To a client that never offered to leave HTTP a 101 would lie.
+            if exchange.may_switch { tunnel = Some(opened) } else { head.status = StatusCode::BAD_GATEWAY }
+        }
+        let connection = match &tunnel {
+            Some(_) => render::Connection::Switches,
+            None if self.may_persist(&exchange) => render::Connection::Persists,
+            None => render::Connection::Closes,
+        };
+        let length = body.known_length();
+        let (framing, connection) =
+            render::head(self.outbox.head(), &head, length, exchange.asked, connection);
+        self.told_by_close = framing == Framing::UntilClose;
+        // What is not announced is not sent: such a client never said that it takes trailers.
+        let with_trailers = head.headers.contains_key(header::TRAILER);
+        let mut sending = Sending::new(body, framing, with_trailers, record);
+        let sent = poll_fn(|cx| self.poll_send(&mut sending, &mut exchange, cx)).await;
+        sending.finish(self.outbox.len());
+        if sent.is_err() {
+            return After::Gone;
+        }
+        self.told_by_close = false;
+        if let Some(tunnel) = tunnel {
+            return After::Switch(tunnel);
+        }
+        if exchange.upload.is_some() && !exchange.waits_for_100 {
+            self.read_rest(&mut exchange).await;
+        }
+        self.alarm.set(Instant::now(), self.serving.settings.idle_timeout);
+        match connection {
+            render::Connection::Persists if exchange.is_read() => After::Next,
+            _ if exchange.is_read() && self.input.is_empty() => After::Close(How::AtOnce),
+            _ => After::Close(How::Lingering),
+        }
+    }
+
+    /// Whether the connection may go on after the answer that is about to be sent.
+    fn may_persist(&self, exchange: &Exchange) -> bool {
+        let lost = exchange.upload.as_ref().is_some_and(|upload| upload.ended() == Some(End::Lost));
+        exchange.persists && !exchange.waits_for_100 && !lost && !self.alarm.is_draining()
+    }
+
+    fn poll_send(
+        &mut self,
+        sending: &mut Sending,
+        exchange: &mut Exchange,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Gone>> {
+        // Who was never told to send content is told now that it is not wanted.
+        if !exchange.waits_for_100 && exchange.coming().is_some() {
+            self.poll_content(exchange, cx)?;
+        }
+        loop {
+            let filled = sending.poll_fill(&mut self.outbox, cx);
+            match self.poll_flush(cx) {
+                Poll::Ready(Err(Gone)) => return Poll::Ready(Err(Gone)),
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) => match filled {
+                    Filled::Enough => {}
+                    Filled::Whole => return Poll::Ready(Ok(())),
+                    Filled::Broken => return Poll::Ready(Err(Gone)),
+                    Filled::Waits => {
+                        self.poll_ahead(exchange, cx)?;
+                        break;
+                    }
+                },
+            }
+        }
+        self.poll_times(exchange, cx)?;
+        Poll::Pending
+    }
+
+    /// Reads content, or ahead, or finds out that the client has left.
+    fn poll_content(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Result<(), Gone> {
+        if let Some(upload) = exchange.coming() {
+            let polled = upload.poll(&mut self.io, &mut self.input, cx);
+            let is_wanted = upload.is_wanted();
+            if exchange.waits_for_100 && is_wanted {
+                exchange.waits_for_100 = false;
+                self.outbox.head().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            }
+            if polled == Poll::Ready(End::Gone) {
+                return Err(Gone);
+            }
+        }
+        self.poll_ahead(exchange, cx)
+    }
+
+    fn poll_ahead(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Result<(), Gone> {
+        if exchange.coming().is_some() {
+            return Ok(());
+        }
+        while self.input.0.len() < READ_AHEAD {
+            match self.input.poll_more(&mut self.io, cx) {
+                Poll::Ready(Ok(0) | Err(_)) => return Err(Gone),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Ready when nothing waits to be written any more.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        while self.outbox.len() > 0 {
+            match self.outbox.poll_write(&mut self.io, cx) {
+                Poll::Ready(Ok(_)) => self.stalled = None,
+                Poll::Ready(Err(error)) => {
+                    tracing::debug!(peer = %self.peer, %error, "an answer could not be written");
+                    return Poll::Ready(Err(Gone));
+                }
+                Poll::Pending => {
+                    self.stalled.get_or_insert_with(Instant::now);
+                    return Poll::Pending;
+                }
+            }
+        }
+        Pin::new(&mut self.io).poll_flush(cx).map_err(|_| Gone)
+    }
+
+    /// Looks whether the client lets us wait for too long: for room to write, or for its content.
+    fn poll_times(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Result<(), Gone> {
+        let settings = &self.serving.settings;
+        let upload = exchange.coming();
+        let written = self.stalled.map(|since| since + settings.write_timeout);
+        let read = upload
+            .as_ref()
+            .and_then(|upload| upload.waits_since())
+            .map(|since| since + settings.body_timeout);
+        let Some(first) = written.into_iter().chain(read).min() else {
+            self.alarm.clear();
+            return Ok(());
+        };
+        self.alarm.set_deadline(first);
+        if self.alarm.poll(cx).is_pending() {
+            return Ok(());
+        }
+        if written == Some(first) {
+            tracing::debug!(peer = %self.peer, "a client took nothing for too long");
+            return Err(Gone);
+        }
+        if let Some(upload) = upload {
+            upload.stalled();
+        }
+        // It is told so by whoever wanted the content.
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Reads content that was on its way when the answer had left already: as long as somebody wants it, and else as far as
+    /// it is worth while for the sake of the next request.
+    async fn read_rest(&mut self, exchange: &mut Exchange) {
+        let (wanted, unwanted) = (self.serving.settings.body_timeout, UNWANTED_TIMEOUT);
+        poll_fn(|cx| {
+            let Some(upload) = exchange.coming() else { return Poll::Ready(()) };
+            if upload.poll(&mut self.io, &mut self.input, cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if let Some(since) = upload.waits_since() {
+                let limit = if upload.is_unwanted() { unwanted } else { wanted };
+                self.alarm.set_deadline(since + limit);
+                ready!(self.alarm.poll(cx));
+                upload.stalled();
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}

@@ -1,0 +1,62 @@
+//! What a client sent and nobody has taken yet.
+
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::{io, mem};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// The most bytes that are read at a time while a head is expected. They come onto the stack, so that a connection that
+/// waits has no buffer.
+const HEAD_READ: usize = 8 << 10;
+
+/// The most bytes that are read at a time while content is expected.
+const CONTENT_READ: usize = 64 << 10;
+
+/// Bytes in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Input(pub(super) Bytes);
+
+impl Input {
+    /// Reads more, which may be part of a head; how many bytes that were, none at the end. Cancel-safe.
+    pub(super) fn poll_more<S: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut stack = [const { MaybeUninit::uninit() }; HEAD_READ];
+        let mut buffer = ReadBuf::uninit(&mut stack);
+        ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
+        let new = buffer.filled();
+        self.0 = if self.0.is_empty() { Bytes::copy_from_slice(new) } else { [&self.0, new].concat().into() };
+        Poll::Ready(Ok(new.len()))
+    }
+
+    /// The same, where much is to come. Cancel-safe.
+    pub(super) fn poll_much<S: AsyncRead + Unpin>(
+        &mut self,
+        io: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut buffer = BytesMut::with_capacity(self.0.len() + CONTENT_READ);
+        buffer.extend_from_slice(&self.0);
+        let read = ready!(tokio_util::io::poll_read_buf(Pin::new(io), cx, &mut buffer))?;
+        self.0 = buffer.freeze();
+        Poll::Ready(Ok(read))
+    }
+
+    /// Has all of it.
+    pub(super) fn take(&mut self) -> Bytes {
+        mem::take(&mut self.0)
+    }
+
+    /// Whether there is nothing. If so, no memory is held either.
+    pub(super) fn is_empty(&mut self) -> bool {
+        if self.0.is_empty() {
+            self.0 = Bytes::new();
+        }
+        self.0.is_empty()
+    }
+}

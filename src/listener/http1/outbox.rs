@@ -1,0 +1,103 @@
+//! What is to be written to a client, in order: heads, and pieces of content that are not copied.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::AsyncWrite;
+
+/// Content up to this size is copied behind its head: one buffer is written with less ado than two.
+const COPIED: usize = 4 << 10;
+
+/// The most pieces that are written at a time.
+const SLICES: usize = 32;
+
+/// Bytes on their way out.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// Written first.
+    head: Vec<u8>,
+    written: usize,
+    pieces: VecDeque<Bytes>,
+    /// Bytes in `pieces`.
+    queued: usize,
+}
+
+impl Outbox {
+    /// Where a head is put together. Nothing may be added to it once a piece was queued and not everything is written.
+    pub(super) fn head(&mut self) -> &mut Vec<u8> {
+        &mut self.head
+    }
+
+    /// Adds a piece.
+    pub(super) fn push(&mut self, piece: Bytes) {
+        if self.pieces.is_empty() && piece.len() <= COPIED && self.head.len() <= COPIED {
+            self.head.extend_from_slice(&piece);
+            return;
+        }
+        self.queued += piece.len();
+        self.pieces.push_back(piece);
+    }
+
+    /// Bytes that were not written yet.
+    pub(super) fn len(&self) -> usize {
+        self.head.len() - self.written + self.queued
+    }
+
+    /// How many pieces wait.
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Writes once; how much that was. Cancel-safe: what was written is gone from here.
+    pub(super) fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let rest = self.head.get(self.written..).unwrap_or_default();
+        let written = if self.pieces.is_empty() {
+            ready!(Pin::new(io).poll_write(cx, rest))?
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let waiting = (!rest.is_empty()).then_some(rest).into_iter();
+            let mut count = 0;
+            for (slice, piece) in
+                slices.iter_mut().zip(waiting.chain(self.pieces.iter().map(|piece| &piece[..])))
+            {
+                *slice = IoSlice::new(piece);
+                count += 1;
+            }
+            ready!(Pin::new(io).poll_write_vectored(cx, slices.get(..count).unwrap_or_default()))?
+        };
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.advance(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn advance(&mut self, written: usize) {
+        let of_head = written.min(self.head.len() - self.written);
+        self.written += of_head;
+        if self.written == self.head.len() {
+            // Given back: an idle connection holds no buffer.
+            (self.head, self.written) = (Vec::new(), 0);
+        }
+        let mut rest = written - of_head;
+        self.queued -= rest;
+        while let Some(piece) = self.pieces.front_mut().filter(|_| rest > 0) {
+            let of_piece = rest.min(piece.len());
+            piece.advance(of_piece);
+            rest -= of_piece;
+            if piece.is_empty() {
+                self.pieces.pop_front();
+            }
+        }
+        if self.pieces.is_empty() {
+            self.pieces = VecDeque::new();
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Heads of answers as bytes, and how their content is framed (RFC 9112 §4, §6).
+
+use http::{HeaderMap, Method, StatusCode, Version, header};
+
+use crate::body::message::{Interim, ReplyHead};
+
+/// How the content of an answer is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is none, whatever the fields say of it.
+    None,
+    /// So many bytes, as the head says.
+    Length(u64),
+    /// Chunks.
+    Chunked,
+    /// The end of the connection is the end of the content: for those who know no chunks.
+    UntilClose,
+}
+
+/// To what kind of request an answer is.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The version that the client speaks.
+    pub version: Version,
+    /// It asked for the head alone.
+    pub is_head: bool,
+}
+
+impl Asked {
+    /// By a request of this method.
+    pub fn new(version: Version, method: &Method) -> Self {
+        Self { version, is_head: *method == Method::HEAD }
+    }
+}
+
+/// What is to be said of the connection in the head of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// It goes on.
+    Persists,
+    /// It ends with this answer.
+    Closes,
+    /// It leaves HTTP; the answer says so itself.
+    Switches,
+}
+
+/// Appends the head of a final answer, or of a 101, whose content has `length` bytes if that is known. Tells how the
+/// content is to be framed, and whether the connection goes on.
+pub fn head(
+    out: &mut Vec<u8>,
+    reply: &ReplyHead,
+    length: Option<u64>,
+    asked: Asked,
+    connection: Connection,
+) -> (Framing, Connection) {
+    let announced = crate::semantics::fields::announced_length(&reply.headers);
+    let framing = framing(reply.status, length.or(announced), asked);
+    let connection = match connection {
+        Connection::Persists if framing == Framing::UntilClose => Connection::Closes,
+        other => other,
+    };
+    status_line(out, reply.status);
+    let switches = connection == Connection::Switches;
+    for (name, value) in &reply.headers {
+        // Framing and the connection are this connection's own.
+        let of_connection = *name == header::CONNECTION || *name == header::TRANSFER_ENCODING;
+        let of_length = *name == header::CONTENT_LENGTH && !may_tell_length(reply.status, framing);
+        if of_length || (of_connection && !switches) {
+            continue;
+        }
+        field(out, name.as_str().as_bytes(), value.as_bytes());
+    }
+    match framing {
+        Framing::Length(length) if announced.is_none() => {
+            field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+        }
+        Framing::Chunked => field(out, b"transfer-encoding", b"chunked"),
+        Framing::Length(_) | Framing::None | Framing::UntilClose => {}
+    }
+    match connection {
+        Connection::Closes => field(out, b"connection", b"close"),
+        Connection::Persists if asked.version != Version::HTTP_11 => field(out, b"connection", b"keep-alive"),
+        Connection::Persists | Connection::Switches => {}
+    }
+    out.extend_from_slice(b"\r\n");
+    (framing, connection)
+}
+
+/// Appends an interim answer (RFC 9110 §15.2).
+pub fn interim(out: &mut Vec<u8>, interim: &Interim) {
+    status_line(out, interim.status);
+    fields(out, &interim.headers);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the line that begins a chunk of so many bytes, behind `before` which ends what came before it.
+pub fn chunk_begin(length: usize, before: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(before.len() + 18);
+    line.extend_from_slice(before);
+    let digits = (usize::BITS - length.leading_zeros()).div_ceil(4).max(1);
+    for place in (0..digits).rev() {
+        let digit = u32::try_from((length >> (place * 4)) & 0xf).unwrap_or_default();
+        line.push(char::from_digit(digit, 16).map_or(b'0', |digit| digit as u8));
+    }
+    line.extend_from_slice(b"\r\n");
+    line
+}
+
+/// The last chunk with its trailers, behind `before` which ends what came before it.
+pub fn last_chunk(trailers: Option<&HeaderMap>, before: &[u8]) -> Vec<u8> {
+    let mut end = before.to_vec();
+    end.extend_from_slice(b"0\r\n");
+    if let Some(trailers) = trailers {
+        fields(&mut end, trailers);
+    }
+    end.extend_from_slice(b"\r\n");
+    end
+}
+
+/// RFC 9112 §6.3.
+fn framing(status: StatusCode, length: Option<u64>, asked: Asked) -> Framing {
+    match length {
+        _ if asked.is_head || has_no_content(status) => Framing::None,
+        Some(length) => Framing::Length(length),
+        None if asked.version == Version::HTTP_11 => Framing::Chunked,
+        None => Framing::UntilClose,
+    }
+}
+
+fn has_no_content(status: StatusCode) -> bool {
+    status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// Whether the head may have a `Content-Length` (RFC 9110 §8.6).
+fn may_tell_length(status: StatusCode, framing: Framing) -> bool {
+    match framing {
+        Framing::Length(_) => true,
+        Framing::None => !status.is_informational() && status != StatusCode::NO_CONTENT,
+        Framing::Chunked | Framing::UntilClose => false,
+    }
+}
+
+fn status_line(out: &mut Vec<u8>, status: StatusCode) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn fields(out: &mut Vec<u8>, headers: &HeaderMap) {
+    for (name, value) in headers {
+        field(out, name.as_str().as_bytes(), value.as_bytes());
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_tells_its_length_in_hexadecimal() {
+        for (length, line) in [(1, "1\r\n"), (15, "f\r\n"), (16, "10\r\n"), (0xabc0, "abc0\r\n")] {
+            assert_eq!(chunk_begin(length, b""), line.as_bytes());
+        }
+        assert_eq!(chunk_begin(usize::MAX, b"\r\n"), b"\r\nffffffffffffffff\r\n");
+    }
+}

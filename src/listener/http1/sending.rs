@@ -1,0 +1,150 @@
+//! The content of an answer on its way into the outbox, framed.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::outbox::Outbox;
+use super::render::{self, Framing};
+use crate::body::Body;
+use crate::body::busy::BodyError;
+use crate::telemetry::record::Record;
+
+/// Content is taken from its source until so many bytes wait to be written, or so many pieces.
+const MOST_BYTES: usize = 256 << 10;
+const MOST_PIECES: usize = 30;
+
+/// The content of an answer.
+pub(super) struct Sending {
+    body: Body,
+    framing: Framing,
+    with_trailers: bool,
+    stage: Stage,
+    /// Bytes of content that were put into the outbox.
+    handed: u64,
+    /// Where the last piece was put, a chunk's end is still to be added.
+    open_chunk: bool,
+    record: Option<Box<Record>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Going,
+    Whole,
+    Broken,
+}
+
+/// Why no more content is put into the outbox for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// There is enough in it.
+    Enough,
+    /// There is nothing more yet.
+    Waits,
+    /// That was all.
+    Whole,
+    /// The source broke off.
+    Broken,
+}
+
+impl Sending {
+    /// `record` is finished when this ends, or is dropped.
+    pub(super) fn new(
+        body: Body,
+        framing: Framing,
+        with_trailers: bool,
+        record: Option<Box<Record>>,
+    ) -> Self {
+        let body = if framing == Framing::None { Body::Empty } else { body };
+        let stage =
+            if matches!(framing, Framing::None | Framing::Length(0)) { Stage::Whole } else { Stage::Going };
+        Self { body, framing, with_trailers, stage, handed: 0, open_chunk: false, record }
+    }
+
+    /// Puts what there is into `outbox`, as far as there is room.
+    pub(super) fn poll_fill(&mut self, outbox: &mut Outbox, cx: &mut Context<'_>) -> Filled {
+        while self.stage == Stage::Going {
+            if outbox.len() >= MOST_BYTES || outbox.pieces() >= MOST_PIECES {
+                return Filled::Enough;
+            }
+            match self.body.poll_next(cx) {
+                Poll::Pending => return Filled::Waits,
+                Poll::Ready(Some(Ok(bytes))) => self.put(bytes, outbox),
+                Poll::Ready(Some(Err(error))) => self.broke_off(error),
+                Poll::Ready(None) => self.end(outbox),
+            }
+        }
+        if self.stage == Stage::Broken { Filled::Broken } else { Filled::Whole }
+    }
+
+    fn put(&mut self, mut bytes: Bytes, outbox: &mut Outbox) {
+        if let Framing::Length(length) = self.framing {
+            let left = usize::try_from(length - self.handed).unwrap_or(usize::MAX);
+            if bytes.len() > left {
+                tracing::error!("an answer has more content than its head says: the rest is cut off");
+                bytes.truncate(left);
+            }
+        }
+        if bytes.is_empty() {
+            return;
+        }
+        self.handed += bytes.len() as u64;
+        if self.framing == Framing::Chunked {
+            outbox.push(render::chunk_begin(bytes.len(), self.end_of_chunk()).into());
+            self.open_chunk = true;
+        }
+        outbox.push(bytes);
+        // Its source need not be asked whether that was all, and what it holds is let go.
+        if self.framing == Framing::Length(self.handed) {
+            self.whole();
+        }
+    }
+
+    fn end(&mut self, outbox: &mut Outbox) {
+        match self.framing {
+            Framing::Length(length) if self.handed < length => return self.broke_off(BodyError::Incomplete),
+            Framing::Chunked => {
+                let trailers = self.body.trailers().filter(|_| self.with_trailers);
+                outbox.push(render::last_chunk(trailers.as_deref(), self.end_of_chunk()).into());
+            }
+            Framing::Length(_) | Framing::UntilClose | Framing::None => {}
+        }
+        self.whole();
+    }
+
+    fn end_of_chunk(&self) -> &'static [u8] {
+        if self.open_chunk { b"\r\n" } else { b"" }
+    }
+
+    fn whole(&mut self) {
+        (self.stage, self.body) = (Stage::Whole, Body::Empty);
+    }
+
+    fn broke_off(&mut self, error: BodyError) {
+        (self.stage, self.body) = (Stage::Broken, Body::Empty);
+        if let Some(record) = &mut self.record {
+            record.broke_off(error.name());
+        }
+    }
+
+    /// All that could be sent was: `unsent` bytes are left in the outbox. Counts the request, and writes its line.
+    pub(super) fn finish(&mut self, unsent: usize) {
+        if let Some(mut record) = self.record.take() {
+            let sent = self.handed.saturating_sub(unsent as u64);
+            record.sent(usize::try_from(sent).unwrap_or(usize::MAX));
+            record.finish(self.stage == Stage::Whole && unsent == 0);
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        // Dropped on its way: what was handed over may have left or not.
+        if self.record.is_some() {
+            if self.stage == Stage::Whole {
+                self.stage = Stage::Going;
+            }
+            self.finish(0);
+        }
+    }
+}
