@@ -96,11 +96,11 @@ async fn a_head_is_due_from_its_first_byte_however_it_drips() {
     let mut client = pipes.client();
     client.get("/").await;
     tokio::time::sleep(ms(12_000)).await;
-    client.send("GET / HT").await;
+    client.send("GET /d").await;
     let begun = Instant::now();
     for _ in 0..4 {
         tokio::time::sleep(ms(1000)).await;
-        client.send("T").await;
+        client.send("rip").await;
     }
     if on_hyper() {
         client.expect_end().await;
