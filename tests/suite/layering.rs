@@ -58,7 +58,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("request", "origin", &["OriginError"]),
     ("deliver", "origin", &["OriginError"]),
     ("deliver", "admission", &["Rejection"]),
-    ("request", "listener", &["Handler"]),
+    ("request", "listener", &["Answer", "Handler"]),
     ("admin", "admission", &["Connections"]),
     ("admin", "fetch", &["Fetcher"]),
     ("config", "route", &["Settings", "HostPattern", "HostPatternError"]),
