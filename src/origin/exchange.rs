@@ -67,8 +67,8 @@ impl From<OriginError> for Failure {
 }
 
 impl Endpoint {
-    /// Sends `outgoing` on an idle connection or a new one, and waits for the head of the response; 1xx other than
-    /// 101 are passed over.
+    /// Sends `outgoing` on an idle connection or a new one, and waits for the head of the response. 1xx other
+    /// than 101 are heard by whoever the request was made with.
     ///
     /// The endpoint may have closed an idle connection just now, which is no failure of its own: what was not sent
     /// on it goes out on a new one; what may have been sent is sent once more only if there is a `spare`.

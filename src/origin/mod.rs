@@ -4,7 +4,7 @@
 //! - [`Pool`]: which endpoint a request goes to, and to which next.
 //! - `roster`, `health`, `places`: whose turn it is, who is left alone, who has to wait.
 //! - `endpoint`, `idle`, [`connect`], [`resolve`], `tls`: how one endpoint is reached.
-//! - `fitted`, `outgoing`, `exchange`, `incoming`: one request and its response.
+//! - `fitted`, `outgoing`, `exchange`, `hear`, `incoming`: one request, what is said before its response, and that.
 //!
 //! hyper's types end here: an [`Exchange`] has our head and a body that is read chunk by chunk.
 
@@ -14,6 +14,7 @@ mod error;
 mod exchange;
 mod fitted;
 mod health;
+mod hear;
 mod held;
 mod idle;
 mod incoming;
@@ -28,6 +29,7 @@ mod url;
 
 pub use error::OriginError;
 pub use exchange::{Exchange, OriginRequest};
+pub use hear::Hear;
 pub use incoming::IncomingBody;
 pub use pool::{Pool, PoolError};
 pub use settings::{EndpointSettings, HttpVersion, Settings, TlsSettings};

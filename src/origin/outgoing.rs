@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Uri, Version, header};
+use http::{HeaderMap, Method, Uri, Version, header};
 use tokio::sync::Notify;
 
 use super::OriginRequest;
+use super::hear::{Hear, listen};
 use super::settings::{HttpVersion, Settings};
 use crate::body::Body;
 use crate::body::wire::WireBody;
@@ -21,17 +22,23 @@ pub(super) struct Spare {
     target: PathAndQuery,
     headers: HeaderMap,
     version: Version,
+    hears: Option<Arc<dyn Hear>>,
 }
 
 impl Spare {
     /// None, if sending it twice may do harm, or its content would be gone (RFC 9110 §9.2.2).
-    pub(super) fn of(request: &OriginRequest, settings: &Settings) -> Option<Self> {
+    pub(super) fn of(
+        request: &OriginRequest,
+        settings: &Settings,
+        hears: Option<&Arc<dyn Hear>>,
+    ) -> Option<Self> {
         let repeatable = request.method.is_idempotent() && matches!(request.body, Body::Empty);
         repeatable.then(|| Self {
             method: request.method.clone(),
             target: request.target.clone(),
             headers: request.headers.clone(),
             version: version(settings),
+            hears: hears.cloned(),
         })
     }
 
@@ -41,6 +48,7 @@ impl Spare {
         *outgoing.uri_mut() = Uri::from(self.target.clone());
         *outgoing.headers_mut() = self.headers.clone();
         *outgoing.version_mut() = self.version;
+        listen(&mut outgoing, None, self.hears.clone());
         outgoing
     }
 }
@@ -52,8 +60,13 @@ fn version(settings: &Settings) -> Version {
     }
 }
 
-/// The request, held back until 100 (Continue) if it asks for that (RFC 9110 §10.1.1).
-pub(super) fn to_hyper(mut request: OriginRequest, settings: &Settings) -> Outgoing {
+/// The request, held back until 100 (Continue) if it asks for that (RFC 9110 §10.1.1); `hears` is told of what else is said
+/// before its answer.
+pub(super) fn to_hyper(
+    mut request: OriginRequest,
+    settings: &Settings,
+    hears: Option<Arc<dyn Hear>>,
+) -> Outgoing {
     say_own_length(&mut request);
     let expects_continue = request.headers.contains_key(header::EXPECT);
     let go_ahead = Arc::new(Notify::new());
@@ -64,13 +77,7 @@ pub(super) fn to_hyper(mut request: OriginRequest, settings: &Settings) -> Outgo
     *outgoing.uri_mut() = Uri::from(request.target);
     *outgoing.headers_mut() = request.headers;
     *outgoing.version_mut() = version(settings);
-    if expects_continue {
-        hyper::ext::on_informational(&mut outgoing, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                go_ahead.notify_one();
-            }
-        });
-    }
+    listen(&mut outgoing, expects_continue.then_some(go_ahead), hears);
     outgoing
 }
 

@@ -12,6 +12,7 @@ use super::error::OriginError;
 use super::exchange::{Exchange, OriginRequest};
 use super::fitted::{OURS, fitted};
 use super::health::Rules;
+use super::hear::Hear;
 use super::incoming::Upload;
 use super::outgoing::{Outgoing, Spare, to_hyper};
 use super::places::{NoPlace, Places};
@@ -102,7 +103,14 @@ impl Pool {
         self.endpoints.iter().map(|endpoint| &*endpoint.authority)
     }
 
-    /// Sends `request` to an endpoint and waits for the head of the response; 1xx other than 101 are passed over.
+    /// As [`Pool::exchange_heard`], and nobody hears what is said before the answer.
+    pub async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
+        self.exchange_heard(request, None).await
+    }
+
+    /// Sends `request` to an endpoint and waits for the head of the response. 1xx other than 100 and 101 are for whoever
+    /// `hears` them, also those of endpoints that then fail; all that is heard of the one who answers is heard before this
+    /// returns. They buy an endpoint no time.
     ///
     /// A request that fails before a head is sent to another endpoint, at most [`Settings::retries`] times: anything
     /// of which nothing was sent, and what was sent if it is idempotent and has no content (RFC 9110 §9.2.2). On the
@@ -110,10 +118,16 @@ impl Pool {
     /// use it waits for one, within the limits of the queue.
     ///
     /// Cancelled, it leaves the queue, or its connection is closed; the endpoint's health stays as it was.
-    pub async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
-        let Some(limit) = self.settings.total_timeout else { return self.attempts(request, None).await };
+    pub async fn exchange_heard(
+        &self,
+        request: OriginRequest,
+        hears: Option<Arc<dyn Hear>>,
+    ) -> Result<Exchange, OriginError> {
+        let Some(limit) = self.settings.total_timeout else {
+            return self.attempts(request, hears, None).await;
+        };
         let deadline = Instant::now() + limit;
-        let attempts = self.attempts(request, Some(deadline));
+        let attempts = self.attempts(request, hears, Some(deadline));
         tokio::time::timeout_at(deadline, attempts)
             .await
             .unwrap_or_else(|_| Err(OriginError::timed_out(ProxyError::HttpResponseTimeout, Retry::Never)))
@@ -122,15 +136,16 @@ impl Pool {
     async fn attempts(
         &self,
         request: OriginRequest,
+        hears: Option<Arc<dyn Hear>>,
         deadline: Option<Instant>,
     ) -> Result<Exchange, OriginError> {
         let request = fitted(request, &self.settings).await?;
-        let spare = Spare::of(&request, &self.settings);
+        let spare = Spare::of(&request, &self.settings, hears.as_ref());
         let upload = match &request.body {
             Body::Busy(reader) => Some(Upload(reader.body())),
             _ => None,
         };
-        let mut outgoing = to_hyper(request, &self.settings);
+        let mut outgoing = to_hyper(request, &self.settings, hears);
         let (mut tried, mut last) = (Vec::new(), None);
         loop {
             let place = match self.places.get(&tried).await {
