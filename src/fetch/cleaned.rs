@@ -6,7 +6,8 @@ use http::{StatusCode, Uri};
 
 use super::ask::Ask;
 use crate::base::clock::Timestamp;
-use crate::body::message::ReplyHead;
+use crate::body::message::{Interim, ReplyHead};
+use crate::cache::object::StoredHead;
 use crate::semantics::targeted::{CDN_CACHE_CONTROL, SURROGATE_CONTROL};
 use crate::semantics::{date, fields};
 
@@ -72,6 +73,28 @@ pub(super) fn clean<'a>(
         hide_origin(&mut headers, name, ask, origins.clone());
     }
     ReplyHead { status, headers }
+}
+
+/// What one of `origins` said before its answer to `ask`, as clients may see it: nothing that belongs to the hop or to
+/// framing, and nothing that tells who the origin is. If it is not for one client alone, nothing either that means
+/// something only before the content, which does not come yet, or to that client. Its values own their memory.
+pub(super) fn interim<'a>(
+    status: StatusCode,
+    headers: &HeaderMap,
+    ask: &Ask,
+    origins: &(impl Iterator<Item = &'a str> + Clone),
+    for_one: bool,
+) -> Interim {
+    let mut headers = headers.clone();
+    fields::strip_hop_by_hop(&mut headers);
+    headers.remove(header::CONTENT_LENGTH);
+    for name in IDENTITY.iter().chain(HEAD_ONLY.iter().filter(|_| !for_one)) {
+        headers.remove(name);
+    }
+    for name in [header::LOCATION, header::CONTENT_LOCATION] {
+        hide_origin(&mut headers, name, ask, origins.clone());
+    }
+    Interim { status, headers: StoredHead::new(status, &headers).headers }
 }
 
 /// The trailers of a response as clients may see them: nothing that belongs to the hop, to the framing or to the

@@ -8,11 +8,12 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::ask::Ask;
+use super::heard::{self, Heard};
 use crate::base::blame::Blame;
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
 use crate::body::busy::{BusyBody, Reader};
-use crate::body::message::ReplyHead;
+use crate::body::message::{Interim, ReplyHead};
 use crate::body::tunnel::Tunnel;
 use crate::cache::lookup::Hit;
 use crate::origin::OriginError;
@@ -32,6 +33,8 @@ pub struct Flight {
     /// The ordinal of the ledger's sequence than which nothing that it brings is older: that of its start, and then of its
     /// latest request.
     born: AtomicU64,
+    /// What the origin has said before the head.
+    pub(super) heard: Heard,
     announced: watch::Receiver<Option<Announcement>>,
 }
 
@@ -182,7 +185,8 @@ impl Flight {
     ) -> (Arc<Self>, watch::Sender<Option<Announcement>>) {
         let (announce, announced) = watch::channel(None);
         let born = AtomicU64::new(begun.ordinal());
-        (Arc::new(Self { ask, attempt, passes, busy, born, announced }), announce)
+        let heard = Heard::default();
+        (Arc::new(Self { ask, attempt, passes, busy, born, heard, announced }), announce)
     }
 
     /// Nothing that it brings is older than this.
@@ -231,7 +235,9 @@ impl Flight {
     }
 
     fn seat_with(self: &Arc<Self>, reader: Reader, leads: bool) -> Seat {
-        Seat { flight: Arc::clone(self), reader, leads, announced: self.announced.clone() }
+        // Who comes when the head is there has no use for what was said before it.
+        let told = if self.announced.borrow().is_some() { usize::MAX } else { 0 };
+        Seat { flight: Arc::clone(self), reader, leads, told, announced: self.announced.clone() }
     }
 
     fn advise(&self, announcement: Announcement, leads: bool, ask: &Ask) -> Advice {
@@ -306,19 +312,51 @@ pub struct Seat {
     flight: Arc<Flight>,
     reader: Reader,
     leads: bool,
+    /// How much it has been told of what the origin said before the head.
+    told: usize,
     announced: watch::Receiver<Option<Announcement>>,
 }
 
 impl Seat {
-    /// Waits for the announcement. Cancel-safe: dropped here, the client has left and nothing else happens.
+    /// As [`Seat::advice_told`], for a client that is told nothing before its answer.
     pub async fn advice(&mut self, ask: &Ask) -> Advice {
-        let announcement = match self.announced.wait_for(Option::is_some).await {
-            Ok(announcement) => announcement.clone(),
-            // The fetch was ended without a word.
-            Err(_) => None,
+        self.advice_told(ask, |_| {}).await
+    }
+
+    /// Waits for the announcement. `tell` gets what the origin says before it (RFC 9110 §15.2), in order, each once, and
+    /// from the beginning also if this client came later; a waiter only if the origin could have said it to its own request.
+    ///
+    /// Cancel-safe: dropped here, the client has left and nothing else happens. What was said is told before the next await.
+    pub async fn advice_told(&mut self, ask: &Ask, mut tell: impl FnMut(&Arc<Interim>)) -> Advice {
+        let flight = Arc::clone(&self.flight);
+        let announcement = loop {
+            // Before the look at what there is, so that nothing slips in between.
+            let news = flight.heard.news();
+            self.tell(ask, &mut tell);
+            tokio::select! {
+                biased;
+                announcement = announcement(&mut self.announced) => break announcement,
+                () = news => {}
+            }
         };
-        let announcement = announcement.unwrap_or(Announcement::Failed(OriginError::internal().into()));
-        self.flight.advise(announcement, self.leads, ask)
+        let advice = flight.advise(announcement, self.leads, ask);
+        if matches!(advice, Advice::Read(_) | Advice::Use(_) | Advice::Gather(_)) {
+            // What came along with the head was said before it.
+            self.tell(ask, &mut tell);
+        }
+        advice
+    }
+
+    /// Tells what was said since it was last told.
+    fn tell(&mut self, ask: &Ask, tell: &mut impl FnMut(&Arc<Interim>)) {
+        let new = self.flight.heard.since(self.told);
+        if new.is_empty() {
+            return;
+        }
+        self.told += new.len();
+        if self.leads || heard::are_alike(&self.flight.ask, ask) {
+            new.iter().for_each(tell);
+        }
     }
 
     /// Whether this client's request is the one that went to the origin.
@@ -340,4 +378,13 @@ impl Seat {
     pub fn into_reader(self) -> Reader {
         self.reader
     }
+}
+
+/// What is announced; that the fetch has failed, if it was ended without a word. Cancel-safe.
+async fn announcement(announced: &mut watch::Receiver<Option<Announcement>>) -> Announcement {
+    let announcement = match announced.wait_for(Option::is_some).await {
+        Ok(announcement) => announcement.clone(),
+        Err(_) => None,
+    };
+    announcement.unwrap_or(Announcement::Failed(OriginError::internal().into()))
 }

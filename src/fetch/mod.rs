@@ -3,7 +3,7 @@
 //! A [`Fetcher`] answers a client's wish for something that memory does not have. It either joins the client to
 //! a fetch under way, or starts one in a task of its own ([`lead`](self)), which no client can end by leaving
 //! while others read it or it will be stored. The two machines meet in the busy body; before the head is there,
-//! a client waits in a [`flight::Seat`].
+//! a client waits in a [`flight::Seat`], and is told there what the origin says before it.
 
 pub mod ask;
 mod backoff;
@@ -11,6 +11,7 @@ pub mod blocks;
 mod cleaned;
 pub mod flight;
 pub mod foresee;
+mod heard;
 mod invalidate;
 mod lead;
 mod outgoing;
@@ -344,12 +345,16 @@ impl Fetcher {
 
     fn start(&self, flight: Arc<Flight>, ready: Ready, purpose: Purpose, stale: Option<Hit>, body: Body) {
         let Ready { announce, writer, memory, refresh } = ready;
+        // What is said to a refresh was said to nobody who waits for an answer.
+        let for_one = !matches!(purpose, Purpose::Shared(_));
+        let hears = refresh.is_none().then(|| heard::Ear::new(&self.shared, &flight, for_one) as _);
         let lead = lead::Lead {
             shared: Arc::clone(&self.shared),
             flight,
             announce,
             writer,
             purpose,
+            hears,
             stale,
             asked: None,
             asks_whole: false,

@@ -154,7 +154,8 @@ fn for_many(ask: &Ask, we: &Us<'_>) -> HeaderMap {
     headers
 }
 
-fn is_one_clients(name: &HeaderName) -> bool {
+/// Whether a field stays here where the answer may be for many.
+pub(super) fn is_one_clients(name: &HeaderName) -> bool {
     PERSONAL.contains(name) || validation::is_conditional(name)
 }
 

@@ -17,6 +17,7 @@
 mod classify;
 mod content;
 pub mod explain;
+mod preface;
 mod steps;
 mod turn;
 
@@ -27,7 +28,7 @@ use crate::admission::{self, Admitted, Connections, Guest, Rejection};
 use crate::base::clock::Clock;
 use crate::body::Body;
 use crate::body::budget::{Budget, Charge};
-use crate::body::message::{Reply, Request};
+use crate::body::message::{InterimSender, Reply, Request};
 use crate::cache::Cache;
 use crate::cache::lookup::Hit;
 use crate::deliver;
@@ -41,6 +42,7 @@ use crate::semantics::fields::announced_length;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::Metrics;
+use preface::Preface;
 use turn::{Begun, Turn};
 
 /// What one connection takes in memory while it idles, measured; it is charged to the budget.
@@ -181,8 +183,9 @@ impl ClientMachine {
         }
     }
 
-    /// The rest of the way. Dropped at any await, the client has left: nothing that others use is touched.
-    async fn go_on(&self, begin: Begin<'_>) -> Reply {
+    /// The rest of the way. What is said before the answer goes to the client as it comes. Dropped at any await, the client has
+    /// left: nothing that others use is touched.
+    async fn go_on(&self, begin: Begin<'_>, client: InterimSender) -> Reply {
         let (mut turn, mut step) = match begin {
             Begin::Answered(reply) => return reply,
             Begin::OnItsWay(way) => *way,
@@ -192,6 +195,7 @@ impl ClientMachine {
                 classify::classify(request, content, admitted, site, begun)
             }
         };
+        let mut preface = Preface::to(client, turn.ask.version);
         loop {
             step = match step {
                 Step::Lookup => self.lookup(&mut turn),
@@ -200,7 +204,7 @@ impl ClientMachine {
                 Step::Alone(stale) => self.alone(&turn, stale),
                 Step::Pass(body) => self.pass(&mut turn, body),
                 Step::Through(body) => self.through(&mut turn, body),
-                Step::Wait(seat) => self.wait(&mut turn, seat).await,
+                Step::Wait(seat) => self.wait(&mut turn, seat, &mut preface).await,
                 Step::Gather(hit, cache) => self.gather(&mut turn, &hit, cache).await,
                 Step::Done(reply) => return turn.recorded(reply, self.log.as_ref()),
             };
@@ -245,7 +249,7 @@ impl Handler for ClientMachine {
     fn handle(&self, request: Request) -> Answer<'_> {
         match self.begin(request) {
             Begin::Answered(reply) => Answer::Now(reply),
-            begin => Answer::later(|_interim| self.go_on(begin)),
+            begin => Answer::later(|client| self.go_on(begin, client)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode};
 
+use super::preface::Preface;
 use super::turn::Turn;
 use super::{ClientMachine, Step};
 use crate::base::clock::Timestamp;
@@ -161,9 +162,10 @@ impl ClientMachine {
         Step::Wait(self.fetcher.through(&turn.ask, body))
     }
 
-    /// Waits for the head and does as advised. Cancel-safe: dropped while waiting, the client has left its seat.
-    pub(super) async fn wait(&self, turn: &mut Turn, mut seat: Seat) -> Step {
-        match seat.advice(&turn.ask).await {
+    /// Waits for the head, tells the client what comes before it, and does as advised. Cancel-safe: dropped while waiting, the
+    /// client has left its seat.
+    pub(super) async fn wait(&self, turn: &mut Turn, mut seat: Seat, preface: &mut Preface) -> Step {
+        match seat.advice_told(&turn.ask, |interim| preface.tell(interim)).await {
             Advice::Read(announced) => Step::Done(self.read(turn, &announced, seat)),
             Advice::Use(refreshed) => self.confirmed(turn, &refreshed, &seat),
             Advice::Gather(divided) => self.divided(turn, &divided, &seat),

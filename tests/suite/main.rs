@@ -43,6 +43,7 @@ mod faults;
 mod fuzz_corpus;
 mod http1;
 mod http1_strict;
+mod interim;
 mod invalidation;
 mod keyed;
 mod keys;

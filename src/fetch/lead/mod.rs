@@ -28,7 +28,7 @@ use crate::body::Body;
 use crate::body::budget::Charge;
 use crate::body::busy::Writer;
 use crate::cache::lookup::Hit;
-use crate::origin::{Exchange, OriginError, OriginRequest, Pool};
+use crate::origin::{Exchange, Hear, OriginError, OriginRequest, Pool};
 use crate::semantics::ranges::Part;
 use crate::semantics::reuse::Decision;
 use crate::semantics::validation;
@@ -40,6 +40,8 @@ pub(super) struct Lead {
     pub(super) announce: watch::Sender<Option<Announcement>>,
     pub(super) writer: Writer,
     pub(super) purpose: Purpose,
+    /// For whom what the origin says before its answer is heard, if for anybody.
+    pub(super) hears: Option<Arc<dyn Hear>>,
     /// What the origin is asked to confirm.
     pub(super) stale: Option<Hit>,
     /// The part that the origin was asked for, if not for the whole.
@@ -186,7 +188,7 @@ impl Lead {
     /// Asks the pool of the site. Cancelled, the connection is closed.
     async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
         match self.shared.pools.get(self.flight.ask.pool.0) {
-            Some(pool) => pool.exchange(request).await,
+            Some(pool) => pool.exchange_heard(request, self.hears.clone()).await,
             None => Err(OriginError::internal()),
         }
     }
