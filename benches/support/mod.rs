@@ -127,7 +127,7 @@ impl Rig {
         let object = Object {
             generation: self.cache.next_generation(),
             born: self.cache.sequence(),
-            head: Arc::new(StoredHead::new(StatusCode::OK, &headers)),
+            head: StoredHead::new(StatusCode::OK, &headers),
             terms: Terms {
                 freshness: Freshness {
                     response_time: NOW,

@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use tokio::sync::mpsc;
 
 use super::Body;
+use super::rendered::RenderedFields;
 use crate::telemetry::record::Record;
 
 /// A request, parsed and taken apart by an adapter. Nothing of its framing is left in it.
@@ -36,8 +37,29 @@ pub struct Request {
 pub struct ReplyHead {
     /// The status code.
     pub status: StatusCode,
-    /// The fields; framing fields are the adapters' business.
+    /// Fields of what is stored, with what this node says of it, which come before all others; none but in the answers of
+    /// a cache. Whoever writes HTTP/1.1 writes them as they are.
+    pub stored: Option<RenderedFields>,
+    /// The fields, or those beside what is stored; framing fields are the adapters' business.
     pub headers: HeaderMap,
+}
+
+impl ReplyHead {
+    /// A head of fields of which none is rendered.
+    pub fn new(status: StatusCode, headers: HeaderMap) -> Self {
+        Self { status, stored: None, headers }
+    }
+
+    /// All fields in their order, as one map.
+    pub fn into_headers(self) -> HeaderMap {
+        let Some(stored) = self.stored else { return self.headers };
+        let mut all = stored.to_map();
+        for (name, value) in &self.headers {
+            // An overfull map loses what does not fit.
+            let _ = all.try_append(name, value.clone());
+        }
+        all
+    }
 }
 
 /// An answer before the answer (RFC 9110 §15.2): 102, 103 and what may be invented yet. Never 100 and 101, which are the
@@ -100,6 +122,6 @@ pub struct Reply {
 impl Reply {
     /// A response that nobody counts (yet).
     pub fn new(status: StatusCode, headers: HeaderMap, body: Body) -> Self {
-        Self { head: ReplyHead { status, headers }, body, record: None }
+        Self { head: ReplyHead::new(status, headers), body, record: None }
     }
 }

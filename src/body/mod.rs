@@ -5,6 +5,7 @@
 //! - [`busy`]: append-only, one writer, any number of readers, in memory up to a budget and in a file beyond.
 //! - [`block`]: memory for blocks, which comes back at once.
 //! - [`budget`]: the one account of what the node holds in memory.
+//! - [`rendered`]: field lines that are written as they are.
 //! - [`wire`]: bodies as frames, for the adapters around hyper.
 
 pub mod block;
@@ -13,6 +14,7 @@ pub mod busy;
 pub mod content;
 pub mod message;
 pub mod multipart;
+pub mod rendered;
 pub mod tunnel;
 pub mod wire;
 

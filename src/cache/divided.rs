@@ -127,7 +127,7 @@ fn block_object(object: &Object, block: &Bytes) -> Object {
         generation: object.generation,
         born: object.born,
         checked: Checked::default(),
-        head: Arc::new(StoredHead::new(StatusCode::OK, &HeaderMap::new())),
+        head: StoredHead::new(StatusCode::OK, &HeaderMap::new()),
         terms: object.terms,
         vary: VarySet::default(),
         vary_values: Vec::new(),

@@ -15,7 +15,7 @@ use super::object::Object;
 use crate::base::clock::Timestamp;
 use crate::body::content::Parts;
 use crate::semantics::policy::Outlasting;
-use crate::semantics::{coding, reuse, vary::VarySet};
+use crate::semantics::{reuse, vary::VarySet};
 
 /// What the tiers know.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ pub(super) fn lookup(
         if !object.is_alive(key, ledger) {
             return dead.push(Arc::clone(object));
         }
-        let usable = coding::accepts_coding(request, &object.head.headers);
+        let usable = object.head.is_accepted_by(request);
         let newer = newest.as_ref().is_none_or(|best| is_newer(object, best));
         if usable && newer {
             newest = Some(Arc::clone(object));
@@ -131,8 +131,7 @@ fn waiting(
     });
     let mut newest: Option<Hit> = None;
     for hit in variants.collect::<Vec<_>>().into_iter().chain(base.clone().and_then(stored)) {
-        let usable =
-            coding::accepts_coding(request, &hit.object.head.headers) && hit.object.is_alive(key, ledger);
+        let usable = hit.object.head.is_accepted_by(request) && hit.object.is_alive(key, ledger);
         if usable && newest.as_ref().is_none_or(|best| is_newer(&hit.object, &best.object)) {
             newest = Some(hit);
         }
@@ -149,10 +148,8 @@ fn stored(intent: Intent) -> Option<Hit> {
 
 /// The later `Date` wins; our own receipt decides between equals (RFC 9111 §4.1).
 pub(super) fn is_newer(a: &Object, b: &Object) -> bool {
-    let date = |object: &Object| {
-        object.head.headers.get(http::header::DATE).and_then(crate::semantics::date::parse_date)
-    };
-    (date(a), a.terms.freshness.response_time) > (date(b), b.terms.freshness.response_time)
+    let order = |object: &Object| (object.head.date(), object.terms.freshness.response_time);
+    order(a) > order(b)
 }
 
 impl Hit {

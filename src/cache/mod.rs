@@ -33,7 +33,7 @@ use tokio::time::Instant;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Generations, Sequence};
 use crate::body::budget::Budget;
-use crate::semantics::no_vary_search::SearchRule;
+use crate::semantics::no_vary_search::{NO_VARY_SEARCH, SearchRule};
 use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counters;
 use aliases::Aliases;
@@ -345,7 +345,7 @@ impl Cache {
                     && self.ledger.lets_live(hit.object.born, key)
                     && may_be_used(&hit) =>
             {
-                let rule = SearchRule::of(&hit.object.head.headers);
+                let rule = SearchRule::of_lines(hit.object.head.values(&NO_VARY_SEARCH));
                 rule.is_some_and(|rule| rule.equivalent(key.query(), other.query())).then_some(hit)
             }
             _ => None,
@@ -354,7 +354,7 @@ impl Cache {
 
     /// Has what is stored under `key` found under other URLs as well, if its fields say that these are the same.
     pub fn note_equivalents(&self, key: &Key, object: &Object) {
-        if let Some(rule) = SearchRule::of(&object.head.headers) {
+        if let Some(rule) = SearchRule::of_lines(object.head.values(&NO_VARY_SEARCH)) {
             self.aliases.note(key, rule);
         }
     }

@@ -1,19 +1,22 @@
 //! A stored response.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::key::{Key, KeyHash};
 use super::ledger::{Checked, Ledger};
+use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Sequence};
 use crate::body::budget::Charge;
 use crate::body::content::{BLOCK, Content, Digest, Parts};
+use crate::body::rendered::{FieldLines, RenderedFields};
 use crate::semantics::reuse::Terms;
+use crate::semantics::targeted::SURROGATE_CONTROL;
 use crate::semantics::vary::VarySet;
+use crate::semantics::{coding, date};
 
 /// A stored response: its head, and one representation or more of its content (one so far: as the origin sent
 /// it).
@@ -26,7 +29,7 @@ pub struct Object {
     /// Up to which purge it was found alive.
     pub checked: Checked,
     /// Status and end-to-end fields, ready to be sent but for what changes with each answer.
-    pub head: Arc<StoredHead>,
+    pub head: StoredHead,
     /// How long and on which terms it may be used.
     pub terms: Terms,
     /// The fields that selected it, and the values that the request had for them.
@@ -55,35 +58,56 @@ impl Heat {
     }
 }
 
-/// Status and fields of a stored response.
+/// Status and fields of a stored response, the fields in one piece of memory as HTTP/1.1 writes them. What is meant for
+/// this cache alone comes last, and is not shown.
 #[derive(Clone, Debug)]
 pub struct StoredHead {
     /// The status code.
     pub status: StatusCode,
-    /// End-to-end fields, `Content-Length` and `Date` among them.
-    pub headers: HeaderMap,
+    /// Whether there is a `Content-Encoding`: a hit need not look for one.
+    coded: bool,
+    fields: FieldLines,
 }
 
-/// Each answer is a copy with `Age` and `Cache-Status` added; with room for them the copy need not grow.
-const ADDED_TO_EACH: usize = 2;
+/// Not for clients as it is stored: it is for this cache, or is written anew for each answer.
+static HIDDEN: [HeaderName; 2] = [SURROGATE_CONTROL, header::AGE];
 
 impl StoredHead {
-    /// A head whose values own their memory. A field that came off a socket is a slice of the buffer that it was
-    /// read into: kept as it is, a few hundred bytes of head would keep all of that alive.
+    /// A head of these end-to-end fields, `Content-Length` and `Date` among them. It keeps a copy: a field that came off a
+    /// socket is a slice of the buffer that it was read into, and would keep all of that alive.
     pub fn new(status: StatusCode, fields: &HeaderMap) -> Self {
-        let joined: Bytes =
-            fields.values().flat_map(http::HeaderValue::as_bytes).copied().collect::<Vec<_>>().into();
-        let mut headers = HeaderMap::with_capacity(fields.len() + ADDED_TO_EACH);
-        let mut at = 0;
-        for (name, value) in fields {
-            let end = at + value.len();
-            let mut own = HeaderValue::from_maybe_shared(joined.slice(at..end))
-                .unwrap_or_else(|_| HeaderValue::from_static(""));
-            own.set_sensitive(value.is_sensitive());
-            headers.append(name.clone(), own);
-            at = end;
-        }
-        Self { status, headers }
+        let coded = fields.contains_key(header::CONTENT_ENCODING);
+        Self { status, coded, fields: FieldLines::of(fields, |name| HIDDEN.contains(name)) }
+    }
+
+    /// All fields as a map, which is made for the occasion: for what is more than a plain hit.
+    pub fn headers(&self) -> HeaderMap {
+        self.fields.to_map()
+    }
+
+    /// Names and values of all fields, in their order.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.all()
+    }
+
+    /// The values of one field, line by line.
+    pub fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.fields.values(name)
+    }
+
+    /// Whether the codings of the content are such as a client takes that sent this request.
+    pub fn is_accepted_by(&self, request: &HeaderMap) -> bool {
+        !self.coded || coding::accepts_coded(request, self.fields.values(&header::CONTENT_ENCODING))
+    }
+
+    /// What its first `Date` says, if that is a date.
+    pub fn date(&self) -> Option<Timestamp> {
+        date::parse(self.fields.values(&header::DATE).next()?)
+    }
+
+    /// The fields for a client, with room for so many bytes behind them. `Age` is not among them.
+    pub fn render(&self, room: usize) -> RenderedFields {
+        self.fields.render(room)
     }
 }
 
@@ -139,6 +163,9 @@ impl Representation {
     }
 }
 
+/// What an object takes in memory beside its lines and its content, roughly.
+const OBJECT: usize = 512;
+
 /// The most blocks of a divided object: 64 GiB. Longer ones are passed on and not stored.
 const MOST_BLOCKS: u32 = 1 << 16;
 
@@ -160,7 +187,7 @@ impl Object {
             generation: self.generation,
             born,
             checked: Checked::default(),
-            head: Arc::new(StoredHead::new(self.head.status, headers)),
+            head: StoredHead::new(self.head.status, headers),
             terms: *terms,
             vary: self.vary.clone(),
             vary_values: self.vary_values.clone(),
@@ -170,22 +197,26 @@ impl Object {
         }
     }
 
-    /// What the head and its bookkeeping take in memory, in bytes, inline content included.
+    /// What the head and its bookkeeping take in memory, in bytes: as [`head_weight`] tells beforehand.
+    pub fn head_weight(&self) -> usize {
+        OBJECT + self.head.fields.weight()
+    }
+
+    /// The same with the inline content.
     pub fn weight(&self) -> usize {
         let inline = match &self.representation.place {
             Place::Inline(bytes) => bytes.len(),
             Place::Blocks(_) | Place::Divided(_) => 0,
         };
-        head_weight(&self.head.headers) + self.vary_values.len() + inline
+        self.head_weight() + self.vary_values.len() + inline
     }
 }
 
-/// What a head takes in memory, roughly: names are mostly shared statics, values are their bytes, and the map has
-/// its slots.
+/// What a head and its bookkeeping take in memory, roughly: an object is of one size but for the lines of its fields.
 pub fn head_weight(headers: &HeaderMap) -> usize {
-    const OBJECT: usize = 512;
-    const FIELD: usize = 112;
-    OBJECT + headers.values().map(|value| value.len() + FIELD).sum::<usize>()
+    let line =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    OBJECT + headers.iter().map(line).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -204,8 +235,35 @@ mod tests {
         fields.append("vary", HeaderValue::from_static("a"));
         fields.append("vary", HeaderValue::from_static(""));
         let stored = StoredHead::new(StatusCode::OK, &fields);
-        assert_eq!(stored.headers, fields);
+        assert_eq!(stored.headers(), fields);
         drop((fields, read_buffer));
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_for_this_cache_alone_is_kept_and_not_shown() {
+        let mut fields = HeaderMap::new();
+        for (name, value) in [("surrogate-control", "max-age=9"), ("age", "3"), ("etag", "\"v1\"")] {
+            fields.append(name, HeaderValue::from_static(value));
+        }
+        let stored = StoredHead::new(StatusCode::OK, &fields);
+        assert_eq!(stored.render(0).lines(), b"etag: \"v1\"\r\n");
+        assert_eq!(stored.headers(), fields);
+    }
+
+    #[test]
+    fn what_a_hit_needs_is_known_without_a_map() {
+        let mut fields = HeaderMap::new();
+        for (name, value) in [("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("content-encoding", "gzip")] {
+            fields.append(name, HeaderValue::from_static(value));
+        }
+        let coded = StoredHead::new(StatusCode::OK, &fields);
+        let takes = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))]);
+        assert!(coded.is_accepted_by(&takes) && !coded.is_accepted_by(&HeaderMap::new()));
+        assert_eq!(coded.date(), Some(Timestamp::from_secs(784_111_777)));
+        fields.append("content-encoding", HeaderValue::from_static("br"));
+        assert!(!StoredHead::new(StatusCode::OK, &fields).is_accepted_by(&takes));
+        let bare = StoredHead::new(StatusCode::OK, &HeaderMap::new());
+        assert!(bare.is_accepted_by(&HeaderMap::new()) && bare.date().is_none());
     }
 }

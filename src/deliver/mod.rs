@@ -17,16 +17,17 @@ pub use own::{failed, not_stored, refused, rejected};
 pub use stored::{content_of, stored};
 
 use crate::body::message::Reply;
+use crate::body::rendered::RenderedFields;
 use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::validation::{self, Precondition};
 
-/// Tells how old an answer is (RFC 9111 §5.1).
+/// Tells how old the answer of a fetch is (RFC 9111 §5.1).
 pub fn set_age(reply: &mut Reply, age: Duration) {
     reply.head.headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
 }
 
-/// Takes out fields that are for another client (RFC 9111 §5.2.2.7).
+/// Takes out of the answer of a fetch the fields that are for another client (RFC 9111 §5.2.2.7).
 pub fn leave_out(reply: &mut Reply, names: &[HeaderName]) {
     for name in names {
         reply.head.headers.remove(name);
@@ -49,6 +50,18 @@ impl For<'_> {
     fn tell(&self, cache: &CacheStatus, headers: &mut HeaderMap) {
         let key = self.ask.policy.tell_key.then(|| self.ask.key.readable());
         cache.append_to(self.node, key.as_deref(), headers);
+    }
+
+    /// Adds the same as a line.
+    fn tell_line(&self, lines: &mut RenderedFields) {
+        let key = self.ask.policy.tell_key.then(|| self.ask.key.readable());
+        lines.push(&header::CACHE_STATUS, |out| self.cache.write(self.node, key.as_deref(), out));
+    }
+
+    /// Whether less than the whole may do: the request has a condition, or wants a part.
+    fn may_want_less(&self) -> bool {
+        let request = &self.ask.headers;
+        request.contains_key(header::RANGE) || validation::has_condition(request)
     }
 
     fn is_head(&self) -> bool {

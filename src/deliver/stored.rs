@@ -1,9 +1,10 @@
 //! Answers from stored objects.
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 use std::ops::Range;
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::For;
 use super::own::unsatisfiable;
@@ -16,18 +17,27 @@ use crate::body::multipart::Source;
 use crate::cache::lookup::{Held, Hit};
 use crate::semantics::ranges::Resolved;
 use crate::semantics::targeted::SURROGATE_CONTROL;
-use crate::semantics::{fields, validation};
+use crate::semantics::validation;
 
 /// What of the content of a hit is to be read: `None` for the whole.
 pub type Wanted = Option<VecDeque<Range<u64>>>;
 
+/// Bytes for the lines that are added to what is stored: `Age` and `Cache-Status`.
+const ROOM: usize = 96;
+
 /// What of the content of a hit this answer needs; `None` if it needs none of it.
 pub fn content_of(hit: &Hit, to: &For<'_>) -> Option<Wanted> {
-    let head = &hit.object.head;
-    if to.is_head() || to.is_unchanged(head.status, &head.headers) {
+    if to.is_head() {
         return None;
     }
-    match to.wants(head.status, &head.headers, Some(hit.object.representation.length)) {
+    if !to.may_want_less() {
+        return Some(None);
+    }
+    let (status, headers) = (hit.object.head.status, hit.object.head.headers());
+    if to.is_unchanged(status, &headers) {
+        return None;
+    }
+    match to.wants(status, &headers, Some(hit.object.representation.length)) {
         Resolved::Whole => Some(None),
         Resolved::Unsatisfiable => None,
         Resolved::Parts(parts) => Some(Some(parts.iter().map(|part| part.range()).collect())),
@@ -38,38 +48,53 @@ pub fn content_of(hit: &Hit, to: &For<'_>) -> Option<Wanted> {
 /// §15.3.7), with its age (RFC 9111 §5.1). What is not in memory as a whole is given by
 /// `open`.
 pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, Wanted) -> Source) -> Reply {
-    let head = &hit.object.head;
-    let unchanged = to.is_unchanged(head.status, &head.headers);
-    let complete = hit.object.representation.length;
-    let (status, mut headers, cut) = if unchanged {
-        (StatusCode::NOT_MODIFIED, validation::not_modified_fields(&head.headers), None)
-    } else {
-        let mut headers = head.headers.clone();
-        match to.wants(head.status, &headers, Some(complete)) {
-            Resolved::Whole => (head.status, headers, None),
-            Resolved::Unsatisfiable => return unsatisfiable(complete, &to.cache, to, now),
-            Resolved::Parts(parts) => {
-                let cut = Cut::new(parts, complete, &mut headers);
-                (StatusCode::PARTIAL_CONTENT, headers, Some(cut))
-            }
-        }
-    };
-    // It is meant for this cache alone.
-    fields::strip(&mut headers, |name| *name == SURROGATE_CONTROL);
-    headers.insert(header::AGE, HeaderValue::from(hit.object.terms.freshness.age(now).as_secs()));
-    to.tell(&to.cache, &mut headers);
-    if let Some(cut) = cut {
-        let source = match &hit.content {
-            Held::Memory(content) => Source::Blocks(content.slices(cut.ranges())),
-            Held::Disk(..) | Held::Divided => open(hit, Some(cut.ranges())),
-        };
-        return Reply::new(status, headers, cut.body(source));
+    if !to.may_want_less() {
+        return whole(hit, to, now, open);
     }
+    let (status, mut headers) = (hit.object.head.status, hit.object.head.headers());
+    if to.is_unchanged(status, &headers) {
+        let mut kept = validation::not_modified_fields(&headers);
+        tell(hit, to, now, &mut kept);
+        return Reply::new(StatusCode::NOT_MODIFIED, kept, Body::Empty);
+    }
+    let complete = hit.object.representation.length;
+    match to.wants(status, &headers, Some(complete)) {
+        Resolved::Whole => whole(hit, to, now, open),
+        Resolved::Unsatisfiable => unsatisfiable(complete, &to.cache, to, now),
+        Resolved::Parts(parts) => {
+            let cut = Cut::new(parts, complete, &mut headers);
+            // It is meant for this cache alone.
+            headers.remove(&SURROGATE_CONTROL);
+            tell(hit, to, now, &mut headers);
+            let source = match &hit.content {
+                Held::Memory(content) => Source::Blocks(content.slices(cut.ranges())),
+                Held::Disk(..) | Held::Divided => open(hit, Some(cut.ranges())),
+            };
+            Reply::new(StatusCode::PARTIAL_CONTENT, headers, cut.body(source))
+        }
+    }
+}
+
+/// All of the object: its lines leave as they are stored.
+fn whole(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, Wanted) -> Source) -> Reply {
+    let mut lines = hit.object.head.render(ROOM + to.node.len());
+    lines.push(&header::AGE, |out| {
+        out.write_str(itoa::Buffer::new().format(hit.object.terms.freshness.age(now).as_secs()))
+    });
+    to.tell_line(&mut lines);
     let body = match &hit.content {
-        _ if unchanged || to.is_head() => Body::Empty,
+        _ if to.is_head() => Body::Empty,
         Held::Memory(Parts::Inline(bytes)) => Body::Bytes(bytes.clone()),
         Held::Memory(Parts::Blocks(blocks)) => Body::Blocks(Blocks::new(blocks.iter().cloned())),
         Held::Disk(..) | Held::Divided => open(hit, None).into(),
     };
-    Reply::new(status, headers, body)
+    let mut reply = Reply::new(hit.object.head.status, HeaderMap::new(), body);
+    reply.head.stored = Some(lines);
+    reply
+}
+
+/// Adds how old it is, and what the cache did.
+fn tell(hit: &Hit, to: &For<'_>, now: Timestamp, headers: &mut HeaderMap) {
+    headers.insert(header::AGE, HeaderValue::from(hit.object.terms.freshness.age(now).as_secs()));
+    to.tell(&to.cache, headers);
 }

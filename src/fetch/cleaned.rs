@@ -60,7 +60,7 @@ pub(super) fn clean<'a>(
     origins: &(impl Iterator<Item = &'a str> + Clone),
     received: Timestamp,
 ) -> ReplyHead {
-    let ReplyHead { status, mut headers } = head;
+    let ReplyHead { status, mut headers, .. } = head;
     fields::strip_hop_by_hop(&mut headers);
     for name in &IDENTITY {
         headers.remove(name);
@@ -72,7 +72,7 @@ pub(super) fn clean<'a>(
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         hide_origin(&mut headers, name, ask, origins.clone());
     }
-    ReplyHead { status, headers }
+    ReplyHead::new(status, headers)
 }
 
 /// What one of `origins` said before its answer to `ask`, as clients may see it: nothing that belongs to the hop or to
@@ -94,7 +94,7 @@ pub(super) fn interim<'a>(
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         hide_origin(&mut headers, name, ask, origins.clone());
     }
-    Interim { status, headers: StoredHead::new(status, &headers).headers }
+    Interim { status, headers: StoredHead::new(status, &headers).headers() }
 }
 
 /// The trailers of a response as clients may see them: nothing that belongs to the hop, to the framing or to the

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -119,6 +119,13 @@ pub struct Announced {
     pub tunnel: Mutex<Option<Tunnel>>,
 }
 
+impl Announced {
+    /// Whether a client takes its codings that sent this request.
+    fn is_accepted_by(&self, ask: &Ask) -> bool {
+        coding::accepts_coding(&ask.headers, &self.head.headers)
+    }
+}
+
 /// A stored response that the origin has just confirmed.
 #[derive(Debug)]
 pub struct Refreshed {
@@ -207,7 +214,7 @@ impl Flight {
             Some(Announcement::Head(announced)) => {
                 let usable = |terms| !matches!(ask.decide(&terms, now), Decision::Validate(_));
                 announced.terms.is_none_or(usable)
-                    && self.for_waiter(&announced.others, &announced.head.headers, ask).is_none()
+                    && self.for_waiter(&announced.others, ask, || announced.is_accepted_by(ask)).is_none()
             }
             Some(
                 Announcement::Refreshed(_)
@@ -254,21 +261,21 @@ impl Flight {
                     let trouble = Trouble::Answered(announced.head.status);
                     return Advice::Fail(Failure { trouble, stale: Some(hit) });
                 }
-                match self.for_waiter(&announced.others, &announced.head.headers, ask) {
+                match self.for_waiter(&announced.others, ask, || announced.is_accepted_by(ask)) {
                     None => Advice::Read(announced),
                     Some(advice) => advice,
                 }
             }
             Announcement::Refreshed(refreshed) => {
-                let headers = &refreshed.hit.object.head.headers;
-                match self.for_waiter(&refreshed.others, headers, ask) {
+                let head = &refreshed.hit.object.head;
+                match self.for_waiter(&refreshed.others, ask, || head.is_accepted_by(&ask.headers)) {
                     None => Advice::Use(refreshed),
                     Some(advice) => advice,
                 }
             }
             Announcement::Divided(divided) => {
-                let headers = &divided.hit.object.head.headers;
-                match self.for_waiter(&divided.others, headers, ask) {
+                let head = &divided.hit.object.head;
+                match self.for_waiter(&divided.others, ask, || head.is_accepted_by(&ask.headers)) {
                     None => Advice::Gather(divided),
                     Some(advice) => advice,
                 }
@@ -291,15 +298,16 @@ impl Flight {
 
     /// Where a waiter goes that may not use what is stored for the leader's request; `None` if it may.
     fn stored_for_waiter(&self, hit: &Hit, ask: &Ask) -> Option<Advice> {
-        self.for_waiter(&Others::Share(hit.object.vary.clone()), &hit.object.head.headers, ask)
+        let others = Others::Share(hit.object.vary.clone());
+        self.for_waiter(&others, ask, || hit.object.head.is_accepted_by(&ask.headers))
     }
 
-    /// Where a waiter goes that may not use this response; `None` if it may.
-    fn for_waiter(&self, others: &Others, head: &HeaderMap, ask: &Ask) -> Option<Advice> {
+    /// Where a waiter goes that may not use this response; `None` if it may. `accepted`: it takes its codings.
+    fn for_waiter(&self, others: &Others, ask: &Ask, accepted: impl FnOnce() -> bool) -> Option<Advice> {
         match others {
             Others::Alone => Some(Advice::Alone),
             Others::Share(vary) if !vary.selects_same(&self.ask.headers, &ask.headers) => Some(Advice::Again),
-            Others::Share(_) if !coding::accepts_coding(&ask.headers, head) => Some(Advice::Alone),
+            Others::Share(_) if !accepted() => Some(Advice::Alone),
             Others::Share(_) => None,
         }
     }

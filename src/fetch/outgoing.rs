@@ -41,7 +41,7 @@ const PERSONAL: [HeaderName; 7] = [
 pub(super) fn normalised(ask: &Ask, stale: Option<&Object>, we: &Us<'_>) -> OriginRequest {
     let mut headers = for_many(ask, we);
     if let Some(stale) = stale.filter(|_| ask.method.is_safe() || ask.method.as_str() == "QUERY") {
-        validation::add_validators(&mut headers, &stale.head.headers);
+        validation::add_validators(&mut headers, &stale.head.headers());
     }
     let body = match &ask.content {
         Some(content) => {
@@ -73,8 +73,8 @@ pub(super) fn add_range(request: &mut OriginRequest, ask: &Ask) {
 pub(super) fn of_part(ask: &Ask, part: Part, stored: &Object, we: &Us<'_>) -> OriginRequest {
     let mut request = normalised(ask, None, we);
     request.headers.insert(header::RANGE, part.asked());
-    if let Some(tag) = stored.head.headers.get(header::ETAG) {
-        request.headers.insert(header::IF_RANGE, tag.clone());
+    if let Some(tag) = stored.head.headers().remove(header::ETAG) {
+        request.headers.insert(header::IF_RANGE, tag);
     }
     request
 }

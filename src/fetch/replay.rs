@@ -163,14 +163,14 @@ impl Replay {
 
     /// Whether a head names the very bytes that are being sent (RFC 9110 §8.8.1).
     fn is_same(&self, headers: &HeaderMap) -> bool {
-        ETag::is_shared_by(&self.object.head.headers, headers)
+        ETag::is_shared_by(&self.object.head.headers(), headers)
     }
 
     /// Has the whole fetched again and sends what was not sent yet; false if it is on disk once more, to be gone on with.
     async fn rest_from_elsewhere(&mut self, attempt: u8) -> Result<bool, Ended> {
         let failed = || Ended::Failed(BodyError::Damaged);
         // Nothing is the same as what has no strong validator, and a POST is not repeated for its answer's sake.
-        if !self.is_same(&self.object.head.headers) || self.ask.method == http::Method::POST {
+        if !self.is_same(&self.object.head.headers()) || self.ask.method == http::Method::POST {
             return Err(failed());
         }
         let mut seat = match self.join(attempt) {
@@ -220,7 +220,7 @@ impl Replay {
 
     /// The rest of what somebody else has stored in the meantime; false if that is on disk.
     async fn rest_of(&mut self, hit: &Hit) -> Result<bool, Ended> {
-        if !self.is_same(&hit.object.head.headers) {
+        if !self.is_same(&hit.object.head.headers()) {
             return Err(Ended::Failed(BodyError::Damaged));
         }
         let blocks = match &hit.content {

@@ -28,11 +28,11 @@ pub(super) fn store(
     vary: VarySet,
     (born, generation): (Sequence, Generation),
 ) {
-    let ReplyHead { status, mut headers } = head;
+    let ReplyHead { status, mut headers, .. } = head;
     if status != StatusCode::NO_CONTENT {
         headers.insert(header::CONTENT_LENGTH, content.length.into());
     }
-    let head = ReplyHead { status, headers };
+    let head = ReplyHead::new(status, headers);
     let representation = Representation::of(content);
     let object = object(shared, ask, &head, representation, (storable, vary), (born, generation));
     let hit = Hit { object: Arc::new(object), content: Held::Memory(content.parts.clone()) };
@@ -57,7 +57,7 @@ pub(super) fn divided(
     for name in unshared {
         headers.remove(name);
     }
-    let head = ReplyHead { status: head.status, headers };
+    let head = ReplyHead::new(head.status, headers);
     let generation = shared.cache.next_generation();
     let object = object(shared, ask, &head, representation, (&storable, vary), (born, generation));
     let hit = Hit { object: Arc::new(object), content: Held::Divided };
@@ -80,7 +80,7 @@ fn object(
     Object {
         generation,
         born,
-        head: Arc::new(StoredHead::new(head.status, &head.headers)),
+        head: StoredHead::new(head.status, &head.headers),
         terms: storable.terms,
         vary_values: vary.values(&ask.headers),
         vary,

@@ -179,7 +179,7 @@ impl Endpoint {
         let between = self.settings.between_bytes_timeout;
         let lease = Lease { connection, home: Arc::clone(self), place };
         Ok(Exchange {
-            head: ReplyHead { status: head.status, headers: head.headers },
+            head: ReplyHead::new(head.status, head.headers),
             body: IncomingBody { incoming, between, deadline: None, lease, trailers: None, upload: None },
             tunnel,
             ends_by_close,

@@ -222,7 +222,7 @@ impl ClientMachine {
         says: &mut Vec<String>,
     ) {
         if let Some(hit) = stale {
-            says.push(explanation::validators(&hit.object.head.headers));
+            says.push(explanation::validators(&hit.object.head.headers()));
             says.push(if ask.may_use_on_error(&hit.object.terms, now) {
                 "If the origin fails, what is stored answers (RFC 9111 §4.2.4).".into()
             } else {
@@ -257,7 +257,8 @@ impl ClientMachine {
         let (ask, now) = (Arc::clone(&walk.turn.ask), walk.turn.time());
         let known = self.cache.known_vary(&ask.key);
         let object = hit.map(|hit| &*hit.object);
-        let selected = object.map(|object| (&object.vary, &object.head.headers));
+        let headers = object.map(|object| object.head.headers()).unwrap_or_default();
+        let selected = object.map(|object| (&object.vary, &headers));
         walk.steps.push(explanation::variant(&known, selected, &ask.headers));
         let in_memory = hit.is_some_and(|hit| matches!(hit.content, Held::Memory(_))) && !on_disk;
         let kept = object.map(|object| Kept {
@@ -265,13 +266,13 @@ impl ClientMachine {
             generation: object.generation,
             born: object.born,
             status: object.head.status,
-            headers: &object.head.headers,
+            headers: &headers,
             length: object.representation.length,
             since: now.since(object.terms.freshness.response_time),
         });
         walk.steps.push(explanation::stored(kept.as_ref(), purged));
         if let Some(object) = object {
-            let head = (object.head.status, &object.head.headers);
+            let head = (object.head.status, &headers);
             let fresh = explanation::freshness(head, &object.terms, ask.fetch_method(), &ask.policy, now);
             walk.steps.push(fresh);
             if !reuse::is_kept(&object.terms, &ask.policy.outlasting, now) {

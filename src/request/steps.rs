@@ -400,7 +400,7 @@ pub(super) fn detail_of(decision: Decision) -> Option<&'static str> {
 pub(super) fn goes_alone(ask: &Ask, stale: Option<&Hit>) -> bool {
     let known_shareable = || {
         stale.is_some_and(|hit| {
-            let cc = storage::ruling(&hit.object.head.headers, &ask.policy);
+            let cc = storage::ruling(&hit.object.head.headers(), &ask.policy);
             storage::shareable_despite_authorization(&cc)
         })
     };

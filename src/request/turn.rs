@@ -136,7 +136,7 @@ impl Begun {
             detail: Some(why),
             status: reply.head.status,
             head: Duration::ZERO,
-            promised: announced_length(&reply.head.headers),
+            promised: promised(reply),
             line: Some(line),
             progress: Progress::default(),
         }))
@@ -159,6 +159,14 @@ struct Told<'a> {
 /// Stands in the log for a method that could not be read.
 fn unknown_method() -> Method {
     Method::from_bytes(b"-").unwrap_or_default()
+}
+
+/// The length that a head promises.
+fn promised(reply: &Reply) -> Option<u64> {
+    match &reply.head.stored {
+        Some(stored) => stored.content_length(),
+        None => announced_length(&reply.head.headers),
+    }
 }
 
 /// The host that a request names, as it came: it may be what is wrong with it.
@@ -238,7 +246,7 @@ impl Turn {
             detail: self.detail,
             status,
             head,
-            promised: announced_length(&reply.head.headers),
+            promised: promised(&reply),
             line: log.map(|log| self.line(log, status, head)),
             progress: Progress::default(),
         }));

@@ -1,5 +1,7 @@
 //! `Cache-Status`: what the cache did with a request, for people and tools (RFC 9211).
 
+use std::fmt::{self, Write};
+
 use http::header::CACHE_STATUS;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -88,37 +90,44 @@ impl CacheStatus {
     /// The member, as `forebay; hit; ttl=3599`.
     pub fn text(&self, name: &str, key: Option<&str>) -> String {
         let mut out = String::with_capacity(name.len() + 64);
-        push_token_or_string(&mut out, name);
+        // A String takes everything.
+        let _ = self.write(name, key, &mut out);
+        out
+    }
+
+    /// Writes the member. Fails only where `out` does.
+    pub fn write(&self, name: &str, key: Option<&str>, out: &mut impl Write) -> fmt::Result {
+        push_token_or_string(out, name)?;
         if self.hit {
-            out.push_str("; hit");
+            out.write_str("; hit")?;
         }
         if let Some(forward) = self.forward {
-            out.push_str("; fwd=");
-            out.push_str(forward.name());
+            out.write_str("; fwd=")?;
+            out.write_str(forward.name())?;
         }
         if let Some(status) = self.forward_status {
-            out.push_str("; fwd-status=");
-            out.push_str(status.as_str());
+            out.write_str("; fwd-status=")?;
+            out.write_str(status.as_str())?;
         }
         if self.stored {
-            out.push_str("; stored");
+            out.write_str("; stored")?;
         }
         if self.collapsed {
-            out.push_str("; collapsed");
+            out.write_str("; collapsed")?;
         }
         if let Some(ttl) = self.ttl {
-            out.push_str("; ttl=");
-            push_integer(&mut out, ttl);
+            out.write_str("; ttl=")?;
+            push_integer(out, ttl)?;
         }
         if let Some(key) = key {
-            out.push_str("; key=");
-            push_string(&mut out, key);
+            out.write_str("; key=")?;
+            push_string(out, key)?;
         }
         if let Some(detail) = self.detail {
-            out.push_str("; detail=");
-            push_token_or_string(&mut out, detail);
+            out.write_str("; detail=")?;
+            push_token_or_string(out, detail)?;
         }
-        out
+        Ok(())
     }
 }
 

@@ -1,9 +1,9 @@
 //! Whether a client takes the codings of a stored response (RFC 9110 §8.4, §12.5.3).
 
-use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use http::{HeaderMap, HeaderValue};
 
-use super::fields::list_members;
+use super::fields::{line_members, list_members};
 
 /// Whether a response with these fields may go to a client that sent this request: each coding in the
 /// response's `Content-Encoding` that is registered must be acceptable by the request's `Accept-Encoding` (RFC 9110 §12.5.3).
@@ -12,8 +12,13 @@ use super::fields::list_members;
 /// ones: the RFC would allow any coding, but clients that leave the field out seldom decode. A coding is
 /// refused by `q=0`, by a weight that is malformed, or by any of several mentions.
 pub fn accepts_coding(request: &HeaderMap, response: &HeaderMap) -> bool {
-    list_members(response, &CONTENT_ENCODING)
-        .all(|coding| !is_coding(coding) || accepts(request, plain_name(coding)))
+    accepts_coded(request, response.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes))
+}
+
+/// The same of a response with these lines of `Content-Encoding`.
+pub fn accepts_coded<'a>(request: &HeaderMap, lines: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    let mut codings = lines.into_iter().flat_map(line_members);
+    codings.all(|coding| !is_coding(coding) || accepts(request, plain_name(coding)))
 }
 
 /// Whether this is a content coding that is registered, and so one that a client could take or not (RFC 9110 §8.4.1).

@@ -31,7 +31,8 @@ pub fn format_date(time: Timestamp) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"))
 }
 
-fn parse(text: &[u8]) -> Option<Timestamp> {
+/// The same of the bytes of a value.
+pub fn parse(text: &[u8]) -> Option<Timestamp> {
     match text.iter().position(|byte| *byte == b',') {
         Some(3) => imf_fixdate(text),
         Some(comma) => rfc850_date(text.get(..comma)?, text.get(comma..)?),

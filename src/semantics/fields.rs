@@ -36,6 +36,11 @@ pub fn list_members<'a>(
     all_members(headers, name).filter(|member| !member.is_empty())
 }
 
+/// The same of one line.
+pub(super) fn line_members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    Members { rest: Some(line), quoting: true }.filter(|member| !member.is_empty())
+}
+
 /// Like [`list_members`], but with the empty members: for fields that may not be lists at all.
 pub(super) fn all_members<'a>(
     headers: &'a HeaderMap,

@@ -32,7 +32,12 @@ impl SearchRule {
     /// The rule of a response; `None` if every difference counts, because it says so, says nothing, or because
     /// anything in it is malformed. Keys that are not known are passed over, as the draft wants it.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let lines: Vec<&[u8]> = headers.get_all(NO_VARY_SEARCH).iter().map(HeaderValue::as_bytes).collect();
+        Self::of_lines(headers.get_all(&NO_VARY_SEARCH).iter().map(HeaderValue::as_bytes))
+    }
+
+    /// The same of the lines of `No-Vary-Search`.
+    pub fn of_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let lines: Vec<&[u8]> = lines.collect();
         if lines.is_empty() {
             return None;
         }

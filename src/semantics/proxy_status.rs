@@ -144,12 +144,12 @@ impl ProxyError {
     /// speaks; of `detail` only printable ASCII is kept.
     pub fn field(self, name: &str, detail: Option<&str>) -> HeaderValue {
         let mut out = String::new();
-        push_token_or_string(&mut out, name);
+        let _ = push_token_or_string(&mut out, name);
         out.push_str("; error=");
         out.push_str(self.token());
         if let Some(detail) = detail {
             out.push_str("; details=");
-            push_string(&mut out, detail);
+            let _ = push_string(&mut out, detail);
         }
         // Always a legal value: nothing but printable ASCII was written.
         HeaderValue::try_from(out).unwrap_or(HeaderValue::from_static(self.token()))

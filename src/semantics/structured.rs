@@ -1,28 +1,30 @@
 //! Writing structured field values (RFC 8941), as `Cache-Status` and `Proxy-Status` are made of.
 
+use std::fmt::{Result, Write};
+
 /// The largest integer that a structured field may hold.
 const LARGEST: i64 = 999_999_999_999_999;
 
 /// Writes a token where `text` is one, else a string.
-pub fn push_token_or_string(out: &mut String, text: &str) {
-    if is_token(text) { out.push_str(text) } else { push_string(out, text) }
+pub fn push_token_or_string(out: &mut impl Write, text: &str) -> Result {
+    if is_token(text) { out.write_str(text) } else { push_string(out, text) }
 }
 
 /// Writes a quoted string: printable ASCII, escaped where it must be; all other characters are left out.
-pub fn push_string(out: &mut String, text: &str) {
-    out.push('"');
+pub fn push_string(out: &mut impl Write, text: &str) -> Result {
+    out.write_char('"')?;
     for printable in text.chars().filter(|c| matches!(c, ' '..='~')) {
         if matches!(printable, '"' | '\\') {
-            out.push('\\');
+            out.write_char('\\')?;
         }
-        out.push(printable);
+        out.write_char(printable)?;
     }
-    out.push('"');
+    out.write_char('"')
 }
 
 /// Writes an integer, cut to what may stand here.
-pub fn push_integer(out: &mut String, value: i64) {
-    out.push_str(itoa::Buffer::new().format(value.clamp(-LARGEST, LARGEST)));
+pub fn push_integer(out: &mut impl Write, value: i64) -> Result {
+    out.write_str(itoa::Buffer::new().format(value.clamp(-LARGEST, LARGEST)))
 }
 
 fn is_token(text: &str) -> bool {
@@ -38,9 +40,9 @@ mod tests {
 
     use super::*;
 
-    fn written(write: impl Fn(&mut String)) -> String {
+    fn written(write: impl Fn(&mut String) -> Result) -> String {
         let mut out = String::new();
-        write(&mut out);
+        write(&mut out).expect("room");
         out
     }
 

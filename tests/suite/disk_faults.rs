@@ -464,7 +464,7 @@ impl Run {
         if calm && end != End::Crash && !self.plan.cuts {
             for (slot, latest) in hits {
                 let hit = self.hit(slot).await?;
-                let version = hit.and_then(|hit| hit.object.head.headers.get("x-version").cloned());
+                let version = hit.and_then(|hit| hit.object.head.headers().get("x-version").cloned());
                 // A plain object may be found in the place of an older variant.
                 if version.is_none() {
                     return Err(format!("lost: {slot:?} has settled as version {latest}, and is a miss"));

@@ -106,7 +106,7 @@ impl Rig {
 }
 
 fn version(hit: &Hit) -> Option<u64> {
-    hit.object.head.headers.get("x-version")?.to_str().ok()?.parse().ok()
+    hit.object.head.headers().get("x-version")?.to_str().ok()?.parse().ok()
 }
 
 const fn plain(key: usize) -> Slot {
@@ -431,7 +431,7 @@ async fn a_removal_of_something_older_does_not_undo_a_later_one() {
 }
 
 fn version_of(object: &Object) -> Option<u64> {
-    object.head.headers.get("x-version")?.to_str().ok()?.parse().ok()
+    object.head.headers().get("x-version")?.to_str().ok()?.parse().ok()
 }
 
 /// Words that slots are empty can only be dropped from the oldest segment, which may be full of what is asked for all the

@@ -5,7 +5,6 @@
 //! **floors**: what may come back after the process ends.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -117,7 +116,7 @@ impl Model {
     /// Checks the head of an answer for a slot; gives its version.
     pub fn check(&mut self, asked: Slot, object: &Object) -> Result<Version, String> {
         let number =
-            object.head.headers.get("x-version").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+            object.head.headers().get("x-version").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let number = number.ok_or_else(|| format!("{asked:?}: an answer without a version"))?;
         let version = self.versions.get(usize::try_from(number).unwrap()).cloned();
         let version = version.ok_or_else(|| format!("{asked:?}: version {number} was never stored"))?;
@@ -125,8 +124,8 @@ impl Model {
         if slot.key != asked.key || slot.language.is_some_and(|language| Some(language) != asked.language) {
             return Err(format!("{asked:?} was answered with what was stored for {slot:?}"));
         }
-        if object.head.headers != version.headers {
-            return Err(format!("{slot:?}: version {number} has another head: {:?}", object.head.headers));
+        if object.head.headers() != version.headers {
+            return Err(format!("{slot:?}: version {number} has another head: {:?}", object.head.headers()));
         }
         if object.representation.digest != Some(version.content.digest())
             || object.representation.length != version.content.length as u64
@@ -228,7 +227,7 @@ pub fn object(version: &Version, born: Sequence) -> Object {
     Object {
         generation: version.generation,
         born,
-        head: Arc::new(StoredHead::new(StatusCode::OK, &version.headers)),
+        head: StoredHead::new(StatusCode::OK, &version.headers),
         terms: Terms {
             freshness: freshness(),
             reuse: Reuse::Shared,

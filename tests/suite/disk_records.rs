@@ -97,7 +97,7 @@ fn any_object() -> impl Strategy<Value = (Object, Vec<BlockRef>)> {
             let object = Object {
                 generation: Generation(generation),
                 born: Sequence { epoch, number },
-                head: Arc::new(StoredHead::new(StatusCode::from_u16(status).unwrap(), &headers)),
+                head: StoredHead::new(StatusCode::from_u16(status).unwrap(), &headers),
                 terms: Terms {
                     freshness: Freshness {
                         response_time: Timestamp::from_millis(response_time),

@@ -212,7 +212,7 @@ impl Run {
 }
 
 fn version_of(object: &Object) -> u64 {
-    object.head.headers["x-version"].to_str().unwrap().parse().unwrap()
+    object.head.headers()["x-version"].to_str().unwrap().parse().unwrap()
 }
 
 fn made(number: usize, version: u64, generation: forebay::base::ids::Generation) -> Version {

@@ -24,8 +24,7 @@ use crate::body::block::BlockMemory;
 use crate::body::content::{BLOCK, Parts};
 use crate::cache::key::Key;
 use crate::cache::lookup::{Held, Hit, is_newer};
-use crate::cache::object::{Place, head_weight};
-use crate::semantics::coding;
+use crate::cache::object::Place;
 use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counter;
 
@@ -281,7 +280,7 @@ impl Search<'_> {
                 }
                 return;
             }
-            let usable = coding::accepts_coding(request, &stored.object.head.headers);
+            let usable = stored.object.head.is_accepted_by(request);
             if usable && newest.as_ref().is_none_or(|(_, best)| is_newer(&stored.object, &best.object)) {
                 newest = Some((entry, stored));
             }
@@ -342,7 +341,7 @@ impl Search<'_> {
     fn with_content(&self, slot: u64, stored: Stored) -> Result<Hit, NoHit> {
         let Stored { mut object, blocks } = stored;
         let budget = &self.shared.means.budget;
-        object.charge = Some(budget.charge(head_weight(&object.head.headers) as u64));
+        object.charge = Some(budget.charge(object.head_weight() as u64));
         if let Place::Inline(bytes) = &mut object.representation.place {
             // A copy without the record around it, and charged.
             let own = budget.charge(bytes.len() as u64).attach(bytes.to_vec());

@@ -214,7 +214,7 @@ fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObje
         generation: object.generation.0,
         born: (object.born.epoch, object.born.number),
         status: object.head.status.as_u16(),
-        fields: object.head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect(),
+        fields: object.head.fields().collect(),
         response_time: terms.freshness.response_time.as_millis(),
         initial_age: terms.freshness.initial_age,
         lifetime: terms.freshness.lifetime,
@@ -279,7 +279,7 @@ impl WrittenObject<'_> {
         let object = Object {
             generation: Generation(self.generation),
             born: Sequence { epoch: self.born.0, number: self.born.1 },
-            head: Arc::new(StoredHead::new(StatusCode::from_u16(self.status).ok()?, &fields)),
+            head: StoredHead::new(StatusCode::from_u16(self.status).ok()?, &fields),
             terms: self.terms(),
             vary: vary_set(&self.vary)?,
             vary_values: self.vary_values.to_vec(),

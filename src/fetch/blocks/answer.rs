@@ -33,7 +33,7 @@ pub(super) fn is_too_short(exchange: &Exchange, end: u64) -> bool {
 /// What an answer to a request for this part, or for the whole, is good for.
 pub(super) fn answer(exchange: &Exchange, asked: Option<Part>, object: &Object) -> Answer {
     let (status, headers) = (exchange.head.status, &exchange.head.headers);
-    let stored = &object.head.headers;
+    let stored = &object.head.headers();
     // Under `If-Range` the rest of the head may be left out (RFC 9110 §15.3.7).
     let terse = status == StatusCode::PARTIAL_CONTENT
         && !headers.contains_key(header::CONTENT_ENCODING)

@@ -74,7 +74,7 @@ impl Run {
     /// Whether what came may be stored: neither this client's request nor the origin's answer to it forbids that, as
     /// whoever asked first did not (RFC 9111 §3).
     fn may_be_kept(&self, headers: &HeaderMap, sent: Timestamp) -> bool {
-        let merged = validation::update_stored(&self.object.head.headers, headers);
+        let merged = validation::update_stored(&self.object.head.headers(), headers);
         let times = (sent, self.shared.clock.now());
         let settings = &self.shared.settings;
         verdict::judge(&self.ask, settings, StatusCode::OK, &merged, false, times).store.is_some()

@@ -20,7 +20,7 @@ impl Lead {
         let Exchange { head, body, .. } = exchange;
         let status = stale.object.head.status;
         let head = clean(head, &self.flight.ask, &self.origins(), times.response);
-        let merged = validation::update_stored(&stale.object.head.headers, &head.headers);
+        let merged = validation::update_stored(&stale.object.head.headers(), &head.headers);
         let verdict = self.judge(status, &merged, false, times);
         let merged = without(merged, &verdict.unshared);
         let (hit, stored) =
@@ -47,9 +47,10 @@ impl Lead {
             // What is stored came after the HEAD was asked: it knows better.
             return;
         }
-        match validation::head_effect(&head.headers, &stored.object.head.headers) {
+        let fields = stored.object.head.headers();
+        match validation::head_effect(&head.headers, &fields) {
             Some(HeadEffect::Update) => {
-                let merged = validation::update_stored(&stored.object.head.headers, &head.headers);
+                let merged = validation::update_stored(&fields, &head.headers);
                 let (settings, request) = (&self.shared.settings, (times.request, times.response));
                 let verdict = verdict::judge(ask, settings, head.status, &merged, false, request);
                 let merged = without(merged, &verdict.unshared);

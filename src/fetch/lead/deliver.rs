@@ -55,10 +55,10 @@ impl Lead {
         }
         let generation = self.shared.cache.next_generation();
         let length = fields::announced_length(&head.headers);
-        let stored_head = verdict.store.is_some().then(|| ReplyHead {
-            status: head.status,
-            headers: without(head.headers.clone(), &verdict.unshared),
-        });
+        let stored_head = verdict
+            .store
+            .is_some()
+            .then(|| ReplyHead::new(head.status, without(head.headers.clone(), &verdict.unshared)));
         let (status, unshared) = (head.status, verdict.unshared.clone());
         self.prepare_others(&verdict, status, times);
         self.tell(Announcement::Head(Arc::new(Announced {

@@ -245,5 +245,5 @@ fn of_whole(part: &ReplyHead, complete: u64) -> ReplyHead {
     headers.remove(HeaderName::from_static("content-digest"));
     headers.remove(HeaderName::from_static("content-md5"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(complete));
-    ReplyHead { status: StatusCode::OK, headers }
+    ReplyHead::new(StatusCode::OK, headers)
 }

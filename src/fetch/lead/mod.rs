@@ -85,7 +85,7 @@ impl Lead {
             return self.receive(exchange, times).await;
         }
         self.stale = self.stale.take().filter(|hit| self.lives(hit));
-        let confirmed = |hit: &&Hit| validation::confirms(&exchange.head.headers, &hit.object.head.headers);
+        let confirmed = |hit: &&Hit| validation::confirms(&exchange.head.headers, &hit.object.head.headers());
         if let Some(stale) = self.stale.as_ref().filter(confirmed).cloned() {
             self.note_refresh(true);
             return self.refresh(&stale, exchange, times).await;

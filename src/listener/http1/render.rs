@@ -3,6 +3,7 @@
 use http::{HeaderMap, Method, StatusCode, Version, header};
 
 use crate::body::message::{Interim, ReplyHead};
+use crate::semantics::fields;
 
 /// How the content of an answer is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,23 +54,22 @@ pub fn head(
     asked: Asked,
     connection: Connection,
 ) -> (Framing, Connection) {
-    let announced = crate::semantics::fields::announced_length(&reply.headers);
+    let announced = announced_length(reply);
     let framing = framing(reply.status, length.or(announced), asked);
     let connection = match connection {
         Connection::Persists if framing == Framing::UntilClose => Connection::Closes,
         other => other,
     };
     status_line(out, reply.status);
-    let switches = connection == Connection::Switches;
-    for (name, value) in &reply.headers {
-        // Framing and the connection are this connection's own.
-        let of_connection = *name == header::CONNECTION || *name == header::TRANSFER_ENCODING;
-        let of_length = *name == header::CONTENT_LENGTH && !may_tell_length(reply.status, framing);
-        if of_length || (of_connection && !switches) {
-            continue;
+    let tells_length = may_tell_length(reply.status, framing);
+    match &reply.stored {
+        Some(stored) if tells_length || stored.content_length().is_none() => {
+            out.extend_from_slice(stored.lines())
         }
-        field(out, name.as_str().as_bytes(), value.as_bytes());
+        Some(stored) => own_fields(out, &stored.to_map(), tells_length, connection),
+        None => {}
     }
+    own_fields(out, &reply.headers, tells_length, connection);
     match framing {
         Framing::Length(length) if announced.is_none() => {
             field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
@@ -86,10 +86,28 @@ pub fn head(
     (framing, connection)
 }
 
+/// What the fields of an answer say of its length.
+fn announced_length(reply: &ReplyHead) -> Option<u64> {
+    let of_stored = || reply.stored.as_ref()?.content_length();
+    fields::announced_length(&reply.headers).or_else(of_stored)
+}
+
+/// Fields but those of framing and of the connection, which are this connection's own unless it leaves HTTP.
+fn own_fields(out: &mut Vec<u8>, headers: &HeaderMap, tells_length: bool, connection: Connection) {
+    for (name, value) in headers {
+        let of_length = *name == header::CONTENT_LENGTH && !tells_length;
+        let of_connection = *name == header::CONNECTION || *name == header::TRANSFER_ENCODING;
+        if of_length || (of_connection && connection != Connection::Switches) {
+            continue;
+        }
+        field(out, name.as_str().as_bytes(), value.as_bytes());
+    }
+}
+
 /// Appends an interim answer (RFC 9110 §15.2).
 pub fn interim(out: &mut Vec<u8>, interim: &Interim) {
     status_line(out, interim.status);
-    fields(out, &interim.headers);
+    all_fields(out, &interim.headers);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -111,7 +129,7 @@ pub fn last_chunk(trailers: Option<&HeaderMap>, before: &[u8]) -> Vec<u8> {
     let mut end = before.to_vec();
     end.extend_from_slice(b"0\r\n");
     if let Some(trailers) = trailers {
-        fields(&mut end, trailers);
+        all_fields(&mut end, trailers);
     }
     end.extend_from_slice(b"\r\n");
     end
@@ -148,7 +166,7 @@ fn status_line(out: &mut Vec<u8>, status: StatusCode) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn fields(out: &mut Vec<u8>, headers: &HeaderMap) {
+fn all_fields(out: &mut Vec<u8>, headers: &HeaderMap) {
     for (name, value) in headers {
         field(out, name.as_str().as_bytes(), value.as_bytes());
     }

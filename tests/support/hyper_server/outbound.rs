@@ -30,7 +30,7 @@ pub(super) fn translate(
     }
     let mut response = hyper::Response::new(WireBody::new(body, record));
     *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
+    *response.headers_mut() = head.into_headers();
     response
 }
 
