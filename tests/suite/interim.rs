@@ -457,11 +457,11 @@ async fn a_flood_without_an_answer_buys_no_time() {
 }
 
 /// Endpoints a and b, of which the first one to be asked says `dies` before it goes.
-fn two_endpoints(dies: Vec<Act>, answers: Vec<Act>) -> (Pipes, [Arc<Origin>; 2]) {
+fn two_endpoints(dies: &[Act], answers: &[Act]) -> (Pipes, [Arc<Origin>; 2]) {
     let network = Network::new();
     let asked = Gate::new();
     let origins = ["a:80", "b:80"].map(|at| {
-        let (asked, dies, answers) = (Arc::clone(&asked), dies.clone(), answers.clone());
+        let (asked, dies, answers) = (Arc::clone(&asked), dies.to_vec(), answers.to_vec());
         network.origin(at, move |_, _| {
             let first = !asked.is_open();
             asked.open();
@@ -478,7 +478,7 @@ async fn an_endpoint_that_dies_after_a_hint_is_replaced_and_nothing_is_said_twic
     let dies = vec![hints(&[STYLE]), Act::Wait(ms(10)), Act::Reset];
     let answers =
         vec![hints(&[STYLE]), hints(&[SCRIPT]), Act::Wait(ms(10)), respond("200 OK", &[FRESH], "page")];
-    let (pipes, origins) = two_endpoints(dies, answers);
+    let (pipes, origins) = two_endpoints(&dies, &answers);
     let (leader, waiter) = (Client::asks(&pipes, get("/")), Client::asks(&pipes, get("/")));
     let (leader, waiter) = tokio::join!(leader.all(), waiter.all());
     for (told, reply) in [leader, waiter] {
