@@ -83,8 +83,8 @@ pub fn check(request: &Request, max_target: usize) -> Result<Admitted, Rejection
     if request.method == Method::CONNECT || request.method == Method::TRACE {
         return Err(Rejection::Method(request.method.clone()));
     }
-    let expectation = request.headers.get(header::EXPECT);
-    if expectation.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    let mut expectations = request.headers.get_all(header::EXPECT).iter();
+    if expectations.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Rejection::Expectation);
     }
     let host = canonical_host(&raw_host(request)?, request.scheme.as_str())?;

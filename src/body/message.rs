@@ -1,11 +1,13 @@
 //! Messages as every module above the adapters speaks them.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, StatusCode, Version};
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
 
 use super::Body;
 use super::rendered::RenderedFields;
@@ -77,34 +79,54 @@ const MOST_INTERIMS: usize = 8;
 
 /// Where interim answers for one request go. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct InterimSender(mpsc::Sender<Interim>);
+pub struct InterimSender(Arc<Mutex<Said>>);
 
 /// Interim answers for one client, in order.
 #[derive(Debug)]
-pub struct Interims(mpsc::Receiver<Interim>);
+pub struct Interims(Arc<Mutex<Said>>);
+
+/// What was said and not taken yet. It takes next to nothing as long as nothing is said, which is nearly always.
+#[derive(Debug, Default)]
+struct Said {
+    waiting: VecDeque<Interim>,
+    waker: Option<Waker>,
+}
 
 /// A way for interim answers to one client.
 pub fn interims() -> (InterimSender, Interims) {
-    let (sender, receiver) = mpsc::channel(MOST_INTERIMS);
-    (InterimSender(sender), Interims(receiver))
+    let said = Arc::default();
+    (InterimSender(Arc::clone(&said)), Interims(said))
 }
 
 impl InterimSender {
     /// Hands an interim answer on; it is lost if the client has left, or takes none. No answer depends on one.
     pub fn send(&self, interim: Interim) {
-        let _ = self.0.try_send(interim);
+        let mut said = self.0.lock();
+        if said.waiting.len() < MOST_INTERIMS {
+            said.waiting.push_back(interim);
+        }
+        let waker = said.waker.take();
+        drop(said);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 
 impl Interims {
-    /// The next one; `None` once nobody can send any more. Wakes when there is one. Cancel-safe: it is taken when returned.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Interim>> {
-        self.0.poll_recv(cx)
+    /// The next one; wakes when there is one, and so never if none comes. Cancel-safe: it is taken when returned.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Interim> {
+        let mut said = self.0.lock();
+        if let Some(interim) = said.waiting.pop_front() {
+            return Poll::Ready(interim);
+        }
+        said.waker = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// The next one, if it is there already.
     pub fn take(&mut self) -> Option<Interim> {
-        self.0.try_recv().ok()
+        self.0.lock().waiting.pop_front()
     }
 }
 

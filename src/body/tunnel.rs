@@ -1,12 +1,12 @@
 //! What follows a 101: a two-way stream that belongs to another protocol.
 
 use std::fmt;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
 /// Anything that reads and writes and may move between threads.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -17,9 +17,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(15));
 
-/// Has the kernel look after a connection that may become one side of a tunnel.
-pub fn watch_over(stream: &TcpStream) -> std::io::Result<()> {
-    SockRef::from(stream).set_tcp_keepalive(&KEEPALIVE)
+/// Has the kernel look after a connection that may become one side of a tunnel, or after all that are accepted on a
+/// socket.
+pub fn watch_over(socket: &impl AsFd) -> std::io::Result<()> {
+    SockRef::from(socket).set_tcp_keepalive(&KEEPALIVE)
 }
 
 /// The origin's side of a connection that left HTTP. The listener joins the client's side to it.

@@ -10,7 +10,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use super::{Handler, Serving, http1};
-use crate::body::tunnel::watch_over;
 
 /// Said to a connection over the limit, before its request is read.
 const TOO_MANY: &[u8] =
@@ -62,12 +61,6 @@ async fn welcome<H: Handler>(mut stream: TcpStream, peer: SocketAddr, handler: &
     let Some(_guest) = handler.admit(peer) else {
         return turn_away(&mut stream).await;
     };
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was refused");
-    }
-    if let Err(error) = watch_over(&stream) {
-        tracing::debug!(%error, "keepalive was refused");
-    }
     http1::serve(stream, peer, handler, serving).await;
 }
 

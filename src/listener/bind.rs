@@ -5,8 +5,14 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::body::tunnel::watch_over;
+
 /// Connections that the kernel completes before we accept them.
 const BACKLOG: i32 = 4096;
+
+/// Bytes that may wait in the kernel unsent before it calls a connection writable: what a slow client would have there
+/// otherwise are megabytes, of which nobody sees anything in the node's own memory.
+const MOST_UNSENT: u32 = 256 << 10;
 
 /// Binds `address` once for each of `workers`. Port 0 picks one port for all of them.
 ///
@@ -37,14 +43,42 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 }
 
 fn listen(socket: Socket) -> io::Result<TcpListener> {
+    if let Err(error) = prepare_connections(&socket) {
+        tracing::debug!(%error, "an option for connections was refused");
+    }
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
 
+/// Sets what connections inherit from the socket that they are accepted on, once for all of them.
+fn prepare_connections(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    watch_over(socket)?;
+    socket.set_tcp_notsent_lowat(MOST_UNSENT)
+}
+
 #[cfg(test)]
 mod tests {
+    use socket2::SockRef;
+
     use super::*;
+
+    #[test]
+    fn connections_inherit_what_they_need() {
+        let sockets = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).expect("binds");
+        let address = sockets[0].local_addr().expect("an address");
+        let _client = std::net::TcpStream::connect(address).expect("connects");
+        let accepted = loop {
+            match sockets[0].accept() {
+                Ok((accepted, _)) => break accepted,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        };
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().expect("told") && accepted.keepalive().expect("told"));
+        assert_eq!(accepted.tcp_notsent_lowat().expect("told"), MOST_UNSENT);
+    }
 
     #[test]
     fn port_zero_becomes_one_port_for_all_workers() {

@@ -416,7 +416,7 @@ async fn other_expectations_fail() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn early_hints_are_passed_over() {
+async fn early_hints_come_before_the_answer_and_stay_out_of_it() {
     let pipes = Pipes::new(|request, nth| {
         let hints = interim("103 Early Hints", &[("Link", "</style.css>; rel=preload")]);
         [vec![hints], echo(request, nth)].concat()
@@ -424,6 +424,13 @@ async fn early_hints_are_passed_over() {
     let mut client = pipes.client();
     let answer = client.get("/page").await;
     assert_eq!((answer.status, answer.text().as_str(), answer.header("link")), (200, "/page", None));
+    // hyper cannot send them.
+    let expected: &[u16] = if on_hyper() { &[] } else { &[103] };
+    assert_eq!(answer.interim, expected);
+    pipes.quiet().await;
+    assert!(client.get("/page").await.interim.is_empty(), "a hit has none");
+    let old = http_10(&pipes, "DELETE /page HTTP/1.0\r\nHost: test\r\n\r\n").await;
+    assert!(old.starts_with("HTTP/1.1 200 OK\r\n") || old.starts_with("HTTP/1.0 200 OK\r\n"), "{old}");
 }
 
 // ---- upgrades ----

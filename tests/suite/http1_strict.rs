@@ -1,13 +1,14 @@
 //! What only our own driver can do: the strictest reading of requests, interim answers of origins, answers to what is no
 //! request that are counted and logged, and connections that end without losing what was said.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::rig::{Pipes, Sockets, settings};
 use crate::support::client::Ended;
-use crate::support::origin::{Act, SeenRequest, respond};
+use crate::support::origin::{Act, Gate, SeenRequest, head, respond};
 use crate::support::{ms, within};
 
 fn echo(request: &SeenRequest, _nth: usize) -> Vec<Act> {
@@ -218,13 +219,100 @@ async fn a_client_that_leaves_while_it_waits_ends_its_request() {
     pipes.quiet().await;
 }
 
+/// A task's share of work is used up in the middle of these: its timer must have begun all the same.
+#[tokio::test(start_paused = true)]
+async fn many_requests_at_once_do_not_outlive_their_idle_time() {
+    let mut settings = settings("http://origin.test");
+    settings.listener.idle_timeout = Duration::from_secs(20);
+    let pipes = Pipes::with(settings, echo);
+    pipes.ask("/", &[]).await;
+    let mut client = pipes.client();
+    client.send(&"GET / HTTP/1.1\r\nHost: test\r\n\r\n".repeat(300)).await;
+    for _ in 0..300 {
+        assert_eq!(client.read_answer().await.text(), "/");
+    }
+    let begun = Instant::now();
+    assert_eq!(within(ms(60_000), client.expect_end()).await, Ended::Closed);
+    assert_eq!(begun.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_begins_while_an_answer_leaves_ends_the_connection_after_it() {
+    let gate = Gate::new();
+    let held = Arc::clone(&gate);
+    let pipes = Pipes::new(move |request, nth| match request.path() {
+        "/slow" => {
+            let head = head("200 OK", &[("Content-Length", "8")]);
+            vec![head, Act::send("half"), Act::WaitFor(held.clone()), Act::send("half")]
+        }
+        _ => echo(request, nth),
+    });
+    let mut client = pipes.client();
+    client.get("/first").await;
+    client.request("GET", "/slow", &[], b"").await;
+    assert_eq!(client.read_head().await.header("connection"), None);
+    assert_eq!(client.read_chunk().await.as_deref(), Some(b"half".as_slice()));
+    pipes.draining.cancel();
+    tokio::time::sleep(ms(10)).await;
+    gate.open();
+    assert_eq!(client.read_body().await, b"half");
+    let begun = Instant::now();
+    assert_eq!(client.expect_end().await, Ended::Closed);
+    assert_eq!(begun.elapsed().as_secs(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_follows_a_request_to_leave_http_that_was_refused() {
+    let next = "GET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n";
+    for request in [
+        "CONNECT test:443 HTTP/1.1\r\nHost: test\r\n\r\n",
+        "GET /ws HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: echo/1\r\n\r\n",
+    ] {
+        let pipes = Pipes::new(echo);
+        let mut client = pipes.client();
+        client.send(&format!("{request}{next}")).await;
+        assert_eq!(client.read_answer().await.header("connection"), Some("close"), "{request:?}");
+        assert_eq!(within(ms(60_000), client.expect_end()).await, Ended::Closed, "{request:?}");
+        assert_eq!(pipes.origin.hits_of("/smuggled"), 0, "{request:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_still_sends_content_has_not_left_http() {
+    let switch = [("Connection", "upgrade"), ("Upgrade", "echo/1")];
+    let pipes = Pipes::new(move |_, _| vec![head("101 Switching Protocols", &switch), Act::Stall]);
+    let mut client = pipes.client();
+    let fields = "Connection: upgrade\r\nUpgrade: echo/1\r\nContent-Length: 10\r\n";
+    client.send(&format!("POST / HTTP/1.1\r\nHost: test\r\n{fields}\r\nhalf")).await;
+    let answer = client.read_answer().await;
+    assert_eq!((answer.status, answer.header("connection")), (502, Some("close")));
+    assert_eq!(within(ms(60_000), client.expect_end()).await, Ended::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn content_that_nobody_wants_is_not_read_for_long_however_it_drips() {
+    let pipes = Pipes::new(|_, _| vec![respond("413 Content Too Large", &[], "too much"), Act::Close]);
+    let mut client = pipes.client();
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 30000\r\n\r\n0123456789").await;
+    assert_eq!(client.read_answer().await.status, 413);
+    let begun = Instant::now();
+    for _ in 0..20 {
+        tokio::time::sleep(ms(900)).await;
+        if client.try_send(b"x").await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(client.expect_end().await, Ended::Closed);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
 /// Over sockets: the client must be able to read why, although it was still sending.
 #[tokio::test]
 async fn on_sockets_an_answer_outlives_what_was_not_read() {
     let node = Sockets::new(echo).await;
     let mut client = node.client().await;
-    client.send("nonsense\r\n\r\n").await;
-    let _ = client.try_send(&vec![b'x'; 100_000]).await;
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: +1\r\n\r\n").await;
+    client.try_send(&vec![b'x'; 10_000_000]).await.expect("all of it is taken in");
     assert_eq!(client.read_answer().await.status, 400);
     within(Duration::from_secs(5), client.expect_end()).await;
 }

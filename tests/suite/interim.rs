@@ -81,7 +81,7 @@ impl<'a> Client<'a> {
         let told = match self.reply {
             Some(_) => self.later.interim.take(),
             None => match self.later.interim.poll_next(cx) {
-                Poll::Ready(told) => told,
+                Poll::Ready(told) => Some(told),
                 Poll::Pending => None,
             },
         };

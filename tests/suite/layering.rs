@@ -78,7 +78,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
 const TOP: &[&str] = &["app", "cli"];
 
 /// hyper's types end here.
-const HYPER: &[&str] = &["listener", "origin"];
+const HYPER: &[&str] = &["origin"];
 
 #[test]
 fn layers_import_downward_only() {

@@ -19,7 +19,7 @@ use crate::config::OriginUrl;
 use crate::origin::{EndpointSettings, HttpVersion};
 use crate::telemetry::access_log::{Field, Format, Sink};
 
-/// hyper refuses to work with less room for a head.
+/// With less room the heads of ordinary browsers would not fit.
 const LEAST_HEAD: ByteSize = ByteSize::kib(8);
 
 table! {

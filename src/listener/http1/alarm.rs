@@ -4,10 +4,11 @@
 //! of a connection is set anew only when it is too late, or has run off; and neither timer nor drain is looked at while
 //! a wait goes as it should.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -76,10 +77,11 @@ impl Alarm {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.is_set_for(cx) {
             self.waker = Some(cx.waker().clone());
-            let _ = self.drain.as_mut().poll(cx);
+            let _ = pin!(unconstrained(self.drain.as_mut())).poll(cx);
         }
         loop {
-            if self.timer.as_mut().poll(cx).is_pending() {
+            // Not by the task's share of work: when that is used up, a timer that never began would not begin now.
+            if pin!(unconstrained(self.timer.as_mut())).poll(cx).is_pending() {
                 return Poll::Pending;
             }
             match self.deadline {

@@ -10,6 +10,9 @@ const MAX_EXTENSIONS: usize = 4 << 10;
 /// The longest line that tells the size of a chunk: sixteen digits, extensions, and its end.
 const MAX_SIZE_LINE: usize = MAX_EXTENSIONS + 18;
 
+/// Less content than this is put together with what follows, so that many small chunks cost little more than a large one.
+const SMALL: usize = 4 << 10;
+
 /// The most trailer fields.
 const MAX_TRAILERS: usize = 64;
 
@@ -50,6 +53,7 @@ enum Place {
     /// Behind the last chunk.
     Trailers,
     Ended,
+    Broken(Malformed),
 }
 
 impl Chunked {
@@ -58,34 +62,64 @@ impl Chunked {
         Self { place: Place::Size, extensions: MAX_EXTENSIONS, max_trailers }
     }
 
-    /// Takes the next content off the beginning of `input`, and nothing that is behind the end of the message.
+    /// Takes the next content off the beginning of `input`, and nothing that is behind the end of the message. Small chunks
+    /// come together.
     pub fn decode(&mut self, input: &mut Bytes) -> Result<Decoded, Malformed> {
+        let mut small = Vec::new();
         loop {
-            match self.place {
-                Place::Size => match self.size(input)? {
-                    None => return Ok(Decoded::More),
-                    Some(0) => self.place = Place::Trailers,
-                    Some(size) => self.place = Place::Data(size),
-                },
-                Place::Data(_) if input.is_empty() => return Ok(Decoded::More),
-                Place::Data(size) => {
-                    let taken = usize::try_from(size).unwrap_or(usize::MAX).min(input.len());
-                    let left = size - taken as u64;
-                    self.place = if left == 0 { Place::DataEnd } else { Place::Data(left) };
-                    return Ok(Decoded::Data(input.split_to(taken)));
+            let decoded = self.step(input);
+            match decoded {
+                Ok(Some(Decoded::Data(bytes))) if small.is_empty() && bytes.len() >= SMALL => {
+                    return Ok(Decoded::Data(bytes));
                 }
-                Place::DataEnd => match (input.first(), input.get(1)) {
-                    (None | Some(b'\r'), None) => return Ok(Decoded::More),
-                    (Some(b'\r'), Some(b'\n')) => {
-                        input.advance(2);
-                        self.place = Place::Size;
+                Ok(Some(Decoded::Data(bytes))) => {
+                    small.extend_from_slice(&bytes);
+                    if small.len() >= SMALL {
+                        return Ok(Decoded::Data(small.into()));
                     }
-                    _ => return Err(Malformed("there is more in a chunk than its size says")),
-                },
-                Place::Trailers => return self.trailers(input),
-                Place::Ended => return Ok(Decoded::End(None)),
+                }
+                Ok(None) if matches!(self.place, Place::Trailers) && !small.is_empty() => {
+                    return Ok(Decoded::Data(small.into()));
+                }
+                Ok(None) => {}
+                Ok(Some(other)) if small.is_empty() => return Ok(other),
+                Ok(Some(_)) => return Ok(Decoded::Data(small.into())),
+                Err(why) => {
+                    self.place = Place::Broken(why);
+                    return if small.is_empty() { Err(why) } else { Ok(Decoded::Data(small.into())) };
+                }
             }
         }
+    }
+
+    /// One step; `None` if there was nothing in it.
+    fn step(&mut self, input: &mut Bytes) -> Result<Option<Decoded>, Malformed> {
+        match self.place {
+            Place::Size => match self.size(input)? {
+                None => return Ok(Some(Decoded::More)),
+                Some(0) => self.place = Place::Trailers,
+                Some(size) => self.place = Place::Data(size),
+            },
+            Place::Data(_) if input.is_empty() => return Ok(Some(Decoded::More)),
+            Place::Data(size) => {
+                let taken = usize::try_from(size).unwrap_or(usize::MAX).min(input.len());
+                let left = size - taken as u64;
+                self.place = if left == 0 { Place::DataEnd } else { Place::Data(left) };
+                return Ok(Some(Decoded::Data(input.split_to(taken))));
+            }
+            Place::DataEnd => match (input.first(), input.get(1)) {
+                (None | Some(b'\r'), None) => return Ok(Some(Decoded::More)),
+                (Some(b'\r'), Some(b'\n')) => {
+                    input.advance(2);
+                    self.place = Place::Size;
+                }
+                _ => return Err(Malformed("there is more in a chunk than its size says")),
+            },
+            Place::Trailers => return self.trailers(input).map(Some),
+            Place::Ended => return Ok(Some(Decoded::End(None))),
+            Place::Broken(why) => return Err(why),
+        }
+        Ok(None)
     }
 
     /// The size of the next chunk, if its line is whole.

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::alarm::Alarm;
 use super::exchange::Exchange;
@@ -20,10 +21,13 @@ use crate::listener::Serving;
 use crate::listener::refusal::Refusal;
 use crate::listener::stream::Stream;
 
-/// How long a client may take to read the last answer, and how much more it may send meanwhile: closing over unread bytes
-/// would reset the connection, and might lose the answer (RFC 9112 §9.6).
-const LINGER: Duration = Duration::from_secs(1);
-const MAX_LINGERING: u64 = 256 << 10;
+/// How long a client may be silent, and how long it may send in all, while it has yet to notice that its connection is
+/// closed: closing over unread bytes would reset it, and might lose the answer (RFC 9112 §9.6).
+const SILENCE: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(10);
+
+/// Bytes that are read at a time for nothing.
+const THROWN_AWAY: usize = 16 << 10;
 
 /// A client's connection.
 pub(super) struct Connection<'a, S: Stream> {
@@ -71,11 +75,12 @@ impl<'a, S: Stream> Connection<'a, S> {
     /// Waits for the next request. `None` if there is none: the client has closed, or said nothing for too long, or the
     /// listener drains. Cancel-safe.
     pub(super) async fn next_head(&mut self) -> Option<Result<Head, Refusal>> {
-        let mut began = false;
-        let mut woken = false;
+        let (mut began, mut woken) = (false, false);
+        // Whether what came last may be the end of a head.
+        let mut may_end = true;
         poll_fn(|cx| {
             loop {
-                if !self.input.is_empty() {
+                if !self.input.is_empty() && may_end {
                     match head::take(&mut self.input.0, &self.serving.settings) {
                         Ok(None) => {}
                         Ok(Some(head)) => return Poll::Ready(Some(Ok(head))),
@@ -87,12 +92,17 @@ impl<'a, S: Stream> Connection<'a, S> {
                 }
                 match self.input.poll_more(&mut self.io, cx) {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(None),
-                    Poll::Ready(Ok(_)) => {}
-                    // As long as all goes well, timer and drain are set and need not be looked at.
-                    Poll::Pending if !mem::replace(&mut woken, true) && self.alarm.is_set_for(cx) => {
-                        return Poll::Pending;
+                    Poll::Ready(Ok(new)) => {
+                        may_end = !began || self.input.may_end_head(new, self.serving.settings.max_head);
                     }
-                    Poll::Pending => return self.poll_idle(cx),
+                    // As long as all goes well, timer and drain are set and need not be looked at.
+                    Poll::Pending => {
+                        let first = !mem::replace(&mut woken, true);
+                        if first && self.alarm.is_set_for(cx) && !self.alarm.is_draining() {
+                            return Poll::Pending;
+                        }
+                        return self.poll_idle(cx);
+                    }
                 }
             }
         })
@@ -121,10 +131,16 @@ impl<'a, S: Stream> Connection<'a, S> {
 
     /// Closes. One that may be sending still is given a moment to read what it was told.
     pub(super) async fn close(&mut self, how: How) {
+        self.input.take();
         if self.io.shutdown().await.is_ok() && how == How::Lingering {
-            let mut rest = (&mut self.io).take(MAX_LINGERING);
-            let mut nowhere = tokio::io::sink();
-            let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut nowhere)).await;
+            let _ = timeout(LINGER, self.read_until_silence()).await;
+        }
+    }
+
+    async fn read_until_silence(&mut self) {
+        let mut nowhere = BytesMut::with_capacity(THROWN_AWAY);
+        while let Ok(Ok(1..)) = timeout(SILENCE, self.io.read_buf(&mut nowhere)).await {
+            nowhere.clear();
         }
     }
 

@@ -6,12 +6,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::uri::Scheme;
-use http::{StatusCode, Version, header};
+use http::{Method, StatusCode, Version, header};
 use tokio::time::Instant;
 
 use super::connection::{After, Connection, How};
 use super::head::{self, Head};
-use super::render::{self, Asked, Framing};
+use super::render::{self, Asked, Delimiting, Fate};
 use super::sending::{Filled, Sending};
 use super::upload::{End, Upload};
 use crate::body::Body;
@@ -25,8 +25,8 @@ const READ_AHEAD: usize = 16 << 10;
 /// What may wait to be written before the answer. Interim answers beyond that are left out.
 const MOST_BEFORE: usize = 16 << 10;
 
-/// How long a client may take to send the next bytes of content that nobody wants.
-const UNWANTED_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long content that nobody wants any more is read on, for the sake of the next request behind it.
+const UNWANTED: Duration = Duration::from_secs(2);
 
 /// What belongs to one request.
 pub(super) struct Exchange {
@@ -55,6 +55,12 @@ impl Exchange {
         self.upload.as_deref_mut().filter(|upload| upload.ended().is_none())
     }
 
+    /// Whether it is time to say that the content is wanted. True once.
+    fn is_to_be_told_100(&mut self) -> bool {
+        let wanted = self.upload.as_ref().is_some_and(|upload| upload.is_wanted());
+        wanted && std::mem::take(&mut self.waits_for_100)
+    }
+
     /// Whether all content has come that was sent, so that the next request follows.
     fn is_read(&self) -> bool {
         self.upload.as_ref().is_none_or(|upload| upload.ended() == Some(End::Whole))
@@ -73,7 +79,8 @@ impl<S: Stream> Connection<'_, S> {
         };
         let exchange = Exchange {
             asked: Asked::new(version, &method),
-            persists,
+            // What follows a CONNECT that is refused may be meant for somebody else.
+            persists: persists && method != Method::CONNECT,
             waits_for_100: waits_for_100 && upload.is_some(),
             may_switch: version == Version::HTTP_11 && headers.contains_key(header::UPGRADE),
             upload,
@@ -98,8 +105,11 @@ impl<S: Stream> Connection<'_, S> {
             if self.poll_content(exchange, cx).is_err() {
                 return Poll::Ready(None);
             }
+            if exchange.is_to_be_told_100() {
+                self.outbox.head().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            }
             let reply = later.reply.as_mut().poll(cx);
-            while let Poll::Ready(Some(interim)) = later.interim.poll_next(cx) {
+            while let Poll::Ready(interim) = later.interim.poll_next(cx) {
                 self.say_before(&interim, exchange);
             }
             if let Poll::Ready(reply) = reply {
@@ -125,24 +135,31 @@ impl<S: Stream> Connection<'_, S> {
     /// use any more.
     pub(super) async fn send(&mut self, reply: Reply, mut exchange: Exchange) -> After {
         let Reply { mut head, mut body, record } = reply;
+        let asked_to_close = !exchange.persists;
         let mut tunnel = None;
         if let Body::Tunnel(opened) = body {
             body = Body::Empty;
-            // To a client that never offered to leave HTTP a 101 would lie.
-            if exchange.may_switch { tunnel = Some(opened) } else { head.status = StatusCode::BAD_GATEWAY }
+            // To a client that never offered to leave HTTP a 101 would lie, and one that still sends content has not left
+            // it (RFC 9110 §7.8).
+            if exchange.may_switch && exchange.is_read() {
+                tunnel = Some(opened);
+            } else {
+                (head.status, exchange.persists) = (StatusCode::BAD_GATEWAY, false);
+            }
         }
         let connection = match &tunnel {
-            Some(_) => render::Connection::Switches,
-            None if self.may_persist(&exchange) => render::Connection::Persists,
-            None => render::Connection::Closes,
+            Some(_) => Fate::Switches,
+            None if self.may_persist(&exchange) => Fate::Persists,
+            None => Fate::Closes,
         };
         let length = body.known_length();
-        let (framing, connection) =
+        self.outbox.make_room(length.unwrap_or(0));
+        let (delimiting, connection) =
             render::head(self.outbox.head(), &head, length, exchange.asked, connection);
-        self.told_by_close = framing == Framing::UntilClose;
+        self.told_by_close = delimiting == Delimiting::UntilClose;
         // What is not announced is not sent: such a client never said that it takes trailers.
         let with_trailers = head.headers.contains_key(header::TRAILER);
-        let mut sending = Sending::new(body, framing, with_trailers, record);
+        let mut sending = Sending::new(body, delimiting, with_trailers, record);
         let sent = poll_fn(|cx| self.poll_send(&mut sending, &mut exchange, cx)).await;
         sending.finish(self.outbox.len());
         if sent.is_err() {
@@ -157,8 +174,9 @@ impl<S: Stream> Connection<'_, S> {
         }
         self.alarm.set(Instant::now(), self.serving.settings.idle_timeout);
         match connection {
-            render::Connection::Persists if exchange.is_read() => After::Next,
-            _ if exchange.is_read() && self.input.is_empty() => After::Close(How::AtOnce),
+            Fate::Persists if exchange.is_read() => After::Next,
+            // It has said that it sends nothing more.
+            _ if asked_to_close && exchange.is_read() && self.input.is_empty() => After::Close(How::AtOnce),
             _ => After::Close(How::Lingering),
         }
     }
@@ -166,7 +184,13 @@ impl<S: Stream> Connection<'_, S> {
     /// Whether the connection may go on after the answer that is about to be sent.
     fn may_persist(&self, exchange: &Exchange) -> bool {
         let lost = exchange.upload.as_ref().is_some_and(|upload| upload.ended() == Some(End::Lost));
-        exchange.persists && !exchange.waits_for_100 && !lost && !self.alarm.is_draining()
+        // What came early is of the protocol that was offered, not of this one.
+        let speaks_otherwise = exchange.may_switch && !self.input.0.is_empty();
+        exchange.persists
+            && !exchange.waits_for_100
+            && !lost
+            && !speaks_otherwise
+            && !self.alarm.is_draining()
     }
 
     fn poll_send(
@@ -175,8 +199,7 @@ impl<S: Stream> Connection<'_, S> {
         exchange: &mut Exchange,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Gone>> {
-        // Who was never told to send content is told now that it is not wanted.
-        if !exchange.waits_for_100 && exchange.coming().is_some() {
+        if exchange.coming().is_some() {
             self.poll_content(exchange, cx)?;
         }
         loop {
@@ -201,16 +224,10 @@ impl<S: Stream> Connection<'_, S> {
 
     /// Reads content, or ahead, or finds out that the client has left.
     fn poll_content(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Result<(), Gone> {
-        if let Some(upload) = exchange.coming() {
-            let polled = upload.poll(&mut self.io, &mut self.input, cx);
-            let is_wanted = upload.is_wanted();
-            if exchange.waits_for_100 && is_wanted {
-                exchange.waits_for_100 = false;
-                self.outbox.head().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-            }
-            if polled == Poll::Ready(End::Gone) {
-                return Err(Gone);
-            }
+        if let Some(upload) = exchange.coming()
+            && upload.poll(&mut self.io, &mut self.input, cx) == Poll::Ready(End::Gone)
+        {
+            return Err(Gone);
         }
         self.poll_ahead(exchange, cx)
     }
@@ -279,20 +296,28 @@ impl<S: Stream> Connection<'_, S> {
     /// Reads content that was on its way when the answer had left already: as long as somebody wants it, and else as far as
     /// it is worth while for the sake of the next request.
     async fn read_rest(&mut self, exchange: &mut Exchange) {
-        let (wanted, unwanted) = (self.serving.settings.body_timeout, UNWANTED_TIMEOUT);
+        let body_timeout = self.serving.settings.body_timeout;
+        let mut unwanted = None;
         poll_fn(|cx| {
-            let Some(upload) = exchange.coming() else { return Poll::Ready(()) };
-            if upload.poll(&mut self.io, &mut self.input, cx).is_ready() {
-                return Poll::Ready(());
-            }
-            if let Some(since) = upload.waits_since() {
-                let limit = if upload.is_unwanted() { unwanted } else { wanted };
-                self.alarm.set_deadline(since + limit);
+            loop {
+                let Some(upload) = exchange.coming() else { return Poll::Ready(()) };
+                if upload.poll(&mut self.io, &mut self.input, cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                let now = Instant::now();
+                let end = if upload.is_unwanted() {
+                    *unwanted.get_or_insert(now) + UNWANTED
+                } else {
+                    upload.waits_since().map_or(now + body_timeout, |since| since + body_timeout)
+                };
+                if end <= now {
+                    upload.stalled();
+                    return Poll::Ready(());
+                }
+                // Nobody tells when the last reader has left: so this looks again.
+                self.alarm.set_deadline(end.min(now + UNWANTED));
                 ready!(self.alarm.poll(cx));
-                upload.stalled();
-                return Poll::Ready(());
             }
-            Poll::Pending
         })
         .await;
     }

@@ -15,6 +15,9 @@ const HEAD_READ: usize = 8 << 10;
 /// The most bytes that are read at a time while content is expected.
 const CONTENT_READ: usize = 64 << 10;
 
+/// Less than this is copied out of the buffer that it was read into.
+const LITTLE: usize = 16 << 10;
+
 /// Bytes in the order in which they came.
 #[derive(Debug, Default)]
 pub(super) struct Input(pub(super) Bytes);
@@ -30,8 +33,24 @@ impl Input {
         let mut buffer = ReadBuf::uninit(&mut stack);
         ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
         let new = buffer.filled();
-        self.0 = if self.0.is_empty() { Bytes::copy_from_slice(new) } else { [&self.0, new].concat().into() };
+        self.0 = match mem::take(&mut self.0) {
+            none if none.is_empty() => Bytes::copy_from_slice(new),
+            some => match some.try_into_mut() {
+                Ok(mut own) => {
+                    own.extend_from_slice(new);
+                    own.freeze()
+                }
+                Err(shared) => [&shared, new].concat().into(),
+            },
+        };
         Poll::Ready(Ok(new.len()))
+    }
+
+    /// Whether a head may be whole, or too long, now that so many bytes have come that were not there before. As long as
+    /// not, it need not be read again from its beginning.
+    pub(super) fn may_end_head(&self, new: usize, max_head: usize) -> bool {
+        let last = self.0.get(self.0.len().saturating_sub(new)..).unwrap_or_default();
+        self.0.len() >= max_head || last.contains(&b'\n')
     }
 
     /// The same, where much is to come. Cancel-safe.
@@ -44,7 +63,15 @@ impl Input {
         buffer.extend_from_slice(&self.0);
         let read = ready!(tokio_util::io::poll_read_buf(Pin::new(io), cx, &mut buffer))?;
         self.0 = buffer.freeze();
+        self.compact();
         Poll::Ready(Ok(read))
+    }
+
+    /// Lets go of a large buffer of which little is left: what it holds is in nobody's account.
+    pub(super) fn compact(&mut self) {
+        if self.0.len() < LITTLE {
+            self.0 = Bytes::copy_from_slice(&self.0);
+        }
     }
 
     /// Has all of it.

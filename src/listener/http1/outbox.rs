@@ -11,6 +11,9 @@ use tokio::io::AsyncWrite;
 /// Content up to this size is copied behind its head: one buffer is written with less ado than two.
 const COPIED: usize = 4 << 10;
 
+/// What a head usually takes.
+const USUAL_HEAD: usize = 512;
+
 /// The most pieces that are written at a time.
 const SLICES: usize = 32;
 
@@ -29,6 +32,13 @@ impl Outbox {
     /// Where a head is put together. Nothing may be added to it once a piece was queued and not everything is written.
     pub(super) fn head(&mut self) -> &mut Vec<u8> {
         &mut self.head
+    }
+
+    /// Makes room for a head with content of this length, if that is to be copied behind it.
+    pub(super) fn make_room(&mut self, length: u64) {
+        if let Some(length) = usize::try_from(length).ok().filter(|length| *length <= COPIED) {
+            self.head.reserve(USUAL_HEAD + length);
+        }
     }
 
     /// Adds a piece.

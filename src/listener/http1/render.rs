@@ -1,13 +1,13 @@
 //! Heads of answers as bytes, and how their content is framed (RFC 9112 §4, §6).
 
-use http::{HeaderMap, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use crate::body::message::{Interim, ReplyHead};
 use crate::semantics::fields;
 
 /// How the content of an answer is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
+pub enum Delimiting {
     /// There is none, whatever the fields say of it.
     None,
     /// So many bytes, as the head says.
@@ -36,7 +36,7 @@ impl Asked {
 
 /// What is to be said of the connection in the head of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Connection {
+pub enum Fate {
     /// It goes on.
     Persists,
     /// It ends with this answer.
@@ -45,6 +45,9 @@ pub enum Connection {
     Switches,
 }
 
+/// Room for the status line, for what is said of framing and connection, and for the last line end.
+const OWN_LINES: usize = 128;
+
 /// Appends the head of a final answer, or of a 101, whose content has `length` bytes if that is known. Tells how the
 /// content is to be framed, and whether the connection goes on.
 pub fn head(
@@ -52,38 +55,51 @@ pub fn head(
     reply: &ReplyHead,
     length: Option<u64>,
     asked: Asked,
-    connection: Connection,
-) -> (Framing, Connection) {
+    connection: Fate,
+) -> (Delimiting, Fate) {
     let announced = announced_length(reply);
-    let framing = framing(reply.status, length.or(announced), asked);
+    let delimiting = delimited(reply.status, length.or(announced), asked);
     let connection = match connection {
-        Connection::Persists if framing == Framing::UntilClose => Connection::Closes,
+        Fate::Persists if delimiting == Delimiting::UntilClose => Fate::Closes,
         other => other,
     };
+    out.reserve(room_for(reply));
     status_line(out, reply.status);
-    let tells_length = may_tell_length(reply.status, framing);
+    let told = match delimiting {
+        Delimiting::Length(length) => Some(length),
+        Delimiting::None if may_tell_length(reply.status) => announced,
+        Delimiting::None | Delimiting::Chunked | Delimiting::UntilClose => None,
+    };
     match &reply.stored {
-        Some(stored) if tells_length || stored.content_length().is_none() => {
-            out.extend_from_slice(stored.lines())
+        Some(stored) if stored.content_length() == told => out.extend_from_slice(stored.lines()),
+        stored => {
+            if let Some(stored) = stored {
+                own_fields(out, &stored.to_map(), connection);
+            }
+            if let Some(length) = told {
+                field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+            }
         }
-        Some(stored) => own_fields(out, &stored.to_map(), tells_length, connection),
-        None => {}
     }
-    own_fields(out, &reply.headers, tells_length, connection);
-    match framing {
-        Framing::Length(length) if announced.is_none() => {
-            field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
-        }
-        Framing::Chunked => field(out, b"transfer-encoding", b"chunked"),
-        Framing::Length(_) | Framing::None | Framing::UntilClose => {}
+    own_fields(out, &reply.headers, connection);
+    if delimiting == Delimiting::Chunked {
+        field(out, b"transfer-encoding", b"chunked");
     }
     match connection {
-        Connection::Closes => field(out, b"connection", b"close"),
-        Connection::Persists if asked.version != Version::HTTP_11 => field(out, b"connection", b"keep-alive"),
-        Connection::Persists | Connection::Switches => {}
+        Fate::Closes => field(out, b"connection", b"close"),
+        Fate::Persists if asked.version != Version::HTTP_11 => field(out, b"connection", b"keep-alive"),
+        Fate::Persists | Fate::Switches => {}
     }
     out.extend_from_slice(b"\r\n");
-    (framing, connection)
+    (delimiting, connection)
+}
+
+/// Bytes that a head takes at most: its lines, and ours.
+fn room_for(reply: &ReplyHead) -> usize {
+    let line =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + b": \r\n".len();
+    let stored = reply.stored.as_ref().map_or(0, |stored| stored.lines().len());
+    OWN_LINES + stored + reply.headers.iter().map(line).sum::<usize>()
 }
 
 /// What the fields of an answer say of its length.
@@ -92,15 +108,14 @@ fn announced_length(reply: &ReplyHead) -> Option<u64> {
     fields::announced_length(&reply.headers).or_else(of_stored)
 }
 
-/// Fields but those of framing and of the connection, which are this connection's own unless it leaves HTTP.
-fn own_fields(out: &mut Vec<u8>, headers: &HeaderMap, tells_length: bool, connection: Connection) {
+/// Fields but those of framing, which are told once and by us, and of the connection, unless it leaves HTTP.
+fn own_fields(out: &mut Vec<u8>, headers: &HeaderMap, connection: Fate) {
     for (name, value) in headers {
-        let of_length = *name == header::CONTENT_LENGTH && !tells_length;
-        let of_connection = *name == header::CONNECTION || *name == header::TRANSFER_ENCODING;
-        if of_length || (of_connection && connection != Connection::Switches) {
-            continue;
+        let of_framing = *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING;
+        let of_connection = *name == header::CONNECTION && connection != Fate::Switches;
+        if !of_framing && !of_connection {
+            field(out, name.as_str().as_bytes(), value.as_bytes());
         }
-        field(out, name.as_str().as_bytes(), value.as_bytes());
     }
 }
 
@@ -136,12 +151,12 @@ pub fn last_chunk(trailers: Option<&HeaderMap>, before: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 9112 §6.3.
-fn framing(status: StatusCode, length: Option<u64>, asked: Asked) -> Framing {
+fn delimited(status: StatusCode, length: Option<u64>, asked: Asked) -> Delimiting {
     match length {
-        _ if asked.is_head || has_no_content(status) => Framing::None,
-        Some(length) => Framing::Length(length),
-        None if asked.version == Version::HTTP_11 => Framing::Chunked,
-        None => Framing::UntilClose,
+        _ if asked.is_head || has_no_content(status) => Delimiting::None,
+        Some(length) => Delimiting::Length(length),
+        None if asked.version == Version::HTTP_11 => Delimiting::Chunked,
+        None => Delimiting::UntilClose,
     }
 }
 
@@ -149,13 +164,9 @@ fn has_no_content(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// Whether the head may have a `Content-Length` (RFC 9110 §8.6).
-fn may_tell_length(status: StatusCode, framing: Framing) -> bool {
-    match framing {
-        Framing::Length(_) => true,
-        Framing::None => !status.is_informational() && status != StatusCode::NO_CONTENT,
-        Framing::Chunked | Framing::UntilClose => false,
-    }
+/// Whether a head without content may tell a length (RFC 9110 §8.6).
+fn may_tell_length(status: StatusCode) -> bool {
+    !status.is_informational() && status != StatusCode::NO_CONTENT
 }
 
 fn status_line(out: &mut Vec<u8>, status: StatusCode) {

@@ -5,19 +5,21 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use super::outbox::Outbox;
-use super::render::{self, Framing};
+use super::render::{self, Delimiting};
 use crate::body::Body;
 use crate::body::busy::BodyError;
 use crate::telemetry::record::Record;
 
-/// Content is taken from its source until so many bytes wait to be written, or so many pieces.
+/// Content is taken from its source until so many bytes wait to be written, or so many pieces. What was taken from a body
+/// that is arriving is in nobody's account any more; what is stored is.
 const MOST_BYTES: usize = 256 << 10;
+const MOST_ARRIVING: usize = 64 << 10;
 const MOST_PIECES: usize = 30;
 
 /// The content of an answer.
 pub(super) struct Sending {
     body: Body,
-    framing: Framing,
+    delimiting: Delimiting,
     with_trailers: bool,
     stage: Stage,
     /// Bytes of content that were put into the outbox.
@@ -51,20 +53,23 @@ impl Sending {
     /// `record` is finished when this ends, or is dropped.
     pub(super) fn new(
         body: Body,
-        framing: Framing,
+        delimiting: Delimiting,
         with_trailers: bool,
         record: Option<Box<Record>>,
     ) -> Self {
-        let body = if framing == Framing::None { Body::Empty } else { body };
-        let stage =
-            if matches!(framing, Framing::None | Framing::Length(0)) { Stage::Whole } else { Stage::Going };
-        Self { body, framing, with_trailers, stage, handed: 0, open_chunk: false, record }
+        let body = if delimiting == Delimiting::None { Body::Empty } else { body };
+        let stage = if matches!(delimiting, Delimiting::None | Delimiting::Length(0)) {
+            Stage::Whole
+        } else {
+            Stage::Going
+        };
+        Self { body, delimiting, with_trailers, stage, handed: 0, open_chunk: false, record }
     }
 
     /// Puts what there is into `outbox`, as far as there is room.
     pub(super) fn poll_fill(&mut self, outbox: &mut Outbox, cx: &mut Context<'_>) -> Filled {
         while self.stage == Stage::Going {
-            if outbox.len() >= MOST_BYTES || outbox.pieces() >= MOST_PIECES {
+            if outbox.len() >= self.most_bytes() || outbox.pieces() >= MOST_PIECES {
                 return Filled::Enough;
             }
             match self.body.poll_next(cx) {
@@ -77,8 +82,12 @@ impl Sending {
         if self.stage == Stage::Broken { Filled::Broken } else { Filled::Whole }
     }
 
+    fn most_bytes(&self) -> usize {
+        if matches!(self.body, Body::Busy(_)) { MOST_ARRIVING } else { MOST_BYTES }
+    }
+
     fn put(&mut self, mut bytes: Bytes, outbox: &mut Outbox) {
-        if let Framing::Length(length) = self.framing {
+        if let Delimiting::Length(length) = self.delimiting {
             let left = usize::try_from(length - self.handed).unwrap_or(usize::MAX);
             if bytes.len() > left {
                 tracing::error!("an answer has more content than its head says: the rest is cut off");
@@ -89,25 +98,27 @@ impl Sending {
             return;
         }
         self.handed += bytes.len() as u64;
-        if self.framing == Framing::Chunked {
+        if self.delimiting == Delimiting::Chunked {
             outbox.push(render::chunk_begin(bytes.len(), self.end_of_chunk()).into());
             self.open_chunk = true;
         }
         outbox.push(bytes);
         // Its source need not be asked whether that was all, and what it holds is let go.
-        if self.framing == Framing::Length(self.handed) {
+        if self.delimiting == Delimiting::Length(self.handed) {
             self.whole();
         }
     }
 
     fn end(&mut self, outbox: &mut Outbox) {
-        match self.framing {
-            Framing::Length(length) if self.handed < length => return self.broke_off(BodyError::Incomplete),
-            Framing::Chunked => {
+        match self.delimiting {
+            Delimiting::Length(length) if self.handed < length => {
+                return self.broke_off(BodyError::Incomplete);
+            }
+            Delimiting::Chunked => {
                 let trailers = self.body.trailers().filter(|_| self.with_trailers);
                 outbox.push(render::last_chunk(trailers.as_deref(), self.end_of_chunk()).into());
             }
-            Framing::Length(_) | Framing::UntilClose | Framing::None => {}
+            Delimiting::Length(_) | Delimiting::UntilClose | Delimiting::None => {}
         }
         self.whole();
     }

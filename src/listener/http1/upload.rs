@@ -95,7 +95,11 @@ impl Upload {
 
     /// Whether nobody wants it any more.
     pub(super) fn is_unwanted(&self) -> bool {
-        matches!(self.stage, Stage::Discarding)
+        match &self.stage {
+            Stage::Reading(writer) => writer.is_abandoned(),
+            Stage::Discarding => true,
+            Stage::NotWanted(_) | Stage::Appending(_) | Stage::Ended(_) => false,
+        }
     }
 
     /// Since when it waits for the client, if it does.
@@ -189,6 +193,7 @@ impl Upload {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Broken::Gone)),
                     Poll::Ready(Ok(_)) => self.since = None,
                     Poll::Pending => {
+                        input.compact();
                         self.since.get_or_insert_with(Instant::now);
                         return Poll::Pending;
                     }
