@@ -184,14 +184,14 @@ pub fn http1_head(data: &[u8]) {
     let (lengths, codings) = (lines_of("content-length"), lines_of("transfer-encoding"));
     match head.framing {
         Framing::Chunked => {
-            assert!(lengths.is_empty() && codings.len() == 1 && codings[0].len() == "chunked".len())
+            assert!(lengths.is_empty() && codings.len() == 1 && codings[0].len() == "chunked".len());
         }
         Framing::Length(length) => {
             assert!(codings.is_empty() && lengths.len() == 1);
             assert_eq!(std::str::from_utf8(lengths[0]).unwrap().parse(), Ok(length));
         }
         Framing::Empty => {
-            assert!(codings.is_empty() && lengths.iter().all(|line| line.iter().all(|c| *c == b'0')))
+            assert!(codings.is_empty() && lengths.iter().all(|line| line.iter().all(|c| *c == b'0')));
         }
     }
     let path = head.target.path.as_str();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version, header};
 use parking_lot::Mutex;
 
 use super::Body;
@@ -47,6 +47,14 @@ pub struct ReplyHead {
 }
 
 impl ReplyHead {
+    /// The length of the content that the fields promise, stored ones included; `None` if they say nothing of it, or no
+    /// number (RFC 9110 §8.6).
+    pub fn content_length(&self) -> Option<u64> {
+        let of_stored = || self.stored.as_ref()?.content_length();
+        let said = self.headers.get(header::CONTENT_LENGTH);
+        said.map_or_else(of_stored, |said| said.to_str().ok()?.parse().ok())
+    }
+
     /// A head of fields of which none is rendered.
     pub fn new(status: StatusCode, headers: HeaderMap) -> Self {
         Self { status, stored: None, headers }

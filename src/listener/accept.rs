@@ -28,7 +28,7 @@ const BREATH: Duration = Duration::from_millis(50);
 /// finish the response that they are at and close.
 pub async fn accept<H: Handler>(socket: TcpListener, handler: Arc<H>, serving: Serving, tasks: TaskTracker) {
     // Each request looks at it: a token of its own keeps workers out of each other's way.
-    let serving = Serving { draining: serving.draining.child_token(), ..serving };
+    let serving = Arc::new(Serving { draining: serving.draining.child_token(), ..serving });
     loop {
         let accepted = tokio::select! {
             () = serving.draining.cancelled() => return,
@@ -36,9 +36,7 @@ pub async fn accept<H: Handler>(socket: TcpListener, handler: Arc<H>, serving: S
         };
         match accepted {
             Ok((stream, peer)) => {
-                let handler = Arc::clone(&handler);
-                let serving = serving.clone();
-                tasks.spawn(async move { welcome(stream, peer, &*handler, &serving).await });
+                tasks.spawn(welcome(stream, peer, Arc::clone(&handler), Arc::clone(&serving)));
             }
             Err(error) if is_the_client(&error) => {}
             Err(error) => {
@@ -57,16 +55,16 @@ fn is_the_client(error: &io::Error) -> bool {
     )
 }
 
-async fn welcome<H: Handler>(mut stream: TcpStream, peer: SocketAddr, handler: &H, serving: &Serving) {
-    let Some(_guest) = handler.admit(peer) else {
-        return turn_away(&mut stream).await;
-    };
-    http1::serve(stream, peer, handler, serving).await;
+async fn welcome<H: Handler>(stream: TcpStream, peer: SocketAddr, handler: Arc<H>, serving: Arc<Serving>) {
+    match handler.admit(peer) {
+        Some(_guest) => http1::serve(stream, peer, &*handler, &serving).await,
+        None => Box::pin(turn_away(stream)).await,
+    }
 }
 
 /// Says why, then takes in what the client sent: closing over unread bytes would reset the connection and lose
 /// the answer.
-async fn turn_away(stream: &mut TcpStream) {
+async fn turn_away(mut stream: TcpStream) {
     let said = async {
         stream.write_all(TOO_MANY).await?;
         stream.shutdown().await?;

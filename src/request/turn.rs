@@ -17,7 +17,6 @@ use crate::deliver::For;
 use crate::fetch::Why;
 use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::{CacheStatus, Forward};
-use crate::semantics::fields::announced_length;
 use crate::semantics::reuse::Cause;
 use crate::telemetry::access_log::{AccessLog, Draft, Head};
 use crate::telemetry::metrics::Outcome;
@@ -136,7 +135,7 @@ impl Begun {
             detail: Some(why),
             status: reply.head.status,
             head: Duration::ZERO,
-            promised: promised(reply),
+            promised: reply.head.content_length(),
             line: Some(line),
             progress: Progress::default(),
         }))
@@ -159,14 +158,6 @@ struct Told<'a> {
 /// Stands in the log for a method that could not be read.
 fn unknown_method() -> Method {
     Method::from_bytes(b"-").unwrap_or_default()
-}
-
-/// The length that a head promises.
-fn promised(reply: &Reply) -> Option<u64> {
-    match &reply.head.stored {
-        Some(stored) => stored.content_length(),
-        None => announced_length(&reply.head.headers),
-    }
 }
 
 /// The host that a request names, as it came: it may be what is wrong with it.
@@ -246,7 +237,7 @@ impl Turn {
             detail: self.detail,
             status,
             head,
-            promised: promised(&reply),
+            promised: reply.head.content_length(),
             line: log.map(|log| self.line(log, status, head)),
             progress: Progress::default(),
         }));

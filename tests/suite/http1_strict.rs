@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay::listener::http1;
 use tokio::time::Instant;
 
-use crate::rig::{Pipes, Sockets, settings};
+use crate::rig::{PEER, Pipes, Sockets, settings};
 use crate::support::client::Ended;
 use crate::support::origin::{Act, Gate, SeenRequest, head, respond};
 use crate::support::{ms, within};
@@ -119,7 +120,7 @@ async fn a_head_may_come_byte_by_byte_and_many_fields_fit() {
         tokio::task::yield_now().await;
     }
     assert_eq!(client.read_answer().await.text(), "/drip");
-    let fields: String = (0..190).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let fields = (0..190).map(|n| format!("x-{n}: 1\r\n")).collect::<Vec<_>>().concat();
     client.send(&format!("GET /many HTTP/1.1\r\nHost: test\r\n{fields}\r\n")).await;
     assert_eq!(client.read_answer().await.text(), "/many");
 }
@@ -195,6 +196,16 @@ async fn an_http_10_client_may_keep_its_connection() {
     }
 }
 
+/// What a connection that waits takes in memory: its task, and little beside.
+#[tokio::test(start_paused = true)]
+async fn a_connection_s_task_is_small() {
+    let pipes = Pipes::new(echo);
+    let serving = pipes.serving();
+    let (_near, far) = tokio::io::duplex(64);
+    let size = std::mem::size_of_val(&http1::serve(far, PEER, &*pipes.node.machine, &serving));
+    assert!(size <= 768, "{size} bytes");
+}
+
 // ---- ends ----
 
 #[tokio::test(start_paused = true)]
@@ -242,8 +253,8 @@ async fn a_drain_that_begins_while_an_answer_leaves_ends_the_connection_after_it
     let held = Arc::clone(&gate);
     let pipes = Pipes::new(move |request, nth| match request.path() {
         "/slow" => {
-            let head = head("200 OK", &[("Content-Length", "8")]);
-            vec![head, Act::send("half"), Act::WaitFor(held.clone()), Act::send("half")]
+            let begin = head("200 OK", &[("Content-Length", "8")]);
+            vec![begin, Act::send("half"), Act::WaitFor(held.clone()), Act::send("half")]
         }
         _ => echo(request, nth),
     });

@@ -58,7 +58,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("request", "origin", &["OriginError"]),
     ("deliver", "origin", &["OriginError"]),
     ("deliver", "admission", &["Rejection"]),
-    ("request", "listener", &["Answer", "Handler"]),
+    ("request", "listener", &["Answer", "Handler", "refusal::Refusal"]),
     ("admin", "admission", &["Connections"]),
     ("admin", "fetch", &["Fetcher"]),
     ("config", "route", &["Settings", "HostPattern", "HostPatternError"]),

@@ -164,7 +164,9 @@ async fn what_clients_send_makes_no_series() {
     let node = sockets().await;
     ask(&node, &[("PUT", "/a"), ("GET", "/a"), ("GET", "/missing"), ("GET", "/a")]).await;
     let series = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
-    let before = series(&counted(&node, "forebay_cache_hits_total", 1.0).await);
+    let before = series(
+        &counted(&node, r#"forebay_requests_total{site="default",outcome="hit",status="2xx"}"#, 1.0).await,
+    );
     let mut client = node.client().await;
     for number in 0..50 {
         let target = format!("/path-{number}?q={number}");

@@ -106,11 +106,7 @@ impl Pipes {
     pub fn connection(&self, pipe: usize) -> (DuplexStream, impl Future<Output = ()> + use<>) {
         let (near, far) = tokio::io::duplex(pipe);
         let machine = Arc::clone(&self.node.machine);
-        let serving = Serving {
-            settings: self.settings.listener.clone(),
-            uploads: self.node.means.clone(),
-            draining: self.draining.clone(),
-        };
+        let serving = self.serving();
         let serves = async move {
             if on_hyper() {
                 hyper_server::serve(far, PEER, &*machine, &serving).await;
@@ -119,6 +115,15 @@ impl Pipes {
             }
         };
         (near, serves)
+    }
+
+    /// What its connections are served with.
+    pub fn serving(&self) -> Serving {
+        Serving {
+            settings: self.settings.listener.clone(),
+            uploads: self.node.means.clone(),
+            draining: self.draining.clone(),
+        }
     }
 
     /// Asks on a connection of its own, and waits until what came is stored.

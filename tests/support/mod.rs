@@ -49,8 +49,7 @@ pub const fn ms(count: u64) -> Duration {
 /// Waits until a file has so many lines. A client has its answer before the line about it is written.
 pub async fn wait_for_lines(path: &std::path::Path, count: usize) {
     let there = async {
-        while std::fs::read(path).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count()) < count
-        {
+        while std::fs::read_to_string(path).map_or(0, |text| text.lines().count()) < count {
             tokio::time::sleep(ms(2)).await;
         }
     };

@@ -26,6 +26,7 @@ use std::net::SocketAddr;
 use super::stream::Stream;
 use super::{Answer, Handler, Serving};
 use connection::{After, Connection, How};
+use head::Head;
 
 /// Serves one connection to its end: until the client closes, breaks the protocol or idles too long, or until
 /// the listener drains and the response in progress has left. A connection that becomes a tunnel ends with it.
@@ -34,26 +35,30 @@ use connection::{After, Connection, How};
 pub async fn serve<H: Handler>(io: impl Stream, peer: SocketAddr, handler: &H, serving: &Serving) {
     let mut connection = Connection::new(io, peer, serving);
     while let Some(came) = connection.next_head().await {
+        // On the heap for as long as it takes, so that a connection that waits is small.
         let after = match came {
-            Ok(head) => {
-                let (request, mut exchange) = connection.open(head);
-                let reply = match handler.handle(request) {
-                    Answer::Now(reply) => Some(reply),
-                    Answer::Later(later) => connection.wait(later, &mut exchange).await,
-                };
-                match reply {
-                    Some(reply) => connection.send(reply, exchange).await,
-                    None => After::Gone,
-                }
-            }
-            Err(refusal) => connection.refuse(handler.refuse(&refusal, peer)).await,
+            Ok(head) => Box::pin(answer(&mut connection, handler, head)).await,
+            Err(refusal) => Box::pin(connection.refuse(handler.refuse(&refusal, peer))).await,
         };
         match after {
             After::Next => {}
-            After::Close(how) => return connection.close(how).await,
-            After::Switch(tunnel) => return connection.join(tunnel).await,
+            After::Close(how) => return Box::pin(connection.close(how)).await,
+            After::Switch(tunnel) => return Box::pin(connection.join(tunnel)).await,
             After::Gone => return,
         }
     }
-    connection.close(How::AtOnce).await;
+    Box::pin(connection.close(How::AtOnce)).await;
+}
+
+/// Answers one request.
+async fn answer<H: Handler, S: Stream>(connection: &mut Connection<'_, S>, handler: &H, head: Head) -> After {
+    let (request, mut exchange) = connection.open(head);
+    let reply = match handler.handle(request) {
+        Answer::Now(reply) => Some(reply),
+        Answer::Later(later) => connection.wait(later, &mut exchange).await,
+    };
+    match reply {
+        Some(reply) => connection.send(reply, exchange).await,
+        None => After::Gone,
+    }
 }

@@ -3,7 +3,6 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use crate::body::message::{Interim, ReplyHead};
-use crate::semantics::fields;
 
 /// How the content of an answer is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +56,7 @@ pub fn head(
     asked: Asked,
     connection: Fate,
 ) -> (Delimiting, Fate) {
-    let announced = announced_length(reply);
+    let announced = reply.content_length();
     let delimiting = delimited(reply.status, length.or(announced), asked);
     let connection = match connection {
         Fate::Persists if delimiting == Delimiting::UntilClose => Fate::Closes,
@@ -100,12 +99,6 @@ fn room_for(reply: &ReplyHead) -> usize {
         |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + b": \r\n".len();
     let stored = reply.stored.as_ref().map_or(0, |stored| stored.lines().len());
     OWN_LINES + stored + reply.headers.iter().map(line).sum::<usize>()
-}
-
-/// What the fields of an answer say of its length.
-fn announced_length(reply: &ReplyHead) -> Option<u64> {
-    let of_stored = || reply.stored.as_ref()?.content_length();
-    fields::announced_length(&reply.headers).or_else(of_stored)
 }
 
 /// Fields but those of framing, which are told once and by us, and of the connection, unless it leaves HTTP.
