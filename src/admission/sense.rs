@@ -1,9 +1,10 @@
 //! Whether a request makes sense, whatever site it is for.
 
-use http::{Method, StatusCode, Version, header};
+use http::{HeaderMap, Method, StatusCode, Version, header};
 
 use crate::body::message::Request;
 use crate::semantics::cdn_loop;
+use crate::semantics::notable::Notable;
 use crate::semantics::target::{HostError, canonical_host};
 
 /// What admission found out.
@@ -11,6 +12,8 @@ use crate::semantics::target::{HostError, canonical_host};
 pub struct Admitted {
     /// The canonical host (RFC 9110 §4.2.3).
     pub host: String,
+    /// What of its fields decides about its way.
+    pub notable: Notable,
 }
 
 /// Why a request goes no further. Each has one name, used in the log and in tests.
@@ -83,21 +86,32 @@ pub fn check(request: &Request, max_target: usize) -> Result<Admitted, Rejection
     if request.method == Method::CONNECT || request.method == Method::TRACE {
         return Err(Rejection::Method(request.method.clone()));
     }
-    let mut expectations = request.headers.get_all(header::EXPECT).iter();
-    if expectations.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    let notable = Notable::of(&request.headers);
+    if notable.may_have(Notable::EXPECT) && !expects_continue(&request.headers) {
         return Err(Rejection::Expectation);
     }
-    let host = canonical_host(&raw_host(request)?, request.scheme.as_str())?;
-    Ok(Admitted { host })
+    let host = canonical_host(raw_host(request)?, request.scheme.as_str())?;
+    Ok(Admitted { host, notable })
 }
 
 /// Refuses a request that has passed by `id` more than `max_loops` times, by its `CDN-Loop` (RFC 8586 §2).
-pub fn never_circles(request: &Request, id: &str, max_loops: usize) -> Result<(), Rejection> {
-    if cdn_loop::passages(&request.headers, id) > max_loops { Err(Rejection::Loop) } else { Ok(()) }
+pub fn never_circles(
+    request: &Request,
+    admitted: &Admitted,
+    id: &str,
+    max_loops: usize,
+) -> Result<(), Rejection> {
+    let circles = || cdn_loop::passages(&request.headers, id) > max_loops;
+    if admitted.notable.may_have(Notable::LOOP) && circles() { Err(Rejection::Loop) } else { Ok(()) }
+}
+
+fn expects_continue(headers: &HeaderMap) -> bool {
+    let mut expectations = headers.get_all(header::EXPECT).iter();
+    expectations.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// The absolute-form target's authority outranks `Host`, which must be there all the same (RFC 9112 §3.2.2).
-fn raw_host(request: &Request) -> Result<String, Rejection> {
+fn raw_host(request: &Request) -> Result<&str, Rejection> {
     let mut lines = request.headers.get_all(header::HOST).iter();
     let host = lines.next();
     if lines.next().is_some() {
@@ -106,10 +120,8 @@ fn raw_host(request: &Request) -> Result<String, Rejection> {
     let missing = host.is_none() && request.version == Version::HTTP_11;
     match (&request.target_authority, host) {
         _ if missing => Err(Rejection::MissingHost),
-        (Some(authority), _) => Ok(authority.clone()),
-        (None, Some(host)) => {
-            Ok(host.to_str().map_err(|_| Rejection::InvalidHost(HostError::Character))?.to_owned())
-        }
+        (Some(authority), _) => Ok(authority),
+        (None, Some(host)) => host.to_str().map_err(|_| Rejection::InvalidHost(HostError::Character)),
         (None, None) => Err(Rejection::MissingHost),
     }
 }
@@ -118,7 +130,7 @@ fn raw_host(request: &Request) -> Result<String, Rejection> {
 mod tests {
     use super::*;
     use crate::body::Body;
-    use http::{HeaderMap, uri::Scheme};
+    use http::uri::Scheme;
 
     fn request(method: Method, version: Version, fields: &[(&'static str, &str)]) -> Request {
         let mut headers = HeaderMap::new();
@@ -140,7 +152,7 @@ mod tests {
     #[test]
     fn a_host_is_needed_once_and_valid() {
         let get = |fields: &[(&'static str, &str)]| check(&request(Method::GET, Version::HTTP_11, fields), 8);
-        assert_eq!(get(&[("host", "A.Example:80")]), Ok(Admitted { host: "a.example".into() }));
+        assert_eq!(get(&[("host", "A.Example:80")]).map(|admitted| admitted.host), Ok("a.example".into()));
         assert_eq!(get(&[]), Err(Rejection::MissingHost));
         assert_eq!(get(&[("host", "a"), ("host", "a")]), Err(Rejection::RepeatedHost));
         assert!(matches!(get(&[("host", "a b")]), Err(Rejection::InvalidHost(_))));
@@ -151,7 +163,7 @@ mod tests {
     fn the_absolute_form_outranks_host() {
         let mut absolute = request(Method::GET, Version::HTTP_11, &[("host", "other")]);
         absolute.target_authority = Some("site.example:8080".into());
-        assert_eq!(check(&absolute, 8), Ok(Admitted { host: "site.example:8080".into() }));
+        assert_eq!(check(&absolute, 8).map(|admitted| admitted.host), Ok("site.example:8080".into()));
     }
 
     #[test]
@@ -173,10 +185,15 @@ mod tests {
 
     #[test]
     fn a_request_passes_as_often_as_it_may_and_no_more() {
-        let passed =
-            request(Method::GET, Version::HTTP_11, &[("cdn-loop", "me, other"), ("cdn-loop", "me;a=1")]);
-        assert!(never_circles(&passed, "me", 2).is_ok() && never_circles(&passed, "else", 0).is_ok());
-        let rejection = never_circles(&passed, "me", 1).expect_err("a loop");
+        let passed = request(
+            Method::GET,
+            Version::HTTP_11,
+            &[("host", "a"), ("cdn-loop", "me, other"), ("cdn-loop", "me;a=1")],
+        );
+        let admitted = check(&passed, 8).expect("admitted");
+        let circles = |id, most| never_circles(&passed, &admitted, id, most);
+        assert!(circles("me", 2).is_ok() && circles("else", 0).is_ok());
+        let rejection = circles("me", 1).expect_err("a loop");
         assert_eq!(rejection.status(), StatusCode::LOOP_DETECTED);
     }
 

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use busy::{BodyError, Reader};
-use content::Blocks;
+use content::{Blocks, Parts};
 use multipart::Multipart;
 use tunnel::Tunnel;
 
@@ -46,6 +46,15 @@ pub enum Body {
     Multipart(Box<Multipart>),
     /// Not content at all: what follows a 101 belongs to another protocol.
     Tunnel(Tunnel),
+}
+
+impl From<&Parts> for Body {
+    fn from(content: &Parts) -> Self {
+        match content {
+            Parts::Inline(bytes) => Self::Bytes(bytes.clone()),
+            Parts::Blocks(blocks) => Self::Blocks(Blocks::new(blocks.iter().cloned())),
+        }
+    }
 }
 
 impl Body {

@@ -1,5 +1,6 @@
 //! Which responses may stand for one another.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,6 +29,12 @@ pub struct KeyParts<'a> {
 
 /// Bytes of the site and its rules, before the parts that have a length.
 const BEFORE_PARTS: usize = 4 + size_of::<KeyRules>();
+
+thread_local! {
+    /// Where keys are put together: every request makes one. It grows to the longest, which is bounded by the longest
+    /// head of a request.
+    static WORK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Parts of a full key.
 #[derive(Default)]
@@ -61,16 +68,23 @@ impl Key {
 
     /// The same, and of what else tells responses apart. Without extras it is [`Key::new`].
     pub fn with(parts: &KeyParts<'_>, extras: &Extras) -> Self {
-        let mut full = Vec::with_capacity(64 + parts.host.len() + parts.target.as_str().len());
-        full.extend_from_slice(&parts.site.0.to_be_bytes());
-        full.extend_from_slice(&parts.rules.0.to_be_bytes());
-        push_url(&mut full, parts.scheme, parts.host, parts.target);
-        push_part(&mut full, parts.arm);
-        if !extras.0.is_empty() {
-            full.extend_from_slice(blake3::hash(&extras.0).as_bytes());
-        }
-        let hash = KeyHash(*blake3::hash(&full).as_bytes());
-        Self { full: full.into(), hash }
+        WORK.with_borrow_mut(|full| {
+            full.clear();
+            full.extend_from_slice(&parts.site.0.to_be_bytes());
+            full.extend_from_slice(&parts.rules.0.to_be_bytes());
+            push_url(full, parts.scheme, parts.host, parts.target);
+            push_part(full, parts.arm);
+            if !extras.0.is_empty() {
+                full.extend_from_slice(blake3::hash(&extras.0).as_bytes());
+            }
+            let hash = KeyHash(*blake3::hash(full).as_bytes());
+            Self { full: full.as_slice().into(), hash }
+        })
+    }
+
+    /// The host that it was made of; empty if it was made otherwise.
+    pub fn host(&self) -> &str {
+        self.parts().map_or("", |parts| parts.host)
     }
 
     /// The hash that names the entry.
@@ -81,6 +95,11 @@ impl Key {
     /// All parts, length-prefixed: what is compared on a hit.
     pub fn full(&self) -> &[u8] {
         &self.full
+    }
+
+    /// The same, to keep.
+    pub fn shared_full(&self) -> Arc<[u8]> {
+        Arc::clone(&self.full)
     }
 
     /// The site, which is the first part.
@@ -213,6 +232,12 @@ fn describes_content(name: &HeaderName) -> bool {
 }
 
 impl KeyHash {
+    /// Its first sixteen bytes, in two halves.
+    pub fn halves(&self) -> (u64, u64) {
+        let second = self.0.get(8..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; 8]);
+        (self.short(), u64::from_le_bytes(*second))
+    }
+
     /// Eight of its bytes: as good as random, so that tables need no hash of their own.
     pub fn short(&self) -> u64 {
         let (eight, _) = self.0.split_first_chunk().unwrap_or((&[0; 8], &[]));

@@ -27,6 +27,14 @@ pub enum Lookup {
 }
 
 impl Lookup {
+    /// What was found.
+    pub fn hit(&self) -> Option<&Hit> {
+        match self {
+            Self::Found(hit) => Some(hit),
+            Self::Miss(_) => None,
+        }
+    }
+
     /// The same, without what has outlasted its use: nobody asks the origin to confirm that any more.
     #[must_use]
     pub fn if_kept(self, outlasting: &Outlasting, now: Timestamp) -> Self {

@@ -145,15 +145,17 @@ impl Cache {
     /// waits.
     pub fn lookup(&self, key: &Key, request: &HeaderMap) -> Lookup {
         let found = self.look_again(key, request);
-        if let Some(disk) = &self.disk {
-            disk.count(key.hash().short());
-            if let Lookup::Found(hit) = &found
-                && !hit.object.vary.is_empty()
-            {
-                disk.count(hit.object.slot(key).short());
-            }
-        }
+        self.count(key, found.hit());
         found
+    }
+
+    /// Counts a request that looked without being counted, and found this.
+    pub fn count(&self, key: &Key, found: Option<&Hit>) {
+        let Some(disk) = &self.disk else { return };
+        disk.count(key.hash().short());
+        if let Some(hit) = found.filter(|hit| !hit.object.vary.is_empty()) {
+            disk.count(hit.object.slot(key).short());
+        }
     }
 
     /// The same for a request that has been counted.

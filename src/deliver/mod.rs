@@ -14,12 +14,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 pub use fetched::fetched;
 pub use own::{failed, not_stored, refused, rejected};
-pub use stored::{content_of, stored};
+pub use stored::{content_of, plain, stored};
 
 use crate::body::message::Reply;
-use crate::body::rendered::RenderedFields;
 use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::CacheStatus;
+use crate::semantics::notable::Notable;
 use crate::semantics::validation::{self, Precondition};
 
 /// Tells how old the answer of a fetch is (RFC 9111 §5.1).
@@ -48,20 +48,17 @@ pub struct For<'a> {
 impl For<'_> {
     /// Adds what the cache did to the fields of the answer.
     fn tell(&self, cache: &CacheStatus, headers: &mut HeaderMap) {
-        let key = self.ask.policy.tell_key.then(|| self.ask.key.readable());
-        cache.append_to(self.node, key.as_deref(), headers);
+        cache.append_to(self.node, self.key().as_deref(), headers);
     }
 
-    /// Adds the same as a line.
-    fn tell_line(&self, lines: &mut RenderedFields) {
-        let key = self.ask.policy.tell_key.then(|| self.ask.key.readable());
-        lines.push(&header::CACHE_STATUS, |out| self.cache.write(self.node, key.as_deref(), out));
+    /// The key, if it is to be told.
+    fn key(&self) -> Option<String> {
+        self.ask.policy.tell_key.then(|| self.ask.key.readable())
     }
 
     /// Whether less than the whole may do: the request has a condition, or wants a part.
     fn may_want_less(&self) -> bool {
-        let request = &self.ask.headers;
-        request.contains_key(header::RANGE) || validation::has_condition(request)
+        self.ask.notable.may_have(Notable::RANGE | Notable::CONDITION)
     }
 
     fn is_head(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Answers from stored objects.
 
 use std::collections::VecDeque;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::ops::Range;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -11,10 +11,11 @@ use super::own::unsatisfiable;
 use super::ranges::Cut;
 use crate::base::clock::Timestamp;
 use crate::body::Body;
-use crate::body::content::{Blocks, Parts};
 use crate::body::message::Reply;
 use crate::body::multipart::Source;
+use crate::body::rendered::ValueText;
 use crate::cache::lookup::{Held, Hit};
+use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::ranges::Resolved;
 use crate::semantics::targeted::SURROGATE_CONTROL;
 use crate::semantics::validation;
@@ -75,19 +76,39 @@ pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, W
     }
 }
 
-/// All of the object: its lines leave as they are stored.
+/// All of the object, for a GET that wants nothing else and is told no key; `None` if it is not in memory. `name` is the
+/// node's, as [`written_name`](crate::semantics::cache_status::written_name) gives it.
+pub fn plain(hit: &Hit, name: &str, now: Timestamp) -> Option<Reply> {
+    let Held::Memory(content) = &hit.content else { return None };
+    let cache = CacheStatus::hit(hit.object.terms.freshness.left(now));
+    Some(as_stored(hit, now, content.into(), name.len(), |out| {
+        out.write_str(name)?;
+        cache.write_parameters(None, out)
+    }))
+}
+
+/// All of the object.
 fn whole(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, Wanted) -> Source) -> Reply {
-    let mut lines = hit.object.head.render(ROOM + to.node.len());
-    lines.push(&header::AGE, |out| {
-        out.write_str(itoa::Buffer::new().format(hit.object.terms.freshness.age(now).as_secs()))
-    });
-    to.tell_line(&mut lines);
     let body = match &hit.content {
         _ if to.is_head() => Body::Empty,
-        Held::Memory(Parts::Inline(bytes)) => Body::Bytes(bytes.clone()),
-        Held::Memory(Parts::Blocks(blocks)) => Body::Blocks(Blocks::new(blocks.iter().cloned())),
+        Held::Memory(content) => content.into(),
         Held::Disk(..) | Held::Divided => open(hit, None).into(),
     };
+    as_stored(hit, now, body, to.node.len(), |out| to.cache.write(to.node, to.key().as_deref(), out))
+}
+
+/// The lines leave as they are stored, with how old it is and what the cache did, by a name of so many bytes.
+fn as_stored(
+    hit: &Hit,
+    now: Timestamp,
+    body: Body,
+    name: usize,
+    cache_status: impl FnOnce(&mut ValueText<'_>) -> fmt::Result,
+) -> Reply {
+    let mut lines = hit.object.head.render(ROOM + name);
+    let age = hit.object.terms.freshness.age(now).as_secs();
+    lines.push(&header::AGE, |out| out.write_str(itoa::Buffer::new().format(age)));
+    lines.push(&header::CACHE_STATUS, cache_status);
     let mut reply = Reply::new(hit.object.head.status, HeaderMap::new(), body);
     reply.head.stored = Some(lines);
     reply

@@ -12,6 +12,7 @@ use super::unbelieved::{is_personal, is_unbelieved};
 use crate::base::clock::Timestamp;
 use crate::base::ids::PoolId;
 use crate::cache::key::Key;
+use crate::semantics::notable::Notable;
 use crate::semantics::policy::Policy;
 use crate::semantics::request_directives::RequestDirectives;
 use crate::semantics::reuse::{self, Decision, Terms};
@@ -29,8 +30,6 @@ pub struct Asked {
     pub target: PathAndQuery,
     /// What the key was made of, where that is not the same.
     pub normal_target: Option<PathAndQuery>,
-    /// The canonical host.
-    pub host: String,
     /// The scheme that the client used.
     pub scheme: Scheme,
     /// The client's address.
@@ -63,18 +62,25 @@ pub struct Fields {
     pub trailer: Option<HeaderValue>,
     /// Nothing in them is one client's business ([`Fields::for_many`]).
     pub shareable: bool,
+    /// What kinds there were as they came.
+    pub notable: Notable,
 }
 
 impl Fields {
-    /// Of a request of this `version` with these `fields` as they came. A field that the site has in its keys is
-    /// believed.
-    pub fn new(fields: HeaderMap, version: Version, policy: &Policy) -> Self {
-        let mut it = Self { headers: fields, ..Self::default() };
-        if it.headers.keys().any(fields::is_hop_by_hop) {
+    /// Of a request of this `version` with these `fields` as they came, which are of these kinds. A field that the site
+    /// has in its keys is believed.
+    pub fn new(fields: HeaderMap, notable: Notable, version: Version, policy: &Policy) -> Self {
+        let mut it = Self { headers: fields, notable, ..Self::default() };
+        let connection = notable.may_have(Notable::CONNECTION);
+        if notable.may_have(Notable::HOP_BY_HOP) || connection && !fields::only_keeps_alive(&it.headers) {
             it.take_hop_by_hop(version);
+        } else if connection {
+            it.headers.remove(header::CONNECTION);
         }
-        let keyed = |name: &HeaderName| policy.variant_fields.contains(name);
-        fields::strip(&mut it.headers, |name| is_unbelieved(name) && !keyed(name));
+        if notable.may_have(Notable::OTHER) {
+            let keyed = |name: &HeaderName| policy.variant_fields.contains(name);
+            fields::strip(&mut it.headers, |name| is_unbelieved(name) && !keyed(name));
+        }
         it
     }
 
@@ -90,9 +96,11 @@ impl Fields {
     /// Without what is one client's business, where the answer may be for many. `with_content`: the fields that
     /// describe content stay; they are in the key.
     pub fn for_many(&mut self, policy: &Policy, with_content: bool) {
-        let describes = |name: &HeaderName| with_content && name.as_str().starts_with("content-");
-        let keyed = |name: &HeaderName| policy.variant_fields.contains(name);
-        fields::strip(&mut self.headers, |name| is_personal(name) && !describes(name) && !keyed(name));
+        if self.notable.may_have(Notable::OTHER) {
+            let describes = |name: &HeaderName| with_content && name.as_str().starts_with("content-");
+            let keyed = |name: &HeaderName| policy.variant_fields.contains(name);
+            fields::strip(&mut self.headers, |name| is_personal(name) && !describes(name) && !keyed(name));
+        }
         policy.cookies.strip_ignored(&mut self.headers, &policy.personal_cookies);
         self.shareable = true;
     }
@@ -114,15 +122,26 @@ pub struct Ask {
     pub trailer: Option<HeaderValue>,
     /// See [`Fields::shareable`].
     pub shareable: bool,
+    /// See [`Fields::notable`].
+    pub notable: Notable,
 }
 
 impl Ask {
     /// The ask of a request with these `fields`.
     pub fn new(asked: Asked, fields: Fields) -> Self {
-        let Fields { headers, upgrade, takes_trailers, trailer, shareable } = fields;
-        let directives = RequestDirectives::of(&headers);
+        let Fields { headers, upgrade, takes_trailers, trailer, shareable, notable } = fields;
+        let directives = if notable.may_have(Notable::DIRECTIVES) {
+            RequestDirectives::of(&headers)
+        } else {
+            RequestDirectives::default()
+        };
         let directives = if asked.policy.request_directives { directives } else { directives.unheeded() };
-        Self { asked, headers, upgrade, directives, takes_trailers, trailer, shareable }
+        Self { asked, headers, upgrade, directives, takes_trailers, trailer, shareable, notable }
+    }
+
+    /// The canonical host, which is part of the key.
+    pub fn host(&self) -> &str {
+        self.key.host()
     }
 
     /// What is to be done with what is stored for it.

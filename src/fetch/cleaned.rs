@@ -128,7 +128,7 @@ fn hide_origin<'a>(
     let fragment = link.split_once('#').map_or("", |(_, fragment)| fragment);
     let hash = if link.contains('#') { "#" } else { "" };
     let scheme = if link.starts_with("//") { String::new() } else { format!("{}:", ask.scheme) };
-    let visible = format!("{scheme}//{}{path}{hash}{fragment}", ask.host);
+    let visible = format!("{scheme}//{}{path}{hash}{fragment}", ask.host());
     if let Ok(visible) = HeaderValue::from_str(&visible) {
         headers.insert(name, visible);
     }
@@ -137,7 +137,7 @@ fn hide_origin<'a>(
 /// The origin's address itself, or the client's host with the origin's port (as servers build links that know
 /// the `Host` field but not who stands in front).
 fn points_at_origin(authority: &str, ask: &Ask, origin: &str) -> bool {
-    if authority.eq_ignore_ascii_case(&ask.host) {
+    if authority.eq_ignore_ascii_case(ask.host()) {
         return false;
     }
     let host_only = |authority: &str| match authority.rsplit_once(':') {
@@ -148,7 +148,7 @@ fn points_at_origin(authority: &str, ask: &Ask, origin: &str) -> bool {
     let is_origin = authority.eq_ignore_ascii_case(origin)
         || (host_only(authority) == host_only(origin) && port(authority).is_none());
     let is_host_with_origin_port =
-        host_only(authority) == host_only(&ask.host) && port(authority) == port(origin);
+        host_only(authority) == host_only(ask.host()) && port(authority) == port(origin);
     is_origin || is_host_with_origin_port
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn after(
     if only_asks || !invalidation::is_due(&ask.method, head.status) {
         return born;
     }
-    let asked = Target { scheme: &ask.scheme, host: &ask.host, target: &ask.target };
+    let asked = Target { scheme: &ask.scheme, host: ask.host(), target: &ask.target };
     let named = [header::LOCATION, header::CONTENT_LOCATION].into_iter().filter_map(|name| {
         let reference = head.headers.get(name)?.to_str().ok()?;
         invalidation::same_origin(&asked, reference)
@@ -39,7 +39,7 @@ pub(super) async fn after(
     let mut urls: Vec<Arc<[u8]>> = Vec::with_capacity(3);
     for target in std::iter::once(ask.target.clone()).chain(named) {
         let normal = ask.policy.query.normal(&target);
-        let url = key::url(&ask.scheme, &ask.host, normal.as_ref().unwrap_or(&target));
+        let url = key::url(&ask.scheme, ask.host(), normal.as_ref().unwrap_or(&target));
         if !urls.contains(&url) {
             urls.push(url);
         }

@@ -180,12 +180,12 @@ fn add_our_own(headers: &mut HeaderMap, ask: &Ask, tell_address: bool) {
             headers.insert(name, value);
         }
     };
-    set(header::HOST, &ask.host);
+    set(header::HOST, ask.host());
     if tell_address {
         set(HeaderName::from_static("x-forwarded-for"), &ask.peer.to_string());
     }
     set(HeaderName::from_static("x-forwarded-proto"), ask.scheme.as_str());
-    set(HeaderName::from_static("x-forwarded-host"), &ask.host);
+    set(HeaderName::from_static("x-forwarded-host"), ask.host());
     set(header::FORWARDED, &forwarded(ask, tell_address));
 }
 
@@ -197,7 +197,7 @@ fn forwarded(ask: &Ask, tell_address: bool) -> String {
         IpAddr::V4(address) => write!(text, "for={address};"),
         IpAddr::V6(address) => write!(text, "for=\"[{address}]\";"),
     };
-    let _ = write!(text, "host=\"{}\";proto={}", ask.host, ask.scheme);
+    let _ = write!(text, "host=\"{}\";proto={}", ask.host(), ask.scheme);
     text
 }
 

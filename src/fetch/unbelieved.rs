@@ -149,6 +149,7 @@ fn begins_like(name: &str, beginning: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::semantics::notable::Notable;
 
     fn name(name: &'static str) -> HeaderName {
         HeaderName::from_static(name)
@@ -189,6 +190,26 @@ mod tests {
         }
         for plain in ["accept", "cookie", "proxy-status", "x-note", "host", "x-client", "vary", "x-cache"] {
             assert!(!is_unbelieved(&name(plain)) && !is_personal(&name(plain)), "{plain}");
+        }
+    }
+
+    /// Nobody looks through these lists for a request all of whose fields are of a kind that is known.
+    #[test]
+    fn none_is_of_a_kind_that_is_known() {
+        let known = "host user-agent accept accept-encoding accept-language referer cookie authorization origin if-range \
+            dnt priority upgrade-insecure-requests connection keep-alive proxy-connection proxy-authenticate \
+            proxy-authorization proxy-authentication-info te trailer transfer-encoding upgrade cache-control pragma \
+            if-none-match if-modified-since if-match if-unmodified-since range expect cdn-loop early-data \
+            sec-fetch-mode sec-ch-ua sec-gpc sec-websocket-key";
+        for known in known.split_whitespace().map(name) {
+            assert_ne!(Notable::of_name(&known), Notable::OTHER, "{known}");
+            assert!(!is_unbelieved(&known) && !is_personal(&known), "{known}");
+        }
+        for pattern in (0..=u8::MAX).flat_map(|first| unbelieved(first).iter().chain(personal(first))) {
+            for spelling in [pattern.replace('*', ""), pattern.replace('*', "x").replace('-', "_")] {
+                let spelling = HeaderName::from_bytes(spelling.as_bytes()).expect("a name");
+                assert_eq!(Notable::of_name(&spelling), Notable::OTHER, "{spelling}");
+            }
         }
     }
 

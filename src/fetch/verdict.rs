@@ -140,7 +140,7 @@ pub(super) fn stands_for_get(ask: &Ask, status: StatusCode, headers: &HeaderMap)
     let location = lines.next().filter(|_| lines.next().is_none()).and_then(|value| value.to_str().ok());
     status == StatusCode::OK
         && location.is_some_and(|location| {
-            target::is_same(location, ask.scheme.as_str(), &ask.host, ask.normal_target().as_str())
+            target::is_same(location, ask.scheme.as_str(), ask.host(), ask.normal_target().as_str())
         })
 }
 

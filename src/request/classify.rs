@@ -14,6 +14,7 @@ use crate::cache::key::{Extras, Key, KeyParts};
 use crate::fetch::ask::{Ask, Asked, Fields};
 use crate::route::Site;
 use crate::semantics::cache_status::Forward;
+use crate::semantics::notable::Notable;
 use crate::semantics::policy::Policy;
 use crate::semantics::validation;
 
@@ -82,15 +83,16 @@ pub(super) enum Way {
     Pass(Bypass),
 }
 
-/// Starts the turn of an admitted request, with the first step that it takes.
+/// Starts the turn of an admitted request, with the first step that it takes. Its key may be known.
 pub(super) fn classify(
     request: Request,
     content: Option<Content>,
-    admitted: Admitted,
+    admitted: &Admitted,
     site: &Site,
     begun: Begun,
+    key: Option<Key>,
 ) -> (Turn, Step) {
-    let (ask, way, body) = sort(request, content, admitted, site);
+    let (ask, way, body) = sort(request, content, admitted, site, key);
     let turn = start(ask, &way, begun);
     let step = match way {
         Way::Cache => Step::Lookup,
@@ -115,12 +117,13 @@ pub(super) fn start(ask: Ask, way: &Way, begun: Begun) -> Turn {
 pub(super) fn sort(
     request: Request,
     content: Option<Content>,
-    admitted: Admitted,
+    admitted: &Admitted,
     site: &Site,
+    key: Option<Key>,
 ) -> (Ask, Way, Body) {
     let Request { method, scheme, target, version, headers, body, peer, .. } = request;
     let (policy, pool) = (Arc::clone(&site.policy), site.pool);
-    let mut fields = Fields::new(headers, version, &policy);
+    let mut fields = Fields::new(headers, admitted.notable, version, &policy);
     let way = way(&method, target.path(), &fields, content.is_some(), &body, &policy);
     let told_of_all = matches!(way, Way::Pass(Bypass::Precondition)) && method == Method::HEAD;
     if told_of_all || !matches!(way, Way::Pass(_)) {
@@ -135,25 +138,13 @@ pub(super) fn sort(
         target: normal_target.as_ref().unwrap_or(&target),
         arm: "",
     };
-    let key = Key::with(&parts, &extras(&method, &fields.headers, content.as_ref(), &policy));
-    let (host, peer) = (admitted.host, peer.ip());
+    let made = || Key::with(&parts, &extras(&method, &fields.headers, content.as_ref(), &policy));
+    let key = key.unwrap_or_else(made);
+    let peer = peer.ip();
     let content = content.map(|content| content.0);
     let metrics = Some(Arc::clone(&site.metrics));
     let ask = Ask::new(
-        Asked {
-            key,
-            method,
-            target,
-            normal_target,
-            host,
-            scheme,
-            peer,
-            version,
-            policy,
-            content,
-            pool,
-            metrics,
-        },
+        Asked { key, method, target, normal_target, scheme, peer, version, policy, content, pool, metrics },
         fields,
     );
     (ask, way, body)
@@ -175,26 +166,39 @@ fn extras(method: &Method, headers: &HeaderMap, content: Option<&Content>, polic
 }
 
 fn way(method: &Method, path: &str, fields: &Fields, keyed: bool, body: &Body, policy: &Policy) -> Way {
-    let headers = &fields.headers;
+    let (headers, notable) = (&fields.headers, fields.notable);
     let plain = *method == Method::GET || *method == Method::HEAD;
     let through = *method == Method::POST && policy.methods.post && !keyed;
-    let bypass = [
-        // Content that was to be part of the key, and is too long for it.
-        (super::content::is_wanted(method, policy) && !keyed, Bypass::Content),
-        (!plain && !keyed && !through, Bypass::Method),
-        (plain && !matches!(body, Body::Empty), Bypass::Content),
-        (fields.upgrade.is_some(), Bypass::Upgrade),
-        (headers.keys().any(|name| *name == EARLY_DATA), Bypass::EarlyData),
-        (policy.bypass_paths.has(path), Bypass::Path),
-        (policy.cookies.bypass(headers), Bypass::Cookie),
-        // Last: what a HEAD with nothing else to say is told applies to what is stored.
-        (validation::has_origin_precondition(headers), Bypass::Precondition),
-        (through && is_conditional(headers), Bypass::Method),
-    ];
-    match bypass.into_iter().find_map(|(applies, bypass)| applies.then_some(bypass)) {
-        Some(bypass) => Way::Pass(bypass),
-        None if through => Way::Through,
-        None => Way::Cache,
+    // Content that was to be part of the key, and is too long for it.
+    if super::content::is_wanted(method, policy) && !keyed {
+        return Way::Pass(Bypass::Content);
+    }
+    if !plain && !keyed && !through {
+        return Way::Pass(Bypass::Method);
+    }
+    if plain && !matches!(body, Body::Empty) {
+        return Way::Pass(Bypass::Content);
+    }
+    if fields.upgrade.is_some() {
+        return Way::Pass(Bypass::Upgrade);
+    }
+    if notable.may_have(Notable::EARLY_DATA) && headers.contains_key(&EARLY_DATA) {
+        return Way::Pass(Bypass::EarlyData);
+    }
+    if policy.bypass_paths.has(path) {
+        return Way::Pass(Bypass::Path);
+    }
+    if policy.cookies.bypass(headers) {
+        return Way::Pass(Bypass::Cookie);
+    }
+    // Last: what a HEAD with nothing else to say is told applies to what is stored.
+    if notable.may_have(Notable::ORIGIN_CONDITION) && validation::has_origin_precondition(headers) {
+        return Way::Pass(Bypass::Precondition);
+    }
+    match through {
+        true if is_conditional(headers) => Way::Pass(Bypass::Method),
+        true => Way::Through,
+        false => Way::Cache,
     }
 }
 

@@ -14,6 +14,7 @@
 //! `ClientMachine::begin` goes as far as nobody has to be waited for, which is all the way of a hit in memory;
 //! `ClientMachine::go_on` is the loop over `Step`; each step has a function of its own.
 
+mod at_once;
 mod classify;
 mod content;
 pub mod explain;
@@ -37,11 +38,12 @@ use crate::fetch::flight::Seat;
 use crate::listener::refusal::Refusal;
 use crate::listener::{Answer, Handler};
 use crate::route::{Router, Site};
-use crate::semantics::cache_status::CacheStatus;
+use crate::semantics::cache_status::{CacheStatus, written_name};
 use crate::semantics::fields::announced_length;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::Metrics;
+use at_once::Seen;
 use preface::Preface;
 use turn::{Begun, Turn};
 
@@ -67,6 +69,8 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct ClientMachine {
     settings: Settings,
+    /// The node's name as `Cache-Status` has it.
+    name: String,
     connections: Connections,
     budget: Arc<Budget>,
     router: Router,
@@ -123,8 +127,8 @@ enum Step {
 }
 
 /// How far a request came without waiting.
-#[allow(clippy::large_enum_variant, reason = "the large one is the hit, which shall cost no allocation")]
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "the large one is the hit, which shall cost no allocation")]
 enum Begin<'a> {
     /// To its answer.
     Answered(Reply),
@@ -148,7 +152,8 @@ impl ClientMachine {
     pub fn new(settings: Settings, parts: Parts) -> Self {
         let Parts { budget, router, cache, fetcher, clock, counters, metrics, log } = parts;
         let connections = Connections::new(settings.max_connections);
-        Self { settings, connections, budget, router, cache, fetcher, clock, counters, metrics, log }
+        let name = written_name(&settings.node);
+        Self { settings, name, connections, budget, router, cache, fetcher, clock, counters, metrics, log }
     }
 
     /// The account of its connections.
@@ -170,12 +175,16 @@ impl ClientMachine {
                 return Begin::Answered(begun.logged_rejection(reply, &request, &rejection, site, log));
             }
         };
+        let (key, found) = match self.at_once(&request, &admitted, site, begun) {
+            Ok(reply) => return Begin::Answered(reply),
+            Err(seen) => seen.map(|Seen { key, found }| (key, found)).unzip(),
+        };
         if content::is_wanted(&request.method, &site.policy) {
             return Begin::HasContent(Box::new(Received { request, admitted, site, begun }));
         }
-        let (mut turn, step) = classify::classify(request, None, admitted, site, begun);
+        let (mut turn, step) = classify::classify(request, None, &admitted, site, begun, key);
         match step {
-            Step::Lookup => match self.lookup(&mut turn) {
+            Step::Lookup => match self.lookup(&mut turn, found) {
                 Step::Done(reply) => Begin::Answered(turn.recorded(reply, self.log.as_ref())),
                 step => Begin::OnItsWay(Box::new((turn, step))),
             },
@@ -192,13 +201,13 @@ impl ClientMachine {
             Begin::HasContent(received) => {
                 let Received { mut request, admitted, site, begun } = *received;
                 let content = content::collect(&mut request, &site.policy, &self.budget).await;
-                classify::classify(request, content, admitted, site, begun)
+                classify::classify(request, content, &admitted, site, begun, None)
             }
         };
         let mut preface = Preface::to(client, turn.ask.version);
         loop {
             step = match step {
-                Step::Lookup => self.lookup(&mut turn),
+                Step::Lookup => self.lookup(&mut turn, None),
                 Step::Disk => self.disk(&mut turn).await,
                 Step::Join => self.join(&mut turn),
                 Step::Alone(stale) => self.alone(&turn, stale),
@@ -214,7 +223,7 @@ impl ClientMachine {
     /// Whether the request goes any further, and to which site. A refusal tells the site as well, if it got so far.
     fn receive(&self, request: &Request) -> Result<(Admitted, &Site), (Rejection, Option<&Site>)> {
         let admitted = admission::check(request, self.settings.max_target).map_err(|why| (why, None))?;
-        admission::never_circles(request, &self.settings.cdn_id, self.settings.max_loops)
+        admission::never_circles(request, &admitted, &self.settings.cdn_id, self.settings.max_loops)
             .map_err(|why| (why, None))?;
         let site = self.router.site(&admitted.host).ok_or((Rejection::UnknownHost, None))?;
         if let Body::Busy(content) = &request.body {

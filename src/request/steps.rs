@@ -18,7 +18,6 @@ use crate::fetch::flight::{Advice, Announced, Divided, Failure, MAX_ATTEMPTS, Re
 use crate::fetch::{Joined, Why};
 use crate::origin::OriginError;
 use crate::semantics::cache_status::{CacheStatus, Forward};
-use crate::semantics::freshness::{Freshness, State};
 use crate::semantics::reuse::{self, Because, Decision};
 use crate::semantics::storage;
 
@@ -54,10 +53,11 @@ pub(super) enum Known {
 }
 
 impl ClientMachine {
-    /// Memory, without any lock. Requests that are for one person or must leave no trace wait for nobody.
-    pub(super) fn lookup(&self, turn: &mut Turn) -> Step {
+    /// Memory, without any lock, unless it is known already what was `found` there. Requests that are for one person or
+    /// must leave no trace wait for nobody.
+    pub(super) fn lookup(&self, turn: &mut Turn, found: Option<Lookup>) -> Step {
         let ask = &turn.ask;
-        let found = self.cache.lookup(&ask.key, &ask.headers);
+        let found = found.unwrap_or_else(|| self.cache.lookup(&ask.key, &ask.headers));
         let equivalent =
             |fresh: &dyn Fn(&Hit) -> bool| self.cache.lookup_equivalent(&ask.key, &ask.headers, fresh);
         let (why, stale) = match self.known(ask, found, turn.time(), equivalent) {
@@ -231,7 +231,7 @@ impl ClientMachine {
         let cache = CacheStatus {
             stored: announced.storing && seat.leads(),
             collapsed: !seat.leads(),
-            ttl: announced.terms.filter(|_| announced.storing).map(|terms| left_of(&terms.freshness, now)),
+            ttl: announced.terms.filter(|_| announced.storing).map(|terms| terms.freshness.left(now)),
             ..turn.forwarded()
         };
         let normalised = !seat.passes();
@@ -254,7 +254,7 @@ impl ClientMachine {
             forward_status: Some(StatusCode::NOT_MODIFIED),
             stored: refreshed.stored && seat.leads(),
             collapsed: !seat.leads(),
-            ttl: Some(ttl(&refreshed.hit, now)),
+            ttl: Some(refreshed.hit.object.terms.freshness.left(now)),
             ..turn.forwarded()
         };
         self.stored(turn, &refreshed.hit, cache, now)
@@ -269,7 +269,7 @@ impl ClientMachine {
         let cache = CacheStatus {
             stored: seat.leads(),
             collapsed: !seat.leads(),
-            ttl: Some(ttl(&divided.hit, self.clock.now())),
+            ttl: Some(divided.hit.object.terms.freshness.left(self.clock.now())),
             ..turn.forwarded()
         };
         Step::Gather(divided.hit.clone(), cache)
@@ -347,7 +347,11 @@ impl ClientMachine {
                 Trouble::Answered(status) => Some(status),
                 Trouble::NoHead(_) => None,
             };
-            let cache = CacheStatus { forward_status, ttl: Some(ttl(&stale, now)), ..turn.forwarded() };
+            let cache = CacheStatus {
+                forward_status,
+                ttl: Some(stale.object.terms.freshness.left(now)),
+                ..turn.forwarded()
+            };
             return self.stored(turn, &stale, cache, now);
         }
         let error = match trouble {
@@ -383,8 +387,7 @@ fn send_back(machine: &ClientMachine, turn: &mut Turn) -> Step {
 
 /// What `Cache-Status` says where the answer is what is stored.
 pub(super) fn hit_status(turn: &Turn, hit: &Hit) -> CacheStatus {
-    let ttl = Some(ttl(hit, turn.time()));
-    CacheStatus { hit: true, ttl, detail: turn.detail, ..CacheStatus::default() }
+    CacheStatus { detail: turn.detail, ..CacheStatus::hit(hit.object.terms.freshness.left(turn.time())) }
 }
 
 /// What there is to say of a hit beside that it is one.
@@ -405,17 +408,4 @@ pub(super) fn goes_alone(ask: &Ask, stale: Option<&Hit>) -> bool {
         })
     };
     ask.goes_alone() && (ask.directives.no_store || !known_shareable())
-}
-
-/// What is left of the lifetime in seconds; negative once it is over.
-fn ttl(hit: &Hit, now: Timestamp) -> i64 {
-    left_of(&hit.object.terms.freshness, now)
-}
-
-fn left_of(freshness: &Freshness, now: Timestamp) -> i64 {
-    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    match freshness.state(now) {
-        State::Fresh { ttl } => seconds(ttl),
-        State::Stale { by } => -seconds(by),
-    }
 }

@@ -19,7 +19,7 @@ use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::{CacheStatus, Forward};
 use crate::semantics::reuse::Cause;
 use crate::telemetry::access_log::{AccessLog, Draft, Head};
-use crate::telemetry::metrics::Outcome;
+use crate::telemetry::metrics::{Outcome, SiteMetrics};
 use crate::telemetry::record::{Progress, Record};
 
 /// The detail of a request for nothing but what is stored.
@@ -29,7 +29,7 @@ const ONLY_IF_CACHED: &str = "only-if-cached";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Begun {
     pub(super) time: Timestamp,
-    started: Instant,
+    pub(super) started: Instant,
 }
 
 /// One request's turn.
@@ -58,6 +58,27 @@ pub(super) struct Turn {
 impl Begun {
     pub(super) fn now(clock: &Clock) -> Self {
         Self { time: clock.now(), started: Instant::now() }
+    }
+
+    /// Attaches what is counted, and written to the log, when the body has left. `line` begins the line, if there is to be
+    /// one, with the status and the milliseconds to the head.
+    pub(super) fn record(
+        self,
+        reply: &mut Reply,
+        account: Option<(Arc<SiteMetrics>, Outcome)>,
+        detail: Option<&'static str>,
+        line: impl FnOnce(StatusCode, u64) -> Option<Draft>,
+    ) {
+        let (status, head) = (reply.head.status, self.started.elapsed());
+        reply.record = Some(Box::new(Record {
+            account,
+            detail,
+            status,
+            head,
+            promised: reply.head.content_length(),
+            line: line(status, u64::try_from(head.as_millis()).unwrap_or(u64::MAX)),
+            progress: Progress::default(),
+        }));
     }
 
     /// Attaches the log line of a request that was not admitted.
@@ -230,21 +251,13 @@ impl Turn {
 
     /// Attaches what is counted, and written to the log, when the body has left.
     pub(super) fn recorded(&self, mut reply: Reply, log: Option<&AccessLog>) -> Reply {
-        let status = reply.head.status;
-        let head = self.begun.started.elapsed();
-        reply.record = Some(Box::new(Record {
-            account: self.ask.metrics.as_ref().map(|site| (Arc::clone(site), self.outcome())),
-            detail: self.detail,
-            status,
-            head,
-            promised: reply.head.content_length(),
-            line: log.map(|log| self.line(log, status, head)),
-            progress: Progress::default(),
-        }));
+        let account = self.ask.metrics.as_ref().map(|site| (Arc::clone(site), self.outcome()));
+        let line = |status, head_ms| log.map(|log| self.line(log, status, head_ms));
+        self.begun.record(&mut reply, account, self.detail, line);
         reply
     }
 
-    fn line(&self, log: &AccessLog, status: StatusCode, head: Duration) -> Draft {
+    fn line(&self, log: &AccessLog, status: StatusCode, head_ms: u64) -> Draft {
         let ask = &self.ask;
         log.begin(&Head {
             time: self.begun.time,
@@ -253,14 +266,14 @@ impl Turn {
             site: ask.metrics.as_ref().map(|site| site.name()),
             method: &ask.method,
             scheme: ask.scheme.as_str(),
-            host: Some(&ask.host),
+            host: Some(ask.host()),
             target: ask.target.as_str(),
             version: ask.version,
             fields: &ask.headers,
             status,
             cache: self.outcome().name(),
             detail: self.detail,
-            head_ms: u64::try_from(head.as_millis()).unwrap_or(u64::MAX),
+            head_ms,
         })
     }
 

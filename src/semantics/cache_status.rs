@@ -77,6 +77,11 @@ pub struct CacheStatus {
 }
 
 impl CacheStatus {
+    /// Answered from the cache, with so many seconds of freshness left.
+    pub fn hit(ttl: i64) -> Self {
+        Self { hit: true, ttl: Some(ttl), ..Self::default() }
+    }
+
     /// Adds this as the last member, after those of caches nearer to the origin (RFC 9211 §2): `name` says
     /// which cache speaks, `key` what it looked for, if that is to be told (§2.7). What stands there already
     /// is never touched, malformed or not. Fields beyond what a header map holds are left out.
@@ -98,6 +103,11 @@ impl CacheStatus {
     /// Writes the member. Fails only where `out` does.
     pub fn write(&self, name: &str, key: Option<&str>, out: &mut impl Write) -> fmt::Result {
         push_token_or_string(out, name)?;
+        self.write_parameters(key, out)
+    }
+
+    /// Writes all of the member but the name, which stands before it as [`written_name`] gives it.
+    pub fn write_parameters(&self, key: Option<&str>, out: &mut impl Write) -> fmt::Result {
         if self.hit {
             out.write_str("; hit")?;
         }
@@ -129,6 +139,14 @@ impl CacheStatus {
         }
         Ok(())
     }
+}
+
+/// A cache's name as it stands in the field.
+pub fn written_name(name: &str) -> String {
+    let mut out = String::new();
+    // A String takes everything.
+    let _ = push_token_or_string(&mut out, name);
+    out
 }
 
 #[cfg(test)]

@@ -19,6 +19,11 @@ pub struct CookieRules {
 }
 
 impl CookieRules {
+    /// Whether no cookie has a meaning.
+    pub fn is_empty(&self) -> bool {
+        self.ignored.is_empty() && self.variant.is_empty() && self.bypass.is_empty()
+    }
+
     /// Takes the ignored cookies out, but those in `personal`. A field of which nothing is left goes; a line without
     /// ignored cookies stays byte for byte.
     pub fn strip_ignored(&self, headers: &mut HeaderMap, personal: &[String]) {

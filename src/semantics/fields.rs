@@ -59,6 +59,11 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name)
 }
 
+/// Whether `Connection` says nothing but that it stays open, in each of its lines: no other field goes with it.
+pub fn only_keeps_alive(headers: &HeaderMap) -> bool {
+    headers.get_all(CONNECTION).into_iter().all(|line| line.as_bytes().eq_ignore_ascii_case(b"keep-alive"))
+}
+
 /// Removes what must not travel beyond this hop: `Connection`, all that it names, and the fields that are
 /// always hop-by-hop (RFC 9110 §7.6.1).
 ///

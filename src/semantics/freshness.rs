@@ -113,6 +113,15 @@ impl Freshness {
         }
     }
 
+    /// What is left of the lifetime in seconds; negative once it is over.
+    pub fn left(&self, now: Timestamp) -> i64 {
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        match self.state(now) {
+            State::Fresh { ttl } => seconds(ttl),
+            State::Stale { by } => -seconds(by),
+        }
+    }
+
     /// Whether it is younger than its lifetime at `now` (RFC 9111 §4.2).
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.age(now) < self.lifetime

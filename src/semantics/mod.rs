@@ -20,6 +20,7 @@ pub mod freshness;
 pub mod invalidation;
 pub mod language;
 pub mod no_vary_search;
+pub mod notable;
 pub mod patterns;
 pub mod policy;
 pub mod proxy_status;

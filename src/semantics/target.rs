@@ -42,6 +42,9 @@ pub enum HostError {
 /// 443 for `https`) go; another port loses leading zeros; an IPv6 address takes its shortest form. Names
 /// are made of RFC 3986's characters only. Canonical text stays as it is.
 pub fn canonical_host(raw: &str, scheme: &str) -> Result<String, HostError> {
+    if is_plain_name(raw) {
+        return Ok(raw.to_owned());
+    }
     if raw.contains('@') {
         return Err(HostError::UserInfo);
     }
@@ -54,6 +57,22 @@ pub fn canonical_host(raw: &str, scheme: &str) -> Result<String, HostError> {
         host.push_str(&port.to_string());
     }
     Ok(host)
+}
+
+/// Whether this is canonical as it stands, as almost every host is: small letters, digits and hyphens, in labels.
+fn is_plain_name(raw: &str) -> bool {
+    let mut before = b'.';
+    let plain = raw.bytes().all(|byte| {
+        let plain = match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' => true,
+            // No label is empty.
+            b'.' => before != b'.',
+            _ => false,
+        };
+        before = byte;
+        plain
+    });
+    plain && before != b'.' && raw.len() <= LONGEST
 }
 
 /// Whether `reference` names the resource of this scheme, canonical host and target, without need to ask whether it
@@ -216,6 +235,13 @@ mod tests {
             let scheme = if tls { "https" } else { "http" };
             if let Ok(host) = canonical_host(&raw, scheme) {
                 prop_assert_eq!(canonical_host(&host, scheme), Ok(host));
+            }
+        }
+
+        #[test]
+        fn a_plain_name_is_what_the_long_way_makes_of_it(raw in r"[a-z0-9.-]{0,8}|[a-zA-Z0-9.:@%-]{0,8}") {
+            if is_plain_name(&raw) {
+                prop_assert_eq!(canonical_name(&raw), Ok((raw.clone(), "")));
             }
         }
 

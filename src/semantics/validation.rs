@@ -88,11 +88,6 @@ pub fn strip_conditionals(request: &mut HeaderMap) {
     }
 }
 
-/// Whether the request has a condition that [`evaluate`] looks at.
-pub fn has_condition(request: &HeaderMap) -> bool {
-    request.contains_key(IF_NONE_MATCH) || request.contains_key(IF_MODIFIED_SINCE)
-}
-
 /// Whether a field of this name is a condition (RFC 9110 §13.1).
 pub fn is_conditional(name: &HeaderName) -> bool {
     CONDITIONALS.contains(name)

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::metrics::exposition::{Exposition, Family, Kind};
+use super::shards::Sharded;
 
 /// A number that only goes up.
 #[derive(Debug, Default)]
@@ -25,11 +26,33 @@ impl Counter {
     }
 }
 
+/// The same for what every hit counts: each thread has a part of its own, so that they do not wait for each other.
+#[derive(Debug)]
+pub struct HotCounter(Sharded<AtomicU64>);
+
+impl Default for HotCounter {
+    fn default() -> Self {
+        Self(Sharded::new(usize::MAX))
+    }
+}
+
+impl HotCounter {
+    /// One more.
+    pub fn inc(&self) {
+        self.0.local().fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many so far.
+    pub fn get(&self) -> u64 {
+        self.0.sum(|part| part.load(Ordering::Relaxed))
+    }
+}
+
 /// What the node has counted since its start.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Requests answered from what is stored without asking the origin.
-    pub hits: Counter,
+    pub hits: HotCounter,
     /// Those of them that the disk tier answered.
     pub disk_hits: Counter,
     /// Objects written to disk.
@@ -90,41 +113,41 @@ const fn family(name: &'static str, help: &'static str) -> Family {
 impl Counters {
     /// Writes all of them.
     pub(super) fn render(&self, to: &mut Exposition) {
-        for (family, counter) in self.all() {
-            to.single(family, counter.get());
+        for (family, count) in self.all() {
+            to.single(family, count);
         }
     }
 
-    /// Each with its name for people.
+    /// Each with its family.
     #[rustfmt::skip]
-    fn all(&self) -> [(&'static Family, &Counter); 26] {
+    fn all(&self) -> [(&'static Family, u64); 26] {
         [
-            (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, &self.hits),
-            (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, &self.disk_hits),
-            (const { &family("forebay_disk_stored_objects_total", "Objects written to disk.") }, &self.disk_stored),
-            (const { &family("forebay_disk_refused_objects_total", "Objects not let in on disk, because what would have had to go is worth more.") }, &self.disk_refused),
-            (const { &family("forebay_disk_busy_objects_total", "Objects not taken for writing to disk, because too much was waiting.") }, &self.disk_busy),
-            (const { &family("forebay_disk_slow_reads_total", "Reads of the disk that were not waited for any longer.") }, &self.disk_slow),
-            (const { &family("forebay_disk_damaged_total", "Records, blocks and segments on disk that were damaged or missing.") }, &self.disk_damaged),
-            (const { &family("forebay_disk_read_errors_total", "Reads of the disk that failed with an error of the device.") }, &self.disk_read_errors),
-            (const { &family("forebay_disk_write_errors_total", "Writes to the disk that failed.") }, &self.disk_write_errors),
-            (const { &family("forebay_disk_failures_total", "How often the disk tier went out of use, for writes or altogether.") }, &self.disk_failures),
-            (const { &family("forebay_ledger_records_total", "Purges recorded in the ledger: so far those that requests with unsafe methods bring about.") }, &self.ledger_records),
-            (const { &family("forebay_ledger_folded_total", "Records of the ledger given up because there were too many; all that is as old counts as purged.") }, &self.ledger_folded),
-            (const { &family("forebay_ledger_not_durable_total", "Purges that could not be made durable when they came, because the disk was in trouble.") }, &self.ledger_not_durable),
-            (const { &family("forebay_cache_forwarded_total", "Requests that went forward, for whatever reason.") }, &self.forwarded),
-            (const { &family("forebay_collapsed_requests_total", "Requests that joined a fetch which another had started.") }, &self.collapsed),
-            (const { &family("forebay_origin_requests_total", "Exchanges with origins that were begun; what a pool repeats is counted by its endpoints.") }, &self.fetches),
-            (const { &family("forebay_refreshes_total", "Refreshes behind answers that were started.") }, &self.refreshes),
-            (const { &family("forebay_refused_refreshes_total", "Refreshes behind answers that were put off because too many were running.") }, &self.refreshes_refused),
-            (const { &family("forebay_stored_objects_total", "Objects stored.") }, &self.stored),
-            (const { &family("forebay_surplus_variants_total", "Variants that went because their key had more than max_variants.") }, &self.surplus_variants),
-            (const { &family("forebay_released_requests_total", "Requests that waited for a fetch and were sent on because its answer was not for them.") }, &self.released),
-            (const { &family("forebay_origin_errors_total", "Answers that this node made itself because the origin failed.") }, &self.origin_errors),
-            (const { &family("forebay_broken_origin_bodies_total", "Bodies that broke off on the way from the origin.") }, &self.broken_bodies),
-            (const { &family("forebay_changed_objects_total", "Objects dropped because the origin had another version when a block of them was asked for.") }, &self.changed_objects),
-            (const { &family("forebay_unusable_parts_total", "Parts from origins that were not what was asked for, or contradicted themselves.") }, &self.unusable_parts),
-            (const { &family("forebay_refused_connections_total", "Client connections refused because there were too many.") }, &self.refused_connections),
+            (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, self.hits.get()),
+            (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, self.disk_hits.get()),
+            (const { &family("forebay_disk_stored_objects_total", "Objects written to disk.") }, self.disk_stored.get()),
+            (const { &family("forebay_disk_refused_objects_total", "Objects not let in on disk, because what would have had to go is worth more.") }, self.disk_refused.get()),
+            (const { &family("forebay_disk_busy_objects_total", "Objects not taken for writing to disk, because too much was waiting.") }, self.disk_busy.get()),
+            (const { &family("forebay_disk_slow_reads_total", "Reads of the disk that were not waited for any longer.") }, self.disk_slow.get()),
+            (const { &family("forebay_disk_damaged_total", "Records, blocks and segments on disk that were damaged or missing.") }, self.disk_damaged.get()),
+            (const { &family("forebay_disk_read_errors_total", "Reads of the disk that failed with an error of the device.") }, self.disk_read_errors.get()),
+            (const { &family("forebay_disk_write_errors_total", "Writes to the disk that failed.") }, self.disk_write_errors.get()),
+            (const { &family("forebay_disk_failures_total", "How often the disk tier went out of use, for writes or altogether.") }, self.disk_failures.get()),
+            (const { &family("forebay_ledger_records_total", "Purges recorded in the ledger: so far those that requests with unsafe methods bring about.") }, self.ledger_records.get()),
+            (const { &family("forebay_ledger_folded_total", "Records of the ledger given up because there were too many; all that is as old counts as purged.") }, self.ledger_folded.get()),
+            (const { &family("forebay_ledger_not_durable_total", "Purges that could not be made durable when they came, because the disk was in trouble.") }, self.ledger_not_durable.get()),
+            (const { &family("forebay_cache_forwarded_total", "Requests that went forward, for whatever reason.") }, self.forwarded.get()),
+            (const { &family("forebay_collapsed_requests_total", "Requests that joined a fetch which another had started.") }, self.collapsed.get()),
+            (const { &family("forebay_origin_requests_total", "Exchanges with origins that were begun; what a pool repeats is counted by its endpoints.") }, self.fetches.get()),
+            (const { &family("forebay_refreshes_total", "Refreshes behind answers that were started.") }, self.refreshes.get()),
+            (const { &family("forebay_refused_refreshes_total", "Refreshes behind answers that were put off because too many were running.") }, self.refreshes_refused.get()),
+            (const { &family("forebay_stored_objects_total", "Objects stored.") }, self.stored.get()),
+            (const { &family("forebay_surplus_variants_total", "Variants that went because their key had more than max_variants.") }, self.surplus_variants.get()),
+            (const { &family("forebay_released_requests_total", "Requests that waited for a fetch and were sent on because its answer was not for them.") }, self.released.get()),
+            (const { &family("forebay_origin_errors_total", "Answers that this node made itself because the origin failed.") }, self.origin_errors.get()),
+            (const { &family("forebay_broken_origin_bodies_total", "Bodies that broke off on the way from the origin.") }, self.broken_bodies.get()),
+            (const { &family("forebay_changed_objects_total", "Objects dropped because the origin had another version when a block of them was asked for.") }, self.changed_objects.get()),
+            (const { &family("forebay_unusable_parts_total", "Parts from origins that were not what was asked for, or contradicted themselves.") }, self.unusable_parts.get()),
+            (const { &family("forebay_refused_connections_total", "Client connections refused because there were too many.") }, self.refused_connections.get()),
         ]
     }
 }

@@ -45,7 +45,6 @@ pub fn ask_with(method: http::Method) -> Ask {
         method,
         target,
         normal_target: None,
-        host: "a".into(),
         scheme: Scheme::HTTP,
         peer: PEER.ip(),
         version: http::Version::HTTP_11,

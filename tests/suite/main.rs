@@ -70,6 +70,7 @@ mod ranges_clients;
 mod rebuilt;
 mod rig;
 mod semantics_model;
+mod short_way;
 mod site;
 mod sites;
 mod spoon;

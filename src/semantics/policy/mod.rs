@@ -6,6 +6,7 @@ mod lifetimes;
 use std::time::Duration;
 
 use http::HeaderName;
+use http::uri::PathAndQuery;
 
 use super::cookies::CookieRules;
 use super::patterns::Paths;
@@ -112,6 +113,16 @@ impl Default for MaxVariants {
 }
 
 impl Policy {
+    /// Whether no rule makes more of a GET for this target than its URL, whatever its fields: the key is made of the target
+    /// as it is and of nothing else, no cookie has a meaning, and nobody is told how the key is made.
+    pub fn treats_alike(&self, target: &PathAndQuery) -> bool {
+        self.cookies.is_empty()
+            && self.variant_fields.is_empty()
+            && !self.tell_key
+            && !self.bypass_paths.has(target.path())
+            && self.query.normal(target).is_none()
+    }
+
     /// What tells the keys and the stored responses of one policy from those of another: two policies with equal
     /// texts may share what is stored. Lifetimes are not in it: a change of them is for what comes.
     pub fn key_rules(&self) -> Vec<u8> {
