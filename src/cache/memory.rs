@@ -25,38 +25,49 @@ use crate::semantics::vary::VarySet;
 /// The most `Vary` sets that are remembered for one key; the oldest goes first.
 pub(super) const MAX_VARY_SETS: usize = 8;
 
-/// What moka and our own types cost for each entry, measured with small objects.
-const ENTRY_OVERHEAD: usize = 400;
+/// What moka and our own types cost for each entry beside the object, measured with small ones.
+const ENTRY_OVERHEAD: usize = 360;
 
 #[derive(Debug)]
 pub(super) struct MemoryTier {
-    entries: Cache<ShortHash<EntryName>, Entry, BuildShortHasher>,
+    entries: Cache<ShortHash<EntryName>, Arc<Entry>, BuildShortHasher>,
 }
 
+/// Names are small, because each entry has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EntryName {
-    Slot(KeyHash),
-    Block(BlockName),
+struct EntryName {
+    /// What the policy counts by.
+    counted: u64,
+    /// What tells entries apart that are counted as one, or that share a short hash.
+    unique: u64,
 }
 
-/// A block of one store of the object in a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct BlockName {
-    slot: KeyHash,
-    generation: Generation,
-    index: u32,
+/// Marks the names of blocks.
+const BLOCK_MARK: u64 = 1 << 63;
+
+impl EntryName {
+    fn slot(name: KeyHash) -> Self {
+        let (counted, second) = name.halves();
+        Self { counted, unique: second & !BLOCK_MARK }
+    }
+
+    /// A block of one store of the object in a slot. There is one store of a generation, so that generation and index name
+    /// the block.
+    fn block(slot: KeyHash, generation: Generation, index: u32) -> Self {
+        Self { counted: scatter(slot.short() ^ (u64::from(index) + 1)), unique: generation.0 | BLOCK_MARK }
+    }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Entry {
-    Slot(Arc<Slot>),
+    Slot(Slot),
     Block(Bytes),
 }
 
 #[derive(Clone, Debug)]
 struct Slot {
-    /// Compared on every hit: the hash only names the entry.
-    key: Key,
+    /// The full key, compared on every hit: the hash only names the entry.
+    key: Arc<[u8]>,
     object: Option<Arc<Object>>,
     vary_sets: Arc<[VarySet]>,
 }
@@ -65,7 +76,7 @@ impl MemoryTier {
     pub(super) fn new(capacity: u64) -> Self {
         let entries = Cache::builder()
             .max_capacity(capacity)
-            .weigher(|_, entry: &Entry| weight(entry))
+            .weigher(|_, entry: &Arc<Entry>| weight(entry))
             .build_with_hasher(BuildShortHasher);
         Self { entries }
     }
@@ -91,14 +102,15 @@ impl MemoryTier {
         values: impl Fn(&VarySet) -> Vec<u8>,
         mut candidate: impl FnMut(&Arc<Object>),
     ) -> KeyState {
-        let Some(slot) = self.slot(key, key.hash()) else { return KeyState::Unknown };
+        let Some(entry) = self.entry(key.hash()) else { return KeyState::Unknown };
+        let Some(slot) = entry.slot_of(key) else { return KeyState::Unknown };
         if let Some(object) = &slot.object {
             candidate(object);
         }
         for set in slot.vary_sets.iter() {
             let values = values(set);
-            if let Some(variant) = self.slot(key, key.variant(&values))
-                && let Some(object) = &variant.object
+            if let Some(entry) = self.entry(key.variant(&values))
+                && let Some(object) = entry.slot_of(key).and_then(|variant| variant.object.as_ref())
                 && object.vary_values == values
             {
                 candidate(object);
@@ -124,13 +136,13 @@ impl MemoryTier {
 
     /// One block of an object, if it is there.
     pub(super) fn block_of(&self, key: &Key, object: &Object, index: u32) -> Option<Bytes> {
-        self.block(BlockName { slot: object.slot(key), generation: object.generation, index })
+        self.block(EntryName::block(object.slot(key), object.generation, index))
     }
 
     /// Offers one block of an object to the tier.
     pub(super) fn offer_block(&self, key: &Key, object: &Object, index: u32, block: Bytes) {
-        let name = BlockName { slot: object.slot(key), generation: object.generation, index };
-        self.entries.insert(ShortHash(EntryName::Block(name)), Entry::Block(block));
+        let name = EntryName::block(object.slot(key), object.generation, index);
+        self.entries.insert(ShortHash(name), Arc::new(Entry::Block(block)));
         self.tidy();
     }
 
@@ -139,15 +151,17 @@ impl MemoryTier {
         self.entries.run_pending_tasks();
     }
 
-    fn block(&self, name: BlockName) -> Option<Bytes> {
-        match self.entries.get(&ShortHash(EntryName::Block(name))) {
-            Some(Entry::Block(bytes)) => Some(bytes),
-            Some(Entry::Slot(_)) | None => None,
+    fn block(&self, name: EntryName) -> Option<Bytes> {
+        match &*self.entries.get(&ShortHash(name))? {
+            Entry::Block(bytes) => Some(bytes.clone()),
+            Entry::Slot(_) => None,
         }
     }
 
     pub(super) fn known_vary(&self, key: &Key) -> Arc<[VarySet]> {
-        self.slot(key, key.hash()).map(|slot| Arc::clone(&slot.vary_sets)).unwrap_or_default()
+        let entry = self.entry(key.hash());
+        let slot = entry.as_ref().and_then(|entry| entry.slot_of(key));
+        slot.map(|slot| Arc::clone(&slot.vary_sets)).unwrap_or_default()
     }
 
     pub(super) fn note_vary(&self, key: &Key, set: &VarySet) {
@@ -162,8 +176,7 @@ impl MemoryTier {
 
     /// Whether one block of an object is there. The policy does not take that for a wish to have it.
     pub(super) fn has_block(&self, key: &Key, object: &Object, index: u32) -> bool {
-        let name = BlockName { slot: object.slot(key), generation: object.generation, index };
-        self.entries.contains_key(&ShortHash(EntryName::Block(name)))
+        self.entries.contains_key(&ShortHash(EntryName::block(object.slot(key), object.generation, index)))
     }
 
     /// Blocks first, then the head: a head is never visible before its content, unless it is divided. What came from a
@@ -178,7 +191,7 @@ impl MemoryTier {
             Held::Disk(_, first) => std::slice::from_ref(first),
         };
         for (block_name, block) in block_names(name, object).zip(here) {
-            self.entries.insert(ShortHash(EntryName::Block(block_name)), Entry::Block(block.clone()));
+            self.entries.insert(ShortHash(block_name), Arc::new(Entry::Block(block.clone())));
         }
         if !here.is_empty() {
             self.tidy();
@@ -216,45 +229,56 @@ impl MemoryTier {
 
     /// Takes the variant of this generation out of its slot.
     pub(super) fn remove_variant(&self, key: &Key, name: KeyHash, generation: Generation) {
-        let held = self.slot(key, name).and_then(|slot| slot.object.clone());
-        if let Some(object) = held.filter(|object| object.generation == generation) {
+        if let Some(object) = self.object(key, name).filter(|object| object.generation == generation) {
             self.remove(key, &object);
         }
     }
 
     fn drop_blocks(&self, slot: KeyHash, object: &Object) {
         for name in block_names(slot, object) {
-            self.entries.invalidate(&ShortHash(EntryName::Block(name)));
+            self.entries.invalidate(&ShortHash(name));
         }
     }
 
     /// Whether a slot has an object of the same generation.
     fn holds(&self, key: &Key, name: KeyHash, object: &Object) -> bool {
-        let slot = self.slot(key, name);
-        slot.and_then(|slot| slot.object.clone()).is_some_and(|held| held.generation == object.generation)
+        self.object(key, name).is_some_and(|held| held.generation == object.generation)
     }
 
-    fn slot(&self, key: &Key, name: KeyHash) -> Option<Arc<Slot>> {
-        match self.entries.get(&ShortHash(EntryName::Slot(name))) {
-            Some(Entry::Slot(slot)) if slot.key == *key => Some(slot),
-            _ => None,
-        }
+    /// The object in a slot of `key`.
+    fn object(&self, key: &Key, name: KeyHash) -> Option<Arc<Object>> {
+        self.entry(name)?.slot_of(key)?.object.clone()
+    }
+
+    /// What is there by the name of a slot.
+    fn entry(&self, name: KeyHash) -> Option<Arc<Entry>> {
+        self.entries.get(&ShortHash(EntryName::slot(name)))
     }
 
     /// Reads, changes and writes a slot of `key` in one step.
     fn change_slot(&self, key: &Key, name: KeyHash, change: impl FnOnce(&mut Slot)) {
-        self.entries.entry(ShortHash(EntryName::Slot(name))).and_compute_with(|found| {
-            let mut slot = match found.map(moka::Entry::into_value) {
-                Some(Entry::Slot(slot)) if slot.key == *key => (*slot).clone(),
-                _ => Slot { key: key.clone(), object: None, vary_sets: Arc::default() },
-            };
+        self.entries.entry(ShortHash(EntryName::slot(name))).and_compute_with(|found| {
+            let found = found.map(moka::Entry::into_value);
+            let slot = found.as_ref().and_then(|entry| entry.slot_of(key)).cloned();
+            let nothing = || Slot { key: key.shared_full(), object: None, vary_sets: Arc::default() };
+            let mut slot = slot.unwrap_or_else(nothing);
             change(&mut slot);
             if slot.object.is_none() && slot.vary_sets.is_empty() {
                 Op::Remove
             } else {
-                Op::Put(Entry::Slot(Arc::new(slot)))
+                Op::Put(Arc::new(Entry::Slot(slot)))
             }
         });
+    }
+}
+
+impl Entry {
+    /// The slot, if that is what it is, and of this key.
+    fn slot_of(&self, key: &Key) -> Option<&Slot> {
+        match self {
+            Self::Slot(slot) if *slot.key == *key.full() => Some(slot),
+            Self::Slot(_) | Self::Block(_) => None,
+        }
     }
 }
 
@@ -264,13 +288,13 @@ fn is_later(held: &Object, object: &Object) -> bool {
     order(held) > order(object)
 }
 
-fn block_names(slot: KeyHash, object: &Object) -> impl Iterator<Item = BlockName> + use<> {
+fn block_names(slot: KeyHash, object: &Object) -> impl Iterator<Item = EntryName> + use<> {
     let count = match object.representation.place {
         Place::Inline(_) => 0,
         Place::Blocks(count) | Place::Divided(count) => count,
     };
     let generation = object.generation;
-    (0..count).map(move |index| BlockName { slot, generation, index })
+    (0..count).map(move |index| EntryName::block(slot, generation, index))
 }
 
 /// Whether a key has a slot at all.
@@ -285,7 +309,7 @@ pub(super) enum KeyState {
 fn weight(entry: &Entry) -> u32 {
     let bytes = match entry {
         Entry::Slot(slot) => {
-            slot.key.weight()
+            slot.key.len()
                 + slot.object.as_ref().map_or(0, |object| object.weight())
                 + slot.vary_sets.len() * 64
         }
@@ -306,12 +330,7 @@ impl Hash for ShortHash<KeyHash> {
 
 impl Hash for ShortHash<EntryName> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        match self.0 {
-            EntryName::Slot(hash) => state.write_u64(hash.short()),
-            EntryName::Block(BlockName { slot, index, .. }) => {
-                state.write_u64(scatter(slot.short() ^ (u64::from(index) + 1)));
-            }
-        }
+        state.write_u64(self.0.counted);
     }
 }
 

@@ -163,8 +163,8 @@ impl Representation {
     }
 }
 
-/// What an object takes in memory beside its lines and its content, roughly.
-const OBJECT: usize = 512;
+/// What an object takes in memory beside its lines and its content, with what holds its content, measured.
+const OBJECT: usize = 400;
 
 /// The most blocks of a divided object: 64 GiB. Longer ones are passed on and not stored.
 const MOST_BLOCKS: u32 = 1 << 16;

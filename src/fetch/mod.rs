@@ -25,6 +25,7 @@ mod verdict;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
@@ -35,7 +36,6 @@ use crate::body::busy::{BusyBody, Means, Retention, Writer};
 use crate::cache::Cache;
 use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
-use crate::cache::object::head_weight;
 use crate::origin::{Exchange, OriginError, OriginRequest, Pool};
 use crate::semantics::reuse::{Cause, Decision};
 use crate::semantics::vary::VarySet;
@@ -338,7 +338,7 @@ impl Fetcher {
         let (flight, announce) =
             Flight::new(Arc::clone(ask), attempt, passes, busy, self.shared.cache.sequence());
         let seat = flight.leading_seat(reader);
-        let heads = HEADS * head_weight(&ask.headers) as u64;
+        let heads = HEADS * map_weight(&ask.headers) as u64;
         let memory = self.shared.means.budget.charge(heads);
         (flight, seat, Ready { announce, writer, memory, refresh: None })
     }
@@ -377,3 +377,11 @@ struct Ready {
 
 /// Heads that a fetch holds of one request: the ask, the request that is sent, and one to send again.
 const HEADS: u64 = 3;
+
+/// What a head under way takes in memory, roughly: names are mostly shared statics, values are their bytes, and the map
+/// has its slots.
+fn map_weight(headers: &HeaderMap) -> usize {
+    const MAP: usize = 512;
+    const FIELD: usize = 112;
+    MAP + headers.values().map(|value| value.len() + FIELD).sum::<usize>()
+}
