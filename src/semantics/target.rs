@@ -42,7 +42,7 @@ pub enum HostError {
 /// 443 for `https`) go; another port loses leading zeros; an IPv6 address takes its shortest form. Names
 /// are made of RFC 3986's characters only. Canonical text stays as it is.
 pub fn canonical_host(raw: &str, scheme: &str) -> Result<String, HostError> {
-    if is_plain_name(raw) {
+    if is_plain_name(raw) || is_plain_with_port(raw, scheme) {
         return Ok(raw.to_owned());
     }
     if raw.contains('@') {
@@ -73,6 +73,13 @@ fn is_plain_name(raw: &str) -> bool {
         plain
     });
     plain && before != b'.' && raw.len() <= LONGEST
+}
+
+/// The same with a port that is kept, and written in one way only.
+fn is_plain_with_port(raw: &str, scheme: &str) -> bool {
+    raw.rsplit_once(':').is_some_and(|(name, port)| {
+        is_plain_name(name) && !port.starts_with('0') && matches!(kept_port(port, scheme), Ok(Some(_)))
+    })
 }
 
 /// Whether `reference` names the resource of this scheme, canonical host and target, without need to ask whether it

@@ -10,7 +10,7 @@ use http::{Method, StatusCode, Version, header};
 use tokio::time::Instant;
 
 use super::connection::{After, Connection, How};
-use super::head::{self, Head};
+use super::head::Head;
 use super::render::{self, Asked, Delimiting, Fate};
 use super::sending::{Filled, Sending};
 use super::upload::{End, Upload};
@@ -70,8 +70,8 @@ impl Exchange {
 impl<S: Stream> Connection<'_, S> {
     /// The request of a head, and what is needed to answer it here.
     pub(super) fn open(&mut self, head: Head) -> (Request, Exchange) {
-        let waits_for_100 = head::waits_for_100(&head);
-        let Head { method, version, target, headers, framing, persists } = head;
+        let Head { method, version, target, headers, framing, persists, waits_for_100, offers_upgrade } =
+            head;
         let upload = Upload::new(framing, &self.serving.uploads, self.serving.settings.max_head);
         let (upload, body) = match upload {
             None => (None, Body::Empty),
@@ -82,7 +82,7 @@ impl<S: Stream> Connection<'_, S> {
             // What follows a CONNECT that is refused may be meant for somebody else.
             persists: persists && method != Method::CONNECT,
             waits_for_100: waits_for_100 && upload.is_some(),
-            may_switch: version == Version::HTTP_11 && headers.contains_key(header::UPGRADE),
+            may_switch: offers_upgrade,
             upload,
         };
         let request = Request {

@@ -20,11 +20,16 @@ pub enum Framing {
 
 /// What the fields of a head say about framing and the connection, gathered line by line.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is what one field says, and none depends on another")]
 pub struct Claims {
     length: Claim,
     codings: Codings,
     closes: bool,
     keeps_alive: bool,
+    /// The client waits to be told that its content is wanted (RFC 9110 §10.1.1).
+    pub waits_for_100: bool,
+    /// The client offers to leave HTTP (RFC 9110 §7.8).
+    pub offers_upgrade: bool,
 }
 
 /// What the lines of `Content-Length` say.
@@ -86,6 +91,10 @@ impl Claims {
         } else if *name == header::TRANSFER_ENCODING {
             let members = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
             self.codings = members.fold(self.codings, Codings::add);
+        } else if *name == header::EXPECT {
+            self.waits_for_100 |= value.eq_ignore_ascii_case(b"100-continue");
+        } else if *name == header::UPGRADE {
+            self.offers_upgrade = true;
         } else if *name == header::CONNECTION {
             for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                 self.closes |= option.eq_ignore_ascii_case(b"close");

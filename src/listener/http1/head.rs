@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf, Bytes};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use httparse::Status;
 
 use super::framing::{Claims, Framing};
@@ -32,6 +32,10 @@ pub struct Head {
     pub framing: Framing,
     /// Whether the client would go on with the connection.
     pub persists: bool,
+    /// Whether the client waits to be told that its content is wanted. HTTP/1.0 knows no such thing.
+    pub waits_for_100: bool,
+    /// Whether the client offers to leave HTTP, which one of HTTP/1.0 cannot.
+    pub offers_upgrade: bool,
 }
 
 /// A request target (RFC 9112 §3.2).
@@ -113,7 +117,17 @@ fn understand(
         headers.append(name, value);
     }
     let framing = claims.framing(version)?;
-    Ok(Head { method, version, target, headers, framing, persists: claims.persists(version) })
+    let is_11 = version == Version::HTTP_11;
+    Ok(Head {
+        method,
+        version,
+        target,
+        headers,
+        framing,
+        persists: claims.persists(version),
+        waits_for_100: is_11 && claims.waits_for_100,
+        offers_upgrade: is_11 && claims.offers_upgrade,
+    })
 }
 
 /// Every line ends in CR LF: a line feed alone ends a line for some readers and not for others.
@@ -175,11 +189,4 @@ fn refusal(error: httparse::Error, input: &[u8]) -> Refusal {
             Refusal::Malformed("its first line is none of a request")
         }
     }
-}
-
-/// Whether the client waits to be told that its content is wanted (RFC 9110 §10.1.1). HTTP/1.0 knows no such thing.
-pub fn waits_for_100(head: &Head) -> bool {
-    let expected = head.headers.get(header::EXPECT);
-    head.version == Version::HTTP_11
-        && expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
