@@ -85,12 +85,17 @@ run() {
 # What was to run and did not pass has failed, whatever it is called (failed, timed out, cancelled).
 run_with_nextest() {
     local status=0 summary counts ran ok
-    run cargo nextest run --no-fail-fast --color never --no-tests pass "${filters[@]}" || status=$?
+    run cargo nextest run --no-fail-fast --color never --no-tests pass "$@" || status=$?
     summary=$(grep -E '^ *Summary \[.*\] .*tests? run:' "$log" | tail -n 1 || true)
     counts=${summary#*] }
     ran=$(sed -nE 's/^ *([0-9]+\/)?([0-9]+) tests? run:.*/\2/p' <<<"$counts")
     ok=$(sed -nE 's/.*run: .*\b([0-9]+) passed.*/\1/p' <<<"$counts")
     count "${ran:-0}" "${ok:-0}" "$status"
+}
+
+# The cases that our own driver of connections and hyper's have to answer alike, on hyper's (decision 11).
+run_on_hyper() {
+    FOREBAY_TEST_DRIVER=hyper run_with_nextest http1:: limits:: faults:: spoon:: cancel::
 }
 
 # test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
@@ -133,7 +138,8 @@ has cargo || give_up "no cargo: install a Rust toolchain first (https://rustup.r
 install_needs
 choose_runner
 if [ "$runner" = nextest ]; then
-    run_with_nextest
+    run_with_nextest "${filters[@]}"
+    if wanted hyper; then run_on_hyper; fi
     # nextest runs no examples in documentation.
     run_with_cargo --doc -- "${filters[@]}"
 else

@@ -47,7 +47,8 @@ use at_once::Seen;
 use preface::Preface;
 use turn::{Begun, Turn};
 
-/// What one connection takes in memory while it idles, measured; it is charged to the budget.
+/// What one connection is charged to the budget. It takes a few KiB while it idles, and more while it answers: heads that
+/// are arriving, an answer that leaves.
 const CONNECTION_COST: u64 = 20 << 10;
 
 /// Rules of the client machine.
