@@ -175,12 +175,12 @@ async fn the_next_request_is_found_behind_content_that_nobody_wanted() {
     settings.sites[0].max_body = 10;
     let pipes = Pipes::with(settings, echo);
     let mut client = pipes.client();
-    client.request("POST", "/", &[], &[b'x'; 20_000]).await;
+    client.request("POST", "/", &[], &vec![b'x'; 20_000]).await;
     assert_eq!(client.read_answer().await.status, 413);
     assert_eq!(client.get("/after").await.text(), "/after");
     // More than is worth reading: what was said arrives all the same.
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10000000\r\n\r\n").await;
-    let _ = client.try_send(&[b'x'; 200_000]).await;
+    let _ = client.try_send(&vec![b'x'; 200_000]).await;
     assert_eq!(client.read_answer().await.status, 413);
     assert_eq!(within(ms(10_000), client.expect_end()).await, Ended::Closed);
 }
