@@ -143,7 +143,8 @@ impl fmt::Write for ValueText<'_> {
     }
 }
 
-fn push_line(lines: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+/// Adds a line of a name and the value that a field has.
+pub fn push_line(lines: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     lines.extend_from_slice(name.as_str().as_bytes());
     lines.extend_from_slice(COLON);
     lines.extend_from_slice(value);

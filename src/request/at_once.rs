@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::ClientMachine;
-use super::turn::Begun;
+use super::begun::{Begun, Told};
 use crate::admission::Admitted;
 use crate::body::Body;
 use crate::body::message::{Reply, Request};
@@ -20,7 +20,6 @@ use crate::semantics::notable::Notable;
 use crate::semantics::policy::Policy;
 use crate::semantics::request_directives::RequestDirectives;
 use crate::semantics::reuse::{self, Because, Decision};
-use crate::telemetry::access_log::Head;
 use crate::telemetry::metrics::Outcome;
 
 /// What a request that is plain was found to ask for, and what memory has for it.
@@ -77,24 +76,9 @@ impl ClientMachine {
         self.counters.hits.inc();
         let account = Some((Arc::clone(&site.metrics), Outcome::Hit));
         begun.record(&mut reply, account, None, |status, head_ms| {
-            self.log.as_ref().map(|log| {
-                log.begin(&Head {
-                    time: begun.time,
-                    started: begun.started,
-                    peer: request.peer.ip(),
-                    site: Some(site.metrics.name()),
-                    method: &request.method,
-                    scheme: request.scheme.as_str(),
-                    host: Some(&admitted.host),
-                    target: request.target.as_str(),
-                    version: request.version,
-                    fields: &request.headers,
-                    status,
-                    cache: Outcome::Hit.name(),
-                    detail: None,
-                    head_ms,
-                })
-            })
+            let told = Told::of(request, Some(site.metrics.name()), Some(&admitted.host));
+            let said = (Outcome::Hit.name(), None);
+            self.log.as_ref().map(|log| begun.line(log, &told, (status, head_ms), said))
         });
         Ok(reply)
     }

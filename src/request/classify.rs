@@ -5,8 +5,9 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, Method, header};
 
 use super::Step;
+use super::begun::Begun;
 use super::content::Content;
-use super::turn::{Begun, Turn};
+use super::turn::Turn;
 use crate::admission::Admitted;
 use crate::body::Body;
 use crate::body::message::Request;

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 
+use super::begun::Begun;
 use super::classify::{self, Bypass, Way};
 use super::steps::{DISK, HIT_FOR_MISS, Known, NO_VARY_SEARCH, detail_of, goes_alone, hit_status};
-use super::turn::{Begun, Turn};
+use super::turn::Turn;
 use super::{ClientMachine, content};
 use crate::admission::Rejection;
 use crate::base::clock::Timestamp;

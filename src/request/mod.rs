@@ -15,6 +15,7 @@
 //! `ClientMachine::go_on` is the loop over `Step`; each step has a function of its own.
 
 mod at_once;
+mod begun;
 mod classify;
 mod content;
 pub mod explain;
@@ -44,8 +45,9 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::Metrics;
 use at_once::Seen;
+use begun::Begun;
 use preface::Preface;
-use turn::{Begun, Turn};
+use turn::Turn;
 
 /// What one connection is charged to the budget. It takes a few KiB while it idles, and more while it answers: heads that
 /// are arriving, an answer that leaves.

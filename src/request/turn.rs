@@ -1,36 +1,23 @@
 //! What is known of one request while it is on its way.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::uri::Scheme;
-use http::{HeaderMap, Method, StatusCode, Version};
-use tokio::time::Instant;
-
+use super::begun::{Begun, Told};
 use crate::admission::Rejection;
-use crate::base::clock::{Clock, Timestamp};
+use crate::base::clock::Timestamp;
 use crate::body::busy::BusyBody;
-use crate::body::message::{Reply, Request};
+use crate::body::message::Reply;
 use crate::cache::lookup::{Hit, Missing};
 use crate::deliver::For;
 use crate::fetch::Why;
 use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::{CacheStatus, Forward};
 use crate::semantics::reuse::Cause;
-use crate::telemetry::access_log::{AccessLog, Draft, Head};
-use crate::telemetry::metrics::{Outcome, SiteMetrics};
-use crate::telemetry::record::{Progress, Record};
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::Outcome;
 
 /// The detail of a request for nothing but what is stored.
 const ONLY_IF_CACHED: &str = "only-if-cached";
-
-/// When a request began.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Begun {
-    pub(super) time: Timestamp,
-    pub(super) started: Instant,
-}
 
 /// One request's turn.
 #[derive(Debug)]
@@ -53,138 +40,6 @@ pub(super) struct Turn {
     pub(super) attempt: u8,
     /// The content of a request that is passed.
     pub(super) content: Option<BusyBody>,
-}
-
-impl Begun {
-    pub(super) fn now(clock: &Clock) -> Self {
-        Self { time: clock.now(), started: Instant::now() }
-    }
-
-    /// Attaches what is counted, and written to the log, when the body has left. `line` begins the line, if there is to be
-    /// one, with the status and the milliseconds to the head.
-    pub(super) fn record(
-        self,
-        reply: &mut Reply,
-        account: Option<(Arc<SiteMetrics>, Outcome)>,
-        detail: Option<&'static str>,
-        line: impl FnOnce(StatusCode, u64) -> Option<Draft>,
-    ) {
-        let (status, head) = (reply.head.status, self.started.elapsed());
-        reply.record = Some(Box::new(Record {
-            account,
-            detail,
-            status,
-            head,
-            promised: reply.head.content_length(),
-            line: line(status, u64::try_from(head.as_millis()).unwrap_or(u64::MAX)),
-            progress: Progress::default(),
-        }));
-    }
-
-    /// Attaches the log line of a request that was not admitted.
-    pub(super) fn logged_rejection(
-        self,
-        mut reply: Reply,
-        request: &Request,
-        rejection: &Rejection,
-        site: Option<&str>,
-        log: Option<&AccessLog>,
-    ) -> Reply {
-        let told = Told {
-            peer: request.peer.ip(),
-            site,
-            method: &request.method,
-            scheme: request.scheme.as_str(),
-            host: asked_host(request),
-            target: request.target.as_str(),
-            version: request.version,
-            fields: &request.headers,
-        };
-        reply.record = self.record_of(&told, rejection.name(), &reply, log);
-        reply
-    }
-
-    /// Attaches the log line of something that is no request, of which nothing is known but where it came from.
-    pub(super) fn logged_refusal(
-        self,
-        mut reply: Reply,
-        peer: SocketAddr,
-        why: &'static str,
-        log: Option<&AccessLog>,
-    ) -> Reply {
-        let (method, fields) = (unknown_method(), HeaderMap::new());
-        let told = Told {
-            peer: peer.ip(),
-            site: None,
-            method: &method,
-            scheme: Scheme::HTTP.as_str(),
-            host: None,
-            target: "-",
-            version: Version::HTTP_11,
-            fields: &fields,
-        };
-        reply.record = self.record_of(&told, why, &reply, log);
-        reply
-    }
-
-    fn record_of(
-        self,
-        told: &Told<'_>,
-        why: &'static str,
-        reply: &Reply,
-        log: Option<&AccessLog>,
-    ) -> Option<Box<Record>> {
-        let Told { peer, site, method, scheme, host, target, version, fields } = *told;
-        let line = log?.begin(&Head {
-            time: self.time,
-            started: self.started,
-            peer,
-            site,
-            method,
-            scheme,
-            host,
-            target,
-            version,
-            fields,
-            status: reply.head.status,
-            cache: "rejected",
-            detail: Some(why),
-            head_ms: 0,
-        });
-        Some(Box::new(Record {
-            account: None,
-            detail: Some(why),
-            status: reply.head.status,
-            head: Duration::ZERO,
-            promised: reply.head.content_length(),
-            line: Some(line),
-            progress: Progress::default(),
-        }))
-    }
-}
-
-/// What a request that was not let in says of itself.
-#[derive(Clone, Copy)]
-struct Told<'a> {
-    peer: IpAddr,
-    site: Option<&'a str>,
-    method: &'a Method,
-    scheme: &'a str,
-    host: Option<&'a str>,
-    target: &'a str,
-    version: Version,
-    fields: &'a HeaderMap,
-}
-
-/// Stands in the log for a method that could not be read.
-fn unknown_method() -> Method {
-    Method::from_bytes(b"-").unwrap_or_default()
-}
-
-/// The host that a request names, as it came: it may be what is wrong with it.
-fn asked_host(request: &Request) -> Option<&str> {
-    let field = || request.headers.get(http::header::HOST)?.to_str().ok();
-    request.target_authority.as_deref().or_else(field)
 }
 
 impl Turn {
@@ -252,16 +107,17 @@ impl Turn {
     /// Attaches what is counted, and written to the log, when the body has left.
     pub(super) fn recorded(&self, mut reply: Reply, log: Option<&AccessLog>) -> Reply {
         let account = self.ask.metrics.as_ref().map(|site| (Arc::clone(site), self.outcome()));
-        let line = |status, head_ms| log.map(|log| self.line(log, status, head_ms));
+        let line = |status, head_ms| {
+            let said = (self.outcome().name(), self.detail);
+            log.map(|log| self.begun.line(log, &self.told(), (status, head_ms), said))
+        };
         self.begun.record(&mut reply, account, self.detail, line);
         reply
     }
 
-    fn line(&self, log: &AccessLog, status: StatusCode, head_ms: u64) -> Draft {
+    fn told(&self) -> Told<'_> {
         let ask = &self.ask;
-        log.begin(&Head {
-            time: self.begun.time,
-            started: self.begun.started,
+        Told {
             peer: ask.peer,
             site: ask.metrics.as_ref().map(|site| site.name()),
             method: &ask.method,
@@ -270,11 +126,7 @@ impl Turn {
             target: ask.target.as_str(),
             version: ask.version,
             fields: &ask.headers,
-            status,
-            cache: self.outcome().name(),
-            detail: self.detail,
-            head_ms,
-        })
+        }
     }
 
     fn outcome(&self) -> Outcome {

@@ -33,7 +33,8 @@ fn block_of(path: &str, index: usize) -> Vec<u8> {
 
 #[track_caller]
 fn assert_whole(answer: &Answer, path: &str, version: u64) {
-    assert_eq!((answer.status, answer.complete), (200, true), "{path}");
+    let why = ["proxy-status", "cache-status", "retry-after"].map(|name| answer.header(name));
+    assert_eq!((answer.status, answer.complete), (200, true), "{path}: {why:?}");
     assert!(answer.body == pattern(seed_of(path, version), LENGTH), "{path}: {} bytes", answer.body.len());
 }
 

@@ -1,8 +1,8 @@
 //! What may wake a connection beside its client: the time, and the drain.
 //!
 //! A request in memory is answered in a few microseconds, of which setting a timer would take a good part. So the one timer
-//! of a connection is set anew only when it is too late, or has run off; and neither timer nor drain is looked at while
-//! a wait goes as it should.
+//! of a connection is set anew only when it is too late, or has run off; and it is not looked at while a wait goes as it
+//! should.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};

@@ -4,6 +4,8 @@ use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::Status;
 
+use super::lines::all_end_in_crlf;
+
 /// The most bytes of all chunk extensions of a message together. They mean nothing here and are dropped.
 const MAX_EXTENSIONS: usize = 4 << 10;
 
@@ -172,9 +174,7 @@ impl Chunked {
             Ok(Status::Partial) if within.len() < input.len() => Err(Malformed("its trailers are too long")),
             Ok(Status::Partial) => Ok(Decoded::More),
             Ok(Status::Complete((length, fields))) => {
-                let text = input.get(..length).unwrap_or_default();
-                let bare = |at: usize| at.checked_sub(1).and_then(|before| text.get(before)) != Some(&b'\r');
-                if memchr::memchr_iter(b'\n', text).any(bare) {
+                if !all_end_in_crlf(input.get(..length).unwrap_or_default()) {
                     return Err(Malformed("a line of its trailers does not end in CR LF"));
                 }
                 let mut trailers = HeaderMap::with_capacity(fields.len());

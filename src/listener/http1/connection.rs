@@ -95,7 +95,7 @@ impl<'a, S: Stream> Connection<'a, S> {
                     Poll::Ready(Ok(new)) => {
                         may_end = !began || self.input.may_end_head(new, self.serving.settings.max_head);
                     }
-                    // As long as all goes well, timer and drain are set and need not be looked at.
+                    // As long as all goes well, the timer is set and need not be looked at.
                     Poll::Pending => {
                         let first = !mem::replace(&mut woken, true);
                         if first && self.alarm.is_set_for(cx) && !self.alarm.is_draining() {
@@ -123,10 +123,7 @@ impl<'a, S: Stream> Connection<'a, S> {
 
     /// Says why there is no request, and no next one either. Dropped, the connection is of no use any more.
     pub(super) async fn refuse(&mut self, reply: Reply) -> After {
-        match self.send(reply, Exchange::of_none()).await {
-            After::Gone => After::Gone,
-            _ => After::Close(How::Lingering),
-        }
+        self.send(reply, Exchange::of_none()).await
     }
 
     /// Closes. One that may be sending still is given a moment to read what it was told.

@@ -29,9 +29,15 @@ const MOST_BEFORE: usize = 16 << 10;
 const UNWANTED: Duration = Duration::from_secs(2);
 
 /// What belongs to one request.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is what the head says or what becomes of it, on its own"
+)]
 pub(super) struct Exchange {
     asked: Asked,
-    /// The client would go on afterwards.
+    /// The client may be sending more: it has not said that it would close.
+    may_send: bool,
+    /// The connection may go on afterwards.
     persists: bool,
     /// The client waits to be told to send its content.
     waits_for_100: bool,
@@ -47,7 +53,7 @@ impl Exchange {
     /// What is answered although it was no request.
     pub(super) fn of_none() -> Self {
         let asked = Asked { version: Version::HTTP_11, is_head: false };
-        Self { asked, persists: false, waits_for_100: false, may_switch: false, upload: None }
+        Self { asked, may_send: true, persists: false, waits_for_100: false, may_switch: false, upload: None }
     }
 
     /// Content that is still to come, unless nobody can tell where it ends.
@@ -79,6 +85,7 @@ impl<S: Stream> Connection<'_, S> {
         };
         let exchange = Exchange {
             asked: Asked::new(version, &method),
+            may_send: persists,
             // What follows a CONNECT that is refused may be meant for somebody else.
             persists: persists && method != Method::CONNECT,
             waits_for_100: waits_for_100 && upload.is_some(),
@@ -135,7 +142,6 @@ impl<S: Stream> Connection<'_, S> {
     /// use any more.
     pub(super) async fn send(&mut self, reply: Reply, mut exchange: Exchange) -> After {
         let Reply { mut head, mut body, record } = reply;
-        let asked_to_close = !exchange.persists;
         let mut tunnel = None;
         if let Body::Tunnel(opened) = body {
             body = Body::Empty;
@@ -175,8 +181,9 @@ impl<S: Stream> Connection<'_, S> {
         self.alarm.set(Instant::now(), self.serving.settings.idle_timeout);
         match connection {
             Fate::Persists if exchange.is_read() => After::Next,
-            // It has said that it sends nothing more.
-            _ if asked_to_close && exchange.is_read() && self.input.is_empty() => After::Close(How::AtOnce),
+            _ if !exchange.may_send && exchange.is_read() && self.input.is_empty() => {
+                After::Close(How::AtOnce)
+            }
             _ => After::Close(How::Lingering),
         }
     }

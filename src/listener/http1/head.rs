@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use httparse::Status;
 
 use super::framing::{Claims, Framing};
+use super::lines::all_end_in_crlf;
 use crate::listener::Settings;
 use crate::listener::refusal::Refusal;
 
@@ -55,40 +56,34 @@ pub fn take(input: &mut Bytes, settings: &Settings) -> Result<Option<Head>, Refu
         input.advance(2);
     }
     let mut few = [const { MaybeUninit::uninit() }; FEW_FIELDS];
-    match parse(input, &mut few, settings) {
+    let parsed = match parse(input, &mut few, settings) {
         Err(httparse::Error::TooManyHeaders) if settings.max_fields > FEW_FIELDS => {
             let mut many = vec![MaybeUninit::uninit(); settings.max_fields];
             parse(input, &mut many, settings)
         }
         parsed => parsed,
-    }
-    .unwrap_or_else(|error| Err(refusal(error, input)))
-    .map(|parsed| {
-        parsed.map(|(head, length)| {
-            input.advance(length);
-            head
-        })
-    })
+    };
+    let Some((head, length)) = parsed.map_err(|error| refusal(error, input))?? else { return Ok(None) };
+    input.advance(length);
+    Ok(Some(head))
 }
 
-type Parsed = Result<Option<(Head, usize)>, Refusal>;
+/// A head and its bytes. The outer error is one of syntax, as httparse tells it.
+type Parsed = Result<Result<Option<(Head, usize)>, Refusal>, httparse::Error>;
 
 fn parse<'i>(
     input: &'i Bytes,
     room: &mut [MaybeUninit<httparse::Header<'i>>],
     settings: &Settings,
-) -> Result<Parsed, httparse::Error> {
+) -> Parsed {
     let mut request = httparse::Request::new(&mut []);
     let within = input.get(..settings.max_head).unwrap_or(input);
-    let parsed = request.parse_with_uninit_headers(within, room)?;
-    Ok(match parsed {
-        Status::Partial if within.len() < input.len() || input.len() == settings.max_head => {
-            Err(too_long(within))
-        }
-        Status::Partial => Ok(None),
+    Ok(match request.parse_with_uninit_headers(within, room)? {
         Status::Complete(length) => {
             understand(input, &request, length, settings).map(|head| Some((head, length)))
         }
+        Status::Partial if input.len() >= settings.max_head => Err(too_long(within)),
+        Status::Partial => Ok(None),
     })
 }
 
@@ -101,7 +96,9 @@ fn understand(
     if request.headers.len() > settings.max_fields {
         return Err(Refusal::ManyFields);
     }
-    only_whole_line_ends(input.get(..length).unwrap_or_default())?;
+    if !all_end_in_crlf(input.get(..length).unwrap_or_default()) {
+        return Err(Refusal::Malformed("a line does not end in CR LF"));
+    }
     let version = if request.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
     let method = Method::from_bytes(request.method.unwrap_or_default().as_bytes())
         .map_err(|_| Refusal::Malformed("its method is no token"))?;
@@ -128,15 +125,6 @@ fn understand(
         waits_for_100: is_11 && claims.waits_for_100,
         offers_upgrade: is_11 && claims.offers_upgrade,
     })
-}
-
-/// Every line ends in CR LF: a line feed alone ends a line for some readers and not for others.
-fn only_whole_line_ends(head: &[u8]) -> Result<(), Refusal> {
-    let bare = |at: usize| at.checked_sub(1).and_then(|before| head.get(before)) != Some(&b'\r');
-    if memchr::memchr_iter(b'\n', head).any(bare) {
-        return Err(Refusal::Malformed("a line does not end in CR LF"));
-    }
-    Ok(())
 }
 
 /// RFC 9112 §3.2.

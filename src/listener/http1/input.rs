@@ -46,13 +46,6 @@ impl Input {
         Poll::Ready(Ok(new.len()))
     }
 
-    /// Whether a head may be whole, or too long, now that so many bytes have come that were not there before. As long as
-    /// not, it need not be read again from its beginning.
-    pub(super) fn may_end_head(&self, new: usize, max_head: usize) -> bool {
-        let last = self.0.get(self.0.len().saturating_sub(new)..).unwrap_or_default();
-        self.0.len() >= max_head || last.contains(&b'\n')
-    }
-
     /// The same, where much is to come. Cancel-safe.
     pub(super) fn poll_much<S: AsyncRead + Unpin>(
         &mut self,
@@ -65,6 +58,13 @@ impl Input {
         self.0 = buffer.freeze();
         self.compact();
         Poll::Ready(Ok(read))
+    }
+
+    /// Whether a head may be whole, or too long, now that so many bytes have come that were not there before. As long as
+    /// not, it need not be read again from its beginning.
+    pub(super) fn may_end_head(&self, new: usize, max_head: usize) -> bool {
+        let last = self.0.get(self.0.len().saturating_sub(new)..).unwrap_or_default();
+        self.0.len() >= max_head || last.contains(&b'\n')
     }
 
     /// Lets go of a large buffer of which little is left: what it holds is in nobody's account.

@@ -16,6 +16,7 @@ mod exchange;
 pub mod framing;
 pub mod head;
 mod input;
+mod lines;
 mod outbox;
 pub mod render;
 mod sending;

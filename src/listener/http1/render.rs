@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use crate::body::message::{Interim, ReplyHead};
+use crate::body::rendered::push_line;
 
 /// How the content of an answer is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,17 +77,19 @@ pub fn head(
                 own_fields(out, &stored.to_map(), connection);
             }
             if let Some(length) = told {
-                field(out, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+                push_line(out, &header::CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes());
             }
         }
     }
     own_fields(out, &reply.headers, connection);
     if delimiting == Delimiting::Chunked {
-        field(out, b"transfer-encoding", b"chunked");
+        push_line(out, &header::TRANSFER_ENCODING, b"chunked");
     }
     match connection {
-        Fate::Closes => field(out, b"connection", b"close"),
-        Fate::Persists if asked.version != Version::HTTP_11 => field(out, b"connection", b"keep-alive"),
+        Fate::Closes => push_line(out, &header::CONNECTION, b"close"),
+        Fate::Persists if asked.version != Version::HTTP_11 => {
+            push_line(out, &header::CONNECTION, b"keep-alive");
+        }
         Fate::Persists | Fate::Switches => {}
     }
     out.extend_from_slice(b"\r\n");
@@ -107,7 +110,7 @@ fn own_fields(out: &mut Vec<u8>, headers: &HeaderMap, connection: Fate) {
         let of_framing = *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING;
         let of_connection = *name == header::CONNECTION && connection != Fate::Switches;
         if !of_framing && !of_connection {
-            field(out, name.as_str().as_bytes(), value.as_bytes());
+            push_line(out, name, value.as_bytes());
         }
     }
 }
@@ -119,17 +122,9 @@ pub fn interim(out: &mut Vec<u8>, interim: &Interim) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the line that begins a chunk of so many bytes, behind `before` which ends what came before it.
+/// The line that begins a chunk of so many bytes, behind `before` which ends what came before it.
 pub fn chunk_begin(length: usize, before: &[u8]) -> Vec<u8> {
-    let mut line = Vec::with_capacity(before.len() + 18);
-    line.extend_from_slice(before);
-    let digits = (usize::BITS - length.leading_zeros()).div_ceil(4).max(1);
-    for place in (0..digits).rev() {
-        let digit = u32::try_from((length >> (place * 4)) & 0xf).unwrap_or_default();
-        line.push(char::from_digit(digit, 16).map_or(b'0', |digit| digit as u8));
-    }
-    line.extend_from_slice(b"\r\n");
-    line
+    [before, format!("{length:x}\r\n").as_bytes()].concat()
 }
 
 /// The last chunk with its trailers, behind `before` which ends what came before it.
@@ -172,15 +167,8 @@ fn status_line(out: &mut Vec<u8>, status: StatusCode) {
 
 fn all_fields(out: &mut Vec<u8>, headers: &HeaderMap) {
     for (name, value) in headers {
-        field(out, name.as_str().as_bytes(), value.as_bytes());
+        push_line(out, name, value.as_bytes());
     }
-}
-
-fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
