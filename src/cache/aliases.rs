@@ -5,6 +5,7 @@
 //! never asked for by. All of that is in memory only, and bounded: what is forgotten costs a fetch.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -27,6 +28,8 @@ type Rules = Arc<[Arc<SearchRule>]>;
 pub(super) struct Aliases {
     rules: Cache<ShortHash<KeyHash>, Rules, BuildShortHasher>,
     keys: Cache<Alias, Key>,
+    /// Whether anything was ever noted: most sites have nothing of the kind.
+    used: AtomicBool,
 }
 
 /// All URLs of a path that are the same by a rule.
@@ -51,7 +54,7 @@ impl Aliases {
             .weigher(move |alias: &Alias, key: &Key| weight(alias.query.len() + key.weight()))
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self { rules, keys }
+        Self { rules, keys, used: AtomicBool::new(false) }
     }
 
     /// Notes that what is stored under `key` states `rule`.
@@ -63,11 +66,15 @@ impl Aliases {
             [&rule].into_iter().chain(others).take(MAX_RULES).cloned().collect()
         });
         self.keys.insert(Alias::of(key, path, rule), key.clone());
+        self.used.store(true, Ordering::Release);
     }
 
     /// Keys of what may be stored for a URL that is the same as that of `key`, by rules from the newest on. What is
     /// stored there has to be asked whether it still says so.
     pub(super) fn of(&self, key: &Key) -> Vec<Key> {
+        if !self.used.load(Ordering::Acquire) {
+            return Vec::new();
+        }
         let path = key.path();
         let rules = self.rules.get(&ShortHash(path)).unwrap_or_default();
         let aliases = rules.iter().map(|rule| Alias::of(key, path, Arc::clone(rule)));

@@ -84,7 +84,11 @@ impl Key {
 
     /// The host that it was made of; empty if it was made otherwise.
     pub fn host(&self) -> &str {
-        self.parts().map_or("", |parts| parts.host)
+        let host = || {
+            let mut rest = self.full.get(self.after_part(BEFORE_PARTS)?..)?;
+            take_part(&mut rest)
+        };
+        host().unwrap_or_default()
     }
 
     /// The hash that names the entry.

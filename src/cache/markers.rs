@@ -14,6 +14,9 @@ use super::memory::{BuildShortHasher, ShortHash};
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
 
+/// The part of its life for which a marker is not left anew: a URL that is asked for all the time leaves one each time.
+const UNREPEATED: u32 = 16;
+
 /// Why a key is marked, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marker {
@@ -51,6 +54,11 @@ impl Markers {
 
     pub(super) fn put(&self, key: &Key, marker: Marker) {
         self.marked.insert(ShortHash(key.hash()), marker);
+    }
+
+    /// Whether `marker` says nothing that `there`, which is alive, does not say for nearly as long.
+    pub(super) fn is_repeated(&self, there: &Marker, marker: &Marker) -> bool {
+        there.reason == marker.reason && marker.since.since(there.since) < self.life / UNREPEATED
     }
 
     pub(super) fn remove(&self, key: &Key) {

@@ -409,7 +409,10 @@ impl Cache {
 
     /// Notes that answers for `key` are not for sharing.
     pub fn mark(&self, key: &Key, marker: Marker) {
-        self.markers.put(key, marker);
+        let there = self.marker(key, marker.since);
+        if !there.is_some_and(|there| self.markers.is_repeated(&there, &marker)) {
+            self.markers.put(key, marker);
+        }
     }
 
     /// The first answer that may be shared ends the marker.

@@ -77,6 +77,7 @@ pub struct Fetcher {
 #[derive(Debug)]
 struct Shared {
     settings: Settings,
+    us: outgoing::Us,
     cache: Arc<Cache>,
     pools: Arc<[Pool]>,
     table: Arc<FlightTable>,
@@ -91,11 +92,6 @@ struct Shared {
 }
 
 impl Shared {
-    /// How this node names itself to origins.
-    fn us(&self) -> outgoing::Us<'_> {
-        outgoing::Us { node: &self.settings.node, cdn_id: &self.settings.cdn_id }
-    }
-
     /// Asks the pool of a site for something beside a fetch that has its place already. Cancelled, the connection is
     /// closed.
     async fn exchange(&self, ask: &Ask, request: OriginRequest) -> Result<Exchange, OriginError> {
@@ -170,6 +166,7 @@ impl Fetcher {
         let assemblies = Assemblies::new(&means);
         Self {
             shared: Arc::new(Shared {
+                us: outgoing::Us::new(&settings.node, &settings.cdn_id),
                 settings,
                 cache,
                 pools,
@@ -348,7 +345,7 @@ impl Fetcher {
         // What is said to a refresh was said to nobody who waits for an answer.
         let for_one = !matches!(purpose, Purpose::Shared(_));
         let hears = refresh.is_none().then(|| heard::Ear::new(&self.shared, &flight, for_one) as _);
-        let lead = lead::Lead {
+        let lead = Box::new(lead::Lead {
             shared: Arc::clone(&self.shared),
             flight,
             announce,
@@ -361,7 +358,7 @@ impl Fetcher {
             place: None,
             refresh,
             _memory: memory,
-        };
+        });
         // In a box: tasks move what they run several times, and this is large.
         self.shared.tasks.spawn(Box::pin(lead.run(body)));
     }

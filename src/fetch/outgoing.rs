@@ -1,8 +1,10 @@
 //! The request that goes to the origin: rebuilt for it, never a copy of the client's.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
+use std::ops::Range;
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Version};
 
@@ -14,11 +16,27 @@ use crate::semantics::ranges::{self, Part};
 use crate::semantics::{cdn_loop, fields, validation};
 
 /// How the node names itself to origins.
-pub(super) struct Us<'a> {
-    /// In `Via`.
-    pub(super) node: &'a str,
-    /// In `CDN-Loop`.
-    pub(super) cdn_id: &'a str,
+#[derive(Debug)]
+pub(super) struct Us {
+    node: String,
+    /// Where the version that a client spoke is not told.
+    via: HeaderValue,
+    cdn_id: HeaderValue,
+}
+
+impl Us {
+    /// By these names in `Via` and `CDN-Loop`: words of the configuration, which have been looked at.
+    pub(super) fn new(node: &str, cdn_id: &str) -> Self {
+        let value = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("forebay"));
+        Self { node: node.to_owned(), via: value(&format!("1.1 {node}")), cdn_id: value(cdn_id) }
+    }
+
+    fn via(&self, version: Version) -> HeaderValue {
+        match protocol(version) {
+            "1.1" => self.via.clone(),
+            other => HeaderValue::from_str(&format!("{other} {}", self.node)).unwrap_or(self.via.clone()),
+        }
+    }
 }
 
 /// What is one client's business in a request whose answer may be for many: its range, its content, and its wishes
@@ -38,7 +56,7 @@ const PERSONAL: [HeaderName; 7] = [
 /// client's conditions and range, in identity coding, with the validators of `stale` if there is something to confirm.
 /// Nothing in it is of this client that is not in the key or told apart by `Vary`, but its address, if the site tells
 /// that.
-pub(super) fn normalised(ask: &Ask, stale: Option<&Object>, we: &Us<'_>) -> OriginRequest {
+pub(super) fn normalised(ask: &Ask, stale: Option<&Object>, we: &Us) -> OriginRequest {
     let mut headers = for_many(ask, we);
     if let Some(stale) = stale.filter(|_| ask.method.is_safe() || ask.method.as_str() == "QUERY") {
         validation::add_validators(&mut headers, &stale.head.headers());
@@ -70,7 +88,7 @@ pub(super) fn add_range(request: &mut OriginRequest, ask: &Ask) {
 }
 
 /// A request for a part of what is stored, on condition that it has not changed (RFC 9110 §13.1.5).
-pub(super) fn of_part(ask: &Ask, part: Part, stored: &Object, we: &Us<'_>) -> OriginRequest {
+pub(super) fn of_part(ask: &Ask, part: Part, stored: &Object, we: &Us) -> OriginRequest {
     let mut request = normalised(ask, None, we);
     request.headers.insert(header::RANGE, part.asked());
     if let Some(tag) = stored.head.headers().remove(header::ETAG) {
@@ -80,7 +98,7 @@ pub(super) fn of_part(ask: &Ask, part: Part, stored: &Object, we: &Us<'_>) -> Or
 }
 
 /// The client's own request with its content, whose answer may be stored for others.
-pub(super) fn written_through(ask: &Ask, body: Body, we: &Us<'_>) -> OriginRequest {
+pub(super) fn written_through(ask: &Ask, body: Body, we: &Us) -> OriginRequest {
     let mut headers = for_many(ask, we);
     for name in [header::CONTENT_LENGTH, header::EXPECT] {
         if let Some(value) = ask.headers.get(&name) {
@@ -95,7 +113,7 @@ pub(super) fn written_through(ask: &Ask, body: Body, we: &Us<'_>) -> OriginReque
 
 /// The client's own request, for an answer that is for this client alone; of a HEAD that is shareable, what it tells of
 /// the resource is for all, and so it says no more than a normalised request beside its conditions.
-pub(super) fn passed(ask: &Ask, body: Body, we: &Us<'_>) -> OriginRequest {
+pub(super) fn passed(ask: &Ask, body: Body, we: &Us) -> OriginRequest {
     let body = match (&ask.content, body) {
         // It was read for the key, and passes for another reason.
         (Some(content), Body::Empty) => Body::Bytes(content.clone()),
@@ -116,10 +134,8 @@ pub(super) fn passed(ask: &Ask, body: Body, we: &Us<'_>) -> OriginRequest {
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
     add_our_own(&mut headers, ask, true);
-    if let Ok(via) = HeaderValue::from_str(&format!("{} {}", protocol(ask.version), we.node)) {
-        headers.append(header::VIA, via);
-    }
-    cdn_loop::append(&mut headers, we.cdn_id);
+    headers.append(header::VIA, we.via(ask.version));
+    cdn_loop::append(&mut headers, &we.cdn_id);
     if let Some(trailer) = &ask.trailer {
         headers.insert(header::TRAILER, trailer.clone());
     }
@@ -132,7 +148,7 @@ pub(super) fn passed(ask: &Ask, body: Body, we: &Us<'_>) -> OriginRequest {
 
 /// The fields of a request whose answer may be for many: in an order that is always the same, and with a `Via` that does
 /// not say which version this client spoke.
-fn for_many(ask: &Ask, we: &Us<'_>) -> HeaderMap {
+fn for_many(ask: &Ask, we: &Us) -> HeaderMap {
     let in_key = |name: &HeaderName| ask.policy.variant_fields.contains(name);
     let goes = |name: &HeaderName| is_one_clients(name) || (is_other_spelling(name) && !in_key(name));
     let mut names: Vec<&HeaderName> = ask.headers.keys().filter(|name| !goes(name)).collect();
@@ -147,10 +163,8 @@ fn for_many(ask: &Ask, we: &Us<'_>) -> HeaderMap {
     }
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     add_our_own(&mut headers, ask, !ask.policy.hide_clients);
-    if let Ok(via) = HeaderValue::from_str(&format!("1.1 {}", we.node)) {
-        headers.insert(header::VIA, via);
-    }
-    cdn_loop::append(&mut headers, we.cdn_id);
+    headers.insert(header::VIA, we.via.clone());
+    cdn_loop::append(&mut headers, &we.cdn_id);
     headers
 }
 
@@ -173,32 +187,58 @@ fn is_other_spelling(name: &HeaderName) -> bool {
 /// Our own word for what is not believed of a client ([`Fields::new`](super::ask::Fields::new)), but for fields that the
 /// site has in its keys: those say what the client said, or nothing.
 fn add_our_own(headers: &mut HeaderMap, ask: &Ask, tell_address: bool) {
-    let mut set = |name: HeaderName, value: &str| {
+    let said = Forwarded::of(ask, tell_address);
+    let mut set = |name: HeaderName, value: Option<HeaderValue>| {
         if !ask.policy.variant_fields.contains(&name)
-            && let Ok(value) = HeaderValue::from_str(value)
+            && let Some(value) = value
         {
             headers.insert(name, value);
         }
     };
-    set(header::HOST, ask.host());
+    let host = said.part(&said.host);
+    set(header::HOST, host.clone());
     if tell_address {
-        set(HeaderName::from_static("x-forwarded-for"), &ask.peer.to_string());
+        set(HeaderName::from_static("x-forwarded-for"), said.part(&said.address));
     }
-    set(HeaderName::from_static("x-forwarded-proto"), ask.scheme.as_str());
-    set(HeaderName::from_static("x-forwarded-host"), ask.host());
-    set(header::FORWARDED, &forwarded(ask, tell_address));
+    set(HeaderName::from_static("x-forwarded-proto"), said.part(&said.scheme));
+    set(HeaderName::from_static("x-forwarded-host"), host);
+    set(header::FORWARDED, said.part(&(0..said.text.len())));
 }
 
-/// RFC 7239 §4. An IPv6 address goes in brackets and quotes; so does anything with a port.
-fn forwarded(ask: &Ask, tell_address: bool) -> String {
-    let mut text = String::with_capacity(64);
-    let _ = match ask.peer {
-        _ if !tell_address => Ok(()),
-        IpAddr::V4(address) => write!(text, "for={address};"),
-        IpAddr::V6(address) => write!(text, "for=\"[{address}]\";"),
-    };
-    let _ = write!(text, "host=\"{}\";proto={}", ask.host(), ask.scheme);
-    text
+/// What is told of a client, as `Forwarded` has it (RFC 7239 §4): one text, parts of which are other fields' values.
+struct Forwarded {
+    text: Bytes,
+    address: Range<usize>,
+    host: Range<usize>,
+    scheme: Range<usize>,
+}
+
+impl Forwarded {
+    /// An IPv6 address goes in brackets and quotes; so does anything with a port.
+    fn of(ask: &Ask, tell_address: bool) -> Self {
+        let mut text = String::with_capacity(64 + ask.host().len());
+        let mut add = |before: &str, part: &dyn Display, after: &str| {
+            text.push_str(before);
+            let start = text.len();
+            let _ = write!(text, "{part}");
+            let end = text.len();
+            text.push_str(after);
+            start..end
+        };
+        let address = match ask.peer {
+            _ if !tell_address => 0..0,
+            IpAddr::V4(address) => add("for=", &address, ";"),
+            IpAddr::V6(address) => add("for=\"[", &address, "]\";"),
+        };
+        let host = add("host=\"", &ask.host(), "\";");
+        let scheme = add("proto=", &ask.scheme.as_str(), "");
+        Self { text: text.into(), address, host, scheme }
+    }
+
+    /// A part of it as a field's value, without a copy.
+    fn part(&self, range: &Range<usize>) -> Option<HeaderValue> {
+        HeaderValue::from_maybe_shared(self.text.slice(range.clone())).ok()
+    }
 }
 
 /// The received protocol as `Via` names it (RFC 9110 §7.6.3).

@@ -1,5 +1,6 @@
 //! One request on one connection, and the head of its response.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -79,7 +80,7 @@ impl Endpoint {
     pub(super) async fn attempt(
         self: &Arc<Self>,
         mut place: Place,
-        mut outgoing: Outgoing,
+        mut outgoing: Box<Outgoing>,
         spare: Option<&Spare>,
         upload: Option<&Upload>,
         until: Option<Instant>,
@@ -91,16 +92,16 @@ impl Endpoint {
                     if error.error != ProxyError::ConnectionTerminated {
                         return Err(self.failed(&mut place, error, unsent));
                     }
-                    let again = unsent.map(|unsent| *unsent).or_else(|| spare.map(Spare::again));
+                    let again = unsent.or_else(|| spare.map(Spare::again).map(Box::new));
                     let Some(again) = again else { return Err(self.lost(error)) };
                     outgoing = again;
                     tracing::debug!("an idle connection had been closed by the origin: trying a new one");
                 }
             }
         }
-        let mut connection = match self.open(until).await {
+        let mut connection = match Box::pin(self.open(until)).await {
             Ok(connection) => connection,
-            Err(error) => return Err(self.failed(&mut place, error, Some(Box::new(outgoing)))),
+            Err(error) => return Err(self.failed(&mut place, error, Some(outgoing))),
         };
         match self.send(&mut connection, outgoing, upload, until).await {
             Ok(response) => Ok(self.received(response, connection, place)?),
@@ -129,12 +130,12 @@ impl Endpoint {
     async fn send(
         &self,
         connection: &mut Connection,
-        request: Outgoing,
+        request: Box<Outgoing>,
         upload: Option<&Upload>,
         until: Option<Instant>,
     ) -> Result<hyper::Response<Incoming>, Failure> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let sending = connection.sender.try_send_request(request);
+        let sending = std::pin::pin!(connection.sender.try_send_request(*request));
         let until = until.filter(|_| upload.is_none());
         let Some(sent) = within(self.settings.first_byte_timeout, until, upload, sending).await else {
             return Err(OriginError::timed_out(ProxyError::HttpResponseTimeout, Retry::Idempotent).into());
@@ -228,9 +229,8 @@ async fn within<T>(
     limit: Duration,
     until: Option<Instant>,
     upload: Option<&Upload>,
-    future: impl Future<Output = T>,
+    mut future: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
-    let mut future = std::pin::pin!(future);
     let mut seen = upload.map(|upload| upload.0.progress());
     loop {
         let end = Instant::now() + limit;

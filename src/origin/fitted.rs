@@ -34,9 +34,9 @@ pub(super) const OURS: [HeaderName; 6] = [
 ///
 /// Cancelled, the request is lost and its upload ended.
 pub(super) async fn fitted(
-    mut request: OriginRequest,
+    mut request: Box<OriginRequest>,
     settings: &Settings,
-) -> Result<OriginRequest, OriginError> {
+) -> Result<Box<OriginRequest>, OriginError> {
     let is_10 = settings.http_version == HttpVersion::Http10;
     if is_10 {
         for name in &NOT_IN_10 {
@@ -44,7 +44,7 @@ pub(super) async fn fitted(
         }
     }
     if is_10 || !settings.chunked {
-        request = with_length(request).await?;
+        Box::pin(with_length(&mut request)).await?;
     }
     say_whether_to_close(&mut request.headers, is_10, settings.keep_alive);
     for name in settings.send_fields.keys() {
@@ -69,16 +69,16 @@ fn say_whether_to_close(headers: &mut HeaderMap, is_10: bool, keep_alive: bool) 
     };
 }
 
-async fn with_length(mut request: OriginRequest) -> Result<OriginRequest, OriginError> {
+async fn with_length(request: &mut OriginRequest) -> Result<(), OriginError> {
     if request.headers.contains_key(header::CONTENT_LENGTH) {
-        return Ok(request);
+        return Ok(());
     }
     // RFC 9110 §8.6: who knows no other framing may take the length for missing, and answer 400 or 411.
     let has_meaning = [Method::POST, Method::PUT, Method::PATCH].contains(&request.method);
     if has_meaning && matches!(request.body, Body::Empty) {
         request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    if let Body::Busy(reader) = request.body {
+    if let Body::Busy(reader) = &mut request.body {
         let (spooled, length) = spool(reader).await?;
         for name in [header::EXPECT, header::TRAILER] {
             request.headers.remove(name);
@@ -86,11 +86,11 @@ async fn with_length(mut request: OriginRequest) -> Result<OriginRequest, Origin
         request.headers.insert(header::CONTENT_LENGTH, length.into());
         request.body = Body::Busy(spooled);
     }
-    Ok(request)
+    Ok(())
 }
 
 /// Reads a body to its end and gives it again, with its length. Its trailers are lost: only chunks carry them.
-async fn spool(mut reader: Reader) -> Result<(Reader, u64), OriginError> {
+async fn spool(reader: &mut Reader) -> Result<(Reader, u64), OriginError> {
     let upload = Upload(reader.body());
     let (body, mut writer, spooled) = BusyBody::with_reader(upload.0.means(), Retention::Spool);
     while let Some(chunk) = reader.next().await {

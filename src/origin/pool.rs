@@ -105,7 +105,7 @@ impl Pool {
 
     /// As [`Pool::exchange_heard`], and nobody hears what is said before the answer.
     pub async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
-        self.exchange_heard(request, None).await
+        self.exchange_heard(Box::new(request), None).await
     }
 
     /// Sends `request` to an endpoint and waits for the head of the response. 1xx other than 100 and 101 are for whoever
@@ -120,7 +120,7 @@ impl Pool {
     /// Cancelled, it leaves the queue, or its connection is closed; the endpoint's health stays as it was.
     pub async fn exchange_heard(
         &self,
-        request: OriginRequest,
+        request: Box<OriginRequest>,
         hears: Option<Arc<dyn Hear>>,
     ) -> Result<Exchange, OriginError> {
         let Some(limit) = self.settings.total_timeout else {
@@ -135,7 +135,7 @@ impl Pool {
 
     async fn attempts(
         &self,
-        request: OriginRequest,
+        request: Box<OriginRequest>,
         hears: Option<Arc<dyn Hear>>,
         deadline: Option<Instant>,
     ) -> Result<Exchange, OriginError> {
@@ -145,7 +145,7 @@ impl Pool {
             Body::Busy(reader) => Some(Upload(reader.body())),
             _ => None,
         };
-        let mut outgoing = to_hyper(request, &self.settings, hears);
+        let mut outgoing = Box::new(to_hyper(*request, &self.settings, hears));
         let (mut tried, mut last) = (Vec::new(), None);
         loop {
             let place = match self.places.get(&tried).await {
@@ -211,10 +211,14 @@ impl Pool {
 }
 
 /// The request to send after a failure, if it may be sent again.
-fn once_more(error: OriginError, unsent: Option<Box<Outgoing>>, spare: Option<&Spare>) -> Option<Outgoing> {
+fn once_more(
+    error: OriginError,
+    unsent: Option<Box<Outgoing>>,
+    spare: Option<&Spare>,
+) -> Option<Box<Outgoing>> {
     match error.retry {
         Retry::Never => None,
-        _ => unsent.map(|unsent| *unsent).or_else(|| spare.map(Spare::again)),
+        _ => unsent.or_else(|| spare.map(Spare::again).map(Box::new)),
     }
 }
 

@@ -20,11 +20,9 @@ pub fn passages(request: &HeaderMap, id: &str) -> usize {
 }
 
 /// Adds `id` as the last member, in a line of its own: what stands there already is never touched (RFC 8586 §2).
-pub fn append(request: &mut HeaderMap, id: &str) {
-    if let Ok(value) = HeaderValue::from_str(id) {
-        // An overfull map goes without: it has more than a request's limits allow.
-        let _ = request.try_append(CDN_LOOP, value);
-    }
+pub fn append(request: &mut HeaderMap, id: &HeaderValue) {
+    // An overfull map goes without: it has more than a request's limits allow.
+    let _ = request.try_append(CDN_LOOP, id.clone());
 }
 
 /// Whether this may stand as an id: a token, which most host names are, with a port behind it or without

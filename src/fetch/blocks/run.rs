@@ -46,7 +46,7 @@ impl Run {
             first: representation.bytes_of(first).start,
             last: representation.bytes_of(last).end.saturating_sub(1),
         };
-        let request = outgoing::of_part(&self.ask, part, &self.object, &self.shared.us());
+        let request = outgoing::of_part(&self.ask, part, &self.object, &self.shared.us);
         let sent = self.shared.clock.now();
         let exchange = match self.shared.exchange(&self.ask, request).await {
             Ok(exchange) => exchange,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName};
 
-use super::{Lead, Times};
+use super::{Answer, Lead, Times};
 use crate::body::message::ReplyHead;
 use crate::cache::lookup::{Hit, Lookup};
 use crate::fetch::cleaned::clean;
@@ -16,8 +16,8 @@ use crate::semantics::validation::{self, HeadEffect};
 
 impl Lead {
     /// Brings what was stored up to date with a 304 (RFC 9111 §4.3.4).
-    pub(super) async fn refresh(mut self, stale: &Hit, exchange: Exchange, times: Times) {
-        let Exchange { head, body, .. } = exchange;
+    pub(super) async fn refresh(mut self: Box<Self>, stale: &Hit, answer: Box<Answer>) {
+        let Answer { exchange: Exchange { head, body, .. }, times } = *answer;
         let status = stale.object.head.status;
         let head = clean(head, &self.flight.ask, &self.origins(), times.response);
         let merged = validation::update_stored(&stale.object.head.headers(), &head.headers);

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use parking_lot::Mutex;
 
 use super::confirm::without;
-use super::{Lead, Times};
+use super::{Answer, Lead, Times};
 use crate::body::busy::{BodyError, Retention};
 use crate::body::content::BLOCK;
 use crate::body::message::ReplyHead;
@@ -24,7 +24,8 @@ const STALE_IS_KEPT: &str = "stale-is-kept";
 
 impl Lead {
     /// Announces a head and carries its body over.
-    pub(super) async fn deliver(mut self, exchange: Exchange, mut times: Times) {
+    pub(super) async fn deliver(mut self: Box<Self>, answer: Box<Answer>) {
+        let Answer { exchange, mut times } = *answer;
         let Exchange { head, mut body, tunnel, ends_by_close, .. } = exchange;
         let trailer = head.headers.get(header::TRAILER).cloned();
         // Judged as it came: cleaning takes off what `Connection` names, and that must not hide a `Vary`.
@@ -39,7 +40,7 @@ impl Lead {
                 invalidate::after(&self.shared, &self.flight.ask, &head, times.born, times.response).await;
         }
         if matches!(self.purpose, Purpose::Pass) && self.flight.ask.method == Method::HEAD {
-            self.apply_head(&head, times).await;
+            Box::pin(self.apply_head(&head, times)).await;
         }
         self.note_refresh(verdict.store.is_some());
         if self.takes_the_place(&verdict, head.status)
@@ -77,7 +78,7 @@ impl Lead {
         // Of a part that is the whole nothing but its `Content-Range` may say how long it is.
         let promised = length.filter(|_| self.asked.is_some());
         let Some(end) = self.carry(&mut body, promised).await else { return };
-        let Self { shared, flight, writer, purpose, .. } = self;
+        let Self { shared, flight, writer, purpose, .. } = *self;
         if let Err(error) = end {
             tracing::debug!(%error, key = ?flight.ask.key, "a body broke off");
             shared.counters.broken_bodies.inc();

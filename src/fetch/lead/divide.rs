@@ -8,17 +8,17 @@ use std::sync::Arc;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use super::{Lead, Times};
+use super::{Answer, Lead};
 use crate::body::content::BLOCK;
 use crate::body::message::ReplyHead;
-use crate::cache::object::Representation;
+use crate::cache::object::{Object, Representation};
 use crate::fetch::blocks::carry::carry;
+use crate::fetch::blocks::landing::Landing;
 use crate::fetch::blocks::stream::Stream;
 use crate::fetch::cleaned::clean;
 use crate::fetch::flight::{Announcement, Divided, Others};
 use crate::fetch::verdict::{self, Verdict};
 use crate::fetch::{Purpose, outgoing, store};
-use crate::origin::Exchange;
 use crate::semantics::fields;
 use crate::semantics::ranges::{self, ContentRange, Part, RangeSpecs, Resolved, Spec};
 
@@ -27,6 +27,15 @@ const AT_FIRST: u64 = 2;
 
 /// Why a part is not stored: nothing says surely what it is a part of.
 const WEAK: &str = "weak-validator";
+
+/// An answer that is stored block by block, once its head is.
+struct Division {
+    object: Arc<Object>,
+    /// The blocks of a whole.
+    stream: Option<Stream>,
+    /// Those of a part.
+    landings: Vec<Landing>,
+}
 
 impl Lead {
     /// The part that the origin is asked for where a client wants one of what may be for many: widened to blocks, and no
@@ -51,38 +60,30 @@ impl Lead {
     }
 
     /// Goes on with an answer whose head has come and that confirms nothing. Dropped, as the module's text says.
-    pub(super) async fn receive(self, exchange: Exchange, times: Times) {
-        if self.asked_in_vain(&exchange.head) {
-            drop(exchange);
-            return self.receive_whole().await;
+    pub(super) async fn receive(mut self: Box<Self>, mut answer: Box<Answer>) {
+        let in_vain = self.asked_in_vain(&answer.exchange.head);
+        if in_vain || !self.recognises(&mut answer.exchange.head) {
+            drop(answer);
+            return Box::pin(self.receive_whole()).await;
         }
-        match self.recognised(exchange) {
-            Some(exchange) => self.receive_recognised(exchange, times).await,
-            None => self.receive_whole().await,
-        }
-    }
-
-    /// Divides an answer, or finds another way for it. Dropped, as the module's text says.
-    async fn receive_recognised(self, exchange: Exchange, times: Times) {
-        match self.divide(exchange, times).await {
-            Ok(()) => {}
-            Err((lead, exchange)) if lead.is_part(&exchange) => lead.not_divided(exchange, times).await,
-            Err((lead, exchange)) => lead.deliver(exchange, times).await,
+        if let Some(division) = self.divide(&answer) {
+            Box::pin(self.follow(division, answer)).await;
+        } else if self.is_part(&answer.exchange.head) {
+            Box::pin(self.not_divided(answer)).await;
+        } else {
+            self.deliver(answer).await;
         }
     }
 
     /// Asks again, for the whole. Dropped, as the module's text says.
-    async fn receive_whole(mut self) {
+    async fn receive_whole(mut self: Box<Self>) {
         (self.asked, self.asks_whole) = (None, true);
         // What was to be confirmed is not: what has come so far was something else.
-        let request = outgoing::normalised(&self.flight.ask, None, &self.us());
-        let Some((exchange, times)) = self.ask_origin(request).await else { return };
-        if self.is_bridged(exchange.head.status) {
-            return;
-        }
-        match self.divide(exchange, times).await {
-            Ok(()) => {}
-            Err((lead, exchange)) => lead.deliver(exchange, times).await,
+        let request = outgoing::normalised(&self.flight.ask, None, self.us());
+        let Some(answer) = self.ask_origin(Box::new(request)).await else { return };
+        match self.divide(&answer) {
+            Some(division) => self.follow(division, answer).await,
+            None => self.deliver(answer).await,
         }
     }
 
@@ -102,28 +103,28 @@ impl Lead {
     }
 
     /// Whether an answer is a part that this fetch has asked for.
-    fn is_part(&self, exchange: &Exchange) -> bool {
-        exchange.head.status == StatusCode::PARTIAL_CONTENT && self.asked.is_some()
+    fn is_part(&self, head: &ReplyHead) -> bool {
+        head.status == StatusCode::PARTIAL_CONTENT && self.asked.is_some()
     }
 
-    /// An answer as what it is: a part that is all there is, as the whole. `None` if it is a part, and not of what was
-    /// asked for, or contradicts itself.
-    fn recognised(&self, mut exchange: Exchange) -> Option<Exchange> {
-        if exchange.head.status != StatusCode::PARTIAL_CONTENT || !self.asks_for_part() {
-            return Some(exchange);
+    /// Takes a part that is all there is for the whole. False if an answer is a part, and not of what was asked for, or
+    /// contradicts itself.
+    fn recognises(&self, head: &mut ReplyHead) -> bool {
+        if head.status != StatusCode::PARTIAL_CONTENT || !self.asks_for_part() {
+            return true;
         }
-        if self.asked.is_none() && self.is_its_part(&exchange.head) {
-            return Some(exchange);
+        if self.asked.is_none() && self.is_its_part(head) {
+            return true;
         }
-        let Some((part, complete)) = self.part_of(&exchange.head) else {
+        let Some((part, complete)) = self.part_of(head) else {
             self.shared.counters.unusable_parts.inc();
             tracing::debug!(key = ?self.flight.ask.key, "the origin's part is not what was asked for: asking for the whole");
-            return None;
+            return false;
         };
         if part.length() == complete {
-            exchange.head = of_whole(&exchange.head, complete);
+            *head = of_whole(head, complete);
         }
-        Some(exchange)
+        true
     }
 
     /// Which part of how much a 206 has.
@@ -172,25 +173,24 @@ impl Lead {
         }
     }
 
-    /// Stores the head of an answer whose blocks can stand alone, and lets them follow. Gives back an answer that is to be
-    /// whole or gone. Dropped, as the module's text says: it awaits only once everybody was told.
-    async fn divide(mut self, exchange: Exchange, times: Times) -> Result<(), (Self, Exchange)> {
-        let is_part = self.is_part(&exchange);
-        let Some((part, complete)) = self.extent_of(&exchange.head) else { return Err((self, exchange)) };
+    /// Stores the head of an answer whose blocks can stand alone, and tells everybody; the blocks are to
+    /// [follow](Self::follow). `None`: it is to be whole or gone.
+    fn divide(&mut self, answer: &Answer) -> Option<Division> {
+        let Answer { exchange, times } = answer;
+        let is_part = self.is_part(&exchange.head);
+        let (part, complete) = self.extent_of(&exchange.head)?;
         let head = of_whole(&exchange.head, complete);
         // Judged as it came, as `deliver` does.
-        let mut verdict = self.judge(head.status, &head.headers, exchange.ends_by_close, times);
-        let representation = verdict::divided(&head.headers, complete);
-        let (Some(representation), Some(storable)) = (representation, verdict.store.take()) else {
-            return Err((self, exchange));
-        };
+        let mut verdict = self.judge(head.status, &head.headers, exchange.ends_by_close, *times);
+        let representation = verdict::divided(&head.headers, complete)?;
+        let storable = verdict.store.take()?;
         let mut head = clean(head, &self.flight.ask, &self.origins(), times.response);
         self.offer_ranges(&mut head);
         let (shared, ask) = (Arc::clone(&self.shared), Arc::clone(&self.flight.ask));
         let unshared = std::mem::take(&mut verdict.unshared);
         let hit = store::divided(&shared, &ask, &head, &unshared, representation, storable, times.born);
         self.note_refresh(true);
-        self.prepare_others(&verdict, StatusCode::OK, times);
+        self.prepare_others(&verdict, StatusCode::OK, *times);
         // Claimed before anybody is told, so that all who come find them under way.
         let assembly = shared.assemblies.of(&ask.key, &hit.object);
         if !is_part && self.asked.is_some() {
@@ -200,25 +200,33 @@ impl Lead {
         let blocks = if is_part { Representation::blocks_of(&part.range()) } else { 0..0 };
         // One that is cut off is asked for again when it is wanted.
         let whole = |index: &u32| hit.object.representation.bytes_of(*index).end <= part.end();
-        let landings: Vec<_> =
-            blocks.take_while(whole).map_while(|index| assembly.claim_one(index)).collect();
+        let landings = blocks.take_while(whole).map_while(|index| assembly.claim_one(index)).collect();
         let replaces_stale = self.stale.is_some();
+        let object = Arc::clone(&hit.object);
         let others = verdict.others;
-        self.tell(Announcement::Divided(Arc::new(Divided { hit: hit.clone(), others, replaces_stale })));
+        self.tell(Announcement::Divided(Arc::new(Divided { hit, others, replaces_stale })));
+        Some(Division { object, stream, landings })
+    }
+
+    /// Lets the blocks follow whose head is stored. Dropped, as the module's text says.
+    async fn follow(self: Box<Self>, division: Division, answer: Box<Answer>) {
+        let Division { object, stream, landings } = division;
+        let (shared, ask) = (Arc::clone(&self.shared), Arc::clone(&self.flight.ask));
         let nobody = ask.method == Method::HEAD || self.refresh.is_some();
         // Its head is stored: requests find it there.
         drop(self);
+        let body = answer.exchange.body;
         match stream {
-            Some(stream) if !nobody => stream.carry(exchange.body).await,
+            Some(stream) if !nobody => stream.carry(body).await,
             Some(_) => {}
-            None => carry(&shared, &ask, &hit.object, landings, exchange.body).await,
+            None => carry(&shared, &ask, &object, landings, body).await,
         }
-        Ok(())
     }
 
     /// A part that cannot be kept as one. What is short is asked for as a whole; of what is long everybody asks for his own
     /// part, as he wants it. Dropped, as the module's text says.
-    async fn not_divided(mut self, exchange: Exchange, times: Times) {
+    async fn not_divided(mut self: Box<Self>, answer: Box<Answer>) {
+        let Answer { exchange, times } = *answer;
         let complete = self.part_of(&exchange.head).map_or(0, |(_, complete)| complete);
         let head = of_whole(&exchange.head, complete);
         let verdict = self.judge(head.status, &head.headers, exchange.ends_by_close, times);

@@ -56,6 +56,13 @@ pub(super) struct Lead {
     pub(super) _memory: Charge,
 }
 
+/// An answer whose head has come. In a box wherever it goes from hand to hand, as a fetch is: what an await holds by value
+/// is held twice, and the task is copied when it starts.
+struct Answer {
+    exchange: Exchange,
+    times: Times,
+}
+
 /// When a request left and its response's head came, by the ledger and by the clock.
 #[derive(Clone, Copy, Debug)]
 struct Times {
@@ -66,38 +73,40 @@ struct Times {
 
 impl Lead {
     /// Runs the fetch to its end. Dropped at any await, it has failed: see the module's text.
-    pub(super) async fn run(mut self, body: Body) {
+    pub(super) async fn run(mut self: Box<Self>, body: Body) {
         if self.answers_from_disk().await {
             return;
         }
         self.stale = self.stale.take().filter(|hit| self.lives(hit));
         self.asked = self.part_to_ask();
         let request = match self.purpose {
-            Purpose::Pass => outgoing::passed(&self.flight.ask, body, &self.us()),
-            Purpose::Through => outgoing::written_through(&self.flight.ask, body, &self.us()),
+            Purpose::Pass => outgoing::passed(&self.flight.ask, body, self.us()),
+            Purpose::Through => outgoing::written_through(&self.flight.ask, body, self.us()),
             Purpose::Shared(_) | Purpose::Alone => self.normalised(),
         };
-        let Some((exchange, times)) = self.ask_origin(request).await else { return };
-        if self.is_bridged(exchange.head.status) {
-            return;
+        let Some(answer) = self.ask_origin(Box::new(request)).await else { return };
+        if answer.exchange.head.status == StatusCode::NOT_MODIFIED && self.stale.is_some() {
+            Box::pin(self.receive_confirmation(answer)).await;
+        } else {
+            self.receive(answer).await;
         }
-        if exchange.head.status != StatusCode::NOT_MODIFIED || self.stale.is_none() {
-            return self.receive(exchange, times).await;
-        }
+    }
+
+    /// Goes on with a 304 to our condition. Dropped, as the module's text says.
+    async fn receive_confirmation(mut self: Box<Self>, answer: Box<Answer>) {
         self.stale = self.stale.take().filter(|hit| self.lives(hit));
-        let confirmed = |hit: &&Hit| validation::confirms(&exchange.head.headers, &hit.object.head.headers());
+        let told = &answer.exchange.head.headers;
+        let confirmed = |hit: &&Hit| validation::confirms(told, &hit.object.head.headers());
         if let Some(stale) = self.stale.as_ref().filter(confirmed).cloned() {
             self.note_refresh(true);
-            return self.refresh(&stale, exchange, times).await;
+            return self.refresh(&stale, answer).await;
         }
         // It confirmed something that we do not have, or that was purged meanwhile. Ask once more, for all of it.
-        drop(exchange);
-        let request = outgoing::normalised(&self.flight.ask, None, &self.us());
-        let Some((exchange, times)) = self.ask_origin(request).await else { return };
-        if !self.is_bridged(exchange.head.status) {
-            self.asked = None;
-            self.receive(exchange, times).await;
-        }
+        drop(answer);
+        let request = outgoing::normalised(&self.flight.ask, None, self.us());
+        let Some(answer) = self.ask_origin(Box::new(request)).await else { return };
+        self.asked = None;
+        self.receive(answer).await;
     }
 
     /// Looks on disk, where memory had nothing. What is fresh there ends the fetch; what is stale is to be confirmed.
@@ -132,13 +141,13 @@ impl Lead {
         self.shared.cache.is_alive(&self.flight.ask.key, &hit.object)
     }
 
-    fn us(&self) -> outgoing::Us<'_> {
-        self.shared.us()
+    fn us(&self) -> &outgoing::Us {
+        &self.shared.us
     }
 
     fn normalised(&self) -> OriginRequest {
         let stale = self.stale.as_ref().map(|hit| &*hit.object);
-        let mut request = outgoing::normalised(&self.flight.ask, stale, &self.us());
+        let mut request = outgoing::normalised(&self.flight.ask, stale, self.us());
         if let Some(part) = self.asked {
             request.headers.insert(header::RANGE, part.asked());
         } else if self.asks_for_its_part() {
@@ -147,9 +156,9 @@ impl Lead {
         request
     }
 
-    /// Sends the request and waits for a head that makes sense for it. `None`: the fetch is over, and everybody
-    /// was told.
-    async fn ask_origin(&mut self, request: OriginRequest) -> Option<(Exchange, Times)> {
+    /// Sends the request and waits for a head that makes sense for it, and that nothing stored bridges. `None`: the fetch is
+    /// over, and everybody was told.
+    async fn ask_origin(&mut self, request: Box<OriginRequest>) -> Option<Box<Answer>> {
         if self.place.is_none() {
             self.place = Arc::clone(&self.shared.places).try_acquire_owned().ok();
         }
@@ -174,7 +183,8 @@ impl Lead {
         match asked.and_then(|exchange| self.makes_sense(exchange, conditional)) {
             Ok(exchange) => {
                 let times = Times { born, request: sent_at, response: self.shared.clock.now() };
-                Some((exchange, times))
+                let bridged = self.is_bridged(exchange.head.status);
+                (!bridged).then(|| Box::new(Answer { exchange, times }))
             }
             Err(error) => {
                 let blame = error.blame.name();
@@ -186,7 +196,7 @@ impl Lead {
     }
 
     /// Asks the pool of the site. Cancelled, the connection is closed.
-    async fn exchange(&self, request: OriginRequest) -> Result<Exchange, OriginError> {
+    async fn exchange(&self, request: Box<OriginRequest>) -> Result<Exchange, OriginError> {
         match self.shared.pools.get(self.flight.ask.pool.0) {
             Some(pool) => pool.exchange_heard(request, self.hears.clone()).await,
             None => Err(OriginError::internal()),
