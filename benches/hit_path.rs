@@ -10,6 +10,8 @@
 
 #![allow(missing_docs, clippy::expect_used, clippy::cast_precision_loss)]
 
+#[path = "support/timing.rs"]
+mod timing;
 #[path = "../tests/support/warm.rs"]
 mod warm;
 
@@ -18,10 +20,12 @@ use std::hint::black_box;
 use forebay::base::ids::{KeyRules, SiteId};
 use forebay::cache::key::{Key, KeyParts};
 use forebay::cache::lookup::Lookup;
+use forebay::listener::http1::render::{self, Asked, Fate};
 use forebay::semantics::policy::Policy;
 use http::uri::{PathAndQuery, Scheme};
-use tokio::time::Instant;
+use http::{Method, Version};
 
+use timing::{number, row, title};
 use warm::Warm;
 
 #[global_allocator]
@@ -50,7 +54,7 @@ fn main() {
             }
             return;
         }
-        println!("{:<52} {:>9} {:>9}", "ns for one call", "median", "quickest");
+        title();
         row("the key of a request", || (), |()| drop(key()));
         row(
             "look it up in memory",
@@ -60,6 +64,11 @@ fn main() {
                 assert!(matches!(found, Lookup::Found(_)));
             },
         );
+        let reply = warm.answer(plain());
+        let asked = Asked::new(Version::HTTP_11, &Method::GET);
+        row("write the head of its answer", Vec::new, |mut out| {
+            black_box(render::head(&mut out, &reply.head, None, asked, Fate::Persists));
+        });
         row("from a plain request to its answer and its end", plain, |request| warm.hit(request));
         row("from a browser's request to its answer and its end", browser, |request| warm.hit(request));
     });
@@ -108,32 +117,4 @@ fn repeat<I>(calls: u64, input: impl Fn() -> I, call: impl Fn(I)) {
     for _ in 0..calls {
         call(black_box(input()));
     }
-}
-
-/// Times a call, without the making of its input, and prints it.
-fn row<I>(name: &str, input: impl Fn() -> I, call: impl Fn(I)) {
-    const BATCH: u64 = 100;
-    let (rounds, calls) = (number("ROUNDS", 30), number("CALLS", 20_000));
-    let mut times: Vec<f64> = (0..rounds.max(1))
-        .map(|_| {
-            let mut nanos = 0;
-            for _ in 0..calls.div_ceil(BATCH) {
-                let inputs: Vec<I> = (0..BATCH).map(|_| input()).collect();
-                let start = Instant::now();
-                for input in inputs {
-                    call(black_box(input));
-                }
-                nanos += start.elapsed().as_nanos();
-            }
-            nanos as f64 / (calls.div_ceil(BATCH) * BATCH) as f64
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    let median = times.get(times.len() / 2).copied().unwrap_or_default();
-    let quickest = times.first().copied().unwrap_or_default();
-    println!("{name:<52} {median:>9.0} {quickest:>9.0}");
-}
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }

@@ -123,7 +123,7 @@ impl Rig {
                 (0..length).step_by(BLOCK).map(|at| body.slice(at..length.min(at + BLOCK))).collect(),
             )
         };
-        let content = Content { parts: parts.clone(), length: length as u64, digest: Some([0; 32]) };
+        let content = Content { parts: parts.clone(), length: length as u64 };
         let object = Object {
             generation: self.cache.next_generation(),
             born: self.cache.sequence(),
@@ -140,7 +140,7 @@ impl Rig {
             },
             heat: Heat::default(),
             vary: VarySet::default(),
-            vary_values: Vec::new(),
+            vary_values: Box::default(),
             representation: Representation::of(&content),
             checked: Checked::default(),
             charge: None,

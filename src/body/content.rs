@@ -12,9 +12,6 @@ pub const BLOCK: usize = 1 << 20;
 /// Bodies up to this many bytes sit inline with their head.
 pub const INLINE_MAX: usize = 16 << 10;
 
-/// The BLAKE3 digest of a whole body.
-pub type Digest = [u8; 32];
-
 /// A whole body that was received to its end.
 #[derive(Clone, Debug)]
 pub struct Content {
@@ -22,8 +19,6 @@ pub struct Content {
     pub parts: Parts,
     /// Length in bytes.
     pub length: u64,
-    /// BLAKE3 of all bytes in order, unless it was left out.
-    pub digest: Option<Digest>,
 }
 
 /// The bytes of a whole body.

@@ -110,7 +110,10 @@ impl Cache {
 
     /// Has the disk forget the blocks of a divided object that it knows of.
     pub(super) fn forget_blocks(&self, key: &Key, object: &Object) {
-        let (Place::Divided(count), Some(disk)) = (&object.representation.place, &self.disk) else { return };
+        let (Place::Blocks { count, divided: true }, Some(disk)) = (&object.representation.place, &self.disk)
+        else {
+            return;
+        };
         let slot = object.slot(key);
         for index in 0..*count {
             let name = key.block(slot, index);
@@ -130,8 +133,11 @@ fn block_object(object: &Object, block: &Bytes) -> Object {
         head: StoredHead::new(StatusCode::OK, &HeaderMap::new()),
         terms: object.terms,
         vary: VarySet::default(),
-        vary_values: Vec::new(),
-        representation: Representation { length: block.len() as u64, digest: None, place: Place::Blocks(1) },
+        vary_values: Box::default(),
+        representation: Representation {
+            length: block.len() as u64,
+            place: Place::Blocks { count: 1, divided: false },
+        },
         heat: Heat::default(),
         charge: None,
     }

@@ -135,7 +135,7 @@ fn waiting(
     let variants = noted.iter().chain(unseen).filter_map(|set| {
         let values = set.values(request);
         let intent = disk.waiting(key.variant(&values).short(), key)?;
-        stored(intent).filter(|hit| hit.object.vary_values == values)
+        stored(intent).filter(|hit| *hit.object.vary_values == *values)
     });
     let mut newest: Option<Hit> = None;
     for hit in variants.collect::<Vec<_>>().into_iter().chain(base.clone().and_then(stored)) {

@@ -111,7 +111,7 @@ impl MemoryTier {
             let values = values(set);
             if let Some(entry) = self.entry(key.variant(&values))
                 && let Some(object) = entry.slot_of(key).and_then(|variant| variant.object.as_ref())
-                && object.vary_values == values
+                && *object.vary_values == *values
             {
                 candidate(object);
             }
@@ -124,8 +124,8 @@ impl MemoryTier {
     pub(super) fn content(&self, key: &Key, object: &Object) -> Option<Held> {
         match &object.representation.place {
             Place::Inline(bytes) => Some(Held::Memory(Parts::Inline(bytes.clone()))),
-            Place::Divided(_) => Some(Held::Divided),
-            Place::Blocks(_) => {
+            Place::Blocks { divided: true, .. } => Some(Held::Divided),
+            Place::Blocks { divided: false, .. } => {
                 let found: Vec<Option<Bytes>> =
                     block_names(object.slot(key), object).map(|name| self.block(name)).collect();
                 let blocks = found.into_iter().collect::<Option<Vec<_>>>();
@@ -291,7 +291,7 @@ fn is_later(held: &Object, object: &Object) -> bool {
 fn block_names(slot: KeyHash, object: &Object) -> impl Iterator<Item = EntryName> + use<> {
     let count = match object.representation.place {
         Place::Inline(_) => 0,
-        Place::Blocks(count) | Place::Divided(count) => count,
+        Place::Blocks { count, .. } => count,
     };
     let generation = object.generation;
     (0..count).map(move |index| EntryName::block(slot, generation, index))

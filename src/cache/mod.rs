@@ -38,7 +38,7 @@ use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counters;
 use aliases::Aliases;
 use disk::DiskTier;
-use disk::find::{NoBlock, NoHit, Pinned};
+use disk::find::{Found, NoBlock, NoHit, Pinned};
 pub use disk::settings::{Admission, Settings as DiskSettings};
 use disk::volume::{DirectoryOpener, OpenError, Opener};
 use key::Key;
@@ -203,6 +203,18 @@ impl Cache {
                 Err(_) => return None,
             }
         };
+        self.take_up(disk, key, found)
+    }
+
+    /// The same, if the system has it in memory: it takes some microseconds, and nobody is waited for.
+    pub fn find_at_once(&self, key: &Key, request: &HeaderMap) -> Option<Hit> {
+        let disk = self.disk.as_ref()?;
+        let found = disk.find_at_once(key, request, || self.known_vary(key))?;
+        self.take_up(disk, key, found)
+    }
+
+    /// Puts what the disk had into memory, as far as that takes it.
+    fn take_up(&self, disk: &DiskTier, key: &Key, found: Found) -> Option<Hit> {
         // What came up while it was read must not be undone by it: looked at before, and again afterwards.
         if !disk.is_current(key, &found) {
             return None;

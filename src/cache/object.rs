@@ -11,7 +11,7 @@ use super::ledger::{Checked, Ledger};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Sequence};
 use crate::body::budget::Charge;
-use crate::body::content::{BLOCK, Content, Digest, Parts};
+use crate::body::content::{BLOCK, Content, Parts};
 use crate::body::rendered::{FieldLines, RenderedFields};
 use crate::semantics::reuse::Terms;
 use crate::semantics::targeted::SURROGATE_CONTROL;
@@ -35,7 +35,7 @@ pub struct Object {
     /// The fields that selected it, and the values that the request had for them.
     pub vary: VarySet,
     /// See [`VarySet::values`].
-    pub vary_values: Vec<u8>,
+    pub vary_values: Box<[u8]>,
     /// The content.
     pub representation: Representation,
     /// How often it was asked for when it was time to refresh it.
@@ -116,8 +116,6 @@ impl StoredHead {
 pub struct Representation {
     /// Length in bytes.
     pub length: u64,
-    /// BLAKE3 of the whole, if it was whole when it was stored.
-    pub digest: Option<Digest>,
     /// Where its bytes are.
     pub place: Place,
 }
@@ -127,10 +125,13 @@ pub struct Representation {
 pub enum Place {
     /// With the head.
     Inline(Bytes),
-    /// In so many blocks, each with an entry of its own in the tier.
-    Blocks(u32),
-    /// In so many blocks, of which any may be absent (decision 10).
-    Divided(u32),
+    /// In blocks, each with an entry of its own in the tier.
+    Blocks {
+        /// How many there are.
+        count: u32,
+        /// Any of them may be absent (decision 10).
+        divided: bool,
+    },
 }
 
 impl Representation {
@@ -138,16 +139,18 @@ impl Representation {
     pub fn of(content: &Content) -> Self {
         let place = match &content.parts {
             Parts::Inline(bytes) => Place::Inline(bytes.clone()),
-            Parts::Blocks(blocks) => Place::Blocks(u32::try_from(blocks.len()).unwrap_or(u32::MAX)),
+            Parts::Blocks(blocks) => {
+                Place::Blocks { count: u32::try_from(blocks.len()).unwrap_or(u32::MAX), divided: false }
+            }
         };
-        Self { length: content.length, digest: content.digest, place }
+        Self { length: content.length, place }
     }
 
     /// Describes a content of this length whose blocks come, stay and go one by one; none if they are too many.
     pub fn divided(length: u64) -> Option<Self> {
         let count =
             u32::try_from(length.div_ceil(BLOCK as u64)).ok().filter(|count| *count <= MOST_BLOCKS)?;
-        Some(Self { length, digest: None, place: Place::Divided(count) })
+        Some(Self { length, place: Place::Blocks { count, divided: true } })
     }
 
     /// The blocks that these bytes of it touch.
@@ -206,7 +209,7 @@ impl Object {
     pub fn weight(&self) -> usize {
         let inline = match &self.representation.place {
             Place::Inline(bytes) => bytes.len(),
-            Place::Blocks(_) | Place::Divided(_) => 0,
+            Place::Blocks { .. } => 0,
         };
         self.head_weight() + self.vary_values.len() + inline
     }

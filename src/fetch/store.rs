@@ -82,7 +82,7 @@ fn object(
         born,
         head: StoredHead::new(head.status, &head.headers),
         terms: storable.terms,
-        vary_values: vary.values(&ask.headers),
+        vary_values: vary.values(&ask.headers).into(),
         vary,
         representation,
         heat: Heat::default(),

@@ -12,7 +12,7 @@ const BACKLOG: i32 = 4096;
 
 /// Bytes that may wait in the kernel unsent before it calls a connection writable: what a slow client would have there
 /// otherwise are megabytes, of which nobody sees anything in the node's own memory.
-const MOST_UNSENT: u32 = 256 << 10;
+const MOST_UNSENT: u32 = 512 << 10;
 
 /// Binds `address` once for each of `workers`. Port 0 picks one port for all of them.
 ///

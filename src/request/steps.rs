@@ -76,7 +76,22 @@ impl ClientMachine {
             turn.stale.clone_from(&stale);
             return Step::Alone(stale);
         }
+        if stale.is_none()
+            && let Some(step) = self.disk_at_once(turn)
+        {
+            return step;
+        }
         Step::Join
+    }
+
+    /// The disk, as far as the system has in memory what is on it; else a fetch looks there, one for all who ask.
+    fn disk_at_once(&self, turn: &mut Turn) -> Option<Step> {
+        let hit = self.cache.find_at_once(&turn.ask.key, &turn.ask.headers)?;
+        match self.fetcher.decide(&turn.ask, &hit, turn.time()) {
+            // If memory took it, the fetch that has it confirmed finds it there.
+            Decision::Validate(_) => None,
+            decision => Some(self.disk_hit(turn, &hit, decision)),
+        }
     }
 
     /// What is to be done at `now` with what memory has `found`.

@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn ours_comes_last_and_the_others_stay_as_they_are() {
         let mut request = fields(&[("cdn-loop", "a;  b,\"")]);
-        append(&mut request, "me.example");
+        append(&mut request, &HeaderValue::from_static("me.example"));
         assert_eq!(request.get_all(CDN_LOOP).iter().collect::<Vec<_>>(), ["a;  b,\"", "me.example"]);
     }
 
@@ -102,7 +102,7 @@ mod tests {
         ) {
             let mut request = repeated(&CDN_LOOP, &lines);
             for _ in 0..times {
-                append(&mut request, "me.example");
+                append(&mut request, &HeaderValue::from_static("me.example"));
             }
             prop_assert_eq!(passages(&request, "me.example"), times);
         }

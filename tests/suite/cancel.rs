@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use forebay::base::ids::{KeyRules, PoolId, SiteId};
 use forebay::body::busy::BodyError;
+use forebay::body::content::Parts;
 use forebay::cache::key::{Key, KeyParts};
-use forebay::cache::lookup::Lookup;
+use forebay::cache::lookup::{Held, Lookup};
 use forebay::fetch::Joined;
 use forebay::fetch::ask::{Ask, Asked, Fields};
 use forebay::fetch::flight::{Advice, Seat};
@@ -92,7 +93,12 @@ fn drop_after(turns: usize, cache_control: &'static str) -> Seen {
     match rig.node.cache.lookup(&ask.key, &ask.headers) {
         Lookup::Found(hit) => {
             seen.stored = true;
-            assert_eq!(hit.object.representation.digest, Some(*blake3::hash(&pattern(5, LENGTH)).as_bytes()));
+            let Held::Memory(parts) = &hit.content else { panic!("{turns}: not in memory") };
+            let stored = match parts {
+                Parts::Inline(bytes) => bytes.to_vec(),
+                Parts::Blocks(blocks) => blocks.concat(),
+            };
+            assert!(stored == pattern(5, LENGTH), "{turns}: not what the origin sent");
         }
         Lookup::Miss(_) => {
             assert_eq!(rig.node.means.budget.used(), 0, "{turns}: memory was left behind");

@@ -171,7 +171,9 @@ pub fn key(pipes: &Pipes) -> Key {
 fn stored(pipes: &Pipes, what: &str) -> u64 {
     let (cache, key) = (&pipes.node.cache, key(pipes));
     let Lookup::Found(hit) = cache.lookup(&key, &HeaderMap::new()) else { panic!("{what}: not stored") };
-    let Place::Divided(count) = hit.object.representation.place else { panic!("{what}: not divided") };
+    let Place::Blocks { count, divided: true } = hit.object.representation.place else {
+        panic!("{what}: not divided")
+    };
     let blocks = (0..count).filter_map(|index| {
         let block = cache.block_in_memory(&key, &hit.object, index)?;
         let bytes = hit.object.representation.bytes_of(index);

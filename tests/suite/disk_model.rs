@@ -127,8 +127,7 @@ impl Model {
         if object.head.headers() != version.headers {
             return Err(format!("{slot:?}: version {number} has another head: {:?}", object.head.headers()));
         }
-        if object.representation.digest != Some(version.content.digest())
-            || object.representation.length != version.content.length as u64
+        if object.representation.length != version.content.length as u64
             || object.generation != version.generation
             || object.vary != vary_of(slot)
             || object.terms.freshness != freshness()
@@ -157,11 +156,6 @@ impl Stamp {
         bytes
     }
 
-    /// Stands for the digest, which no tier makes or checks.
-    pub fn digest(&self) -> [u8; 32] {
-        *blake3::hash(format!("{self:?}").as_bytes()).as_bytes()
-    }
-
     /// All of it, as the tiers take it.
     pub fn content(&self) -> Content {
         let parts = if self.length <= INLINE_MAX {
@@ -170,7 +164,7 @@ impl Stamp {
             let blocks = (0..self.length).step_by(BLOCK);
             Parts::Blocks(blocks.map(|at| Bytes::from(self.bytes(at, BLOCK.min(self.length - at)))).collect())
         };
-        Content { parts, length: self.length as u64, digest: Some(self.digest()) }
+        Content { parts, length: self.length as u64 }
     }
 }
 
@@ -235,7 +229,7 @@ pub fn object(version: &Version, born: Sequence) -> Object {
             immutable: false,
         },
         heat: Heat::default(),
-        vary_values: vary.values(&request(version.slot.language)),
+        vary_values: vary.values(&request(version.slot.language)).into(),
         vary,
         representation: Representation::of(&version.content.content()),
         checked: Checked::default(),

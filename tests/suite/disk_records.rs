@@ -65,7 +65,7 @@ fn any_vary() -> impl Strategy<Value = VarySet> {
 fn any_place() -> impl Strategy<Value = (Representation, Vec<BlockRef>)> {
     let inline = prop::collection::vec(any::<u8>(), 0..3_000).prop_map(|body| {
         let (length, place) = (body.len() as u64, Place::Inline(Bytes::from(body)));
-        (Representation { length, digest: Some([3; 32]), place }, Vec::new())
+        (Representation { length, place }, Vec::new())
     });
     let block = (any::<[u8; 32]>(), any::<u128>());
     let blocks = (prop::collection::vec(block, 1..20), 1..=BLOCK).prop_map(|(blocks, last)| {
@@ -73,9 +73,9 @@ fn any_place() -> impl Strategy<Value = (Representation, Vec<BlockRef>)> {
         let length = |at: usize| u32::try_from(if at + 1 == count { last } else { BLOCK }).unwrap();
         let of = |(at, (address, check))| BlockRef { address: Address(address), check, length: length(at) };
         let blocks: Vec<_> = blocks.into_iter().enumerate().map(of).collect();
-        let place = Place::Blocks(u32::try_from(count).unwrap());
+        let place = Place::Blocks { count: u32::try_from(count).unwrap(), divided: false };
         let length = blocks.iter().map(|block| u64::from(block.length)).sum();
-        (Representation { length, digest: Some([4; 32]), place }, blocks)
+        (Representation { length, place }, blocks)
     });
     prop_oneof![inline, blocks]
 }
@@ -110,7 +110,7 @@ fn any_object() -> impl Strategy<Value = (Object, Vec<BlockRef>)> {
                 },
                 heat: Heat::default(),
                 vary,
-                vary_values,
+                vary_values: vary_values.into(),
                 representation,
                 checked: Checked::default(),
                 charge: None,

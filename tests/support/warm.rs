@@ -79,10 +79,15 @@ impl Warm {
         }
     }
 
+    /// Answers a request at once.
+    pub fn answer(&self, request: Request) -> Reply {
+        let Answer::Now(reply) = self.node.machine.handle(request) else { panic!("no hit") };
+        reply
+    }
+
     /// Answers a request at once, and counts the answer as sent.
     pub fn hit(&self, request: Request) {
-        let Answer::Now(reply) = self.node.machine.handle(request) else { panic!("no hit") };
-        sent_whole(reply);
+        sent_whole(self.answer(request));
     }
 }
 

@@ -9,7 +9,7 @@ use super::spill::SpillFile;
 use super::state::{Place, SEGMENT_OVERHEAD, State};
 use super::{BodyError, End, Retention, Shared};
 use crate::body::block::BlockMemory;
-use crate::body::content::{BLOCK, Content, Digest, INLINE_MAX, Parts};
+use crate::body::content::{BLOCK, Content, INLINE_MAX, Parts};
 
 /// Bytes beyond the memory window are written to the spill file in batches of at least this size.
 const SPILL_BATCH: u64 = 64 << 10;
@@ -25,7 +25,6 @@ pub struct Abandoned;
 pub struct Writer {
     shared: Arc<Shared>,
     /// Of all bytes, while they are to be stored.
-    hash: Hash,
     /// Memory for all of it was set aside.
     set_aside: bool,
     /// Everything before this offset is sealed into blocks.
@@ -35,33 +34,6 @@ pub struct Writer {
     /// The spill directory failed or is full: this body waits for its readers instead.
     spill_closed: bool,
     ended: bool,
-}
-
-/// The hash of what was written so far. It is large, and many bodies are not stored.
-#[derive(Debug)]
-enum Hash {
-    NotBegun,
-    Of(Box<blake3::Hasher>),
-    LeftOut,
-}
-
-impl Hash {
-    fn update(&mut self, part: &[u8]) {
-        if matches!(self, Self::NotBegun) {
-            *self = Self::Of(Box::default());
-        }
-        if let Self::Of(hasher) = self {
-            hasher.update(part);
-        }
-    }
-
-    fn digest(&self) -> Option<Digest> {
-        match self {
-            Self::NotBegun => Some(*blake3::hash(b"").as_bytes()),
-            Self::Of(hasher) => Some(*hasher.finalize().as_bytes()),
-            Self::LeftOut => None,
-        }
-    }
 }
 
 /// Chunks below this size are copied. A chunk is a slice of the buffer that it was read into; kept as it is, a
@@ -83,7 +55,6 @@ impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
-            hash: Hash::NotBegun,
             set_aside: false,
             sealed: 0,
             blocks: Vec::new(),
@@ -91,11 +62,6 @@ impl Writer {
             spill_closed: false,
             ended: false,
         }
-    }
-
-    /// Leaves the digest of the whole out: for what is stored as a part of something else.
-    pub fn leave_out_digest(&mut self) {
-        self.hash = Hash::LeftOut;
     }
 
     /// Memory for all of it was set aside ([`crate::body::budget::Reservation`]): it is kept for storing whatever else
@@ -169,7 +135,6 @@ impl Writer {
             match self.try_append(&part) {
                 Outcome::Added(retention) => {
                     if retention == Retention::Store {
-                        self.hash.update(&part);
                         self.seal_full_block();
                     }
                     return Ok(());
@@ -419,7 +384,7 @@ impl Writer {
             [only] if only.len() <= INLINE_MAX => Parts::Inline(only.clone()),
             _ => Parts::Blocks(blocks.into()),
         };
-        Some(Content { parts, length, digest: self.hash.digest() })
+        Some(Content { parts, length })
     }
 
     fn end(&mut self, end: End) {

@@ -110,6 +110,20 @@ impl DiskTier {
         self.search(key, request, known, false).await
     }
 
+    /// The same, if that takes no waiting: what is not in the system's memory is not looked for.
+    pub fn find_at_once(
+        &self,
+        key: &Key,
+        request: &HeaderMap,
+        known: impl FnOnce() -> Arc<[VarySet]>,
+    ) -> Option<Found> {
+        let mounted = self.shared.mounted()?;
+        mounted.get(key.hash().short())?;
+        let how = How::AtOnce;
+        let search = Search { shared: &self.shared, mounted: &mounted, key, how, quiet: false };
+        search.find(request, &known()).ok()
+    }
+
     /// The same, for one who only wants to know: nothing is counted as asked for, and what is damaged or dead is left for
     /// a request to find. Cancel-safe.
     pub async fn peek<R>(&self, key: &Key, request: &Arc<R>, known: Arc<[VarySet]>) -> Result<Found, NoHit>
@@ -295,7 +309,7 @@ impl Search<'_> {
             let values = set.values(request);
             let slot = self.key.variant(&values).short();
             match self.record(slot) {
-                Ok((_, Some((entry, variant)))) if variant.object.vary_values == values => {
+                Ok((_, Some((entry, variant)))) if *variant.object.vary_values == *values => {
                     consider(entry, variant);
                 }
                 Err(NoHit::AtOnce) => return Err(NoHit::AtOnce),
@@ -348,7 +362,7 @@ impl Search<'_> {
             *bytes = own.clone();
             return Ok(Hit { object: Arc::new(object), content: Held::Memory(Parts::Inline(own)) });
         }
-        if let Place::Divided(_) = object.representation.place {
+        if let Place::Blocks { divided: true, .. } = object.representation.place {
             return Ok(Hit { object: Arc::new(object), content: Held::Divided });
         }
         let pin = self.mounted.contents.pin(&blocks).ok_or(NoHit::Nothing)?;

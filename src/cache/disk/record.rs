@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::volume::{Address, ShortAddress};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Sequence};
-use crate::body::content::{BLOCK, Digest};
+use crate::body::content::BLOCK;
 use crate::cache::key::Key;
 use crate::cache::ledger::Checked;
 use crate::cache::object::{Heat, Object, Place, Representation, StoredHead};
@@ -24,7 +24,7 @@ use crate::semantics::reuse::{Reuse, Stale, Terms};
 use crate::semantics::vary::VarySet;
 
 /// The version of records, segments and notes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A block of a representation, as its head names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,8 +180,6 @@ struct WrittenObject<'a> {
     vary: Vec<&'a str>,
     vary_values: &'a [u8],
     length: u64,
-    /// Zeros, if there is none.
-    digest: Digest,
     content: WrittenContent<'a>,
 }
 
@@ -206,8 +204,8 @@ impl<'a> Written<'a> {
 fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObject<'a> {
     let content = match object.representation.place {
         Place::Inline(_) => WrittenContent::Inline,
-        Place::Blocks(_) => WrittenContent::Blocks(Cow::Borrowed(blocks)),
-        Place::Divided(_) => WrittenContent::Divided,
+        Place::Blocks { divided: false, .. } => WrittenContent::Blocks(Cow::Borrowed(blocks)),
+        Place::Blocks { divided: true, .. } => WrittenContent::Divided,
     };
     let terms = &object.terms;
     WrittenObject {
@@ -227,7 +225,6 @@ fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObje
         vary: names_of(&object.vary),
         vary_values: &object.vary_values,
         length: object.representation.length,
-        digest: object.representation.digest.unwrap_or_default(),
         content,
     }
 }
@@ -256,11 +253,10 @@ impl WrittenObject<'_> {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             fields.try_append(name, HeaderValue::from_bytes(value).ok()?).ok()?;
         }
-        let digest = Some(self.digest);
         let (representation, blocks): (_, Arc<[BlockRef]>) = match &self.content {
             WrittenContent::Inline => {
                 let (place, length) = (Place::Inline(Bytes::copy_from_slice(inline)), inline.len() as u64);
-                (Representation { length, digest, place }, Arc::default())
+                (Representation { length, place }, Arc::default())
             }
             WrittenContent::Divided => (Representation::divided(self.length)?, Arc::default()),
             WrittenContent::Blocks(blocks) => {
@@ -269,8 +265,8 @@ impl WrittenObject<'_> {
                     return None;
                 }
                 let length = blocks.iter().map(|block| u64::from(block.length)).sum();
-                let place = Place::Blocks(u32::try_from(blocks.len()).ok()?);
-                (Representation { length, digest, place }, blocks.to_vec().into())
+                let place = Place::Blocks { count: u32::try_from(blocks.len()).ok()?, divided: false };
+                (Representation { length, place }, blocks.to_vec().into())
             }
         };
         if representation.length != self.length {
@@ -282,7 +278,7 @@ impl WrittenObject<'_> {
             head: StoredHead::new(StatusCode::from_u16(self.status).ok()?, &fields),
             terms: self.terms(),
             vary: vary_set(&self.vary)?,
-            vary_values: self.vary_values.to_vec(),
+            vary_values: self.vary_values.into(),
             representation,
             heat: Heat::default(),
             checked: Checked::default(),

@@ -140,8 +140,7 @@ impl Assembly {
     }
 
     fn land(self: &Arc<Self>, state: &mut State, index: u32) -> Landing {
-        let (busy, mut writer) = BusyBody::new(self.home.means.clone(), Retention::Store);
-        writer.leave_out_digest();
+        let (busy, writer) = BusyBody::new(self.home.means.clone(), Retention::Store);
         let number = state.number();
         state.under_way.insert(index, (number, busy));
         Landing::new(Arc::clone(self), (index, number), writer)

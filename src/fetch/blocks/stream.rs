@@ -69,8 +69,8 @@ impl Stream {
         number: u64,
     ) -> Self {
         let count = match object.representation.place {
-            Place::Divided(count) => count,
-            Place::Inline(_) | Place::Blocks(_) => 0,
+            Place::Blocks { count, divided: true } => count,
+            Place::Inline(_) | Place::Blocks { .. } => 0,
         };
         let mut stream = Self {
             shared: Arc::clone(shared),
