@@ -3,7 +3,7 @@
 #![allow(dead_code, clippy::cast_precision_loss)]
 
 use std::hint::black_box;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// The heads of the columns.
 pub fn title() {

@@ -4,7 +4,6 @@
 use std::fs::{self, File};
 use std::io::{self, IoSliceMut};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
@@ -127,13 +126,19 @@ pub(super) fn is_misplaced(error: &io::Error) -> bool {
     matches!(error.kind(), DirectoryNotEmpty | InvalidData | IsADirectory | NotADirectory)
 }
 
-/// As many bytes at `offset` as there are; zero at the end.
-pub(super) fn read_some(file: &File, buffer: &mut [u8], offset: u64, how: How) -> io::Result<usize> {
+/// As many bytes at `offset` as there are, into one buffer after the other; zero at the end.
+pub(super) fn read_some<const N: usize>(
+    file: &File,
+    buffers: [&mut [u8]; N],
+    offset: u64,
+    how: How,
+) -> io::Result<usize> {
+    let mut buffers = buffers.map(IoSliceMut::new);
     match how {
-        How::Patiently => file.read_at(buffer, offset),
+        How::Patiently => Ok(rustix::io::retry_on_intr(|| rustix::io::preadv(file, &mut buffers, offset))?),
         How::AtOnce => {
             let flags = rustix::io::ReadWriteFlags::NOWAIT;
-            let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(buffer)], offset, flags);
+            let read = rustix::io::preadv2(file, &mut buffers, offset, flags);
             read.map_err(|_| io::ErrorKind::WouldBlock.into())
         }
     }

@@ -306,7 +306,7 @@ impl SegmentFile for Segment {
         match how {
             How::Patiently => self.0.read_exact_at(buffer, offset),
             // Where the bytes end too early, or are only in part in memory, is for a patient read to find out.
-            How::AtOnce if read_some(&self.0, buffer, offset, how)? == buffer.len() => Ok(()),
+            How::AtOnce if read_some(&self.0, [&mut *buffer], offset, how)? == buffer.len() => Ok(()),
             How::AtOnce => Err(io::ErrorKind::WouldBlock.into()),
         }
     }

@@ -94,16 +94,15 @@ pub(super) fn read(root: &Root, address: &Address, buffer: &mut [u8], how: How) 
         How::AtOnce => root.open_cached(&path)?,
         How::Patiently => root.open(&path, OFlags::RDONLY)?,
     };
-    let mut filled = 0;
+    // One byte more, to see a file that has grown.
+    let (mut filled, mut beyond) = (0, [0]);
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match read_some(&file, rest, filled as u64, how)? {
+        match read_some(&file, [rest, &mut beyond], filled as u64, how)? {
             0 => break,
             more => filled += more,
         }
     }
-    // One byte more, to see a file that has grown.
-    let grown = filled == buffer.len() && read_some(&file, &mut [0], filled as u64, how)? > 0;
-    if filled != buffer.len() || grown {
+    if filled != buffer.len() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the content has not its length"));
     }
     Ok(())
