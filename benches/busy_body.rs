@@ -1,7 +1,7 @@
 //! What a body costs on its way from a fetch to those who read it.
 //!
 //! ```sh
-//! cargo bench --bench busy_body        # ROUNDS=30 CALLS=2000
+//! cargo bench --bench busy_body        # ROUNDS=10 CALLS=1000
 //! ```
 //!
 //! A body is made, written in the chunks in which an origin's bytes come, ended, and read by as many readers; nothing
@@ -19,7 +19,7 @@ use forebay::body::budget::Budget;
 use forebay::body::busy::{BusyBody, Means, Reader, Retention, SpillArea, Writer};
 use tokio::runtime::Runtime;
 
-use timing::{number, row, title};
+use timing::{row_of, title};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -34,13 +34,13 @@ fn main() {
         spill: SpillArea::new(std::env::temp_dir(), 0),
         window: 8 << 20,
     };
-    println!("{} calls in a round", number("CALLS", 20_000));
     title();
     for (name, length) in [("1 KB", 1 << 10), ("64 KB", 64 << 10), ("1 MB", 1 << 20)] {
         let chunks = chunks(length);
         for (kept, retention) in [("passed on", Retention::Spool), ("stored", Retention::Store)] {
             for readers in [1, 10] {
-                row(
+                row_of(
+                    (10, 1_000),
                     &format!("{name}, {kept}, readers: {readers}"),
                     || BusyBody::with_reader(means.clone(), retention),
                     |(body, writer, first)| {

@@ -12,8 +12,13 @@ pub fn title() {
 
 /// Times a call, without the making of its input, and prints it.
 pub fn row<I>(name: &str, input: impl Fn() -> I, call: impl Fn(I)) {
+    row_of((30, 20_000), name, input, call);
+}
+
+/// The same with so many rounds of so many calls, unless `ROUNDS` and `CALLS` say otherwise.
+pub fn row_of<I>((rounds, calls): (u64, u64), name: &str, input: impl Fn() -> I, call: impl Fn(I)) {
     const BATCH: u64 = 100;
-    let (rounds, calls) = (number("ROUNDS", 30), number("CALLS", 20_000));
+    let (rounds, calls) = (number("ROUNDS", rounds), number("CALLS", calls));
     let mut times: Vec<f64> = (0..rounds.max(1))
         .map(|_| {
             let mut nanos = 0;

@@ -14,7 +14,8 @@ use super::memory::{BuildShortHasher, ShortHash};
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
 
-/// The part of its life for which a marker is not left anew: a URL that is asked for all the time leaves one each time.
+/// The part of its life for which a marker is not left anew, although each answer for a URL would leave one. So it may end
+/// by so much earlier.
 const UNREPEATED: u32 = 16;
 
 /// Why a key is marked, and since when.
@@ -58,10 +59,34 @@ impl Markers {
 
     /// Whether `marker` says nothing that `there`, which is alive, does not say for nearly as long.
     pub(super) fn is_repeated(&self, there: &Marker, marker: &Marker) -> bool {
-        there.reason == marker.reason && marker.since.since(there.since) < self.life / UNREPEATED
+        // One that lies in the future is from before the clock was put back.
+        there.reason == marker.reason
+            && there.since <= marker.since
+            && marker.since.since(there.since) < self.life / UNREPEATED
     }
 
     pub(super) fn remove(&self, key: &Key) {
         self.marked.invalidate(&ShortHash(key.hash()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_is_left_anew_unless_a_like_one_is_young() {
+        let markers = Markers::new(10, Duration::from_secs(160));
+        let at = |seconds: u64, reason| Marker {
+            born: Sequence::default(),
+            since: Timestamp::from_secs(1_000 + seconds),
+            reason,
+        };
+        let there = at(0, "private");
+        assert!(markers.is_repeated(&there, &at(0, "private")));
+        assert!(markers.is_repeated(&there, &at(9, "private")));
+        assert!(!markers.is_repeated(&there, &at(10, "private")), "it would end too early");
+        assert!(!markers.is_repeated(&there, &at(1, "no-store")), "it says something else");
+        assert!(!markers.is_repeated(&at(1, "private"), &there), "the clock was put back");
     }
 }

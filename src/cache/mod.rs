@@ -206,11 +206,21 @@ impl Cache {
         self.take_up(disk, key, found)
     }
 
-    /// The same, if the system has it in memory: it takes some microseconds, and nobody is waited for.
-    pub fn find_at_once(&self, key: &Key, request: &HeaderMap) -> Option<Hit> {
+    /// The same, if the system has it in memory, and it `is_usable`: some microseconds, and nobody is waited for.
+    pub fn find_at_once(
+        &self,
+        key: &Key,
+        request: &HeaderMap,
+        is_usable: impl FnOnce(&Hit) -> bool,
+    ) -> Option<Hit> {
         let disk = self.disk.as_ref()?;
-        let found = disk.find_at_once(key, request, || self.known_vary(key))?;
-        self.take_up(disk, key, found)
+        let found = disk.find_at_once(key, request, &self.known_vary(key))?;
+        if is_usable(&found.hit) { self.take_up(disk, key, found) } else { None }
+    }
+
+    /// Whether the disk has something under this key that may be found at once. A guess: nothing is read.
+    pub fn may_have_at_once(&self, key: &Key) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.may_have_at_once(key))
     }
 
     /// Puts what the disk had into memory, as far as that takes it.

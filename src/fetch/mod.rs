@@ -34,6 +34,7 @@ use crate::body::Body;
 use crate::body::budget::Charge;
 use crate::body::busy::{BusyBody, Means, Retention, Writer};
 use crate::cache::Cache;
+use crate::cache::key::Key;
 use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
 use crate::origin::{Exchange, OriginError, OriginRequest, Pool};
@@ -300,6 +301,11 @@ impl Fetcher {
         let (flight, seat, ready) = self.prepare(ask, 0, true, Retention::Store);
         self.start(flight, ready, Purpose::Through, None, body);
         seat
+    }
+
+    /// Whether a fetch for the key can be joined now, by whoever it suits.
+    pub fn is_under_way(&self, key: &Key) -> bool {
+        self.shared.table.lock(key.hash()).contains_key(&key.hash())
     }
 
     /// How many fetches can be joined now.

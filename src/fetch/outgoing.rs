@@ -20,23 +20,34 @@ use crate::semantics::{cdn_loop, fields, validation};
 pub(super) struct Us {
     node: String,
     /// Where the version that a client spoke is not told.
-    via: HeaderValue,
-    cdn_id: HeaderValue,
+    via: Option<HeaderValue>,
+    cdn_id: Option<HeaderValue>,
 }
 
 impl Us {
-    /// By these names in `Via` and `CDN-Loop`: words of the configuration, which have been looked at.
+    /// By these names in `Via` and `CDN-Loop`. One that no field could have is left out.
     pub(super) fn new(node: &str, cdn_id: &str) -> Self {
-        let value = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("forebay"));
-        Self { node: node.to_owned(), via: value(&format!("1.1 {node}")), cdn_id: value(cdn_id) }
+        let cdn_id = HeaderValue::from_str(cdn_id).ok();
+        Self { node: node.to_owned(), via: via("1.1", node), cdn_id }
     }
 
-    fn via(&self, version: Version) -> HeaderValue {
-        match protocol(version) {
-            "1.1" => self.via.clone(),
-            other => HeaderValue::from_str(&format!("{other} {}", self.node)).unwrap_or(self.via.clone()),
+    /// Adds itself to `CDN-Loop`, and to what is in `Via` if the client spoke `version`, which is told then.
+    fn sign(&self, headers: &mut HeaderMap, version: Option<Version>) {
+        let via = match version.map(protocol) {
+            None | Some("1.1") => self.via.clone(),
+            Some(other) => via(other, &self.node),
+        };
+        if let Some(via) = via {
+            headers.append(header::VIA, via);
+        }
+        if let Some(id) = &self.cdn_id {
+            cdn_loop::append(headers, id);
         }
     }
+}
+
+fn via(protocol: &str, node: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("{protocol} {node}")).ok()
 }
 
 /// What is one client's business in a request whose answer may be for many: its range, its content, and its wishes
@@ -134,8 +145,7 @@ pub(super) fn passed(ask: &Ask, body: Body, we: &Us) -> OriginRequest {
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
     add_our_own(&mut headers, ask, true);
-    headers.append(header::VIA, we.via(ask.version));
-    cdn_loop::append(&mut headers, &we.cdn_id);
+    we.sign(&mut headers, Some(ask.version));
     if let Some(trailer) = &ask.trailer {
         headers.insert(header::TRAILER, trailer.clone());
     }
@@ -163,8 +173,8 @@ fn for_many(ask: &Ask, we: &Us) -> HeaderMap {
     }
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     add_our_own(&mut headers, ask, !ask.policy.hide_clients);
-    headers.insert(header::VIA, we.via.clone());
-    cdn_loop::append(&mut headers, &we.cdn_id);
+    headers.remove(header::VIA);
+    we.sign(&mut headers, None);
     headers
 }
 

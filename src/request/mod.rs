@@ -11,7 +11,8 @@
 //!                    └─ Pass ────── Wait ─────────────────────────────┘
 //! ```
 //!
-//! `ClientMachine::begin` goes as far as nobody has to be waited for, which is all the way of a hit in memory;
+//! `ClientMachine::begin` goes as far as nobody has to be waited for, which is all the way of a hit in memory, and of one on
+//! disk if the system has its file in memory;
 //! `ClientMachine::go_on` is the loop over `Step`; each step has a function of its own.
 
 mod at_once;
@@ -164,8 +165,8 @@ impl ClientMachine {
         self.connections.clone()
     }
 
-    /// The way of one request as far as it goes without waiting for anybody: a hit in memory, or a refusal, is an answer
-    /// already.
+    /// The way of one request as far as it goes without waiting for anybody: a hit in memory, or on disk in what the system
+    /// has in memory, or a refusal, is an answer already.
     fn begin(&self, request: Request) -> Begin<'_> {
         let begun = Begun::now(&self.clock);
         let (admitted, site) = match self.receive(&request) {

@@ -53,8 +53,8 @@ pub(super) enum Known {
 }
 
 impl ClientMachine {
-    /// Memory, without any lock, unless it is known already what was `found` there. Requests that are for one person or
-    /// must leave no trace wait for nobody.
+    /// Memory, without any lock, unless it is known already what was `found` there; then what the disk has at once. Requests
+    /// that are for one person or must leave no trace wait for nobody.
     pub(super) fn lookup(&self, turn: &mut Turn, found: Option<Lookup>) -> Step {
         let ask = &turn.ask;
         let found = found.unwrap_or_else(|| self.cache.lookup(&ask.key, &ask.headers));
@@ -84,14 +84,20 @@ impl ClientMachine {
         Step::Join
     }
 
-    /// The disk, as far as the system has in memory what is on it; else a fetch looks there, one for all who ask.
+    /// The disk, as far as the system has in memory what is on it. What has to be waited for, or confirmed, is left to a
+    /// fetch, one for all who ask; so is what one that is under way will bring, or was not for sharing of late.
     fn disk_at_once(&self, turn: &mut Turn) -> Option<Step> {
-        let hit = self.cache.find_at_once(&turn.ask.key, &turn.ask.headers)?;
-        match self.fetcher.decide(&turn.ask, &hit, turn.time()) {
-            // If memory took it, the fetch that has it confirmed finds it there.
-            Decision::Validate(_) => None,
-            decision => Some(self.disk_hit(turn, &hit, decision)),
+        let (ask, now) = (&turn.ask, turn.time());
+        let is_for_fetch =
+            || self.fetcher.is_under_way(&ask.key) || self.cache.marker(&ask.key, now).is_some();
+        if !self.cache.may_have_at_once(&ask.key) || is_for_fetch() {
+            return None;
         }
+        let decide = |hit: &Hit| self.fetcher.decide(ask, hit, now);
+        let is_usable = |hit: &Hit| !matches!(decide(hit), Decision::Validate(_));
+        let hit = self.cache.find_at_once(&ask.key, &ask.headers, is_usable)?;
+        let decision = decide(&hit);
+        Some(self.disk_hit(turn, &hit, decision))
     }
 
     /// What is to be done at `now` with what memory has `found`.

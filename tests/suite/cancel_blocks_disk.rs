@@ -31,7 +31,7 @@ fn rig(disk: &Disk, memory: u64, reads: usize, ranged: &Ranged) -> Pipes {
 }
 
 fn disk() -> Disk {
-    Disk::new(1, Make { capacity: 256 << 20, ordered: true })
+    Disk::new(1, Make { capacity: 256 << 20, ordered: true, cached: false })
 }
 
 async fn serves(pipes: &Pipes) {

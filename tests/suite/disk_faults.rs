@@ -60,6 +60,7 @@ struct Plan {
     cuts: bool,
     damage: bool,
     ordered: bool,
+    cached: bool,
     inline: bool,
     keys: usize,
     limit: u64,
@@ -85,6 +86,7 @@ fn plan(random: &mut fastrand::Rng) -> Plan {
         cuts: kind > 2,
         damage: kind == 9,
         ordered: random.u8(..4) > 0,
+        cached: random.bool(),
         inline: random.bool(),
         keys: random.usize(2..if pressure { 60 } else { 12 }),
         limit: if pressure { [3 << 20, 5 << 20, 7 << 20, 12 << 20][random.usize(..4)] } else { 64 << 20 },
@@ -271,7 +273,13 @@ impl Run {
         self.cache.memory_used();
         let (hit, from) = match self.cache.lookup(&key, &request.0) {
             Lookup::Found(hit) => (Some(hit), "memory"),
-            Lookup::Miss(_) => (self.cache.find(&key, &request).await, "disk"),
+            Lookup::Miss(_) => {
+                let at_once = self.random.bool().then(|| self.cache.find_at_once(&key, &request.0, |_| true));
+                match at_once.flatten() {
+                    Some(hit) => (Some(hit), "disk, at once"),
+                    None => (self.cache.find(&key, &request).await, "disk"),
+                }
+            }
         };
         let Some(hit) = hit else {
             self.say(|| format!("ask {slot:?}: miss"));
@@ -502,7 +510,7 @@ impl Run {
 async fn run(seed: u64, trace: bool, told: &Arc<parking_lot::Mutex<Vec<String>>>) -> Result<(), String> {
     let mut random = fastrand::Rng::with_seed(seed);
     let plan = plan(&mut random);
-    let disk = Disk::new(seed, Make { capacity: 1 << 30, ordered: plan.ordered });
+    let disk = Disk::new(seed, Make { capacity: 1 << 30, ordered: plan.ordered, cached: plan.cached });
     let (cache, counters) = open(&disk, plan.memory, disk_settings(plan.limit, plan.index, plan.admission))?;
     let lives = random.usize(2..5);
     let mut run = Run {

@@ -37,7 +37,7 @@ impl Rig {
     }
 
     async fn under(limit: u64, memory: u64, every: Duration) -> Self {
-        let disk = Disk::new(1, Make { capacity: 1 << 40, ordered: true });
+        let disk = Disk::new(1, Make { capacity: 1 << 40, ordered: true, cached: false });
         let mut rig = Self { disk, cache: None, model: Model::default(), memory, limit, every };
         rig.start();
         rig.loaded().await;
@@ -439,7 +439,7 @@ fn version_of(object: &Object) -> Option<u64> {
 #[tokio::test]
 async fn emptied_slots_do_not_pile_up() {
     const HOT: usize = 2000;
-    let disk = Disk::new(1, Make { capacity: 1 << 40, ordered: true });
+    let disk = Disk::new(1, Make { capacity: 1 << 40, ordered: true, cached: false });
     let mut settings = disk_settings(16 << 20, 256 << 20, Admission::Frequency);
     settings.sync = NEVER;
     let (cache, _) = open(&disk, 1, settings).unwrap();

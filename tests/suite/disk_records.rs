@@ -262,7 +262,7 @@ fn any_frames() -> impl Strategy<Value = Vec<(u64, Option<Vec<u8>>)>> {
 
 /// Surveys a segment with these bytes.
 fn surveyed(number: u32, bytes: &[u8]) -> Found {
-    let disk = Disk::new(1, Make { capacity: 1 << 30, ordered: true });
+    let disk = Disk::new(1, Make { capacity: 1 << 30, ordered: true, cached: false });
     let volume: Arc<dyn Volume> = disk.process().open().unwrap();
     let file: Arc<dyn SegmentFile> = volume.create_segment(number).unwrap();
     if !bytes.is_empty() {

@@ -383,14 +383,19 @@ async fn what_is_on_disk_is_told_and_stays_there() {
     crate::disk_rig::until("all is stored", || fetcher.running() == 0).await;
     node.settled().await;
     node.restart().await;
-    for (path, foretold) in [("/fresh", "forebay; hit; ttl="), ("/stale", "forebay; fwd=stale")] {
+    let insists: &[(&str, &str)] = &[("Cache-Control", "no-cache")];
+    for (path, fields, foretold) in [
+        ("/fresh", &[][..], "forebay; hit; ttl="),
+        ("/stale", &[], "forebay; fwd=stale"),
+        ("/fresh", insists, "forebay; fwd=stale"),
+    ] {
         let hits = node.origin.hits();
-        let explanation =
-            node.running().node.machine.explain("GET", &url(path), &[]).await.expect("explained");
+        let machine = &node.running().node.machine;
+        let explanation = machine.explain("GET", &url(path), &owned(fields)).await.expect("explained");
         assert!(explanation.verdict.cache_status.starts_with(foretold), "{explanation}");
         assert!(explanation.to_string().contains("The disk tier has a 200 OK"), "{explanation}");
         assert_eq!((node.running().node.cache.memory_entries(), node.origin.hits()), (0, hits), "{path}");
-        let came = node.client().await.get(path).await.cache_status();
+        let came = node.client().await.get_with(path, fields).await.cache_status();
         assert!(came.starts_with(foretold), "{came}");
         assert_eq!(explanation.verdict.cache_status.ends_with("detail=disk"), came.ends_with("detail=disk"));
         node.restart().await;

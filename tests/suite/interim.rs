@@ -29,7 +29,7 @@ fn hints(fields: &[(&str, &str)]) -> Act {
     interim("103 Early Hints", fields)
 }
 
-fn request(method: Method, path: &str, fields: &[(&str, &str)]) -> Request {
+pub fn request(method: Method, path: &str, fields: &[(&str, &str)]) -> Request {
     let mut headers = HeaderMap::new();
     for (name, value) in [("host", "site.test")].iter().chain(fields) {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");

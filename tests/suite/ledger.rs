@@ -230,7 +230,7 @@ fn again(stale: &Object, number: usize, version: u64, born: Sequence) -> Object 
 
 async fn run(seed: u64) -> (Vec<String>, Result<u64, String>) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let disk = Disk::new(seed, Make { capacity: 1 << 30, ordered: random.bool() });
+    let disk = Disk::new(seed, Make { capacity: 1 << 30, ordered: random.bool(), cached: random.bool() });
     let (cache, counters) = cache_on(&disk, 1 << 20);
     let (faults, keys, lives) = (random.u8(..3) == 0, random.usize(1..8), random.usize(1..5));
     let mut run = Run {
@@ -284,7 +284,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn well() -> Disk {
-    Disk::new(1, Make { capacity: 1 << 30, ordered: true })
+    Disk::new(1, Make { capacity: 1 << 30, ordered: true, cached: false })
 }
 
 fn store(cache: &Cache, number: usize, version: u64) {

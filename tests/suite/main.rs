@@ -23,6 +23,7 @@ mod config_check;
 mod config_docs;
 mod config_property;
 mod digests;
+mod disk_at_once;
 mod disk_blocks;
 mod disk_faults;
 mod disk_fill;

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay::app::Running;
+use forebay::body::message::Request;
+use forebay::listener::Handler as _;
 use forebay::origin::connect::{Connect, Connecting};
+use http::Method;
 use tokio::time::Instant;
 
 use crate::http1::pipes_over;
+use crate::interim::request;
 use crate::rig::{Pipes, settings};
 use crate::support::client::{Answer, Client};
 use crate::support::origin::{Act, SeenRequest, chunk, head, last_chunk, respond};
@@ -47,6 +51,18 @@ async fn via_names_us_after_the_others() {
     // What may be stored is asked for in the same words for every client.
     let request = seen("GET", &[("Via", "1.0 fred")]).await;
     assert_eq!(request.header_all("via"), ["1.1 forebay"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ipv6_address_is_told_in_brackets_and_quotes() {
+    let pipes = Pipes::new(|_, _| vec![respond("200 OK", &[FRESH], "")]);
+    let peer = "[2001:db8::7]:4711".parse().expect("an address");
+    let request = Request { peer, ..request(Method::GET, "/", &[]) };
+    assert_eq!(pipes.node.machine.handle(request).reply().await.head.status, 200);
+    let request = pipes.origin.exchange(0).request;
+    assert_eq!(request.header("x-forwarded-for"), Some("2001:db8::7"));
+    let forwarded = r#"for="[2001:db8::7]";host="site.test";proto=http"#;
+    assert_eq!(request.header("forwarded"), Some(forwarded));
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,6 +34,8 @@ pub struct Make {
     pub capacity: u64,
     /// Files come and go in order, and with what is synced later, as journals do it. Otherwise each by itself.
     pub ordered: bool,
+    /// Everything is in the system's memory, and can be read at once.
+    pub cached: bool,
 }
 
 /// A disk. Clones are the same one.
@@ -259,6 +261,18 @@ impl State {
     }
 
     /// Whether an operation may go on.
+    /// Begins to read. What cannot be read at once, for whatever reason, is left to a patient read, as by a directory.
+    fn begin_read(&mut self, how: How) -> io::Result<()> {
+        let begun = self.begin(Does::Read).map_err(|Failure(error)| error);
+        match how {
+            How::Patiently => begun,
+            How::AtOnce if self.make.cached && !self.index_held => {
+                begun.map_err(|_| io::ErrorKind::WouldBlock.into())
+            }
+            How::AtOnce => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
     fn begin(&mut self, does: Does) -> Result<(), Failure> {
         if self.off {
             return Err(Failure(io::Error::from_raw_os_error(EIO)));
@@ -535,12 +549,10 @@ impl Volume for Opened {
     }
 
     fn read_content(&self, address: &Address, buffer: &mut [u8], how: How) -> io::Result<()> {
-        if how == How::AtOnce {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
         let mut state = self.0.0.lock();
-        state.begin(Does::Read).map_err(|Failure(error)| error)?;
-        let bytes = state.contents.get(&address.0).ok_or(io::ErrorKind::NotFound)?;
+        state.begin_read(how)?;
+        let missing = if how == How::AtOnce { io::ErrorKind::WouldBlock } else { io::ErrorKind::NotFound };
+        let bytes = state.contents.get(&address.0).ok_or(missing)?;
         if bytes.len() != buffer.len() {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -622,14 +634,14 @@ impl SegmentFile for Segment {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64, how: How) -> io::Result<()> {
-        if how == How::AtOnce {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
         let mut state = self.disk.0.lock();
-        while state.index_held && state.segments.range(..LEDGER).any(|(_, file)| *file == self.file) {
+        while how == How::Patiently
+            && state.index_held
+            && state.segments.range(..LEDGER).any(|(_, file)| *file == self.file)
+        {
             parking_lot::MutexGuard::unlocked(&mut state, std::thread::yield_now);
         }
-        state.begin(Does::Read).map_err(|Failure(error)| error)?;
+        state.begin_read(how)?;
         let at = usize::try_from(offset).unwrap();
         let found = state.files[self.file].now.get(at..at + buffer.len());
         buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);

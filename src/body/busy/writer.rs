@@ -24,7 +24,6 @@ pub struct Abandoned;
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
-    /// Of all bytes, while they are to be stored.
     /// Memory for all of it was set aside.
     set_aside: bool,
     /// Everything before this offset is sealed into blocks.

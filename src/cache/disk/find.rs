@@ -110,20 +110,6 @@ impl DiskTier {
         self.search(key, request, known, false).await
     }
 
-    /// The same, if that takes no waiting: what is not in the system's memory is not looked for.
-    pub fn find_at_once(
-        &self,
-        key: &Key,
-        request: &HeaderMap,
-        known: impl FnOnce() -> Arc<[VarySet]>,
-    ) -> Option<Found> {
-        let mounted = self.shared.mounted()?;
-        mounted.get(key.hash().short())?;
-        let how = How::AtOnce;
-        let search = Search { shared: &self.shared, mounted: &mounted, key, how, quiet: false };
-        search.find(request, &known()).ok()
-    }
-
     /// The same, for one who only wants to know: nothing is counted as asked for, and what is damaged or dead is left for
     /// a request to find. Cancel-safe.
     pub async fn peek<R>(&self, key: &Key, request: &Arc<R>, known: Arc<[VarySet]>) -> Result<Found, NoHit>
@@ -131,6 +117,19 @@ impl DiskTier {
         R: AsRef<HeaderMap> + Send + Sync + 'static,
     {
         self.search(key, request, known, true).await
+    }
+
+    /// What [`find`](Self::find) would find, if the system has it in memory: some microseconds, and nobody is waited for.
+    pub fn find_at_once(&self, key: &Key, request: &HeaderMap, known: &[VarySet]) -> Option<Found> {
+        let mounted = self.shared.mounted()?;
+        let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet: false };
+        search.find(request, known).ok()
+    }
+
+    /// Whether something is there under this key that may be found at once. A guess: nothing is read.
+    pub fn may_have_at_once(&self, key: &Key) -> bool {
+        let entry = self.shared.mounted().and_then(|mounted| mounted.get(key.hash().short()));
+        entry.is_some_and(|entry| entry.varies || entry.blocks_kib << 10 <= MOST_AT_ONCE)
     }
 
     async fn search<R>(
