@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::View;
 use crate::cache::disk::DiskTier;
 use crate::cache::disk::health::Health;
+use crate::telemetry::certificates::CertificateState;
+
+const SECONDS_OF_DAY: u64 = 24 * 60 * 60;
 
 impl View {
     /// The process answers; beside that, how its parts are. Whether they are well is no reason to restart it.
@@ -19,7 +22,25 @@ impl View {
             "uptime_seconds": handles.clock.now().since(self.started).as_secs(),
             "draining": handles.draining.is_cancelled(),
             "disk": handles.cache.disk().map_or("none".to_owned(), |disk| disk.health().to_string()),
+            "certificates": self.certificates(),
         })
+    }
+
+    /// For how long each certificate is still good, and whether what is in its files is the one that is shown.
+    fn certificates(&self) -> Value {
+        let now = self.handles.clock.now();
+        let certificate = |state: CertificateState| {
+            let days_left = state.expires.since(now).as_secs() / SECONDS_OF_DAY;
+            let health = if state.refused {
+                "refused"
+            } else if state.expires <= now {
+                "expired"
+            } else {
+                "ok"
+            };
+            (state.name, json!({ "days_left": days_left, "state": health }))
+        };
+        (self.handles.certificates)().into_iter().map(certificate).collect::<serde_json::Map<_, _>>().into()
     }
 
     /// Whether requests may be sent here, and if not, why.

@@ -4,6 +4,7 @@
 //! A listener of its own on a thread of its own, so that it answers while the workers are busy and keeps none of them
 //! from their work. It reads the handles of the others and changes nothing.
 
+mod certificates;
 mod endpoints;
 mod explain;
 mod guard;
@@ -26,6 +27,7 @@ use crate::body::busy::Means;
 use crate::cache::Cache;
 use crate::fetch::Fetcher;
 use crate::telemetry::access_log::Control;
+use crate::telemetry::certificates::CertificateState;
 use crate::telemetry::endpoints::EndpointState;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::exposition::{Exposition, Format};
@@ -36,6 +38,9 @@ pub use settings::{AddressError, Settings};
 
 /// Tells how the endpoints of all pools are.
 pub type Endpoints = Arc<dyn Fn() -> Vec<EndpointState> + Send + Sync>;
+
+/// Tells how the certificates are that clients are shown.
+pub type Certificates = Arc<dyn Fn() -> Vec<CertificateState> + Send + Sync>;
 
 /// What there is to look at.
 #[derive(Clone)]
@@ -52,6 +57,8 @@ pub struct Handles {
     pub connections: Connections,
     /// The endpoints of origins.
     pub endpoints: Endpoints,
+    /// Certificates.
+    pub certificates: Certificates,
     /// Tells what would happen to a request.
     pub explain: Explain,
     /// The access log, if there is one.

@@ -1,6 +1,6 @@
 //! All metrics of the node at one moment.
 
-use super::{View, endpoints, process};
+use super::{View, certificates, endpoints, process};
 use crate::cache::disk::health::Health;
 use crate::telemetry::metrics::exposition::{Exposition, Family, Format, Kind};
 
@@ -34,6 +34,7 @@ impl View {
         self.render_tiers(to);
         self.render_means(to);
         endpoints::render(to, &(self.handles.endpoints)());
+        certificates::render(to, &(self.handles.certificates)());
         self.render_process(to);
     }
 

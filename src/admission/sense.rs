@@ -43,6 +43,9 @@ pub enum Rejection {
     /// No site answers for the host (RFC 9110 §15.5.20). Found out by the route.
     #[error("this host is not served here")]
     UnknownHost,
+    /// The site is served by TLS alone, at this URL. Found out by the route.
+    #[error("this site is served by TLS, at {0}")]
+    NeedsTls(String),
     /// The content is longer than the site takes (RFC 9110 §15.5.14).
     #[error("the request's content is longer than {0} bytes")]
     LargeContent(u64),
@@ -60,6 +63,7 @@ impl Rejection {
             Self::LongTarget(_) => "long-target",
             Self::Loop => "loop",
             Self::UnknownHost => "unknown-host",
+            Self::NeedsTls(_) => "needs-tls",
             Self::LargeContent(_) => "large-content",
         }
     }
@@ -73,6 +77,7 @@ impl Rejection {
             Self::LongTarget(_) => StatusCode::URI_TOO_LONG,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::NeedsTls(_) => StatusCode::PERMANENT_REDIRECT,
             Self::LargeContent(_) => StatusCode::PAYLOAD_TOO_LARGE,
         }
     }

@@ -1,5 +1,6 @@
 //! The composition root: builds everything, runs it, drains it.
 
+mod caretaker;
 mod node;
 mod run;
 

@@ -14,6 +14,7 @@ use crate::cache::disk::volume::OpenError;
 use crate::cache::{self, Cache};
 use crate::config::{Settings, WINDOW};
 use crate::fetch::Fetcher;
+use crate::listener::tls::{Front, TlsError};
 use crate::origin::{Pool, PoolError, connect::Connect};
 use crate::request::explain::Unexplained;
 use crate::request::{ClientMachine, Parts};
@@ -27,6 +28,8 @@ use crate::telemetry::metrics::Metrics;
 pub struct Node {
     /// Answers requests.
     pub machine: Arc<ClientMachine>,
+    /// Shakes hands with clients that speak TLS, if any may.
+    pub front: Option<Arc<Front>>,
     /// Fetches under way.
     pub fetcher: Fetcher,
     /// The tiers.
@@ -52,6 +55,9 @@ pub enum BuildError {
     /// A pool cannot be made.
     #[error("{0}")]
     Pool(#[from] PoolError),
+    /// TLS cannot be spoken with clients.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
 }
 
 impl Node {
@@ -77,6 +83,8 @@ impl Node {
         let spill = SpillArea::new(settings.spill.directory.clone(), settings.spill.limit);
         let counters = Arc::new(Counters::default());
         let metrics = Arc::new(Metrics::new(settings.workers, Arc::clone(&counters)));
+        let front = settings.tls.as_ref().map(|tls| Front::new(tls, Arc::clone(&counters))).transpose()?;
+        let front = front.map(Arc::new);
         let control = log.as_ref().map(AccessLog::control);
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
         let pools = settings.pools.iter().map(move |pool| Pool::new(pool.clone(), Arc::clone(&connector)));
@@ -101,12 +109,12 @@ impl Node {
             log,
         };
         let machine = Arc::new(ClientMachine::new(settings.request.clone(), parts));
-        Ok(Self { machine, fetcher, cache, pools, means, counters, metrics, clock, log: control })
+        Ok(Self { machine, front, fetcher, cache, pools, means, counters, metrics, clock, log: control })
     }
 
     /// What the admin listener looks at.
     pub fn handles(&self, draining: CancellationToken) -> Handles {
-        let pools = Arc::clone(&self.pools);
+        let (pools, front) = (Arc::clone(&self.pools), self.front.clone());
         Handles {
             metrics: Arc::clone(&self.metrics),
             cache: Arc::clone(&self.cache),
@@ -114,6 +122,9 @@ impl Node {
             means: self.means.clone(),
             connections: self.machine.connections(),
             endpoints: Arc::new(move || pools.iter().flat_map(Pool::endpoints).collect()),
+            certificates: Arc::new(move || {
+                front.as_ref().map_or_else(Vec::new, |front| front.keeper().states())
+            }),
             explain: self.explain(),
             log: self.log.clone(),
             draining,

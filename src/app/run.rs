@@ -9,10 +9,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::caretaker::Caretaker;
 use super::{BuildError, Node};
 use crate::admin::{Admin, AdminError};
 use crate::base::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Listen, Settings};
+use crate::listener::tls::Front;
 use crate::listener::{Handler, Serving, accept, bind};
 use crate::origin::connect::Tcp;
 use crate::telemetry::access_log::AccessLog;
@@ -59,11 +61,12 @@ fn hint(error: &io::Error) -> &'static str {
 pub struct Running {
     /// Its parts.
     pub node: Node,
-    /// The addresses that it listens on, ports filled in.
-    pub addresses: Vec<SocketAddr>,
+    /// Where it listens, ports filled in.
+    pub addresses: Vec<Listen>,
     draining: CancellationToken,
     workers: Vec<JoinHandle<()>>,
     admin: Option<Admin>,
+    caretaker: Option<Caretaker>,
 }
 
 impl Running {
@@ -78,6 +81,7 @@ impl Running {
             let worker = Worker {
                 handler: Arc::clone(&node.machine),
                 sockets,
+                front: node.front.clone(),
                 serving: Serving {
                     settings: settings.listener.clone(),
                     uploads: node.means.clone(),
@@ -88,7 +92,10 @@ impl Running {
             };
             workers.push(worker.spawn(index).map_err(RunError::Worker)?);
         }
-        let mut running = Self { node, addresses, draining, workers, admin: None };
+        let caretaker = node.front.as_ref().zip(settings.tls.as_ref());
+        let caretaker = caretaker.map(|(front, tls)| Caretaker::start(front.keeper(), tls.reload_every));
+        let caretaker = caretaker.transpose().map_err(RunError::Worker)?;
+        let mut running = Self { node, addresses, draining, workers, admin: None, caretaker };
         if let Some(settings) = settings.admin {
             match Admin::start(settings, running.node.handles(running.draining.clone())) {
                 Ok(admin) => running.admin = Some(admin),
@@ -109,6 +116,7 @@ impl Running {
     /// Stops accepting, lets running responses finish within the deadline, and waits for the workers.
     pub fn drain(self) {
         self.draining.cancel();
+        drop(self.caretaker);
         for worker in self.workers {
             let _ = worker.join();
         }
@@ -121,29 +129,34 @@ impl Running {
 }
 
 /// Each address once for each worker: the sockets by worker.
-fn bind_all(
-    addresses: &[SocketAddr],
-    workers: usize,
-) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), RunError> {
-    let mut by_worker: Vec<Vec<TcpListener>> = (0..workers.max(1)).map(|_| Vec::new()).collect();
+fn bind_all(addresses: &[Listen], workers: usize) -> Result<(Vec<Listen>, Vec<Vec<Socket>>), RunError> {
+    let mut by_worker: Vec<Vec<Socket>> = (0..workers.max(1)).map(|_| Vec::new()).collect();
     let mut bound = Vec::with_capacity(addresses.len());
-    for &address in addresses {
+    for &Listen { address, tls } in addresses {
         let listen = |error| RunError::Listen { address, error };
         let sockets = bind::bind(address, by_worker.len()).map_err(listen)?;
         if let Some(first) = sockets.first() {
-            bound.push(first.local_addr().map_err(listen)?);
+            bound.push(Listen { address: first.local_addr().map_err(listen)?, tls });
         }
         for (worker, socket) in by_worker.iter_mut().zip(sockets) {
-            worker.push(socket);
+            worker.push(Socket { socket, tls });
         }
     }
     Ok((bound, by_worker))
 }
 
+/// A listening socket.
+struct Socket {
+    socket: TcpListener,
+    /// Whether clients speak TLS there.
+    tls: bool,
+}
+
 /// One thread with its runtime and its sockets.
 struct Worker<H> {
     handler: Arc<H>,
-    sockets: Vec<TcpListener>,
+    sockets: Vec<Socket>,
+    front: Option<Arc<Front>>,
     serving: Serving,
     /// Those of all workers: a connection may read what another worker fetches, so none ends before the last.
     connections: TaskTracker,
@@ -167,10 +180,11 @@ impl<H: Handler> Worker<H> {
 
     async fn serve(self) -> io::Result<()> {
         let mut accepting = tokio::task::JoinSet::new();
-        for socket in self.sockets {
+        for Socket { socket, tls } in self.sockets {
             let socket = tokio::net::TcpListener::from_std(socket)?;
-            let handler = Arc::clone(&self.handler);
-            accepting.spawn(accept::accept(socket, handler, self.serving.clone(), self.connections.clone()));
+            let front = self.front.clone().filter(|_| tls);
+            let (handler, serving) = (Arc::clone(&self.handler), self.serving.clone());
+            accepting.spawn(accept::accept(socket, front, handler, serving, self.connections.clone()));
         }
         accepting.join_all().await;
         self.connections.close();

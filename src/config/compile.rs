@@ -2,11 +2,15 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
-use super::file::{AgainstRfcPolicy, CachePolicy, CacheableMethod, Configuration, IgnoredDirective, Pool};
-use super::{Disk, DiskError, MemoryError, MemoryPlan, Settings, Spill};
+use super::file::{
+    AgainstRfcPolicy, CachePolicy, CacheableMethod, Configuration, IgnoredDirective, Listener, Pool, SiteTls,
+};
+use super::{Disk, DiskError, Listen, MemoryError, MemoryPlan, Settings, Spill};
 use crate::base::ids::PoolId;
+use crate::listener::tls::certificate::Files;
+use crate::listener::tls::keeper::Named;
 use crate::origin::TlsSettings;
 use crate::semantics::cookies::CookieRules;
 use crate::semantics::patterns::{Names, Paths};
@@ -44,7 +48,11 @@ impl Settings {
         let name = &written.node.name;
         let cdn_id = written.node.cdn_id.clone().unwrap_or_else(unmistakable_id);
         let mut settings = Self {
-            listen: written.listeners.iter().map(|listener| listener.address).collect(),
+            listen: written
+                .listeners
+                .iter()
+                .map(|&Listener { address, tls }| Listen { address, tls })
+                .collect(),
             admin: written.admin.address.map(|address| admin::Settings { address }),
             access_log: access_log(written),
             memory,
@@ -52,6 +60,7 @@ impl Settings {
             workers: written.node.workers.map_or_else(one_per_core, usize::from),
             drain: written.node.drain,
             listener: listener(written),
+            tls: tls(written),
             request: request::Settings {
                 node: name.clone(),
                 cdn_id: cdn_id.clone(),
@@ -121,6 +130,28 @@ fn listener(written: &Configuration) -> listener::Settings {
     }
 }
 
+/// None, if nobody speaks it.
+fn tls(written: &Configuration) -> Option<listener::tls::Settings> {
+    if !written.listeners.iter().any(|listener| listener.tls) {
+        return None;
+    }
+    let certificates = written.certificates.iter().map(|(name, certificate)| Named {
+        name: name.clone(),
+        // The file's reader took none without either.
+        files: Files {
+            chain: certificate.chain.clone().unwrap_or_default(),
+            key: certificate.key.clone().unwrap_or_default(),
+        },
+        is_default: written.tls.default_certificate.as_ref() == Some(name),
+    });
+    Some(listener::tls::Settings {
+        certificates: certificates.collect(),
+        minimum: written.tls.minimum_version,
+        handshake_timeout: written.tls.handshake_timeout,
+        reload_every: written.tls.reload_every,
+    })
+}
+
 fn access_log(written: &Configuration) -> access_log::Settings {
     let log = &written.log;
     access_log::Settings { sink: log.access.clone(), format: log.format, fields: log.fields.clone() }
@@ -141,11 +172,21 @@ fn pools_and_sites(written: &Configuration) -> (Vec<origin::Settings>, Vec<route
             name: name.clone(),
             hosts: site.hosts.clone(),
             pool: PoolId(pool),
-            policy: policy(&written.cache_of(site), &written.against_rfc_of(site)),
+            policy: Policy {
+                strict_transport: strict_transport(&site.tls),
+                ..policy(&written.cache_of(site), &written.against_rfc_of(site))
+            },
             max_body: site.max_body.unwrap_or(written.client.max_body).0,
+            tls_port: site.tls.redirect,
         });
     }
     (pools, sites)
+}
+
+/// RFC 6797 §6.1.
+fn strict_transport(tls: &SiteTls) -> Option<HeaderValue> {
+    let below = if tls.strict_below { "; includeSubDomains" } else { "" };
+    HeaderValue::from_str(&format!("max-age={}{below}", tls.strict?.as_secs())).ok()
 }
 
 fn policy(cache: &CachePolicy, against: &AgainstRfcPolicy) -> Policy {
@@ -202,6 +243,7 @@ fn policy(cache: &CachePolicy, against: &AgainstRfcPolicy) -> Policy {
         },
         hide_clients: cache.hide_clients,
         max_ranges: cache.max_ranges,
+        strict_transport: None,
     }
 }
 
@@ -325,8 +367,8 @@ mod tests {
     #[test]
     fn every_listener_is_listened_on() {
         let address = "127.0.0.1:81".parse().expect("an address");
-        let settings = compile(|written| written.listeners.push(Listener { address }));
+        let settings = compile(|written| written.listeners.push(Listener { address, tls: false }));
         assert_eq!(settings.listen.len(), 2);
-        assert_eq!(settings.listen.last(), Some(&address));
+        assert_eq!(settings.listen.last(), Some(&Listen { address, tls: false }));
     }
 }

@@ -30,8 +30,8 @@ const IDLE_PART: u64 = 4;
 /// Everything that a node is run with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Addresses to listen on.
-    pub listen: Vec<SocketAddr>,
+    /// Where to listen.
+    pub listen: Vec<Listen>,
     /// How the memory limit of the process is shared out.
     pub memory: MemoryPlan,
     /// Where bodies spill to, and how much.
@@ -46,6 +46,8 @@ pub struct Settings {
     pub access_log: access_log::Settings,
     /// The client side.
     pub listener: listener::Settings,
+    /// How TLS is spoken with clients; only if any may.
+    pub tls: Option<listener::tls::Settings>,
     /// The client machine.
     pub request: request::Settings,
     /// The cache.
@@ -56,6 +58,15 @@ pub struct Settings {
     pub pools: Vec<origin::Settings>,
     /// Who answers for which hosts.
     pub sites: Vec<route::Settings>,
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address.
+    pub address: SocketAddr,
+    /// Whether clients speak TLS there.
+    pub tls: bool,
 }
 
 /// The spill area.

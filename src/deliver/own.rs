@@ -55,6 +55,11 @@ pub fn rejected(rejection: &Rejection, node: &str, method: &Method, now: Timesta
         let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         reply.head.headers.insert(header::ALLOW, allowed);
     }
+    if let Rejection::NeedsTls(url) = rejection
+        && let Ok(url) = HeaderValue::from_str(url)
+    {
+        reply.head.headers.insert(header::LOCATION, url);
+    }
     if *rejection == Rejection::Loop {
         reply.head.headers.insert(PROXY_STATUS, ProxyError::ProxyLoopDetected.field(node, None));
         let cache = CacheStatus { detail: Some(rejection.name()), ..CacheStatus::default() };

@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
+use super::link::Link;
+use super::tls::Front;
 use super::{Handler, Serving, http1};
 
 /// Said to a connection over the limit, before its request is read.
@@ -24,9 +26,15 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Pause after the kernel refused a connection for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Accepts connections until the listener drains, then closes the socket. Connections run in `tasks`; they
-/// finish the response that they are at and close.
-pub async fn accept<H: Handler>(socket: TcpListener, handler: Arc<H>, serving: Serving, tasks: TaskTracker) {
+/// Accepts connections until the listener drains, then closes the socket; those of a listener with a `front` speak TLS.
+/// Connections run in `tasks`; they finish the response that they are at and close.
+pub async fn accept<H: Handler>(
+    socket: TcpListener,
+    front: Option<Arc<Front>>,
+    handler: Arc<H>,
+    serving: Serving,
+    tasks: TaskTracker,
+) {
     // Each request looks at it: a token of its own keeps workers out of each other's way.
     let serving = Arc::new(Serving { draining: serving.draining.child_token(), ..serving });
     loop {
@@ -36,7 +44,13 @@ pub async fn accept<H: Handler>(socket: TcpListener, handler: Arc<H>, serving: S
         };
         match accepted {
             Ok((stream, peer)) => {
-                tasks.spawn(welcome(stream, peer, Arc::clone(&handler), Arc::clone(&serving)));
+                let (handler, serving) = (Arc::clone(&handler), Arc::clone(&serving));
+                match &front {
+                    None => tasks.spawn(welcome(stream, peer, handler, serving)),
+                    Some(front) => {
+                        tasks.spawn(welcome_by_tls(stream, peer, Arc::clone(front), handler, serving))
+                    }
+                };
             }
             Err(error) if is_the_client(&error) => {}
             Err(error) => {
@@ -57,8 +71,29 @@ fn is_the_client(error: &io::Error) -> bool {
 
 async fn welcome<H: Handler>(stream: TcpStream, peer: SocketAddr, handler: Arc<H>, serving: Arc<Serving>) {
     match handler.admit(peer) {
-        Some(_guest) => http1::serve(stream, peer, &*handler, &serving).await,
+        Some(_guest) => http1::serve(stream, Link::plain(peer), &*handler, &serving).await,
         None => Box::pin(turn_away(stream)).await,
+    }
+}
+
+/// Over the limit there is nothing that could be said before a handshake, which costs more than the answer.
+async fn welcome_by_tls<H: Handler>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    front: Arc<Front>,
+    handler: Arc<H>,
+    serving: Arc<Serving>,
+) {
+    let Some(_guest) = handler.admit(peer) else { return };
+    // On the heap, so that a connection that waits is small.
+    let shaken = Box::pin(async {
+        tokio::select! {
+            () = serving.draining.cancelled() => None,
+            shaken = front.accept(stream) => shaken,
+        }
+    });
+    if let Some(stream) = shaken.await {
+        http1::serve(stream, Link::tls(peer), &*handler, &serving).await;
     }
 }
 

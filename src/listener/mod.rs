@@ -1,12 +1,15 @@
 //! Sockets to requests. Knows a [`Handler`] and nothing of what is behind it.
 //!
-//! [`http1`] drives a connection by itself (decision 11); what it asks of one is in [`stream`].
+//! [`http1`] drives a connection by itself (decision 11); what it asks of one is in [`stream`]. [`tls`] is what comes before
+//! where clients speak it.
 
 pub mod accept;
 pub mod bind;
 pub mod http1;
+pub mod link;
 pub mod refusal;
 pub mod stream;
+pub mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{Method, header};
 
 use super::ClientMachine;
 use super::begun::{Begun, Told};
@@ -73,6 +73,9 @@ impl ClientMachine {
         let Some(mut reply) = fresh.and_then(|hit| deliver::plain(hit, &self.name, begun.time)) else {
             return Err(Some(Seen { key, found }));
         };
+        if let Some(strict) = site.policy.strict_transport_by(&request.scheme) {
+            reply.head.headers.insert(header::STRICT_TRANSPORT_SECURITY, strict.clone());
+        }
         self.counters.hits.inc();
         let account = Some((Arc::clone(&site.metrics), Outcome::Hit));
         begun.record(&mut reply, account, None, |status, head_ms| {

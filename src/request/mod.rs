@@ -27,6 +27,8 @@ mod turn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::uri::Scheme;
+
 use crate::admission::{self, Admitted, Connections, Guest, Rejection};
 use crate::base::clock::Clock;
 use crate::body::Body;
@@ -42,6 +44,7 @@ use crate::listener::{Answer, Handler};
 use crate::route::{Router, Site};
 use crate::semantics::cache_status::{CacheStatus, written_name};
 use crate::semantics::fields::announced_length;
+use crate::semantics::target::secure_url;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::Metrics;
@@ -230,6 +233,10 @@ impl ClientMachine {
         admission::never_circles(request, &admitted, &self.settings.cdn_id, self.settings.max_loops)
             .map_err(|why| (why, None))?;
         let site = self.router.site(&admitted.host).ok_or((Rejection::UnknownHost, None))?;
+        if let Some(port) = site.tls_port.filter(|_| request.scheme == Scheme::HTTP) {
+            let url = secure_url(&admitted.host, port, &request.target);
+            return Err((Rejection::NeedsTls(url), Some(site)));
+        }
         if let Body::Busy(content) = &request.body {
             let announced = announced_length(&request.headers);
             if announced.is_some_and(|length| length > site.max_body) {

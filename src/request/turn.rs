@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::header;
+
 use super::begun::{Begun, Told};
 use crate::admission::Rejection;
 use crate::base::clock::Timestamp;
@@ -106,6 +108,9 @@ impl Turn {
 
     /// Attaches what is counted, and written to the log, when the body has left.
     pub(super) fn recorded(&self, mut reply: Reply, log: Option<&AccessLog>) -> Reply {
+        if let Some(strict) = self.ask.policy.strict_transport_by(&self.ask.scheme) {
+            reply.head.headers.insert(header::STRICT_TRANSPORT_SECURITY, strict.clone());
+        }
         let account = self.ask.metrics.as_ref().map(|site| (Arc::clone(site), self.outcome()));
         let line = |status, head_ms| {
             let said = (self.outcome().name(), self.detail);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::semantics::target::{HostError, canonical_host};
+use crate::semantics::target::{HostError, canonical_host, without_port};
 
 /// The hosts that a site answers for: `shop.example`, `*.shop.example` (every name below, at any depth), or `*`
 /// (every host that no other pattern takes).
@@ -131,15 +131,6 @@ impl<T> Hosts<T> {
 /// What is after the first dot.
 fn parent(host: &str) -> Option<&str> {
     host.split_once('.').map(|(_, parent)| parent)
-}
-
-fn without_port(host: &str) -> &str {
-    if host.ends_with(']') {
-        return host;
-    }
-    // Written out, because hosts are short: a search by pattern takes longer to begin with.
-    let colon = host.bytes().rposition(|byte| byte == b':');
-    colon.and_then(|colon| host.get(..colon)).unwrap_or(host)
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct Settings {
     pub policy: Policy,
     /// The most bytes of a request's content; more is answered with 413.
     pub max_body: u64,
+    /// The port to which clients are sent that speak no TLS; none serves them.
+    pub tls_port: Option<u16>,
 }
 
 /// A site as a request sees it.
@@ -42,13 +44,15 @@ pub struct Site {
     pub policy: Arc<Policy>,
     /// The most bytes of a request's content.
     pub max_body: u64,
+    /// The port to which clients are sent that speak no TLS.
+    pub tls_port: Option<u16>,
     /// Where it counts.
     pub metrics: Arc<SiteMetrics>,
 }
 
 impl Site {
     fn new(settings: Settings, metrics: &Metrics) -> (Self, Vec<HostPattern>) {
-        let Settings { name, hosts, pool, policy, max_body } = settings;
+        let Settings { name, hosts, pool, policy, max_body, tls_port } = settings;
         let site = Self {
             id: SiteId::of(&name),
             metrics: metrics.site(&name),
@@ -57,6 +61,7 @@ impl Site {
             pool,
             policy: Arc::new(policy),
             max_body,
+            tls_port,
         };
         (site, hosts)
     }

@@ -6,6 +6,8 @@
 
 use std::net::Ipv6Addr;
 
+use http::uri::PathAndQuery;
+
 /// The longest name, escapes counted as they are written.
 const LONGEST: usize = 255;
 
@@ -162,6 +164,22 @@ fn is_reg_name(text: &str) -> bool {
     true
 }
 
+/// A canonical host without its port.
+pub fn without_port(host: &str) -> &str {
+    if host.ends_with(']') {
+        return host;
+    }
+    // Written out, because hosts are short: a search by pattern takes longer to begin with.
+    let colon = host.bytes().rposition(|byte| byte == b':');
+    colon.and_then(|colon| host.get(..colon)).unwrap_or(host)
+}
+
+/// The URL of a canonical host's `target` by TLS, on this port.
+pub fn secure_url(host: &str, port: u16, target: &PathAndQuery) -> String {
+    let name = without_port(host);
+    if port == 443 { format!("https://{name}{target}") } else { format!("https://{name}:{port}{target}") }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -170,6 +188,20 @@ mod tests {
 
     fn http(raw: &str) -> Result<String, HostError> {
         canonical_host(raw, "http")
+    }
+
+    #[test]
+    fn a_url_by_tls_has_the_port_of_tls() {
+        let target = PathAndQuery::from_static("/a?b");
+        for (host, port, url) in [
+            ("a.example", 443, "https://a.example/a?b"),
+            ("a.example:8080", 443, "https://a.example/a?b"),
+            ("a.example:8080", 8443, "https://a.example:8443/a?b"),
+            ("[2001:db8::1]:8080", 443, "https://[2001:db8::1]/a?b"),
+            ("[2001:db8::1]", 8443, "https://[2001:db8::1]:8443/a?b"),
+        ] {
+            assert_eq!(secure_url(host, port, &target), url);
+        }
     }
 
     #[test]

@@ -103,6 +103,10 @@ pub struct Counters {
     pub unusable_parts: Counter,
     /// Connections refused because there were too many.
     pub refused_connections: Counter,
+    /// TLS handshakes with clients.
+    pub tls_handshakes: Counter,
+    /// Those that came to nothing.
+    pub tls_failures: Counter,
 }
 
 /// A counter without labels.
@@ -120,7 +124,7 @@ impl Counters {
 
     /// Each with its family.
     #[rustfmt::skip]
-    fn all(&self) -> [(&'static Family, u64); 26] {
+    fn all(&self) -> [(&'static Family, u64); 28] {
         [
             (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, self.hits.get()),
             (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, self.disk_hits.get()),
@@ -148,6 +152,8 @@ impl Counters {
             (const { &family("forebay_changed_objects_total", "Objects dropped because the origin had another version when a block of them was asked for.") }, self.changed_objects.get()),
             (const { &family("forebay_unusable_parts_total", "Parts from origins that were not what was asked for, or contradicted themselves.") }, self.unusable_parts.get()),
             (const { &family("forebay_refused_connections_total", "Client connections refused because there were too many.") }, self.refused_connections.get()),
+            (const { &family("forebay_tls_handshakes_total", "TLS handshakes with clients.") }, self.tls_handshakes.get()),
+            (const { &family("forebay_tls_failures_total", "TLS handshakes with clients that came to nothing.") }, self.tls_failures.get()),
         ]
     }
 }

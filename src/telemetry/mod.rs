@@ -1,6 +1,7 @@
 //! What the operator sees: metrics, and a line in the access log for each request.
 
 pub mod access_log;
+pub mod certificates;
 pub mod counters;
 pub mod endpoints;
 pub mod human;

@@ -5,6 +5,7 @@ use std::process::Output;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
+use crate::support::authority::Authority;
 use crate::support::client::{Answer, Client};
 use crate::support::origin::{Origin, SeenRequest, refusing_addr, respond};
 use crate::support::process::{Process, run};
@@ -57,6 +58,57 @@ async fn a_bad_origin_is_told_what_to_write() {
     assert!(message.contains("write only http://HOST:PORT"), "{message}");
     let message = complaint(&["serve", "--origin", "http://a", "--origin", "ftp://b"]).await;
     assert!(message.contains("by http:// or https://"), "{message}");
+}
+
+#[tokio::test]
+async fn tls_needs_a_listener_and_a_certificate_with_its_key() {
+    let authority = Authority::new();
+    let pair = authority.pair("main", &["site.test"], 2999);
+    let (cert, key) = (pair.chain.to_str().expect("UTF-8"), pair.key.to_str().expect("UTF-8"));
+    for (args, said) in [
+        (&["--tls-listen", "127.0.0.1:0"][..], "--tls-listen needs a certificate"),
+        (&["--tls-listen", "127.0.0.1:0", "--cert", cert], "--cert and --key belong together"),
+        (&["--cert", cert, "--key", key], "--cert and --key are for --tls-listen"),
+        (&["--tls-listen", "127.0.0.1:0", "--cert", key, "--key", key], "there is no certificate in"),
+        (&["--tls-listen", "somewhere"], "write IP:PORT"),
+        (
+            &["--listen", "127.0.0.1:1", "--tls-listen", "127.0.0.1:1", "--cert", cert, "--key", key],
+            "said twice",
+        ),
+    ] {
+        let message = complaint(&[&["serve", "--origin", "http://127.0.0.1:1"], args].concat()).await;
+        assert!(message.contains(said), "{args:?}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn curl_and_openssl_get_their_page_by_tls() {
+    let origin = Origin::tcp(|_, _| vec![respond("200 OK", &[], "page")]).await;
+    let authority = Authority::new();
+    let pair = authority.pair("main", &["site.test", "127.0.0.1"], 2999);
+    let (cert, key) = (pair.chain.to_str().expect("UTF-8"), pair.key.to_str().expect("UTF-8"));
+    let url = origin.url();
+    let args = ["serve", "--access-log", "off", "--origin", &url, "--tls-listen", "127.0.0.1:0"];
+    let node = Process::start(FOREBAY, &[&args[..], &["--cert", cert, "--key", key]].concat());
+    let address = node.listening().await;
+    assert!(node.lines().iter().any(|line| line.contains("listening on https://")), "{:?}", node.lines());
+    let ca = authority.file();
+    let ca = ca.to_str().expect("UTF-8");
+    let (port, host) = (address.port(), "https://site.test");
+    let resolve = format!("site.test:{port}:127.0.0.1");
+    for version in ["1.2", "1.3"] {
+        let at_least = format!("--tlsv{version}");
+        let page = format!("{host}:{port}/");
+        let args = ["-sS", "--cacert", ca, "--resolve", &resolve, "--tls-max", version, &at_least, &page];
+        let Output { status, stdout, stderr } = run("curl", &args).await;
+        assert!(status.success() && stdout == b"page", "{version}: {}", String::from_utf8_lossy(&stderr));
+    }
+    let connect = format!("127.0.0.1:{port}");
+    let args = ["s_client", "-connect", &connect, "-servername", "site.test", "-CAfile", ca, "-brief"];
+    let Output { stderr, .. } = run("openssl", &args).await;
+    let said = String::from_utf8_lossy(&stderr);
+    assert!(said.contains("Protocol version: TLSv1.3") && said.contains("Verification: OK"), "{said}");
+    node.terminate();
 }
 
 #[tokio::test]

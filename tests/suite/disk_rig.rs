@@ -100,11 +100,11 @@ impl DiskNode {
     }
 
     pub async fn client(&self) -> Client<TcpStream> {
-        Client::connect(self.running().addresses[0]).await
+        Client::connect(self.addr()).await
     }
 
     pub fn addr(&self) -> SocketAddr {
-        self.running().addresses[0]
+        self.running().addresses[0].address
     }
 
     /// The file in which a block is kept.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay::listener::http1;
+use forebay::listener::link::Link;
 use tokio::time::Instant;
 
 use crate::rig::{PEER, Pipes, Sockets, settings};
@@ -202,7 +203,7 @@ async fn a_connection_s_task_is_small() {
     let pipes = Pipes::new(echo);
     let serving = pipes.serving();
     let (_near, far) = tokio::io::duplex(64);
-    let size = std::mem::size_of_val(&http1::serve(far, PEER, &*pipes.node.machine, &serving));
+    let size = std::mem::size_of_val(&http1::serve(far, Link::plain(PEER), &*pipes.node.machine, &serving));
     assert!(size <= 896, "{size} bytes");
 }
 

@@ -76,5 +76,6 @@ mod site;
 mod sites;
 mod spoon;
 mod staleness;
+mod tls;
 mod unkeyed;
 mod variants;

@@ -1,63 +1,17 @@
 //! TLS to endpoints: verified by default, by the right name, and nothing is sent to one that is not known.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use forebay::body::tunnel::Io;
 use forebay::origin::connect::{Connect, Connecting};
 use forebay::origin::{Pool, Settings};
 use forebay::semantics::proxy_status::ProxyError;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
 
 use crate::pool_rig::{Outcome, ask, get, pool_settings, says};
+use crate::support::authority::Authority;
 use crate::support::origin::Origin;
-
-/// An authority of our own, in a file.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    directory: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
-        let directory = tempfile::tempdir().expect("a directory");
-        std::fs::write(directory.path().join("ca.pem"), issuer.pem()).expect("write");
-        Self { issuer, directory }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.directory.path().join("ca.pem")
-    }
-
-    /// A server's side of TLS, with a certificate for these names that was good until `until`.
-    fn server(&self, names: &[&str], until: i32) -> TlsAcceptor {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let mut params = CertificateParams::new(names).expect("parameters");
-        params.not_after = rcgen::date_time_ymd(until, 1, 1);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let chain = vec![CertificateDer::from(certificate.der().to_vec())];
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("a configuration");
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        TlsAcceptor::from(Arc::new(config))
-    }
-}
 
 /// Puts TLS in front of a scripted origin. Without an acceptor the origin is asked in the clear.
 struct Behind {

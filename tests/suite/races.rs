@@ -47,7 +47,13 @@ async fn what_varies_by_our_own_fields_is_not_stored() {
             draining: pipes.draining.clone(),
         };
         tokio::spawn(async move {
-            forebay::listener::http1::serve(far, (ip, 1).into(), &*machine, &serving).await;
+            forebay::listener::http1::serve(
+                far,
+                forebay::listener::link::Link::plain((ip, 1).into()),
+                &*machine,
+                &serving,
+            )
+            .await;
         });
         crate::support::client::Client::over(near)
     };

@@ -377,7 +377,7 @@ async fn a_name_that_does_not_resolve_is_a_502() {
     // A label of 64 letters is no name, which the resolver knows without asking anybody.
     let settings = settings(&format!("http://{}.test", "a".repeat(64)));
     let running = Running::start(&settings, None).expect("a running node");
-    let answer = Client::connect(running.addresses[0]).await.get("/").await;
+    let answer = Client::connect(running.addresses[0].address).await.get("/").await;
     assert_failure(&answer, 502, "dns_error");
 }
 

@@ -10,7 +10,8 @@ use forebay::base::units::ByteSize;
 use forebay::body::tunnel::Io;
 use forebay::cache::Cache;
 use forebay::cache::disk::volume::Opener;
-use forebay::config::{Configuration, Settings};
+use forebay::config::{Configuration, Listen, Settings};
+use forebay::listener::link::Link;
 use forebay::listener::{Serving, http1};
 use forebay::origin::connect::{Connect, Connecting};
 use tokio::io::DuplexStream;
@@ -41,7 +42,7 @@ pub fn settings(origin: &str) -> Settings {
     written.memory.limit = ByteSize::mib(128);
     written.node.workers = Some(2);
     let mut settings = Settings::compile(&written).expect("settings");
-    settings.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    settings.listen = vec![Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: false }];
     settings
 }
 
@@ -111,7 +112,7 @@ impl Pipes {
             if on_hyper() {
                 hyper_server::serve(far, PEER, &*machine, &serving).await;
             } else {
-                http1::serve(far, PEER, &*machine, &serving).await;
+                http1::serve(far, Link::plain(PEER), &*machine, &serving).await;
             }
         };
         (near, serves)
@@ -175,7 +176,7 @@ impl Sockets {
     }
 
     pub fn addr(&self) -> SocketAddr {
-        self.running.addresses[0]
+        self.running.addresses[0].address
     }
 
     pub async fn client(&self) -> Client<TcpStream> {

@@ -16,7 +16,14 @@ const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 
 fn site(name: &str, hosts: &[&str], policy: Policy) -> route::Settings {
     let hosts = hosts.iter().map(|host| host.parse().expect("a pattern")).collect();
-    route::Settings { name: name.into(), hosts, pool: PoolId(0), policy, max_body: ByteSize::mib(1).0 }
+    route::Settings {
+        name: name.into(),
+        hosts,
+        pool: PoolId(0),
+        policy,
+        max_body: ByteSize::mib(1).0,
+        tls_port: None,
+    }
 }
 
 fn with_sites(sites: Vec<route::Settings>) -> Settings {

@@ -6,6 +6,7 @@
 //!
 //! - [`origin`]: speaks HTTP/1.1 by hand, follows a script, and keeps account of what happened.
 //! - [`client`]: sends what it is told and reads answers with a strict grammar.
+//! - [`authority`]: certificates for both sides of TLS.
 //! - [`bytes`]: deterministic bodies and a streaming check of them.
 //! - [`disk`]: a disk in memory that fails, tears and forgets.
 //! - [`hyper_server`]: connections of clients by hyper, which our own driver is held against.
@@ -22,6 +23,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::missing_panics_doc)]
 
+pub mod authority;
 pub mod bytes;
 pub mod client;
 pub mod disk;

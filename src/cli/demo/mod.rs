@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::budget::Budget;
 use crate::body::busy::{Means, SpillArea};
-use crate::config::OriginUrl;
+use crate::config::{Listen, OriginUrl};
 use crate::listener::{Serving, Settings, accept, bind};
 use site::DemoSite;
 
@@ -54,25 +54,26 @@ pub(super) fn start() -> io::Result<Demo> {
             let uploads =
                 Means { budget: Budget::new(0), spill: SpillArea::new(PathBuf::new(), 0), window: 0 };
             let serving = Serving { settings: Settings::default(), uploads, draining: stop };
-            accept::accept(socket, Arc::new(DemoSite), serving, TaskTracker::new()).await;
+            accept::accept(socket, None, Arc::new(DemoSite), serving, TaskTracker::new()).await;
         });
     })?;
     Ok(Demo { address, stopping })
 }
 
 /// Tells a newcomer what to look at.
-pub(super) fn say_what_to_try(address: SocketAddr) {
+pub(super) fn say_what_to_try(listen: &Listen) {
+    let (address, scheme) = (listen.address, if listen.tls { "https" } else { "http" });
     super::say(format_args!(
         "
   No --origin was given, so this is a demo site behind Forebay. In another terminal:
 
-    curl -i http://{address}/            a page: Cache-Status says fwd=uri-miss; stored
-    curl -i http://{address}/            again: hit
-    curl -i http://{address}/slow        takes two seconds once, then none
-    curl -i http://{address}/time        uncacheable: asked of the origin each time
-    curl -so /dev/null -w '%{{speed_download}}\\n' http://{address}/download   20 MB
+    curl -i {scheme}://{address}/            a page: Cache-Status says fwd=uri-miss; stored
+    curl -i {scheme}://{address}/            again: hit
+    curl -i {scheme}://{address}/slow        takes two seconds once, then none
+    curl -i {scheme}://{address}/time        uncacheable: asked of the origin each time
+    curl -so /dev/null -w '%{{speed_download}}\\n' {scheme}://{address}/download   20 MB
 
-  Or open http://{address}/ in a browser. Ctrl-C ends it.
+  Or open {scheme}://{address}/ in a browser. Ctrl-C ends it.
 "
     ));
 }

@@ -13,7 +13,8 @@ use super::{USAGE, demo, say};
 use crate::app::{RunError, Running};
 use crate::base::units::ByteSize;
 use crate::config::file::{Complaints, Report};
-use crate::config::{Configuration, Settings, SettingsError, Spill};
+use crate::config::{Configuration, Listen, Settings, SettingsError, Spill};
+use crate::listener::tls;
 use crate::telemetry::access_log::{AccessLog, Control, LogWriter, Sink};
 use crate::telemetry::human;
 use options::Options;
@@ -39,6 +40,12 @@ enum ServeError {
     NoCacheDirectory,
     #[error("{0} is said twice")]
     Repeated(String),
+    #[error("--cert and --key belong together: give both")]
+    HalfCertificate,
+    #[error("--tls-listen needs a certificate: give --cert FILE and --key FILE")]
+    NoCertificate,
+    #[error("--cert and --key are for --tls-listen ADDR: give that too")]
+    NoTlsListener,
     #[error("cannot write in the spill directory {path}: {error}")]
     SpillDirectory { path: String, error: io::Error },
     #[error("cannot write the access log {path}: {error}")]
@@ -58,6 +65,9 @@ impl ServeError {
             | Self::Settings(_)
             | Self::NoCacheDirectory
             | Self::Repeated(_)
+            | Self::HalfCertificate
+            | Self::NoCertificate
+            | Self::NoTlsListener
             | Self::SpillDirectory { .. }
             | Self::AccessLog { .. }
             | Self::Run(RunError::Build(_)) => ExitCode::from(USAGE),
@@ -111,7 +121,16 @@ impl Serve {
         if let Some(option) = self.options.repeated() {
             return Err(ServeError::Repeated(option));
         }
+        if self.options.has_half_a_certificate() {
+            return Err(ServeError::HalfCertificate);
+        }
         self.options.apply(&mut written);
+        if self.options.lacks_certificate(&written) {
+            return Err(ServeError::NoCertificate);
+        }
+        if self.options.lacks_tls_listener(&written) {
+            return Err(ServeError::NoTlsListener);
+        }
         if self.options.lacks_cache_dir(&written) {
             return Err(ServeError::NoCacheDirectory);
         }
@@ -129,14 +148,18 @@ fn run_node(mut settings: Settings, demo: Option<demo::Demo>) -> Result<(), Serv
     let (log, log_writer) = access_log(&settings)?.unzip();
     let control = log.as_ref().map(AccessLog::control);
     let running = Running::start(&settings, log)?;
-    for address in &running.addresses {
-        tracing::info!("listening on http://{address}");
+    for Listen { address, tls } in &running.addresses {
+        let scheme = if *tls { "https" } else { "http" };
+        tracing::info!("listening on {scheme}://{address}");
+    }
+    if settings.tls.is_some() {
+        tracing::info!(aes_by_cpu = tls::has_aes(), "TLS to clients");
     }
     if let Some(address) = running.admin_address() {
         tracing::info!("admin on http://{address}");
     }
     match (&demo, running.addresses.first()) {
-        (Some(_), Some(address)) => demo::say_what_to_try(*address),
+        (Some(_), Some(listen)) => demo::say_what_to_try(listen),
         _ => say_what_is_fronted(&settings),
     }
     let reason = runtime.block_on(signals.stop(control.as_ref()));

@@ -1,6 +1,6 @@
 //! What `forebay serve` may be told on the command line: each option in place of what the file says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +30,20 @@ pub(in crate::cli) struct Options {
     /// Where to listen; may be given more than once [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     listen: Vec<SocketAddr>,
+
+    /// Where to listen for clients that speak TLS; may be given more than once. With it, and without --listen, nothing is
+    /// listened on in the clear
+    #[arg(long, value_name = "ADDR", value_parser = parse_tls_address)]
+    tls_listen: Vec<SocketAddr>,
+
+    /// The certificate for --tls-listen in PEM form, then those that lead to an authority; it is shown whatever host a
+    /// client asks for
+    #[arg(long, value_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// Its private key in PEM form
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
 
     /// Memory limit of the whole process [default: 1GiB]
     #[arg(long, value_name = "SIZE")]
@@ -97,6 +111,13 @@ fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write IP:PORT, for example 127.0.0.1:8080 or [::]:80")
 }
 
+fn parse_tls_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write IP:PORT, for example 127.0.0.1:8443 or [::]:443")
+}
+
+/// What the certificate of the command line is called.
+const OF_COMMAND_LINE: &str = "command-line";
+
 impl Options {
     /// Whether something is said of a disk tier that there is not.
     pub(super) fn lacks_cache_dir(&self, written: &Configuration) -> bool {
@@ -107,10 +128,26 @@ impl Options {
     pub(super) fn repeated(&self) -> Option<String> {
         let origins = self.origin.iter().map(|origin| format!("--origin {origin}"));
         let mut said = BTreeSet::new();
-        let listeners = self.listen.iter().filter(|address| address.port() != 0);
-        origins
-            .chain(listeners.map(|address| format!("--listen {address}")))
-            .find(|option| !said.insert(option.clone()))
+        let fixed = |address: &&SocketAddr| address.port() != 0;
+        let listeners = self.listen.iter().filter(fixed).map(|address| format!("--listen {address}"));
+        let repeated = origins.chain(listeners).find(|option| !said.insert(option.clone()));
+        let mut clear = self.tls_listen.iter().filter(fixed).map(|address| format!("--listen {address}"));
+        repeated.or_else(|| clear.find(|option| !said.insert(option.clone())))
+    }
+
+    /// Whether one of --cert and --key is missing.
+    pub(super) fn has_half_a_certificate(&self) -> bool {
+        self.cert.is_some() != self.key.is_some()
+    }
+
+    /// Whether there is nothing that could be shown to clients that speak TLS.
+    pub(super) fn lacks_certificate(&self, written: &Configuration) -> bool {
+        !self.tls_listen.is_empty() && written.certificates.is_empty()
+    }
+
+    /// Whether a certificate was given, and no client speaks TLS.
+    pub(super) fn lacks_tls_listener(&self, written: &Configuration) -> bool {
+        self.cert.is_some() && !written.listeners.iter().any(|listener| listener.tls)
     }
 
     /// Puts what was said here in the place of what is written.
@@ -118,8 +155,16 @@ impl Options {
         if !self.origin.is_empty() {
             written.only_site(self.origin.clone());
         }
-        if !self.listen.is_empty() {
-            written.listeners = self.listen.iter().map(|&address| file::Listener { address }).collect();
+        if !self.listen.is_empty() || !self.tls_listen.is_empty() {
+            let listener = |tls: bool| move |&address: &SocketAddr| file::Listener { address, tls };
+            let (clear, tls) =
+                (self.listen.iter().map(listener(false)), self.tls_listen.iter().map(listener(true)));
+            written.listeners = clear.chain(tls).collect();
+        }
+        if let (Some(chain), Some(key)) = (&self.cert, &self.key) {
+            let certificate = file::Certificate { chain: Some(chain.clone()), key: Some(key.clone()) };
+            written.certificates = BTreeMap::from([(OF_COMMAND_LINE.to_owned(), certificate)]);
+            written.tls.default_certificate = Some(OF_COMMAND_LINE.to_owned());
         }
         put(&mut written.memory.limit, self.memory);
         let cache_dir = self.cache_dir.clone();

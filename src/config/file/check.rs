@@ -1,5 +1,6 @@
 //! What only shows when everything is read: names that lead nowhere, overlaps, limits that contradict each other.
 
+mod certificates;
 mod limits;
 mod sites;
 
@@ -15,6 +16,7 @@ pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
     // What is missing may stand where nothing could be read.
     if reader.is_complete() {
         sites::check(configuration, reader);
+        certificates::check(configuration, reader);
     }
 }
 

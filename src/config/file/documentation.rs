@@ -14,6 +14,8 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 
 /// Of keys that have no default to show, an example.
 const EXAMPLES: &[(&str, &str)] = &[
+    ("certificates.example.chain", r#""/etc/forebay/example.chain.pem""#),
+    ("certificates.example.key", r#""/etc/forebay/example.key.pem""#),
     ("sites.example.hosts", r#"["example.com", "*.example.com"]"#),
     ("sites.example.pool", r#""example""#),
     (
@@ -51,7 +53,7 @@ fn below(path: &str, key: &str, shape: Shape, name: &str) -> String {
 pub fn full_toml() -> String {
     let mut out = String::from(
         "# Every key of Forebay's configuration, with its default. docs/CONFIGURATION.md says more.\n\
-         # What is commented out with #, and no space after it, is an example: names of sites and pools are yours.\n",
+         # What is commented out with #, and no space after it, is an example: names of certificates, sites and pools are yours.\n",
     );
     write_keys(&mut out, "", &Configuration::keys(), "");
     out

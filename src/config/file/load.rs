@@ -102,6 +102,10 @@ impl Loading {
                     let more = reader.below("sites", |reader| named().read(said, reader));
                     configuration.sites.extend(more.into_iter().flatten());
                 }
+                "certificates" => {
+                    let more = reader.below("certificates", |reader| named().read(said, reader));
+                    configuration.certificates.extend(more.into_iter().flatten());
+                }
                 "pools" => {
                     let more = reader.below("pools", |reader| named().read(said, reader));
                     configuration.pools.extend(more.into_iter().flatten());

@@ -25,6 +25,7 @@ pub use kinds::{HostPattern, Secret, SecretSource, StatusPattern};
 pub use load::Report;
 pub use policy::{AgainstRfc, AgainstRfcPolicy, Cache, CachePolicy, SiteAgainstRfc, SiteCache};
 pub use tables::{
-    Admin, Client, Configuration, Disk, Fetch, Listener, Log, Memory, Node, Pool, Site, Spill, Tls,
+    Admin, Certificate, Client, ClientTls, Configuration, Disk, Fetch, Listener, Log, Memory, Node, Pool,
+    Site, SiteTls, Spill, Tls,
 };
 pub use words::{CacheableMethod, IgnoredDirective, LogLevel};

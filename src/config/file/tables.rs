@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kinds::{
-    HostPattern, Secret, admin_address, cdn_id, choice, either, endpoint, fields, flag, host_pattern, list,
-    listen_address, log_target, named, node_name, origin_url, path, pool_name, readable_file, server_name,
-    size, table_of, tables_of, time, time_or_none, unread_path, whole,
+    HostPattern, Secret, admin_address, cdn_id, certificate_name, choice, either, endpoint, fields, flag,
+    host_pattern, list, listen_address, log_target, named, node_name, origin_url, path, pool_name,
+    readable_file, server_name, size, table_of, tables_of, time, time_or_none, unread_path, whole,
 };
 use super::policy::{Cache, SiteCache};
 use super::table::table;
@@ -16,6 +16,7 @@ use super::words::LogLevel;
 use crate::base::units::ByteSize;
 use crate::cache::Admission;
 use crate::config::OriginUrl;
+use crate::listener::tls::MinimumVersion;
 use crate::origin::{EndpointSettings, HttpVersion};
 use crate::telemetry::access_log::{Field, Format, Sink};
 
@@ -33,6 +34,10 @@ table! {
         /// Where clients connect; more than one table makes more listeners. The first one that is written replaces the
         /// default.
         listeners: Vec<Listener>, tables_of() => [{}];
+        /// What is shown where clients speak TLS.
+        certificates: BTreeMap<String, Certificate>, named() => {};
+        /// TLS to clients.
+        tls: ClientTls, table_of() => {};
         /// How much memory the process takes.
         memory: Memory, table_of() => {};
         /// The disk tier: what memory cannot hold, kept over restarts.
@@ -81,6 +86,34 @@ table! {
     pub struct Listener {
         /// The address; `0.0.0.0` and `[::]` are every address of this host.
         address: SocketAddr, listen_address() => "127.0.0.1:8080";
+        /// Whether clients speak TLS here, with the certificates of `[certificates.NAME]`.
+        tls: bool, flag() => false;
+    }
+}
+
+table! {
+    /// A certificate for listeners with `tls = true`. It is shown to clients that ask for one of the hosts that it is for, by
+    /// its own DNS names; `*.example.com` is for hosts of one label more. Its files are read anew when they change.
+    pub struct Certificate {
+        /// The certificate in PEM form, then those that lead to an authority. It has to be given.
+        chain: Option<PathBuf>, either("", readable_file()) => "";
+        /// Its private key in PEM form. It has to be given.
+        key: Option<PathBuf>, either("", readable_file()) => "";
+    }
+}
+
+table! {
+    /// TLS to clients.
+    pub struct ClientTls {
+        /// The oldest version that is spoken.
+        minimum_version: MinimumVersion, choice() => "1.2";
+        /// The name of the certificate that is shown where none is for the host that a client asks for, or where it asks
+        /// for none; with `none`, such a client is refused.
+        default_certificate: Option<String>, either("none", certificate_name()) => "none";
+        /// For a handshake, from the connection on.
+        handshake_timeout: Duration, time() => "10s";
+        /// How often the files of certificates are looked at.
+        reload_every: Duration, time() => "10s";
     }
 }
 
@@ -192,8 +225,23 @@ table! {
         pool: Option<String>, either("", pool_name()) => "";
         /// A request's body; beyond it, 413. `inherit` is as in `[client]`.
         max_body: Option<ByteSize>, either("inherit", size(..)) => "inherit";
+        /// TLS for this site.
+        tls: SiteTls, table_of() => {};
         /// What this site says otherwise than `[cache]`.
         cache: SiteCache, table_of() => {};
+    }
+}
+
+table! {
+    /// TLS for a site.
+    pub struct SiteTls {
+        /// The port to which clients are sent that come without TLS (308), such as 443; `off` serves them.
+        redirect: Option<u16>, either("off", whole(1_u16..=65_535)) => "off";
+        /// For how long clients shall use nothing but TLS: `Strict-Transport-Security` (RFC 6797), told to those who do, in
+        /// place of what the origin says of it. `0s` has them forget it; with `off`, the origin's word stands.
+        strict: Option<Duration>, either("off", time_or_none()) => "off";
+        /// Whether that is for all hosts below as well.
+        strict_below: bool, flag() => false;
     }
 }
 

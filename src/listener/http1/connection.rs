@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::mem;
-use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use super::outbox::Outbox;
 use crate::body::message::Reply;
 use crate::body::tunnel::Tunnel;
 use crate::listener::Serving;
+use crate::listener::link::Link;
 use crate::listener::refusal::Refusal;
 use crate::listener::stream::Stream;
 
@@ -32,7 +32,7 @@ const THROWN_AWAY: usize = 16 << 10;
 /// A client's connection.
 pub(super) struct Connection<'a, S: Stream> {
     pub(super) io: S,
-    pub(super) peer: SocketAddr,
+    pub(super) link: Link,
     pub(super) serving: &'a Serving,
     pub(super) input: Input,
     pub(super) outbox: Outbox,
@@ -66,10 +66,10 @@ pub(super) enum How {
 
 impl<'a, S: Stream> Connection<'a, S> {
     /// A new connection, whose first head is due.
-    pub(super) fn new(io: S, peer: SocketAddr, serving: &'a Serving) -> Self {
+    pub(super) fn new(io: S, link: Link, serving: &'a Serving) -> Self {
         let alarm = Alarm::new(serving.settings.header_timeout, &serving.draining);
         let (input, outbox) = (Input::default(), Outbox::default());
-        Self { io, peer, serving, input, outbox, alarm, stalled: None, told_by_close: false }
+        Self { io, link, serving, input, outbox, alarm, stalled: None, told_by_close: false }
     }
 
     /// Waits for the next request. `None` if there is none: the client has closed, or said nothing for too long, or the
@@ -114,7 +114,7 @@ impl<'a, S: Stream> Connection<'a, S> {
         if self.input.is_empty() {
             if late || self.alarm.is_draining() { Poll::Ready(None) } else { Poll::Pending }
         } else if late {
-            tracing::debug!(peer = %self.peer, "a request's head did not come in time");
+            tracing::debug!(peer = %self.link.peer, "a request's head did not come in time");
             Poll::Ready(Some(Err(Refusal::Late)))
         } else {
             Poll::Pending

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::uri::Scheme;
 use http::{Method, StatusCode, Version, header};
 use tokio::time::Instant;
 
@@ -94,13 +93,13 @@ impl<S: Stream> Connection<'_, S> {
         };
         let request = Request {
             method,
-            scheme: Scheme::HTTP,
+            scheme: self.link.scheme(),
             target_authority: target.authority,
             target: target.path,
             version,
             headers,
             body,
-            peer: self.peer,
+            peer: self.link.peer,
         };
         (request, exchange)
     }
@@ -259,7 +258,7 @@ impl<S: Stream> Connection<'_, S> {
             match self.outbox.poll_write(&mut self.io, cx) {
                 Poll::Ready(Ok(_)) => self.stalled = None,
                 Poll::Ready(Err(error)) => {
-                    tracing::debug!(peer = %self.peer, %error, "an answer could not be written");
+                    tracing::debug!(peer = %self.link.peer, %error, "an answer could not be written");
                     return Poll::Ready(Err(Gone));
                 }
                 Poll::Pending => {
@@ -268,7 +267,14 @@ impl<S: Stream> Connection<'_, S> {
                 }
             }
         }
-        Pin::new(&mut self.io).poll_flush(cx).map_err(|_| Gone)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx).map_err(|_| Gone);
+        if flushed.is_pending() {
+            // What was taken waits in between, encrypted.
+            self.stalled.get_or_insert_with(Instant::now);
+        } else {
+            self.stalled = None;
+        }
+        flushed
     }
 
     /// Looks whether the client lets us wait for too long: for room to write, or for its content.
@@ -289,7 +295,7 @@ impl<S: Stream> Connection<'_, S> {
             return Ok(());
         }
         if written == Some(first) {
-            tracing::debug!(peer = %self.peer, "a client took nothing for too long");
+            tracing::debug!(peer = %self.link.peer, "a client took nothing for too long");
             return Err(Gone);
         }
         if let Some(upload) = upload {

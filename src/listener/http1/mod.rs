@@ -22,8 +22,7 @@ pub mod render;
 mod sending;
 mod upload;
 
-use std::net::SocketAddr;
-
+use super::link::Link;
 use super::stream::Stream;
 use super::{Answer, Handler, Serving};
 use connection::{After, Connection, How};
@@ -33,13 +32,13 @@ use head::Head;
 /// the listener drains and the response in progress has left. A connection that becomes a tunnel ends with it.
 ///
 /// Dropped, the connection is closed, and what it had not answered is given up.
-pub async fn serve<H: Handler>(io: impl Stream, peer: SocketAddr, handler: &H, serving: &Serving) {
-    let mut connection = Connection::new(io, peer, serving);
+pub async fn serve<H: Handler>(io: impl Stream, link: Link, handler: &H, serving: &Serving) {
+    let mut connection = Connection::new(io, link, serving);
     while let Some(came) = connection.next_head().await {
         // On the heap for as long as it takes, so that a connection that waits is small.
         let after = match came {
             Ok(head) => Box::pin(answer(&mut connection, handler, head)).await,
-            Err(refusal) => Box::pin(connection.refuse(handler.refuse(&refusal, peer))).await,
+            Err(refusal) => Box::pin(connection.refuse(handler.refuse(&refusal, link.peer))).await,
         };
         match after {
             After::Next => {}

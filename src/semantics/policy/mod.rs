@@ -5,8 +5,8 @@ mod lifetimes;
 
 use std::time::Duration;
 
-use http::HeaderName;
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue};
 
 use super::cookies::CookieRules;
 use super::patterns::Paths;
@@ -60,6 +60,17 @@ pub struct Policy {
     pub hide_clients: bool,
     /// The most parts that one `Range` may ask for; more, and it is ignored. 0 ignores each.
     pub max_ranges: usize,
+    /// What clients that speak TLS are told of `Strict-Transport-Security` (RFC 6797), in place of what the origin says
+    /// of it.
+    pub strict_transport: Option<HeaderValue>,
+}
+
+impl Policy {
+    /// What a client that came by this scheme is told of `Strict-Transport-Security`: by others it must not be said
+    /// (RFC 6797 §7.2).
+    pub fn strict_transport_by(&self, scheme: &Scheme) -> Option<&HeaderValue> {
+        self.strict_transport.as_ref().filter(|_| *scheme == Scheme::HTTPS)
+    }
 }
 
 /// The methods beside GET and HEAD whose responses may be stored: each is the operator's decision.
@@ -98,6 +109,7 @@ impl Default for Policy {
             methods: CacheableMethods::default(),
             hide_clients: false,
             max_ranges: 16,
+            strict_transport: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::shown;
 use crate::cache::Admission;
+use crate::listener::tls::MinimumVersion;
 use crate::origin::HttpVersion;
 use crate::telemetry::access_log::{Field, Format};
 
@@ -71,7 +72,7 @@ macro_rules! words_of {
     )+ };
 }
 
-words_of!(Admission, Field, Format, HttpVersion);
+words_of!(Admission, Field, Format, HttpVersion, MinimumVersion);
 
 /// One of a few words.
 pub struct Choice<T>(std::marker::PhantomData<T>);

@@ -46,6 +46,16 @@ pub fn pool_name() -> Word {
     Word { kind: "pool name", make: "some letters", example: "\"main\"", is_one: |text| !text.is_empty() }
 }
 
+/// The name of a certificate. Whether there is one is looked at when all is read.
+pub fn certificate_name() -> Word {
+    Word {
+        kind: "certificate name",
+        make: "some letters",
+        example: "\"main\"",
+        is_one: |text| !text.is_empty(),
+    }
+}
+
 /// The name of a cookie (RFC 6265 §4.1.1: a token).
 pub fn cookie_name() -> Word {
     Word {

@@ -1,0 +1,105 @@
+//! An authority of our own, whose certificates are in files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tempfile::TempDir;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// It vouches for whom it is told to.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    directory: TempDir,
+}
+
+/// A certificate and its key in files.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    pub chain: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        // OpenSSL takes what has the name of its issuer for its own.
+        params.distinguished_name = named("an authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("ca.pem"), issuer.pem()).expect("write");
+        Self { issuer, directory }
+    }
+
+    /// Its own certificate.
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+
+    /// Certificate and key in PEM form for these hosts, good until a year.
+    fn pem(&self, hosts: &[&str], until: i32) -> (String, String) {
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(hosts).expect("parameters");
+        params.distinguished_name = named("a host");
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    /// Where the files of this name are.
+    pub fn path(&self, name: &str) -> Pair {
+        let place = |what: &str| self.directory.path().join(format!("{name}.{what}.pem"));
+        Pair { chain: place("chain"), key: place("key") }
+    }
+
+    /// Files of a certificate for these hosts. Written again under the same name, they are replaced.
+    pub fn pair(&self, name: &str, hosts: &[&str], until: i32) -> Pair {
+        let (chain, key) = self.pem(hosts, until);
+        let pair = self.path(name);
+        std::fs::write(&pair.chain, chain).expect("write");
+        std::fs::write(&pair.key, key).expect("write");
+        pair
+    }
+
+    /// A server's side of TLS, with a certificate for these hosts that is good until a year.
+    pub fn server(&self, hosts: &[&str], until: i32) -> TlsAcceptor {
+        let (chain, key) = self.pem(hosts, until);
+        let chain = vec![CertificateDer::from_pem_slice(chain.as_bytes()).expect("a certificate")];
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a configuration");
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// A client that trusts it, and speaks one version and these protocols.
+    pub fn client(&self, version: &'static SupportedProtocolVersion, protocols: &[&str]) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("an authority");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .expect("versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        TlsConnector::from(Arc::new(config))
+    }
+}
+
+fn named(name: &str) -> DistinguishedName {
+    let mut names = DistinguishedName::new();
+    names.push(DnType::CommonName, name);
+    names
+}
