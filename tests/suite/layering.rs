@@ -63,7 +63,18 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("admin", "fetch", &["Fetcher"]),
     ("config", "route", &["Settings", "HostPattern", "HostPatternError"]),
     ("config", "request", &["Settings"]),
-    ("config", "listener", &["Settings"]),
+    (
+        "config",
+        "listener",
+        &[
+            "Settings",
+            "tls::MinimumVersion",
+            "tls::certificate::Certificate",
+            "tls::certificate::Files",
+            "tls::keeper::Named",
+            "tls::provider",
+        ],
+    ),
     ("config", "fetch", &["Settings"]),
     ("config", "cache", &["Settings", "DiskSettings", "Admission"]),
     (

@@ -122,7 +122,7 @@ fn families(text: &str) -> Vec<(&str, &str, &str)> {
 #[tokio::test]
 async fn every_metric_has_help_and_a_unit() {
     /// Gauges of things, and of states: there is no unit to name.
-    const PLAIN: [&str; 14] = [
+    const PLAIN: [&str; 15] = [
         "forebay_memory_tier_entries",
         "forebay_markers",
         "forebay_disk_tier_entries",
@@ -133,6 +133,7 @@ async fn every_metric_has_help_and_a_unit() {
         "forebay_ledger_purges",
         "forebay_client_connections",
         "forebay_client_connections_limit",
+        "forebay_certificate_refused",
         "forebay_endpoint_up",
         "forebay_endpoint_active_requests",
         "forebay_endpoint_idle_connections",

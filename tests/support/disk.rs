@@ -38,9 +38,9 @@ pub struct Make {
     pub cached: bool,
 }
 
-/// A disk. Clones are the same one.
+/// A disk, and whether what is on it can be read at once, which is known without it. Clones are the same one.
 #[derive(Clone, Debug)]
-pub struct Disk(Arc<Mutex<State>>);
+pub struct Disk(Arc<Mutex<State>>, bool);
 
 #[derive(Clone, Debug)]
 struct State {
@@ -124,30 +124,33 @@ struct Failure(io::Error);
 impl Disk {
     /// An empty disk.
     pub fn new(seed: u64, make: Make) -> Self {
-        Self(Arc::new(Mutex::new(State {
-            random: fastrand::Rng::with_seed(seed),
-            make,
-            locked: 0,
-            holder: 0,
-            processes: 0,
-            off: false,
-            off_in: None,
-            illness: None,
-            error_in: None,
-            bad_read_in: None,
-            index_held: false,
-            operations: 0,
-            failures: 0,
-            peak: 0,
-            notes: BTreeMap::new(),
-            files: Vec::new(),
-            segments: BTreeMap::new(),
-            durable: BTreeMap::new(),
-            moves: Vec::new(),
-            contents: BTreeMap::new(),
-            removed: Vec::new(),
-            aside: 0,
-        })))
+        Self(
+            Arc::new(Mutex::new(State {
+                random: fastrand::Rng::with_seed(seed),
+                make,
+                locked: 0,
+                holder: 0,
+                processes: 0,
+                off: false,
+                off_in: None,
+                illness: None,
+                error_in: None,
+                bad_read_in: None,
+                index_held: false,
+                operations: 0,
+                failures: 0,
+                peak: 0,
+                notes: BTreeMap::new(),
+                files: Vec::new(),
+                segments: BTreeMap::new(),
+                durable: BTreeMap::new(),
+                moves: Vec::new(),
+                contents: BTreeMap::new(),
+                removed: Vec::new(),
+                aside: 0,
+            })),
+            make.cached,
+        )
     }
 
     /// From now on it is ill, or well.
@@ -263,14 +266,13 @@ impl State {
     /// Whether an operation may go on.
     /// Begins to read. What cannot be read at once, for whatever reason, is left to a patient read, as by a directory.
     fn begin_read(&mut self, how: How) -> io::Result<()> {
-        let begun = self.begin(Does::Read).map_err(|Failure(error)| error);
-        match how {
-            How::Patiently => begun,
-            How::AtOnce if self.make.cached && !self.index_held => {
-                begun.map_err(|_| io::ErrorKind::WouldBlock.into())
-            }
-            How::AtOnce => Err(io::ErrorKind::WouldBlock.into()),
+        if how == How::AtOnce && self.index_held {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
+        self.begin(Does::Read).map_err(|Failure(error)| match how {
+            How::Patiently => error,
+            How::AtOnce => io::ErrorKind::WouldBlock.into(),
+        })
     }
 
     fn begin(&mut self, does: Does) -> Result<(), Failure> {
@@ -408,6 +410,12 @@ pub struct Process {
 }
 
 impl Disk {
+    /// A disk that is frozen keeps nobody waiting who reads at once.
+    fn reads(&self, how: How) -> io::Result<()> {
+        let would_block = how == How::AtOnce && !self.1;
+        if would_block { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    }
+
     /// Another process.
     pub fn process(&self) -> Arc<Process> {
         let mut state = self.0.lock();
@@ -549,6 +557,7 @@ impl Volume for Opened {
     }
 
     fn read_content(&self, address: &Address, buffer: &mut [u8], how: How) -> io::Result<()> {
+        self.0.reads(how)?;
         let mut state = self.0.0.lock();
         state.begin_read(how)?;
         let missing = if how == How::AtOnce { io::ErrorKind::WouldBlock } else { io::ErrorKind::NotFound };
@@ -634,6 +643,7 @@ impl SegmentFile for Segment {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64, how: How) -> io::Result<()> {
+        self.disk.reads(how)?;
         let mut state = self.disk.0.lock();
         while how == How::Patiently
             && state.index_held

@@ -58,7 +58,8 @@ impl Disk {
                 *file = File::default();
             }
         }
-        Self(Arc::new(Mutex::new(state)))
+        let cached = state.make.cached;
+        Self(Arc::new(Mutex::new(state)), cached)
     }
 
     /// Damages a few files: flips bits, cuts, lengthens, swaps or removes them.
