@@ -31,14 +31,8 @@ impl View {
         let now = self.handles.clock.now();
         let certificate = |state: CertificateState| {
             let days_left = state.expires.since(now).as_secs() / SECONDS_OF_DAY;
-            let health = if state.refused {
-                "refused"
-            } else if state.expires <= now {
-                "expired"
-            } else {
-                "ok"
-            };
-            (state.name, json!({ "days_left": days_left, "state": health }))
+            let expired = state.expires <= now;
+            (state.name, json!({ "days_left": days_left, "expired": expired, "refused": state.refused }))
         };
         (self.handles.certificates)().into_iter().map(certificate).collect::<serde_json::Map<_, _>>().into()
     }

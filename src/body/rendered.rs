@@ -126,6 +126,11 @@ impl RenderedFields {
         self.content_length
     }
 
+    /// Whether there may be a field of this name among them: its name is there, if perhaps in a value.
+    pub fn may_have(&self, name: &HeaderName) -> bool {
+        memchr::memmem::find(&self.lines, name.as_str().as_bytes()).is_some()
+    }
+
     /// The same as names and values, in their order.
     pub fn to_map(&self) -> HeaderMap {
         map_of(&self.lines)

@@ -186,7 +186,10 @@ fn pools_and_sites(written: &Configuration) -> (Vec<origin::Settings>, Vec<route
 /// RFC 6797 §6.1.
 fn strict_transport(tls: &SiteTls) -> Option<HeaderValue> {
     let below = if tls.strict_below { "; includeSubDomains" } else { "" };
-    HeaderValue::from_str(&format!("max-age={}{below}", tls.strict?.as_secs())).ok()
+    let strict = tls.strict?;
+    // Less than a second is not none, by which clients forget.
+    let seconds = if strict.is_zero() { 0 } else { strict.as_secs().max(1) };
+    HeaderValue::from_str(&format!("max-age={seconds}{below}")).ok()
 }
 
 fn policy(cache: &CachePolicy, against: &AgainstRfcPolicy) -> Policy {

@@ -16,7 +16,8 @@ pub use fetched::fetched;
 pub use own::{failed, not_stored, refused, rejected};
 pub use stored::{content_of, plain, stored};
 
-use crate::body::message::Reply;
+use crate::body::message::{Reply, ReplyHead};
+use crate::body::rendered::RenderedFields;
 use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::notable::Notable;
@@ -32,6 +33,23 @@ pub fn leave_out(reply: &mut Reply, names: &[HeaderName]) {
     for name in names {
         reply.head.headers.remove(name);
     }
+}
+
+/// Tells a client to come by TLS alone (RFC 6797), in place of what the origin has said of that, stored or not: clients
+/// heed the first word.
+pub fn tell_strict_transport(reply: &mut Reply, strict: &HeaderValue) {
+    let head = &mut reply.head;
+    let says = |stored: &RenderedFields| stored.to_map().contains_key(header::STRICT_TRANSPORT_SECURITY);
+    if head
+        .stored
+        .as_ref()
+        .is_some_and(|stored| stored.may_have(&header::STRICT_TRANSPORT_SECURITY) && says(stored))
+    {
+        let whole = ReplyHead::new(head.status, HeaderMap::new());
+        let (status, headers) = (head.status, std::mem::replace(head, whole).into_headers());
+        *head = ReplyHead::new(status, headers);
+    }
+    head.headers.insert(header::STRICT_TRANSPORT_SECURITY, strict.clone());
 }
 
 /// For whom an answer is, and what it says of the cache.

@@ -65,9 +65,6 @@ pub(super) fn clean<'a>(
     for name in &IDENTITY {
         headers.remove(name);
     }
-    if ask.policy.strict_transport.is_some() {
-        headers.remove(header::STRICT_TRANSPORT_SECURITY);
-    }
     // RFC 9110 §6.6.1: a recipient with a clock that stores or forwards adds a missing Date.
     if !headers.contains_key(header::DATE) && status != StatusCode::SWITCHING_PROTOCOLS {
         headers.insert(header::DATE, date::format_date(received));

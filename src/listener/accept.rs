@@ -70,8 +70,9 @@ fn is_the_client(error: &io::Error) -> bool {
 }
 
 async fn welcome<H: Handler>(stream: TcpStream, peer: SocketAddr, handler: Arc<H>, serving: Arc<Serving>) {
-    match handler.admit(peer) {
-        Some(_guest) => http1::serve(stream, Link::plain(peer), &*handler, &serving).await,
+    let link = Link::plain(peer);
+    match handler.admit(&link) {
+        Some(_guest) => http1::serve(stream, link, &*handler, &serving).await,
         None => Box::pin(turn_away(stream)).await,
     }
 }
@@ -84,16 +85,17 @@ async fn welcome_by_tls<H: Handler>(
     handler: Arc<H>,
     serving: Arc<Serving>,
 ) {
-    let Some(_guest) = handler.admit(peer) else { return };
+    let link = Link::tls(peer);
+    let Some(_guest) = handler.admit(&link) else { return };
     // On the heap, so that a connection that waits is small.
     let shaken = Box::pin(async {
         tokio::select! {
             () = serving.draining.cancelled() => None,
-            shaken = front.accept(stream) => shaken,
+            shaken = front.accept(stream, peer) => shaken,
         }
     });
     if let Some(stream) = shaken.await {
-        http1::serve(stream, Link::tls(peer), &*handler, &serving).await;
+        http1::serve(stream, link, &*handler, &serving).await;
     }
 }
 

@@ -12,13 +12,13 @@ pub mod stream;
 pub mod tls;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::body::busy::Means;
+use link::Link;
 use refusal::Refusal;
 
 use crate::body::message::{self, InterimSender, Interims, Reply, Request};
@@ -28,11 +28,11 @@ pub trait Handler: Send + Sync + 'static {
     /// Held as long as a connection lives; dropping it tells the handler that the connection is gone.
     type Guest: Send;
 
-    /// Whether a connection from `peer` may stay; `None` refuses it with 503.
-    fn admit(&self, peer: SocketAddr) -> Option<Self::Guest>;
+    /// Whether a connection may stay; `None` refuses it, in the clear with 503.
+    fn admit(&self, link: &Link) -> Option<Self::Guest>;
 
     /// What is said to something that is no request.
-    fn refuse(&self, refusal: &Refusal, peer: SocketAddr) -> Reply;
+    fn refuse(&self, refusal: &Refusal, link: &Link) -> Reply;
 
     /// Answers one request. What is to come later is dropped when the client goes away.
     fn handle(&self, request: Request) -> Answer<'_>;

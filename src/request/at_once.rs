@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, header};
+use http::Method;
 
 use super::ClientMachine;
 use super::begun::{Begun, Told};
@@ -74,7 +74,7 @@ impl ClientMachine {
             return Err(Some(Seen { key, found }));
         };
         if let Some(strict) = site.policy.strict_transport_by(&request.scheme) {
-            reply.head.headers.insert(header::STRICT_TRANSPORT_SECURITY, strict.clone());
+            deliver::tell_strict_transport(&mut reply, strict);
         }
         self.counters.hits.inc();
         let account = Some((Arc::clone(&site.metrics), Outcome::Hit));

@@ -1,16 +1,16 @@
 //! When a request began, and what is noted of it until its answer has left: what is counted, and the line of the access
 //! log.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::uri::Scheme;
 use http::{HeaderMap, Method, StatusCode, Version};
 use tokio::time::Instant;
 
 use crate::admission::Rejection;
 use crate::base::clock::{Clock, Timestamp};
 use crate::body::message::{Reply, Request};
+use crate::listener::link::Link;
 use crate::telemetry::access_log::{AccessLog, Draft, Head};
 use crate::telemetry::metrics::{Outcome, SiteMetrics};
 use crate::telemetry::record::{Progress, Record};
@@ -121,16 +121,16 @@ impl Begun {
     pub(super) fn logged_refusal(
         self,
         reply: Reply,
-        peer: SocketAddr,
+        link: &Link,
         why: &'static str,
         log: Option<&AccessLog>,
     ) -> Reply {
         let (method, fields) = (unknown_method(), HeaderMap::new());
         let told = Told {
-            peer: peer.ip(),
+            peer: link.peer.ip(),
             site: None,
             method: &method,
-            scheme: Scheme::HTTP.as_str(),
+            scheme: link.scheme_name(),
             host: None,
             target: "-",
             version: Version::HTTP_11,

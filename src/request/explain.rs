@@ -347,11 +347,7 @@ fn keyed(ask: &Ask, asked: &PathAndQuery, came: &HeaderMap) -> Step {
         left: &ask.headers,
         content: ask.content.as_ref().map(bytes::Bytes::len),
     };
-    let mut step = explanation::key(&keyed, &ask.policy);
-    if ask.scheme == Scheme::HTTPS {
-        step.say("This node does not take TLS from clients so far: nothing comes to it under such a URL.");
-    }
-    step
+    explanation::key(&keyed, &ask.policy)
 }
 
 /// Why memory does not answer, in words.

@@ -24,7 +24,6 @@ mod preface;
 mod steps;
 mod turn;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::uri::Scheme;
@@ -39,6 +38,7 @@ use crate::cache::lookup::Hit;
 use crate::deliver;
 use crate::fetch::Fetcher;
 use crate::fetch::flight::Seat;
+use crate::listener::link::Link;
 use crate::listener::refusal::Refusal;
 use crate::listener::{Answer, Handler};
 use crate::route::{Router, Site};
@@ -56,6 +56,9 @@ use turn::Turn;
 /// What one connection is charged to the budget. It takes a few KiB while it idles, and more while it answers: heads that
 /// are arriving, an answer that leaves.
 const CONNECTION_COST: u64 = 20 << 10;
+
+/// What one by TLS is charged beside that: its session, and a record in each direction.
+const TLS_COST: u64 = 44 << 10;
 
 /// Rules of the client machine.
 #[derive(Clone, Debug)]
@@ -176,7 +179,11 @@ impl ClientMachine {
             Ok(received) => received,
             Err((rejection, site)) => {
                 self.metrics.rejected(rejection.name());
-                let reply = deliver::rejected(&rejection, &self.settings.node, &request.method, begun.time);
+                let mut reply =
+                    deliver::rejected(&rejection, &self.settings.node, &request.method, begun.time);
+                if let Some(strict) = site.and_then(|site| site.policy.strict_transport_by(&request.scheme)) {
+                    deliver::tell_strict_transport(&mut reply, strict);
+                }
                 let site = site.map(|site| site.name.as_str());
                 let log = self.log.as_ref();
                 return Begin::Answered(begun.logged_rejection(reply, &request, &rejection, site, log));
@@ -233,7 +240,7 @@ impl ClientMachine {
         admission::never_circles(request, &admitted, &self.settings.cdn_id, self.settings.max_loops)
             .map_err(|why| (why, None))?;
         let site = self.router.site(&admitted.host).ok_or((Rejection::UnknownHost, None))?;
-        if let Some(port) = site.tls_port.filter(|_| request.scheme == Scheme::HTTP) {
+        if let Some(port) = site.tls_port.filter(|_| is_to_come_by_tls(request)) {
             let url = secure_url(&admitted.host, port, &request.target);
             return Err((Rejection::NeedsTls(url), Some(site)));
         }
@@ -248,22 +255,32 @@ impl ClientMachine {
     }
 }
 
+/// Where authorities look whether a host is ours before they give it a certificate (RFC 8555 §8.3): in the clear.
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
+
+/// Whether a request in the clear can be sent to TLS: it has a URL there, and is not for what has to be had before.
+fn is_to_come_by_tls(request: &Request) -> bool {
+    let path = request.target.path();
+    request.scheme == Scheme::HTTP && path != "*" && !path.starts_with(CHALLENGES)
+}
+
 impl Handler for ClientMachine {
     type Guest = (Guest, Charge);
 
-    fn admit(&self, _peer: SocketAddr) -> Option<Self::Guest> {
-        let place = self.connections.admit().zip(self.budget.try_charge(CONNECTION_COST));
+    fn admit(&self, link: &Link) -> Option<Self::Guest> {
+        let cost = CONNECTION_COST + if link.is_tls { TLS_COST } else { 0 };
+        let place = self.connections.admit().zip(self.budget.try_charge(cost));
         if place.is_none() {
             self.counters.refused_connections.inc();
         }
         place
     }
 
-    fn refuse(&self, refusal: &Refusal, peer: SocketAddr) -> Reply {
+    fn refuse(&self, refusal: &Refusal, link: &Link) -> Reply {
         let begun = Begun::now(&self.clock);
         self.metrics.rejected(refusal.name());
         let reply = deliver::refused(refusal.status(), &refusal.to_string(), begun.time);
-        begun.logged_refusal(reply, peer, refusal.name(), self.log.as_ref())
+        begun.logged_refusal(reply, link, refusal.name(), self.log.as_ref())
     }
 
     fn handle(&self, request: Request) -> Answer<'_> {

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use http::header;
-
 use super::begun::{Begun, Told};
 use crate::admission::Rejection;
 use crate::base::clock::Timestamp;
 use crate::body::busy::BusyBody;
 use crate::body::message::Reply;
 use crate::cache::lookup::{Hit, Missing};
-use crate::deliver::For;
+use crate::deliver::{For, tell_strict_transport};
 use crate::fetch::Why;
 use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::{CacheStatus, Forward};
@@ -109,7 +107,7 @@ impl Turn {
     /// Attaches what is counted, and written to the log, when the body has left.
     pub(super) fn recorded(&self, mut reply: Reply, log: Option<&AccessLog>) -> Reply {
         if let Some(strict) = self.ask.policy.strict_transport_by(&self.ask.scheme) {
-            reply.head.headers.insert(header::STRICT_TRANSPORT_SECURITY, strict.clone());
+            tell_strict_transport(&mut reply, strict);
         }
         let account = self.ask.metrics.as_ref().map(|site| (Arc::clone(site), self.outcome()));
         let line = |status, head_ms| {

@@ -58,7 +58,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("request", "origin", &["OriginError"]),
     ("deliver", "origin", &["OriginError"]),
     ("deliver", "admission", &["Rejection"]),
-    ("request", "listener", &["Answer", "Handler", "refusal::Refusal"]),
+    ("request", "listener", &["Answer", "Handler", "link::Link", "refusal::Refusal"]),
     ("admin", "admission", &["Connections"]),
     ("admin", "fetch", &["Fetcher"]),
     ("config", "route", &["Settings", "HostPattern", "HostPatternError"]),
@@ -69,7 +69,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
         &[
             "Settings",
             "tls::MinimumVersion",
-            "tls::certificate::Certificate",
+            "tls::certificate::CertificateName",
             "tls::certificate::Files",
             "tls::keeper::Named",
             "tls::provider",

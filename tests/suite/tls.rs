@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use forebay::admin::exposition;
 use forebay::app::{Node, Running};
-use forebay::base::clock::Clock;
+use forebay::base::clock::{Clock, Timestamp};
 use forebay::config::{Listen, Settings};
 use forebay::listener::tls::certificate::Files;
 use forebay::listener::tls::keeper::Named;
 use forebay::listener::tls::{self, MinimumVersion};
 use forebay::origin::connect::Tcp;
+use forebay::telemetry::metrics::exposition::Format;
 use http::HeaderValue;
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
@@ -17,6 +19,7 @@ use rustls::{ProtocolVersion, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::disk_rig::until;
 use crate::rig::settings;
@@ -27,6 +30,10 @@ use crate::support::origin::{Act, Origin, SeenRequest, respond};
 use crate::support::{ms, within};
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
+
+fn now() -> Timestamp {
+    Clock::system().now()
+}
 
 /// A node that speaks TLS on its first listener, and its origin.
 struct Site {
@@ -218,6 +225,11 @@ async fn clients_without_tls_are_sent_to_it_and_those_with_it_stay() {
     };
     let site = Site::of(&[("main", &["site.test"])], false, change, script).await;
     let mut clear = Client::connect(site.running.addresses[1].address).await;
+    // Authorities look there before there is a certificate.
+    assert_eq!(clear.get_with("/.well-known/acme-challenge/x", &[("Host", "site.test")]).await.status, 200);
+    clear.request("OPTIONS", "*", &[("Host", "site.test")], b"").await;
+    assert_eq!(clear.read_answer().await.status, 200, "there is no URL to be sent to");
+    let before = site.origin.hits();
     for (host, method) in [("site.test", "GET"), ("site.test:8080", "HEAD"), ("site.test", "POST")] {
         clear.request(method, "/a?b=c", &[("Host", host)], b"").await;
         let answer = clear.read_answer().await;
@@ -228,13 +240,16 @@ async fn clients_without_tls_are_sent_to_it_and_those_with_it_stay() {
         );
         assert_eq!(answer.header("strict-transport-security"), None, "it must not be said here");
     }
-    assert_eq!(site.origin.hits(), 0);
+    assert_eq!(site.origin.hits(), before);
     let mut client = site.client("site.test").await;
     // From the origin, from memory by the short way, and by the long one.
     for fields in [&[][..], &[], &[("Range", "bytes=0-1")]] {
         let answer = client.get_with("/", fields).await;
         assert_eq!(answer.header_all("strict-transport-security"), ["max-age=600"], "{fields:?}");
     }
+    client.request("POST", "/", &[("Content-Length", "99999999999")], b"").await;
+    let refused = client.read_answer().await;
+    assert_eq!((refused.status, refused.header("strict-transport-security")), (413, Some("max-age=600")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,17 +264,17 @@ async fn a_certificate_is_replaced_when_both_its_files_are() {
     let main = site.authority.path("main");
     std::fs::rename(&next.chain, &main.chain).expect("renamed");
     for _ in 0..3 {
-        keeper.look();
+        keeper.look(now());
         assert!(refused() && site.is_shown("old.test").await && !site.is_shown("new.test").await);
     }
     std::fs::rename(&next.key, &main.key).expect("renamed");
-    keeper.look();
+    keeper.look(now());
     assert!(!refused() && site.is_shown("new.test").await && !site.is_shown("old.test").await);
     std::fs::write(&main.chain, "-----BEGIN CERTIFICATE-----\nrubbish").expect("written");
-    keeper.look();
+    keeper.look(now());
     assert!(refused() && site.is_shown("new.test").await);
     std::fs::remove_file(&main.chain).expect("removed");
-    keeper.look();
+    keeper.look(now());
     assert!(refused() && site.is_shown("new.test").await);
     assert_eq!(kept.get("/").await.status, 200, "who is connected stays so");
 }
@@ -273,13 +288,13 @@ async fn what_cannot_be_shown_is_told_at_the_start() {
         let mut settings = settings("http://origin.test");
         let files = Files { chain: chain.to_owned(), key: key.to_owned() };
         settings.tls = Some(tls::Settings {
-            certificates: vec![Named { name: "main".into(), files, is_default: true }],
+            certificates: vec![Named { name: "main".into(), files, is_default: false }],
             minimum: MinimumVersion::default(),
             handshake_timeout: ms(1_000),
             reload_every: ms(1_000),
         });
         let node = Node::build(&settings, Clock::system(), Arc::new(Tcp), None);
-        node.expect_err("no node").to_string()
+        node.map(drop).expect_err("no node").to_string()
     };
     for (chain, key, said) in [
         (&one.chain, &other.key, "the key is not that of the certificate"),
@@ -294,4 +309,49 @@ async fn what_cannot_be_shown_is_told_at_the_start() {
             "{complaint}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_tried_again_at_each_look_and_told() {
+    let site = Site::new(&[("main", &["old.test"])], false, |_| {}).await;
+    let node = &site.running.node;
+    let keeper = node.front.as_ref().expect("TLS").keeper();
+    let (main, old) = (site.authority.path("main"), site.authority.path("old"));
+    std::fs::rename(&main.key, &old.key).expect("renamed");
+    site.authority.pair("next", &["new.test"], 2998);
+    std::fs::rename(site.authority.path("next").chain, &main.chain).expect("renamed");
+    for _ in 0..3 {
+        keeper.look(now());
+        assert!(keeper.states()[0].refused);
+    }
+    // As it was before, but for the file that could not be read.
+    std::fs::rename(site.authority.path("next").key, &main.key).expect("renamed");
+    keeper.look(now());
+    assert!(!keeper.states()[0].refused && site.is_shown("new.test").await);
+    // One that has expired does not replace one that has not.
+    site.authority.pair("main", &["other.test"], 2020);
+    keeper.look(now());
+    assert!(keeper.states()[0].refused && site.is_shown("new.test").await);
+    let handles = node.handles(CancellationToken::new());
+    let text = exposition(&handles, Format::Text).finish();
+    assert!(text.contains("forebay_certificate_refused{certificate=\"main\"} 1"), "{text}");
+    let expires = format!(
+        "forebay_certificate_expiry_time_seconds{{certificate=\"main\"}} {}",
+        keeper.states()[0].expires.as_millis() / 1000
+    );
+    assert!(text.contains(&expires), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_is_ended() {
+    const LONG: usize = 64 << 20;
+    let script = |_: &SeenRequest, _: usize| vec![respond("200 OK", &[FRESH], pattern(3, LONG))];
+    let change = |settings: &mut Settings| settings.listener.write_timeout = ms(300);
+    let site = Site::of(&[("main", &["site.test"])], false, change, script).await;
+    let mut client = site.client("site.test").await;
+    client.send("GET /long HTTP/1.1\r\nHost: site.test\r\n\r\n").await;
+    // Nothing is read: the connection is ended, and its place is free again.
+    let connections = site.running.node.machine.connections();
+    until("it is ended", || connections.now() == 0).await;
+    drop(client);
 }

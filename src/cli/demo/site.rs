@@ -1,6 +1,5 @@
 //! The pages of the demo site.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use crate::base::clock::Clock;
 use crate::body::Body;
 use crate::body::content::Blocks;
 use crate::body::message::{Reply, Request};
+use crate::listener::link::Link;
 use crate::listener::refusal::Refusal;
 use crate::listener::{Answer, Handler};
 use crate::semantics::date;
@@ -27,11 +27,11 @@ pub(super) struct DemoSite;
 impl Handler for DemoSite {
     type Guest = ();
 
-    fn admit(&self, _peer: SocketAddr) -> Option<()> {
+    fn admit(&self, _link: &Link) -> Option<()> {
         Some(())
     }
 
-    fn refuse(&self, refusal: &Refusal, _peer: SocketAddr) -> Reply {
+    fn refuse(&self, refusal: &Refusal, _link: &Link) -> Reply {
         reply(refusal.status(), "text/plain", "no-store", Body::Bytes(format!("{refusal}\n").into()))
     }
 

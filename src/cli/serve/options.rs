@@ -37,7 +37,7 @@ pub(in crate::cli) struct Options {
     tls_listen: Vec<SocketAddr>,
 
     /// The certificate for --tls-listen in PEM form, then those that lead to an authority; it is shown whatever host a
-    /// client asks for
+    /// client asks for, in place of those of the file
     #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
 
@@ -131,8 +131,9 @@ impl Options {
         let fixed = |address: &&SocketAddr| address.port() != 0;
         let listeners = self.listen.iter().filter(fixed).map(|address| format!("--listen {address}"));
         let repeated = origins.chain(listeners).find(|option| !said.insert(option.clone()));
-        let mut clear = self.tls_listen.iter().filter(fixed).map(|address| format!("--listen {address}"));
-        repeated.or_else(|| clear.find(|option| !said.insert(option.clone())))
+        let again = |address: &&SocketAddr| !said.insert(format!("--listen {address}"));
+        let mut by_tls = self.tls_listen.iter().filter(fixed).filter(again);
+        repeated.or_else(|| by_tls.next().map(|address| format!("--tls-listen {address}")))
     }
 
     /// Whether one of --cert and --key is missing.

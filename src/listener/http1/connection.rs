@@ -39,6 +39,8 @@ pub(super) struct Connection<'a, S: Stream> {
     pub(super) alarm: Alarm,
     /// Since when the client takes nothing of what waits for it.
     pub(super) stalled: Option<Instant>,
+    /// What had left below the stream when it last took nothing.
+    pub(super) left_below: u64,
     /// Only the end of the connection will tell that the content on its way is whole.
     pub(super) told_by_close: bool,
 }
@@ -69,7 +71,7 @@ impl<'a, S: Stream> Connection<'a, S> {
     pub(super) fn new(io: S, link: Link, serving: &'a Serving) -> Self {
         let alarm = Alarm::new(serving.settings.header_timeout, &serving.draining);
         let (input, outbox) = (Input::default(), Outbox::default());
-        Self { io, link, serving, input, outbox, alarm, stalled: None, told_by_close: false }
+        Self { io, link, serving, input, outbox, alarm, stalled: None, left_below: 0, told_by_close: false }
     }
 
     /// Waits for the next request. `None` if there is none: the client has closed, or said nothing for too long, or the
@@ -129,7 +131,9 @@ impl<'a, S: Stream> Connection<'a, S> {
     /// Closes. One that may be sending still is given a moment to read what it was told.
     pub(super) async fn close(&mut self, how: How) {
         self.input.take();
-        if self.io.shutdown().await.is_ok() && how == How::Lingering {
+        // By TLS there is something left to say, for which there may be no room.
+        let closed = timeout(self.serving.settings.write_timeout, self.io.shutdown()).await;
+        if matches!(closed, Ok(Ok(()))) && how == How::Lingering {
             let _ = timeout(LINGER, self.read_until_silence()).await;
         }
     }

@@ -166,7 +166,9 @@ impl<S: Stream> Connection<'_, S> {
         let with_trailers = head.headers.contains_key(header::TRAILER);
         let mut sending = Sending::new(body, delimiting, with_trailers, record);
         let sent = poll_fn(|cx| self.poll_send(&mut sending, &mut exchange, cx)).await;
-        sending.finish(self.outbox.len());
+        // What was taken and waits below, nobody counts: something is missing, and so much is known.
+        let unsent = if sent.is_err() { self.outbox.len().max(1) } else { 0 };
+        sending.finish(unsent);
         if sent.is_err() {
             return After::Gone;
         }
@@ -262,19 +264,28 @@ impl<S: Stream> Connection<'_, S> {
                     return Poll::Ready(Err(Gone));
                 }
                 Poll::Pending => {
-                    self.stalled.get_or_insert_with(Instant::now);
+                    self.waits_for_room();
                     return Poll::Pending;
                 }
             }
         }
         let flushed = Pin::new(&mut self.io).poll_flush(cx).map_err(|_| Gone);
         if flushed.is_pending() {
-            // What was taken waits in between, encrypted.
-            self.stalled.get_or_insert_with(Instant::now);
+            // What was taken waits below.
+            self.waits_for_room();
         } else {
             self.stalled = None;
         }
         flushed
+    }
+
+    /// Since now, unless something has left since it began to wait.
+    fn waits_for_room(&mut self) {
+        let left = self.io.left_below();
+        if std::mem::replace(&mut self.left_below, left) != left {
+            self.stalled = None;
+        }
+        self.stalled.get_or_insert_with(Instant::now);
     }
 
     /// Looks whether the client lets us wait for too long: for room to write, or for its content.

@@ -38,7 +38,7 @@ pub async fn serve<H: Handler>(io: impl Stream, link: Link, handler: &H, serving
         // On the heap for as long as it takes, so that a connection that waits is small.
         let after = match came {
             Ok(head) => Box::pin(answer(&mut connection, handler, head)).await,
-            Err(refusal) => Box::pin(connection.refuse(handler.refuse(&refusal, link.peer))).await,
+            Err(refusal) => Box::pin(connection.refuse(handler.refuse(&refusal, &link))).await,
         };
         match after {
             After::Next => {}

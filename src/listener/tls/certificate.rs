@@ -36,6 +36,9 @@ pub enum CertificateError {
     /// It says for no host that it is its.
     #[error("the certificate is for no host: it has no DNS name among its subject alternative names")]
     Nameless,
+    /// It has expired, and the one that it would replace has not.
+    #[error("the certificate has expired, and the one before it has not")]
+    Expired,
     /// The file of the key cannot be read, or there is none in it.
     #[error("the key cannot be read as a private key in PEM form: {0}")]
     UnreadableKey(pem::Error),
@@ -84,23 +87,20 @@ impl CertificateName {
 pub struct Certificate {
     /// Chain and key.
     pub key: Arc<CertifiedKey>,
-    /// The hosts that it is for.
+    /// The hosts that it is for; none, if it is for addresses alone.
     pub names: Vec<CertificateName>,
     /// When it ends.
     pub expires: Timestamp,
 }
 
 impl Certificate {
-    /// Reads a pair of files. One that has expired is taken all the same: clients will say so. Blocking.
+    /// Reads a pair of files, whether the certificate has expired or not. Blocking.
     pub fn read(files: &Files, provider: &CryptoProvider) -> Result<Self, CertificateError> {
         let chain =
             CertificateDer::pem_file_iter(&files.chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let chain = chain.map_err(CertificateError::UnreadableChain)?;
         let own = chain.first().ok_or(CertificateError::Empty)?;
         let (names, expires) = told_by(own).ok_or(CertificateError::Malformed)?;
-        if names.is_empty() {
-            return Err(CertificateError::Nameless);
-        }
         let key = PrivateKeyDer::from_pem_file(&files.key).map_err(CertificateError::UnreadableKey)?;
         let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch,

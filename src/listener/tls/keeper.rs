@@ -6,12 +6,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rustls::crypto::CryptoProvider;
 
 use super::TlsError;
-use super::certificate::{Certificate, Files};
+use super::certificate::{Certificate, CertificateError, Files};
 use super::shelf::Shelf;
+use crate::base::clock::Timestamp;
 use crate::telemetry::certificates::CertificateState;
 
 /// A certificate as the operator configures it.
@@ -25,10 +26,24 @@ pub struct Named {
     pub is_default: bool,
 }
 
+impl Named {
+    /// Reads it. One that is for no host is of use as the default alone. Blocking.
+    pub fn read(&self, provider: &CryptoProvider) -> Result<Certificate, CertificateError> {
+        let certificate = Certificate::read(&self.files, provider)?;
+        if certificate.names.is_empty() && !self.is_default {
+            return Err(CertificateError::Nameless);
+        }
+        Ok(certificate)
+    }
+}
+
 /// The certificates of a node and their files.
 #[derive(Debug)]
 pub struct Keeper {
+    /// Held while files are read: by those who look, and nobody else.
     kept: Mutex<Vec<Kept>>,
+    /// What can be told of them, for those who ask meanwhile.
+    states: RwLock<Vec<CertificateState>>,
     shelf: Arc<Shelf>,
     provider: Arc<CryptoProvider>,
 }
@@ -39,7 +54,7 @@ struct Kept {
     certificate: Certificate,
     /// The files when they were last read.
     read: Prints,
-    /// What is wrong with what they have now, and whether that was told.
+    /// What they have now cannot be used.
     trouble: Option<Trouble>,
 }
 
@@ -58,14 +73,21 @@ struct Print {
     device: u64,
     inode: u64,
     length: u64,
+    written: (i64, i64),
+    /// Also of a file that was replaced with the old one's time and length, and of new permissions.
     changed: (i64, i64),
 }
 
 impl Print {
     fn of(path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok()?;
-        let changed = (found.mtime(), found.mtime_nsec());
-        Some(Self { device: found.dev(), inode: found.ino(), length: found.len(), changed })
+        Some(Self {
+            device: found.dev(),
+            inode: found.ino(),
+            length: found.len(),
+            written: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
     }
 
     fn both(files: &Files) -> Prints {
@@ -74,18 +96,23 @@ impl Print {
 }
 
 impl Keeper {
-    /// Reads all of them. Blocking.
+    /// Reads all of them. One that has expired is shown all the same: clients will say so. Blocking.
     pub fn open(named: Vec<Named>, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
         let read = |named: Named| {
             let read = Print::both(&named.files);
-            let certificate = Certificate::read(&named.files, &provider).map_err(|error| {
-                let (name, files) = (named.name.clone(), named.files.clone());
-                TlsError::Certificate { name, files, error }
+            let certificate = named.read(&provider).map_err(|error| {
+                let (name, files) = (named.name.clone(), Box::new(named.files.clone()));
+                TlsError::Certificate { name, files, error: Box::new(error) }
             })?;
             Ok(Kept { named, certificate, read, trouble: None })
         };
         let kept: Vec<Kept> = named.into_iter().map(read).collect::<Result<_, TlsError>>()?;
-        let keeper = Self { kept: Mutex::new(kept), shelf: Arc::default(), provider };
+        let keeper = Self {
+            states: RwLock::new(kept.iter().map(Kept::state).collect()),
+            kept: Mutex::new(kept),
+            shelf: Arc::default(),
+            provider,
+        };
         keeper.fill(&keeper.kept.lock());
         Ok(keeper)
     }
@@ -95,23 +122,19 @@ impl Keeper {
         &self.shelf
     }
 
-    /// Reads anew what has changed since the last look. Blocking.
-    pub fn look(&self) {
+    /// Reads anew, at `now`, what has changed since the last look, or could not be used then. Blocking.
+    pub fn look(&self, now: Timestamp) {
         let mut kept = self.kept.lock();
-        let changed = kept.iter_mut().filter_map(|kept| kept.look(&self.provider)).count();
+        let changed = kept.iter_mut().filter_map(|kept| kept.look(&self.provider, now)).count();
         if changed > 0 {
             self.fill(&kept);
         }
+        *self.states.write() = kept.iter().map(Kept::state).collect();
     }
 
     /// What can be told of them now.
     pub fn states(&self) -> Vec<CertificateState> {
-        let state = |kept: &Kept| CertificateState {
-            name: kept.named.name.clone(),
-            expires: kept.certificate.expires,
-            refused: kept.trouble.is_some(),
-        };
-        self.kept.lock().iter().map(state).collect()
+        self.states.read().clone()
     }
 
     fn fill(&self, kept: &[Kept]) {
@@ -121,28 +144,51 @@ impl Keeper {
 }
 
 impl Kept {
+    fn state(&self) -> CertificateState {
+        CertificateState {
+            name: self.named.name.clone(),
+            expires: self.certificate.expires,
+            refused: self.trouble.is_some(),
+        }
+    }
+
     /// Some, if there is another certificate now.
-    fn look(&mut self, provider: &CryptoProvider) -> Option<()> {
-        let now = Print::both(&self.named.files);
-        let same = now == self.read;
-        if same && self.trouble != Some(Trouble::Seen) {
+    fn look(&mut self, provider: &CryptoProvider, now: Timestamp) -> Option<()> {
+        let prints = Print::both(&self.named.files);
+        let same = prints == self.read;
+        if same && self.trouble.is_none() {
             return None;
         }
-        self.read = now;
+        self.read = prints;
         let name = &self.named.name;
-        match Certificate::read(&self.named.files, provider) {
+        match self.replacement(provider, now) {
             Ok(certificate) => {
-                tracing::info!(certificate = name, "a certificate was replaced");
+                let another = certificate.key.cert != self.certificate.key.cert;
                 (self.certificate, self.trouble) = (certificate, None);
+                if another {
+                    tracing::info!(certificate = name, "a certificate was replaced");
+                }
                 Some(())
             }
             Err(error) => {
-                if same {
+                if same && self.trouble == Some(Trouble::Seen) {
                     tracing::warn!(certificate = name, %error, "a certificate cannot be replaced; the old one is shown");
                 }
                 self.trouble = Some(if same { Trouble::Told } else { Trouble::Seen });
                 None
             }
         }
+    }
+
+    fn replacement(
+        &self,
+        provider: &CryptoProvider,
+        now: Timestamp,
+    ) -> Result<Certificate, CertificateError> {
+        let new = self.named.read(provider)?;
+        if new.expires <= now && self.certificate.expires > now {
+            return Err(CertificateError::Expired);
+        }
+        Ok(new)
     }
 }

@@ -10,18 +10,20 @@ pub mod keeper;
 pub mod shelf;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::Acceptor;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::stream::Counted;
 use crate::telemetry::counters::Counters;
 use certificate::{CertificateError, Files};
 use keeper::{Keeper, Named};
@@ -29,6 +31,10 @@ use shelf::Shelf;
 
 /// A fatal alert, before any key is agreed on: that the host is unknown here (RFC 6066 §3, RFC 8446 §6).
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+/// Bytes that may wait encrypted for a client that takes nothing: a record. What waits in front of that is the content of
+/// the cache itself.
+const MOST_ENCRYPTED: usize = 16 << 10;
 
 /// The oldest version of TLS that is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,9 +90,9 @@ pub enum TlsError {
         /// What the operator calls it.
         name: String,
         /// Where it is.
-        files: Files,
+        files: Box<Files>,
         /// What is wrong.
-        error: CertificateError,
+        error: Box<CertificateError>,
     },
     /// The library refuses.
     #[error("TLS cannot be used: {0}")]
@@ -131,8 +137,8 @@ impl Front {
 
     /// Shakes hands with a client. `None`: nothing came of it, and the connection is closed. Dropped while it waits, the
     /// connection is closed.
-    pub async fn accept(&self, io: TcpStream) -> Option<TlsStream<TcpStream>> {
-        let shaken = tokio::time::timeout(self.timeout, self.shake_hands(io)).await;
+    pub async fn accept(&self, io: TcpStream, peer: SocketAddr) -> Option<TlsStream<Counted>> {
+        let shaken = tokio::time::timeout(self.timeout, self.shake_hands(Counted::new(io))).await;
         match shaken.unwrap_or(Err(Failure::Late)) {
             Ok(stream) => {
                 self.counters.tls_handshakes.inc();
@@ -140,13 +146,13 @@ impl Front {
             }
             Err(failure) => {
                 self.counters.tls_failures.inc();
-                tracing::debug!(%failure, "a TLS handshake came to nothing");
+                tracing::debug!(%peer, %failure, "a TLS handshake came to nothing");
                 None
             }
         }
     }
 
-    async fn shake_hands(&self, io: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
+    async fn shake_hands(&self, io: Counted) -> Result<TlsStream<Counted>, Failure> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
         if !self.shelf.answers(start.client_hello().server_name()) {
             let mut io = start.io;
@@ -154,7 +160,9 @@ impl Front {
             io.shutdown().await?;
             return Err(Failure::UnknownHost);
         }
-        Ok(start.into_stream(Arc::clone(&self.config)).await?)
+        let limited = |session: &mut ServerConnection| session.set_buffer_limit(Some(MOST_ENCRYPTED));
+        let io = start.into_stream_with(Arc::clone(&self.config), limited).await?;
+        Ok(io)
     }
 }
 

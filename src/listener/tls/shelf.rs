@@ -48,7 +48,7 @@ impl Shelf {
     /// Whether there is something to show to a client that asks for this host, or for none.
     pub fn answers(&self, host: Option<&str>) -> bool {
         let filled = self.now();
-        filled.default.is_some() || host.is_some_and(|host| filled.for_host(host).is_some())
+        filled.default.is_some() || host.is_some_and(|host| filled.for_host(host).next().is_some())
     }
 
     fn now(&self) -> Arc<Filled> {
@@ -57,20 +57,20 @@ impl Shelf {
 }
 
 impl Filled {
-    /// Those for a host: by its whole name, or by all but its first label.
-    fn for_host(&self, host: &str) -> Option<&Pairs> {
-        let host = host.to_ascii_lowercase();
-        let below = || host.split_once('.').and_then(|(_, domain)| self.below.get(domain));
-        self.hosts.get(host.as_str()).or_else(below)
+    /// Those for a host: by its whole name, then by all but its first label.
+    fn for_host(&self, host: &str) -> impl Iterator<Item = &Arc<CertifiedKey>> {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let below = host.split_once('.').and_then(|(_, domain)| self.below.get(domain));
+        self.hosts.get(host.as_str()).into_iter().chain(below).flatten()
     }
 }
 
 impl ResolvesServerCert for Shelf {
+    /// The first for the host whose key the client can verify; if there is none, the handshake fails by the first one.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let filled = self.now();
-        let pairs = hello.server_name().and_then(|host| filled.for_host(host));
         let suits = |pair: &&Arc<CertifiedKey>| pair.key.choose_scheme(hello.signature_schemes()).is_some();
-        let suited = pairs.into_iter().flatten().find(suits);
-        suited.or(filled.default.as_ref()).cloned()
+        let all = || hello.server_name().into_iter().flat_map(|host| filled.for_host(host));
+        all().find(suits).or_else(|| all().next()).or(filled.default.as_ref()).cloned()
     }
 }
