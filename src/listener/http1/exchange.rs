@@ -166,9 +166,9 @@ impl<S: Stream> Connection<'_, S> {
         let with_trailers = head.headers.contains_key(header::TRAILER);
         let mut sending = Sending::new(body, delimiting, with_trailers, record);
         let sent = poll_fn(|cx| self.poll_send(&mut sending, &mut exchange, cx)).await;
-        // What was taken and waits below, nobody counts: something is missing, and so much is known.
-        let unsent = if sent.is_err() { self.outbox.len().max(1) } else { 0 };
-        sending.finish(unsent);
+        // What was taken and waits below, nobody counts: but if that could not leave, something is missing.
+        let is_below = sent.is_err() && sending.is_whole();
+        sending.finish(self.outbox.len().max(usize::from(is_below)));
         if sent.is_err() {
             return After::Gone;
         }

@@ -138,6 +138,11 @@ impl Sending {
         }
     }
 
+    /// Whether all content was put into the outbox.
+    pub(super) fn is_whole(&self) -> bool {
+        self.stage == Stage::Whole
+    }
+
     /// All that could be sent was: `unsent` bytes are left in the outbox. Counts the request, and writes its line.
     pub(super) fn finish(&mut self, unsent: usize) {
         if let Some(mut record) = self.record.take() {
