@@ -122,8 +122,13 @@ impl DiskTier {
     /// What [`find`](Self::find) would find, if the system has it in memory: some microseconds, and nobody is waited for.
     pub fn find_at_once(&self, key: &Key, request: &HeaderMap, known: &[VarySet]) -> Option<Found> {
         let mounted = self.shared.mounted()?;
-        let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet: false };
-        search.find(request, known).ok()
+        let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet: true };
+        // What is damaged or dead is left for the fetch to find, which has to know that it was there.
+        let found = search.find(request, known).ok()?;
+        if found.entry.slot != key.hash().short() {
+            self.shared.sketch.count(found.entry.slot);
+        }
+        Some(found)
     }
 
     /// Whether something is there under this key that may be found at once. A guess: nothing is read.
