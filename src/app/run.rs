@@ -74,6 +74,9 @@ impl Running {
     pub fn start(settings: &Settings, log: Option<AccessLog>) -> Result<Self, RunError> {
         let node = Node::build(settings, Clock::system(), Arc::new(Tcp), log)?;
         let (addresses, sockets) = bind_all(&settings.listen, settings.workers)?;
+        let caretaker = node.front.as_ref().zip(settings.tls.as_ref());
+        let caretaker = caretaker.map(|(front, tls)| Caretaker::start(front.keeper(), tls.reload_every));
+        let caretaker = caretaker.transpose().map_err(RunError::Worker)?;
         let draining = CancellationToken::new();
         let connections = TaskTracker::new();
         let mut workers = Vec::with_capacity(sockets.len());
@@ -92,9 +95,6 @@ impl Running {
             };
             workers.push(worker.spawn(index).map_err(RunError::Worker)?);
         }
-        let caretaker = node.front.as_ref().zip(settings.tls.as_ref());
-        let caretaker = caretaker.map(|(front, tls)| Caretaker::start(front.keeper(), tls.reload_every));
-        let caretaker = caretaker.transpose().map_err(RunError::Worker)?;
         let mut running = Self { node, addresses, draining, workers, admin: None, caretaker };
         if let Some(settings) = settings.admin {
             match Admin::start(settings, running.node.handles(running.draining.clone())) {

@@ -17,7 +17,6 @@ pub use own::{failed, not_stored, refused, rejected};
 pub use stored::{content_of, plain, stored};
 
 use crate::body::message::{Reply, ReplyHead};
-use crate::body::rendered::RenderedFields;
 use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::notable::Notable;
@@ -39,15 +38,11 @@ pub fn leave_out(reply: &mut Reply, names: &[HeaderName]) {
 /// heed the first word.
 pub fn tell_strict_transport(reply: &mut Reply, strict: &HeaderValue) {
     let head = &mut reply.head;
-    let says = |stored: &RenderedFields| stored.to_map().contains_key(header::STRICT_TRANSPORT_SECURITY);
-    if head
-        .stored
-        .as_ref()
-        .is_some_and(|stored| stored.may_have(&header::STRICT_TRANSPORT_SECURITY) && says(stored))
-    {
-        let whole = ReplyHead::new(head.status, HeaderMap::new());
-        let (status, headers) = (head.status, std::mem::replace(head, whole).into_headers());
-        *head = ReplyHead::new(status, headers);
+    let stored = head.stored.as_ref();
+    if stored.is_some_and(|stored| stored.may_have(&header::STRICT_TRANSPORT_SECURITY)) {
+        let nothing = ReplyHead::new(head.status, HeaderMap::new());
+        let headers = std::mem::replace(head, nothing).into_headers();
+        head.headers = headers;
     }
     head.headers.insert(header::STRICT_TRANSPORT_SECURITY, strict.clone());
 }

@@ -24,11 +24,6 @@ impl Link {
         Self { peer, is_tls: true }
     }
 
-    /// The scheme's name.
-    pub fn scheme_name(&self) -> &'static str {
-        if self.is_tls { "https" } else { "http" }
-    }
-
     /// The scheme of what is asked for here.
     pub fn scheme(&self) -> Scheme {
         if self.is_tls { Scheme::HTTPS } else { Scheme::HTTP }

@@ -125,12 +125,12 @@ impl Begun {
         why: &'static str,
         log: Option<&AccessLog>,
     ) -> Reply {
-        let (method, fields) = (unknown_method(), HeaderMap::new());
+        let (method, scheme, fields) = (unknown_method(), link.scheme(), HeaderMap::new());
         let told = Told {
             peer: link.peer.ip(),
             site: None,
             method: &method,
-            scheme: link.scheme_name(),
+            scheme: scheme.as_str(),
             host: None,
             target: "-",
             version: Version::HTTP_11,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use forebay::admin::exposition;
 use forebay::app::{Node, Running};
 use forebay::base::clock::{Clock, Timestamp};
-use forebay::config::{Listen, Settings};
+use forebay::config::{Configuration, Listen, Settings};
 use forebay::listener::tls::certificate::Files;
 use forebay::listener::tls::keeper::Named;
 use forebay::listener::tls::{self, MinimumVersion};
@@ -312,7 +312,7 @@ async fn what_cannot_be_shown_is_told_at_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_is_tried_again_at_each_look_and_told() {
+async fn a_pair_that_does_not_match_and_one_that_has_expired_are_refused_and_told() {
     let site = Site::new(&[("main", &["old.test"])], false, |_| {}).await;
     let node = &site.running.node;
     let keeper = node.front.as_ref().expect("TLS").keeper();
@@ -324,7 +324,6 @@ async fn what_cannot_be_read_is_tried_again_at_each_look_and_told() {
         keeper.look(now());
         assert!(keeper.states()[0].refused);
     }
-    // As it was before, but for the file that could not be read.
     std::fs::rename(site.authority.path("next").key, &main.key).expect("renamed");
     keeper.look(now());
     assert!(!keeper.states()[0].refused && site.is_shown("new.test").await);
@@ -354,4 +353,33 @@ async fn a_client_that_takes_nothing_is_ended() {
     let connections = site.running.node.machine.connections();
     until("it is ended", || connections.now() == 0).await;
     drop(client);
+}
+
+#[test]
+fn check_doubts_what_tls_leaves_without_effect_or_without_a_certificate() {
+    let authority = Authority::new();
+    let pair = authority.pair("main", &["a.test", "*.b.test"], 2999);
+    let said = |listener: &str, more: &str| {
+        let text = format!(
+            "[[listeners]]\naddress = \"127.0.0.1:1\"\n{listener}\n[certificates.main]\nchain = {:?}\nkey = {:?}\n\
+             [sites.s]\nhosts = [\"a.test\", \"x.b.test\", \"*.b.test\", \"c.test\", \"*.d.test\"]\n\
+             origins = [\"http://127.0.0.1:2\"]\n{more}",
+            pair.chain, pair.key
+        );
+        let report = Configuration::read_text(std::path::Path::new("forebay.toml"), &text);
+        assert!(report.configuration.is_some(), "{}", report.complaints);
+        report.complaints.to_string()
+    };
+    let by_tls = said("tls = true", "");
+    for host in ["c.test", "*.d.test"] {
+        assert!(by_tls.contains(&format!("no certificate is for the host {host}:")), "{by_tls}");
+    }
+    assert_eq!(by_tls.matches("no certificate is for").count(), 2, "{by_tls}");
+    assert_eq!(said("tls = true", "[tls]\ndefault_certificate = \"main\""), "");
+    let clear = said("", "[sites.s.tls]\nredirect = 443\nstrict_below = true");
+    for doubt in
+        ["no listener shows the certificate", "which no listener speaks", "strict_below says more of strict"]
+    {
+        assert!(clear.contains(doubt), "{doubt} in {clear}");
+    }
 }

@@ -263,7 +263,6 @@ impl State {
         self.peak = self.peak.max(self.bytes());
     }
 
-    /// Whether an operation may go on.
     /// Begins to read. What cannot be read at once, for whatever reason, is left to a patient read, as by a directory.
     fn begin_read(&mut self, how: How) -> io::Result<()> {
         if how == How::AtOnce && self.index_held {
@@ -275,6 +274,7 @@ impl State {
         })
     }
 
+    /// Whether an operation may go on.
     fn begin(&mut self, does: Does) -> Result<(), Failure> {
         if self.off {
             return Err(Failure(io::Error::from_raw_os_error(EIO)));
