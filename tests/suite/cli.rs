@@ -186,6 +186,20 @@ async fn two_nodes_never_share_an_address() {
     first.kill().await;
 }
 
+/// A node that starts again finds its port free, though connections and other tests are given ports meanwhile.
+#[tokio::test]
+async fn a_port_is_a_tests_own_while_it_lives() {
+    let held = refusing_addr();
+    for _ in 0..2 {
+        assert!(tokio::net::TcpStream::connect(held).await.is_err());
+        let taken = tokio::net::TcpSocket::new_v4().unwrap().bind(held);
+        assert!(taken.is_err(), "as a connection's own port it would be in the way");
+        let mut node = Process::start(FOREBAY, &["serve", "--listen", &held.to_string()]);
+        assert_eq!(node.listening().await, held);
+        node.kill().await;
+    }
+}
+
 #[tokio::test]
 async fn the_demo_site_shows_a_miss_and_then_a_hit() {
     let mut node = Process::start(FOREBAY, &["serve", "--listen", "127.0.0.1:0"]);
@@ -239,7 +253,7 @@ async fn an_interrupt_ends_it() {
 
 #[tokio::test]
 async fn it_listens_wherever_it_is_told() {
-    let (one, two) = (refusing_addr().await.to_string(), refusing_addr().await.to_string());
+    let (one, two) = (refusing_addr().to_string(), refusing_addr().to_string());
     let node = Process::start(FOREBAY, &["serve", "--listen", &one, "--listen", &two]);
     for address in [&one, &two] {
         node.wait_for_line(&format!("listening on http://{address}")).await;

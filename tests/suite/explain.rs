@@ -564,7 +564,7 @@ async fn the_command_asks_a_running_node() {
 
 #[tokio::test]
 async fn the_command_says_what_is_wrong() {
-    let nobody = refusing_addr().await.to_string();
+    let nobody = refusing_addr().to_string();
     let (code, _, said) = explain(&["http://a/", "--admin", &nobody]).await;
     assert_eq!(code, Some(1));
     assert!(said.contains("no node answers at") && said.contains("--admin"), "{said}");

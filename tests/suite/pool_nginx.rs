@@ -28,7 +28,7 @@ async fn endpoint(name: char, at: std::net::SocketAddr) -> Nginx {
 async fn three() -> Vec<Nginx> {
     let mut endpoints = Vec::new();
     for name in ['a', 'b', 'c'] {
-        endpoints.push(endpoint(name, refusing_addr().await).await);
+        endpoints.push(endpoint(name, refusing_addr()).await);
     }
     endpoints
 }
@@ -231,7 +231,7 @@ async fn a_slow_endpoint_fails_no_request_and_stays() {
 async fn nginx_is_reached_by_name_and_by_tls() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = |name: &str| directory.path().join(name);
-    let (plain, secure) = (refusing_addr().await, refusing_addr().await);
+    let (plain, secure) = (refusing_addr(), refusing_addr());
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
     std::fs::write(file("cert.pem"), made.cert.pem()).expect("write");
     std::fs::write(file("key.pem"), made.signing_key.serialize_pem()).expect("write");

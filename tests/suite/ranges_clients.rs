@@ -42,16 +42,16 @@ impl Rig {
         let site = directory.path().join("site");
         fs::create_dir(&site).expect("a directory");
         fill(&site);
-        let status = refusing_addr().await;
+        let status = refusing_addr();
         let said = format!(
             "root '{}'; sendfile on; expires 1h; access_log bytes.log bytes;
             location /report {{ expires epoch; return 204; }}
             }} server {{ listen {status}; location / {{ stub_status; access_log off; }}",
             site.display()
         );
-        let nginx = Nginx::at(refusing_addr().await, &said).await;
+        let nginx = Nginx::at(refusing_addr(), &said).await;
         // Clients name the port in Host, so it is a part of keys: it stays over restarts.
-        let addr = refusing_addr().await;
+        let addr = refusing_addr();
         let listen = ["--listen".to_owned(), addr.to_string()];
         let options: Vec<_> = options.iter().map(|&option| option.to_owned()).chain(listen).collect();
         let node = started(&nginx, directory.path(), &options, addr).await;

@@ -161,7 +161,7 @@ pub struct Nginx {
 
 impl Nginx {
     async fn start(root: &Path) -> Self {
-        Self::at(refusing_addr().await, &format!("root '{}'; expires 1h;", root.display())).await
+        Self::at(refusing_addr(), &format!("root '{}'; expires 1h;", root.display())).await
     }
 
     /// One that listens at `address` and does what is `said` in its server block.

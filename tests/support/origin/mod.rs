@@ -28,7 +28,7 @@ use link::{Link, Script};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::DuplexStream;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -191,7 +191,17 @@ impl Origin {
     }
 }
 
-/// An address at which nobody listens.
-pub async fn refusing_addr() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.and_then(|l| l.local_addr()).expect("a free port")
+/// An address at which nobody listens, and which nobody else is given while this process lives: who knows it may
+/// begin to listen there, end, and begin again. A socket that is bound, does not listen and shares its address
+/// (`SO_REUSEADDR`) keeps the system from handing the port out, and stands in no listener's way.
+pub fn refusing_addr() -> SocketAddr {
+    let held = || {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let address = socket.local_addr()?;
+        std::mem::forget(socket);
+        Ok::<_, std::io::Error>(address)
+    };
+    held().expect("a free port")
 }
