@@ -14,6 +14,7 @@ use super::{BuildError, Node};
 use crate::admin::{Admin, AdminError};
 use crate::base::clock::Clock;
 use crate::config::{Listen, Settings};
+use crate::listener::accept::Speaks;
 use crate::listener::tls::Front;
 use crate::listener::{Handler, Serving, accept, bind};
 use crate::origin::connect::Tcp;
@@ -88,6 +89,7 @@ impl Running {
                 serving: Serving {
                     settings: settings.listener.clone(),
                     uploads: node.means.clone(),
+                    counters: Arc::clone(&node.counters),
                     draining: draining.clone(),
                 },
                 connections: connections.clone(),
@@ -132,14 +134,14 @@ impl Running {
 fn bind_all(addresses: &[Listen], workers: usize) -> Result<(Vec<Listen>, Vec<Vec<Socket>>), RunError> {
     let mut by_worker: Vec<Vec<Socket>> = (0..workers.max(1)).map(|_| Vec::new()).collect();
     let mut bound = Vec::with_capacity(addresses.len());
-    for &Listen { address, tls } in addresses {
+    for &Listen { address, tls, http2 } in addresses {
         let listen = |error| RunError::Listen { address, error };
         let sockets = bind::bind(address, by_worker.len()).map_err(listen)?;
         if let Some(first) = sockets.first() {
-            bound.push(Listen { address: first.local_addr().map_err(listen)?, tls });
+            bound.push(Listen { address: first.local_addr().map_err(listen)?, tls, http2 });
         }
         for (worker, socket) in by_worker.iter_mut().zip(sockets) {
-            worker.push(Socket { socket, tls });
+            worker.push(Socket { listener: socket, tls, http2 });
         }
     }
     Ok((bound, by_worker))
@@ -147,9 +149,10 @@ fn bind_all(addresses: &[Listen], workers: usize) -> Result<(Vec<Listen>, Vec<Ve
 
 /// A listening socket.
 struct Socket {
-    socket: TcpListener,
+    listener: TcpListener,
     /// Whether clients speak TLS there.
     tls: bool,
+    http2: bool,
 }
 
 /// One thread with its runtime and its sockets.
@@ -180,11 +183,11 @@ impl<H: Handler> Worker<H> {
 
     async fn serve(self) -> io::Result<()> {
         let mut accepting = tokio::task::JoinSet::new();
-        for Socket { socket, tls } in self.sockets {
-            let socket = tokio::net::TcpListener::from_std(socket)?;
-            let front = self.front.clone().filter(|_| tls);
+        for Socket { listener, tls, http2 } in self.sockets {
+            let socket = tokio::net::TcpListener::from_std(listener)?;
+            let speaks = Speaks { front: self.front.clone().filter(|_| tls), http2 };
             let (handler, serving) = (Arc::clone(&self.handler), self.serving.clone());
-            accepting.spawn(accept::accept(socket, front, handler, serving, self.connections.clone()));
+            accepting.spawn(accept::accept(socket, speaks, handler, serving, self.connections.clone()));
         }
         accepting.join_all().await;
         self.connections.close();

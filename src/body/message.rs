@@ -55,6 +55,17 @@ impl ReplyHead {
         said.map_or_else(of_stored, |said| said.to_str().ok()?.parse().ok())
     }
 
+    /// Whether content may follow it, unless it answers a HEAD (RFC 9110 §6.4.1).
+    pub fn may_have_content(&self) -> bool {
+        let none = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+        !self.status.is_informational() && !none.contains(&self.status)
+    }
+
+    /// Whether it may tell a length, also where no content follows (RFC 9110 §8.6).
+    pub fn may_tell_length(&self) -> bool {
+        !self.status.is_informational() && self.status != StatusCode::NO_CONTENT
+    }
+
     /// A head of fields of which none is rendered.
     pub fn new(status: StatusCode, headers: HeaderMap) -> Self {
         Self { status, stored: None, headers }

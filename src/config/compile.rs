@@ -51,7 +51,7 @@ impl Settings {
             listen: written
                 .listeners
                 .iter()
-                .map(|&Listener { address, tls }| Listen { address, tls })
+                .map(|&Listener { address, tls, http2 }| Listen { address, tls, http2: http2.unwrap_or(tls) })
                 .collect(),
             admin: written.admin.address.map(|address| admin::Settings { address }),
             access_log: access_log(written),
@@ -127,6 +127,7 @@ fn listener(written: &Configuration) -> listener::Settings {
         write_timeout: client.write_timeout,
         max_head: bytes(client.max_head.0),
         max_fields: client.max_fields,
+        max_streams: client.max_streams,
     }
 }
 
@@ -370,8 +371,9 @@ mod tests {
     #[test]
     fn every_listener_is_listened_on() {
         let address = "127.0.0.1:81".parse().expect("an address");
-        let settings = compile(|written| written.listeners.push(Listener { address, tls: false }));
+        let listener = Listener { address, ..Listener::default() };
+        let settings = compile(|written| written.listeners.push(listener));
         assert_eq!(settings.listen.len(), 2);
-        assert_eq!(settings.listen.last(), Some(&Listen { address, tls: false }));
+        assert_eq!(settings.listen.last(), Some(&Listen { address, tls: false, http2: false }));
     }
 }

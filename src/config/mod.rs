@@ -67,6 +67,8 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Whether clients speak TLS there.
     pub tls: bool,
+    /// Whether they may speak HTTP/2: by choice where TLS is spoken, else at once or not at all.
+    pub http2: bool,
 }
 
 /// The spill area.

@@ -86,7 +86,7 @@ impl Fields {
 
     fn take_hop_by_hop(&mut self, version: Version) {
         let headers = &mut self.headers;
-        self.upgrade = offered_upgrade(headers).filter(|_| version == Version::HTTP_11);
+        self.upgrade = offered_upgrade(headers).filter(|_| version >= Version::HTTP_11);
         self.takes_trailers =
             fields::list_members(headers, &header::TE).any(|member| member.eq_ignore_ascii_case(b"trailers"));
         self.trailer = announced_trailers(headers);

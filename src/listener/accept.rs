@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::link::Link;
 use super::tls::Front;
-use super::{Handler, Serving, http1};
+use super::{Handler, Serving, http1, http2};
 
 /// Said to a connection over the limit, before its request is read.
 const TOO_MANY: &[u8] =
@@ -23,14 +24,25 @@ const MAX_UNREAD: u64 = 64 << 10;
 /// How long one that is turned away may take to read why.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// When a client has sent the beginning of what HTTP/2 begins with, and no more.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// Pause after the kernel refused a connection for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Accepts connections until the listener drains, then closes the socket; those of a listener with a `front` speak TLS.
-/// Connections run in `tasks`; they finish the response that they are at and close.
+/// What is spoken on a listener, beside HTTP/1.1 in the clear.
+#[derive(Clone, Debug, Default)]
+pub struct Speaks {
+    /// Who speaks TLS with its clients, if they do.
+    pub front: Option<Arc<Front>>,
+    /// Whether they may speak HTTP/2: with TLS by choice, else by beginning with it (RFC 9113 §3.3).
+    pub http2: bool,
+}
+
+/// Accepts connections until the listener drains, then closes the socket. Connections run in `tasks`; they finish the response that they are at and close.
 pub async fn accept<H: Handler>(
     socket: TcpListener,
-    front: Option<Arc<Front>>,
+    speaks: Speaks,
     handler: Arc<H>,
     serving: Serving,
     tasks: TaskTracker,
@@ -45,10 +57,15 @@ pub async fn accept<H: Handler>(
         match accepted {
             Ok((stream, peer)) => {
                 let (handler, serving) = (Arc::clone(&handler), Arc::clone(&serving));
-                match &front {
-                    None => tasks.spawn(welcome(stream, peer, handler, serving)),
-                    Some(front) => {
-                        tasks.spawn(welcome_by_tls(stream, peer, Arc::clone(front), handler, serving))
+                match speaks.clone() {
+                    Speaks { front: None, http2: false } => {
+                        tasks.spawn(welcome(stream, peer, handler, serving))
+                    }
+                    Speaks { front: None, http2: true } => {
+                        tasks.spawn(welcome_by_either(stream, peer, handler, serving))
+                    }
+                    Speaks { front: Some(front), http2 } => {
+                        tasks.spawn(welcome_by_tls(stream, peer, (front, http2), handler, serving))
                     }
                 };
             }
@@ -77,11 +94,48 @@ async fn welcome<H: Handler>(stream: TcpStream, peer: SocketAddr, handler: Arc<H
     }
 }
 
+/// The same for clients that may begin with HTTP/2.
+async fn welcome_by_either<H: Handler>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    handler: Arc<H>,
+    serving: Arc<Serving>,
+) {
+    let asks = tokio::select! {
+        () = serving.draining.cancelled() => return,
+        asks = timeout(serving.settings.header_timeout, asks_for_http2(&stream)) => asks,
+    };
+    if !matches!(asks, Ok(Ok(true))) {
+        return welcome(stream, peer, handler, serving).await;
+    }
+    let link = Link::plain(peer);
+    if let Some(_guest) = handler.admit(&link) {
+        http2::serve(stream, link, &*handler, &serving).await;
+    }
+}
+
+/// Whether a client begins as only HTTP/2 does. What it has sent is left where it is.
+async fn asks_for_http2(stream: &TcpStream) -> io::Result<bool> {
+    let mut begin = [0; http2::PREFACE.len()];
+    loop {
+        let came = stream.peek(&mut begin).await?;
+        let came = begin.get(..came).unwrap_or_default();
+        if came.is_empty() || !http2::PREFACE.starts_with(came) {
+            return Ok(false);
+        }
+        if came.len() == http2::PREFACE.len() {
+            return Ok(true);
+        }
+        // Nobody tells when there is more than there was.
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
 /// Over the limit there is nothing that could be said before a handshake, which costs more than the answer.
 async fn welcome_by_tls<H: Handler>(
     stream: TcpStream,
     peer: SocketAddr,
-    front: Arc<Front>,
+    (front, may_choose): (Arc<Front>, bool),
     handler: Arc<H>,
     serving: Arc<Serving>,
 ) {
@@ -91,11 +145,13 @@ async fn welcome_by_tls<H: Handler>(
     let shaken = Box::pin(async {
         tokio::select! {
             () = serving.draining.cancelled() => None,
-            shaken = front.accept(stream, peer) => shaken,
+            shaken = front.accept(stream, peer, may_choose) => shaken,
         }
     });
-    if let Some(stream) = shaken.await {
-        http1::serve(stream, link, &*handler, &serving).await;
+    match shaken.await {
+        Some((stream, true)) => http2::serve(stream, link, &*handler, &serving).await,
+        Some((stream, false)) => http1::serve(stream, link, &*handler, &serving).await,
+        None => {}
     }
 }
 
@@ -107,5 +163,5 @@ async fn turn_away(mut stream: TcpStream) {
         stream.shutdown().await?;
         tokio::io::copy(&mut stream.take(MAX_UNREAD), &mut tokio::io::sink()).await
     };
-    let _ = tokio::time::timeout(LINGER, said).await;
+    let _ = timeout(LINGER, said).await;
 }

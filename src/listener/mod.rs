@@ -1,11 +1,13 @@
 //! Sockets to requests. Knows a [`Handler`] and nothing of what is behind it.
 //!
-//! [`http1`] drives a connection by itself (decision 11); what it asks of one is in [`stream`]. [`tls`] is what comes before
-//! where clients speak it.
+//! [`http1`] drives a connection by itself (decision 11), [`http2`] by a library's codec (decision 14); what they ask of one is
+//! in [`stream`]. [`tls`] is what comes before where clients speak it.
 
 pub mod accept;
+mod alarm;
 pub mod bind;
 pub mod http1;
+pub mod http2;
 pub mod link;
 pub mod refusal;
 pub mod stream;
@@ -13,6 +15,7 @@ pub mod tls;
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -20,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 use crate::body::busy::Means;
 use link::Link;
 use refusal::Refusal;
+
+use crate::telemetry::counters::Counters;
 
 use crate::body::message::{self, InterimSender, Interims, Reply, Request};
 
@@ -85,6 +90,8 @@ pub struct Serving {
     pub settings: Settings,
     /// What request bodies are kept with on their way.
     pub uploads: Means,
+    /// Counts what happens to connections.
+    pub counters: Arc<Counters>,
     /// Once cancelled, connections end with the response that they are at.
     pub draining: CancellationToken,
 }
@@ -104,6 +111,8 @@ pub struct Settings {
     pub max_head: usize,
     /// Most fields in a request; more is answered with 431.
     pub max_fields: usize,
+    /// Most requests at a time on one connection of HTTP/2.
+    pub max_streams: u32,
 }
 
 impl Default for Settings {
@@ -116,6 +125,7 @@ impl Default for Settings {
             write_timeout: minute,
             max_head: 32 << 10,
             max_fields: 128,
+            max_streams: 128,
         }
     }
 }

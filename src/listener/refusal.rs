@@ -15,6 +15,9 @@ pub enum Refusal {
     /// A transfer coding other than `chunked` (RFC 9112 §6.1).
     #[error("the request's content is in a transfer coding that is not understood here")]
     UnknownCoding,
+    /// A request to leave HTTP for a protocol that is not known here (RFC 8441 §5).
+    #[error("the request asks for a protocol that is not spoken here")]
+    UnknownProtocol,
     /// The request line alone is longer than a head may be (RFC 9110 §15.5.15).
     #[error("the request's target is too long")]
     LongTarget,
@@ -36,6 +39,7 @@ impl Refusal {
             Self::Malformed(_) => "malformed",
             Self::Version => "version",
             Self::UnknownCoding => "unknown-coding",
+            Self::UnknownProtocol => "unknown-protocol",
             Self::LongTarget => "long-target",
             Self::LargeFields => "large-fields",
             Self::ManyFields => "many-fields",
@@ -48,7 +52,7 @@ impl Refusal {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::UnknownCoding | Self::UnknownProtocol => StatusCode::NOT_IMPLEMENTED,
             Self::LongTarget => StatusCode::URI_TOO_LONG,
             Self::LargeFields | Self::ManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Late => StatusCode::REQUEST_TIMEOUT,

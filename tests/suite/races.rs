@@ -44,6 +44,7 @@ async fn what_varies_by_our_own_fields_is_not_stored() {
         let serving = forebay::listener::Serving {
             settings: pipes.settings.listener.clone(),
             uploads: pipes.node.means.clone(),
+            counters: pipes.node.counters.clone(),
             draining: pipes.draining.clone(),
         };
         tokio::spawn(async move {

@@ -42,7 +42,8 @@ pub fn settings(origin: &str) -> Settings {
     written.memory.limit = ByteSize::mib(128);
     written.node.workers = Some(2);
     let mut settings = Settings::compile(&written).expect("settings");
-    settings.listen = vec![Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: false }];
+    settings.listen =
+        vec![Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: false, http2: false }];
     settings
 }
 
@@ -123,6 +124,7 @@ impl Pipes {
         Serving {
             settings: self.settings.listener.clone(),
             uploads: self.node.means.clone(),
+            counters: self.node.counters.clone(),
             draining: self.draining.clone(),
         }
     }

@@ -64,7 +64,8 @@ impl Site {
     ) -> Self {
         let (authority, origin) = (Authority::new(), Origin::tcp(script).await);
         let mut settings = settings(&origin.url());
-        settings.listen = vec![Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: true }];
+        settings.listen =
+            vec![Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: true, http2: false }];
         let named = certificates.iter().enumerate().map(|(nth, (name, hosts))| Named {
             name: (*name).to_owned(),
             files: files(&authority.pair(name, hosts, 2999)),
@@ -219,7 +220,11 @@ async fn clients_without_tls_are_sent_to_it_and_those_with_it_stay() {
         vec![respond("200 OK", &[FRESH, ("Strict-Transport-Security", "max-age=1")], "page")]
     };
     let change = |settings: &mut Settings| {
-        settings.listen.push(Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: false });
+        settings.listen.push(Listen {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: false,
+            http2: false,
+        });
         settings.sites[0].tls_port = Some(443);
         settings.sites[0].policy.strict_transport = Some(HeaderValue::from_static("max-age=600"));
     };

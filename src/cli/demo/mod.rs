@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::body::budget::Budget;
 use crate::body::busy::{Means, SpillArea};
 use crate::config::{Listen, OriginUrl};
+use crate::listener::accept::Speaks;
 use crate::listener::{Serving, Settings, accept, bind};
 use site::DemoSite;
 
@@ -53,8 +54,10 @@ pub(super) fn start() -> io::Result<Demo> {
             // Its pages take no uploads, so there is nothing to keep.
             let uploads =
                 Means { budget: Budget::new(0), spill: SpillArea::new(PathBuf::new(), 0), window: 0 };
-            let serving = Serving { settings: Settings::default(), uploads, draining: stop };
-            accept::accept(socket, None, Arc::new(DemoSite), serving, TaskTracker::new()).await;
+            let (settings, counters) = (Settings::default(), Arc::default());
+            let serving = Serving { settings, uploads, counters, draining: stop };
+            let (speaks, site) = (Speaks::default(), Arc::new(DemoSite));
+            accept::accept(socket, speaks, site, serving, TaskTracker::new()).await;
         });
     })?;
     Ok(Demo { address, stopping })

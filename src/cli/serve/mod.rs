@@ -148,7 +148,7 @@ fn run_node(mut settings: Settings, demo: Option<demo::Demo>) -> Result<(), Serv
     let (log, log_writer) = access_log(&settings)?.unzip();
     let control = log.as_ref().map(AccessLog::control);
     let running = Running::start(&settings, log)?;
-    for Listen { address, tls } in &running.addresses {
+    for Listen { address, tls, .. } in &running.addresses {
         let scheme = if *tls { "https" } else { "http" };
         tracing::info!("listening on {scheme}://{address}");
     }

@@ -88,6 +88,9 @@ table! {
         address: SocketAddr, listen_address() => "127.0.0.1:8080";
         /// Whether clients speak TLS here, with the certificates of `[certificates.NAME]`.
         tls: bool, flag() => false;
+        /// Whether clients may speak HTTP/2 here: where they speak TLS by choice (ALPN), else by beginning with it (`h2c` by
+        /// prior knowledge). `auto` is where they speak TLS.
+        http2: Option<bool>, either("auto", flag()) => "auto";
     }
 }
 
@@ -165,6 +168,8 @@ table! {
         max_head: ByteSize, size(LEAST_HEAD..=ByteSize::mib(1)) => "32KiB";
         /// Fields of a request; beyond them, 431.
         max_fields: usize, whole(1..=4096_usize) => 128;
+        /// Requests at a time on one connection of HTTP/2; beyond them, they are refused for the client to ask again.
+        max_streams: u32, whole(1_u32..=10_000) => 128;
         /// The target in a request line; beyond it, 414. Not more than `max_head`.
         max_target: ByteSize, size(ByteSize(64)..=ByteSize::mib(1)) => "8KiB";
         /// A request's body; beyond it, 413. A site may say otherwise.

@@ -9,7 +9,6 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::time::{Instant, timeout};
 
-use super::alarm::Alarm;
 use super::exchange::Exchange;
 use super::head::{self, Head};
 use super::input::Input;
@@ -17,6 +16,7 @@ use super::outbox::Outbox;
 use crate::body::message::Reply;
 use crate::body::tunnel::Tunnel;
 use crate::listener::Serving;
+use crate::listener::alarm::Alarm;
 use crate::listener::link::Link;
 use crate::listener::refusal::Refusal;
 use crate::listener::stream::Stream;

@@ -9,7 +9,6 @@
 //! [`serve`] is the way of a connection. What decides is without I/O and in files of its own: [`head`], [`framing`],
 //! [`chunked`], [`render`].
 
-mod alarm;
 pub mod chunked;
 mod connection;
 mod exchange;

@@ -58,7 +58,7 @@ pub fn head(
     connection: Fate,
 ) -> (Delimiting, Fate) {
     let announced = reply.content_length();
-    let delimiting = delimited(reply.status, length.or(announced), asked);
+    let delimiting = delimited(reply, length.or(announced), asked);
     let connection = match connection {
         Fate::Persists if delimiting == Delimiting::UntilClose => Fate::Closes,
         other => other,
@@ -67,7 +67,7 @@ pub fn head(
     status_line(out, reply.status);
     let told = match delimiting {
         Delimiting::Length(length) => Some(length),
-        Delimiting::None if may_tell_length(reply.status) => announced,
+        Delimiting::None if reply.may_tell_length() => announced,
         Delimiting::None | Delimiting::Chunked | Delimiting::UntilClose => None,
     };
     match &reply.stored {
@@ -139,22 +139,13 @@ pub fn last_chunk(trailers: Option<&HeaderMap>, before: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 9112 §6.3.
-fn delimited(status: StatusCode, length: Option<u64>, asked: Asked) -> Delimiting {
+fn delimited(reply: &ReplyHead, length: Option<u64>, asked: Asked) -> Delimiting {
     match length {
-        _ if asked.is_head || has_no_content(status) => Delimiting::None,
+        _ if asked.is_head || !reply.may_have_content() => Delimiting::None,
         Some(length) => Delimiting::Length(length),
         None if asked.version == Version::HTTP_11 => Delimiting::Chunked,
         None => Delimiting::UntilClose,
     }
-}
-
-fn has_no_content(status: StatusCode) -> bool {
-    status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-}
-
-/// Whether a head without content may tell a length (RFC 9110 §8.6).
-fn may_tell_length(status: StatusCode) -> bool {
-    !status.is_informational() && status != StatusCode::NO_CONTENT
 }
 
 fn status_line(out: &mut Vec<u8>, status: StatusCode) {

@@ -36,6 +36,9 @@ const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 /// the cache itself.
 const MOST_ENCRYPTED: usize = 16 << 10;
 
+/// The name of HTTP/2 (RFC 9113 §3.2).
+const HTTP2: &[u8] = b"h2";
+
 /// The oldest version of TLS that is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MinimumVersion {
@@ -104,7 +107,8 @@ pub enum TlsError {
 pub struct Front {
     keeper: Arc<Keeper>,
     shelf: Arc<Shelf>,
-    config: Arc<ServerConfig>,
+    /// For HTTP/1.1 alone, and for HTTP/2 as well.
+    configs: [Arc<ServerConfig>; 2],
     timeout: Duration,
     counters: Arc<Counters>,
 }
@@ -126,8 +130,12 @@ impl Front {
         let provider = Arc::new(provider());
         let keeper = Arc::new(Keeper::open(settings.certificates.clone(), Arc::clone(&provider))?);
         let shelf = Arc::clone(keeper.shelf());
-        let config = Arc::new(config(settings, provider, Arc::clone(&shelf))?);
-        Ok(Self { keeper, shelf, config, timeout: settings.handshake_timeout, counters })
+        let http1 = config(settings, provider, Arc::clone(&shelf))?;
+        // The same tickets resume either.
+        let mut both = http1.clone();
+        both.alpn_protocols.insert(0, HTTP2.to_vec());
+        let configs = [Arc::new(http1), Arc::new(both)];
+        Ok(Self { keeper, shelf, configs, timeout: settings.handshake_timeout, counters })
     }
 
     /// Who looks after the certificates.
@@ -135,14 +143,20 @@ impl Front {
         &self.keeper
     }
 
-    /// Shakes hands with a client. `None`: nothing came of it, and the connection is closed. Dropped while it waits, the
-    /// connection is closed.
-    pub async fn accept(&self, io: TcpStream, peer: SocketAddr) -> Option<TlsStream<Counted>> {
-        let shaken = tokio::time::timeout(self.timeout, self.shake_hands(Counted::new(io))).await;
+    /// Shakes hands with a client, which may choose HTTP/2 if `http2` says so, and tells whether it did. `None`: nothing came
+    /// of it, and the connection is closed. Dropped while it waits, the connection is closed.
+    pub async fn accept(
+        &self,
+        io: TcpStream,
+        peer: SocketAddr,
+        http2: bool,
+    ) -> Option<(TlsStream<Counted>, bool)> {
+        let shaken = tokio::time::timeout(self.timeout, self.shake_hands(Counted::new(io), http2)).await;
         match shaken.unwrap_or(Err(Failure::Late)) {
             Ok(stream) => {
                 self.counters.tls_handshakes.inc();
-                Some(stream)
+                let chosen = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+                Some((stream, chosen))
             }
             Err(failure) => {
                 self.counters.tls_failures.inc();
@@ -152,7 +166,7 @@ impl Front {
         }
     }
 
-    async fn shake_hands(&self, io: Counted) -> Result<TlsStream<Counted>, Failure> {
+    async fn shake_hands(&self, io: Counted, http2: bool) -> Result<TlsStream<Counted>, Failure> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
         if !self.shelf.answers(start.client_hello().server_name()) {
             let mut io = start.io;
@@ -160,8 +174,10 @@ impl Front {
             io.shutdown().await?;
             return Err(Failure::UnknownHost);
         }
+        let [http1, both] = &self.configs;
+        let config = if http2 { both } else { http1 };
         let limited = |session: &mut ServerConnection| session.set_buffer_limit(Some(MOST_ENCRYPTED));
-        let io = start.into_stream_with(Arc::clone(&self.config), limited).await?;
+        let io = start.into_stream_with(Arc::clone(config), limited).await?;
         Ok(io)
     }
 }

@@ -1,0 +1,154 @@
+//! One request and its answer on a stream of its own: content comes in while the answer is waited for and while it leaves.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{RecvStream, SendStream};
+use http::StatusCode;
+
+use super::fields::{self, Content};
+use super::priority::Priority;
+use super::sending::{Sending, finish};
+use super::tunnel;
+use super::turns::Turns;
+use super::upload::Upload;
+use crate::body::Body;
+use crate::body::message::Reply;
+use crate::body::tunnel::Tunnel;
+use crate::listener::Later;
+
+/// What belongs to one request.
+pub struct Exchange {
+    /// Where the answer goes.
+    pub respond: SendResponse<Bytes>,
+    /// It asked for the head alone.
+    pub is_head: bool,
+    /// The client waits to be told to send its content.
+    pub waits_for_100: bool,
+    /// Content that is coming.
+    pub upload: Option<Upload>,
+    /// What comes of a client that wants to leave HTTP.
+    pub from_tunnel: Option<RecvStream>,
+    /// How urgent the client said the answer is.
+    pub priority: Priority,
+    /// Where answers take their turns.
+    pub turns: Turns,
+    /// For a client to open its window.
+    pub write_timeout: Duration,
+}
+
+/// How far an answer has come once its head was sent.
+pub enum Begun {
+    /// Its content is to follow.
+    Content(Box<Sending>),
+    /// The stream has left HTTP.
+    Tunnel(Box<(SendStream<Bytes>, Tunnel)>),
+    /// To its end.
+    Ended(Ending),
+}
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It has left whole.
+    Whole,
+    /// It has not.
+    Broken,
+}
+
+impl Exchange {
+    /// Sends the head of an answer.
+    pub fn begin(&mut self, reply: Reply) -> Begun {
+        let Reply { mut head, mut body, record } = reply;
+        if let Body::Tunnel(tunnel) = body {
+            // To a client that never offered to leave HTTP a tunnel would lie.
+            if self.from_tunnel.is_some() {
+                let sent = self.respond.send_response(fields::tunnelled(head), false);
+                finish(record, 0, sent.is_ok());
+                return sent.map_or(Begun::Ended(Ending::Broken), |stream| {
+                    Begun::Tunnel(Box::new((stream, tunnel)))
+                });
+            }
+            (head.status, body) = (StatusCode::BAD_GATEWAY, Body::Empty);
+        }
+        let (response, content) = fields::response(head, body.known_length(), self.is_head);
+        let ends = matches!(content, Content::None | Content::Length(0));
+        match self.respond.send_response(response, ends) {
+            Ok(stream) if !ends => {
+                let place = self.turns.place(stream.stream_id().as_u32(), self.priority);
+                let limit = self.write_timeout;
+                Begun::Content(Box::new(Sending::new(stream, body, content, place, record, limit)))
+            }
+            sent => {
+                finish(record, 0, sent.is_ok());
+                Begun::Ended(if sent.is_ok() { Ending::Whole } else { Ending::Broken })
+            }
+        }
+    }
+
+    /// Waits for the answer, and sends it. Dropped, the request is given up, and its stream reset.
+    pub async fn answer(mut self, later: Later<'_>) -> Ending {
+        match self.wait(later).await {
+            Some(reply) => {
+                let begun = self.begin(reply);
+                self.go_on(begun).await
+            }
+            None => Ending::Broken,
+        }
+    }
+
+    /// Sends what is left of an answer, and takes what is still to come of the request, as long as somebody wants it.
+    pub async fn go_on(mut self, begun: Begun) -> Ending {
+        let ending = match begun {
+            Begun::Content(mut sending) => poll_fn(|cx| self.poll_send(&mut sending, cx)).await,
+            Begun::Tunnel(tunnel) => {
+                let (to_client, tunnel) = *tunnel;
+                if let Some(client) = self.from_tunnel.take() {
+                    tunnel::join(client, to_client, tunnel).await;
+                }
+                Ending::Whole
+            }
+            Begun::Ended(ending) => ending,
+        };
+        if let Some(upload) = &mut self.upload
+            && ending == Ending::Whole
+            && !self.waits_for_100
+        {
+            poll_fn(|cx| upload.poll(cx)).await;
+        }
+        ending
+    }
+
+    /// `None` if the client wants no answer any more.
+    async fn wait(&mut self, mut later: Later<'_>) -> Option<Reply> {
+        poll_fn(|cx| {
+            if self.respond.poll_reset(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            self.poll_upload(cx);
+            let reply = later.reply.as_mut().poll(cx);
+            while let Poll::Ready(interim) = later.interim.poll_next(cx) {
+                // The answer itself will find out that the stream has ended.
+                let _ = self.respond.send_informational(fields::interim(interim));
+            }
+            reply.map(Some)
+        })
+        .await
+    }
+
+    fn poll_send(&mut self, sending: &mut Sending, cx: &mut Context<'_>) -> Poll<Ending> {
+        self.poll_upload(cx);
+        sending.poll(cx).map(|sent| if sent.is_ok() { Ending::Whole } else { Ending::Broken })
+    }
+
+    fn poll_upload(&mut self, cx: &mut Context<'_>) {
+        let Some(upload) = &mut self.upload else { return };
+        let _ = upload.poll(cx);
+        if upload.is_wanted() && std::mem::take(&mut self.waits_for_100) {
+            let _ = self.respond.send_informational(fields::go_on());
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! One HTTP/2 connection (RFC 9113), all of it in one task (decision 14).
+//!
+//! ```text
+//!            ┌────────── turn ──────────┐
+//!  wire ──▶ codec ──▶ head ──▶ answer at once ─┐
+//!   ▲ meter            └─▶ stream: wait, send ─┤ by turns
+//!   └──────── gathered ◀──── codec ◀───────────┘
+//! ```
+//!
+//! The codec is a library's ([`h2`]): frames, fields, windows, states of streams. [`serve`] is the way of a connection, and
+//! [`exchange`] that of a stream. What decides is without I/O: [`frames`], [`meter`], [`priority`], [`turns`], [`fields`].
+
+mod exchange;
+mod fields;
+mod frames;
+mod meter;
+mod nudge;
+mod priority;
+mod sending;
+mod tunnel;
+mod turns;
+mod upload;
+mod wire;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use h2::server::{self, SendResponse};
+use h2::{Reason, RecvStream};
+use http::{HeaderName, Method, Version};
+use tokio::time::{Instant, timeout};
+
+use super::alarm::Alarm;
+use super::link::Link;
+use super::stream::Stream;
+use super::{Answer, Handler, Serving, Settings};
+use crate::body::Body;
+use crate::body::message::Request;
+use exchange::{Begun, Ending, Exchange};
+use fields::{Head, Unfit};
+use nudge::Nudge;
+use priority::Priority;
+use turns::Turns;
+use upload::Upload;
+use wire::Wire;
+
+pub use frames::PREFACE;
+
+/// What a client may send before anybody takes it: on one stream, and on all of them together, which bounds what a
+/// connection holds of content.
+const STREAM_WINDOW: u32 = 128 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+
+/// What is handed to the codec before all of it has left.
+const AT_ONCE: usize = 64 << 10;
+
+/// Times that it is filled up in a row before others have their turn.
+const MOST_ROUNDS: usize = 16;
+
+/// How long a client may take to notice that its connection ends.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a connection keeps memory that it needs only when it is busy.
+const REST: Duration = Duration::from_secs(1);
+
+const PRIORITY: HeaderName = HeaderName::from_static("priority");
+
+/// Serves one connection to its end: until the client closes, breaks the protocol, floods or idles too long, or until the
+/// listener drains and what is under way has left.
+///
+/// Dropped, the connection is closed, and what it had not answered is given up.
+pub async fn serve<H: Handler>(io: impl Stream, link: Link, handler: &H, serving: &Serving) {
+    let wire = Wire::new(io);
+    let shaken = timeout(serving.settings.header_timeout, shake_hands(&wire, &serving.settings)).await;
+    let Ok(Ok(codec)) = shaken else {
+        return tracing::debug!(peer = %link.peer, "a connection did not begin as HTTP/2 does");
+    };
+    serving.counters.http2_connections.inc();
+    let mut connection = Connection::new(codec, wire.clone(), link, handler, serving);
+    poll_fn(|cx| connection.poll(cx)).await;
+    drop(connection);
+    let _ = timeout(LINGER, wire.read_to_end()).await;
+}
+
+type Codec<S> = server::Connection<Wire<S>, Bytes>;
+
+async fn shake_hands<S: Stream>(wire: &Wire<S>, settings: &Settings) -> io::Result<Codec<S>> {
+    let mut builder = server::Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(settings.max_streams)
+        .max_header_list_size(u32::try_from(settings.max_head).unwrap_or(u32::MAX))
+        .max_send_buffer_size(AT_ONCE)
+        .enable_connect_protocol();
+    let mut shaking = builder.handshake(wire.clone());
+    poll_fn(|cx| {
+        let shaken = Pin::new(&mut shaking).poll(cx);
+        if let Poll::Ready(Err(error)) = wire.poll_leave(cx) {
+            return Poll::Ready(Err(error));
+        }
+        shaken.map_err(io::Error::other)
+    })
+    .await
+}
+
+/// A client's connection.
+struct Connection<'a, S: Stream, H> {
+    codec: Codec<S>,
+    wire: Wire<S>,
+    link: Link,
+    handler: &'a H,
+    serving: &'a Serving,
+    streams: FuturesUnordered<Pin<Box<dyn Future<Output = Ending> + Send + 'a>>>,
+    turns: Turns,
+    nudge: Arc<Nudge>,
+    /// What the codec is polled with.
+    waker: Waker,
+    alarm: Alarm,
+    /// When it is to end, if no request comes.
+    idle_until: Instant,
+    is_ending: bool,
+}
+
+impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
+    fn new(codec: Codec<S>, wire: Wire<S>, link: Link, handler: &'a H, serving: &'a Serving) -> Self {
+        let nudge = Arc::new(Nudge::default());
+        let waker = nudge.waker();
+        // The first look.
+        waker.wake_by_ref();
+        let limit = serving.settings.header_timeout;
+        let turns = Turns::default();
+        turns.refill(AT_ONCE);
+        Self {
+            codec,
+            wire,
+            link,
+            handler,
+            serving,
+            streams: FuturesUnordered::new(),
+            turns,
+            nudge,
+            waker,
+            alarm: Alarm::new(limit, &serving.draining),
+            idle_until: Instant::now() + limit,
+            is_ending: false,
+        }
+    }
+
+    /// One turn of the connection. Ready at its end.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.nudge.begin(cx);
+        let (mut rounds, mut has_moved) = (0, false);
+        loop {
+            if self.nudge.take() {
+                has_moved = true;
+                if self.poll_codec(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+            }
+            has_moved |= self.poll_streams(cx);
+            self.hear();
+            let left = self.wire.poll_leave(&mut Context::from_waker(&self.waker));
+            match left {
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => self.turns.stop(),
+                Poll::Ready(Ok(())) => {
+                    self.turns.refill(AT_ONCE);
+                    if self.turns.has_waiting() {
+                        rounds += 1;
+                        if rounds == MOST_ROUNDS {
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
+                        continue;
+                    }
+                }
+            }
+            if self.nudge.may_end() {
+                break;
+            }
+        }
+        // As long as all goes well, the timer is set and need not be looked at.
+        if has_moved && self.alarm.is_set_for(cx) && !self.alarm.is_draining() && !self.is_ending {
+            self.set_alarm();
+            return Poll::Pending;
+        }
+        self.poll_times(cx)
+    }
+
+    /// Has the codec read, write, and take the requests that came. Ready when the connection has ended.
+    fn poll_codec(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = self.waker.clone();
+        let mut nudged = Context::from_waker(&waker);
+        loop {
+            match ready!(self.codec.poll_accept(&mut nudged)) {
+                Some(Ok((request, respond))) => self.receive(request, respond, cx),
+                Some(Err(error)) => {
+                    tracing::debug!(peer = %self.link.peer, %error, "a connection broke");
+                    return Poll::Ready(());
+                }
+                None => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Answers a request, as far as that goes at once.
+    fn receive(
+        &mut self,
+        request: http::Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+        cx: &mut Context<'_>,
+    ) {
+        let (parts, content) = request.into_parts();
+        let priority =
+            parts.headers.get(PRIORITY).map_or(Priority::UNSAID, |said| Priority::of(said.as_bytes()));
+        let exchange = |respond, is_head| Exchange {
+            respond,
+            is_head,
+            waits_for_100: false,
+            upload: None,
+            from_tunnel: None,
+            priority,
+            turns: self.turns.clone(),
+            write_timeout: self.serving.settings.write_timeout,
+        };
+        let head = match fields::head(parts, self.serving.settings.max_fields) {
+            Ok(head) => head,
+            Err(Unfit::Malformed(why)) => {
+                tracing::debug!(peer = %self.link.peer, why, "a request was malformed");
+                return respond.send_reset(Reason::PROTOCOL_ERROR);
+            }
+            Err(Unfit::Refused(refusal)) => {
+                let mut exchange = exchange(respond, false);
+                let begun = exchange.begin(self.handler.refuse(&refusal, &self.link));
+                return self.carry_on(exchange, begun, cx);
+            }
+        };
+        let Head { method, authority, target, headers, wants_tunnel, waits_for_100 } = head;
+        let mut exchange = exchange(respond, method == Method::HEAD);
+        let mut body = Body::Empty;
+        if wants_tunnel {
+            exchange.from_tunnel = Some(content);
+        } else if !content.is_end_stream() {
+            let limit = self.serving.settings.body_timeout;
+            let (upload, reader) = Upload::new(content, &self.serving.uploads, limit);
+            (exchange.upload, exchange.waits_for_100, body) =
+                (Some(upload), waits_for_100, Body::Busy(reader));
+        }
+        let request = Request {
+            method,
+            scheme: self.link.scheme(),
+            target_authority: authority,
+            target,
+            version: Version::HTTP_2,
+            headers,
+            body,
+            peer: self.link.peer,
+        };
+        match self.handler.handle(request) {
+            Answer::Now(reply) => {
+                let begun = exchange.begin(reply);
+                self.carry_on(exchange, begun, cx);
+            }
+            Answer::Later(later) => self.streams.push(Box::pin(exchange.answer(later))),
+        }
+    }
+
+    /// An answer that is at hand needs no task of its own, unless its client makes it wait.
+    fn carry_on(&mut self, exchange: Exchange, mut begun: Begun, cx: &mut Context<'_>) {
+        if let Begun::Content(sending) = &mut begun
+            && let Poll::Ready(sent) = sending.poll(cx)
+        {
+            begun = Begun::Ended(if sent.is_ok() { Ending::Whole } else { Ending::Broken });
+        }
+        match begun {
+            Begun::Ended(ending) if exchange.upload.is_none() => self.ended(ending),
+            begun => self.streams.push(Box::pin(exchange.go_on(begun))),
+        }
+    }
+
+    /// Whether a stream has come to its end.
+    fn poll_streams(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut has_moved = false;
+        while let Poll::Ready(Some(ending)) = self.streams.poll_next_unpin(cx) {
+            self.ended(ending);
+            has_moved = true;
+        }
+        has_moved
+    }
+
+    fn ended(&mut self, ending: Ending) {
+        if ending == Ending::Whole {
+            self.wire.with_meter(meter::Meter::answered);
+        }
+        let limit = if self.is_ending { LINGER } else { self.serving.settings.idle_timeout };
+        self.idle_until = Instant::now() + limit;
+    }
+
+    /// What the client says beside its requests.
+    fn hear(&mut self) {
+        let (flood, urgencies) = self.wire.with_meter(|meter| (meter.flood(), meter.take_urgencies()));
+        for (stream, said) in urgencies {
+            self.turns.say(stream, Priority::of(&said));
+        }
+        if let Some(flood) = flood.filter(|_| !self.is_ending) {
+            tracing::debug!(peer = %self.link.peer, what = flood.name(), "a client floods its connection");
+            self.serving.counters.http2_floods.inc();
+            (self.is_ending, self.idle_until) = (true, Instant::now() + LINGER);
+            self.streams.clear();
+            self.codec.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            self.waker.wake_by_ref();
+        }
+    }
+
+    /// When to look again if nothing moves.
+    fn set_alarm(&mut self) {
+        let stalled = self.wire.stalled_since().map(|since| since + self.serving.settings.write_timeout);
+        let rests = self.streams.is_empty();
+        let idle = Some(self.idle_until).filter(|_| rests);
+        let rest = Some(Instant::now() + REST).filter(|_| rests && self.wire.holds_memory());
+        match stalled.into_iter().chain(idle).chain(rest).min() {
+            Some(deadline) => self.alarm.set_deadline(deadline),
+            None => self.alarm.clear(),
+        }
+    }
+
+    /// Ready if the client takes nothing for too long, or was told to leave and does not. Otherwise one that idles too long,
+    /// or has nothing under way when the listener drains, is told to.
+    fn poll_times(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.alarm.is_draining() && !self.is_ending {
+            self.end();
+        }
+        self.set_alarm();
+        while self.alarm.poll(cx).is_ready() {
+            if self.streams.is_empty() && Instant::now() < self.idle_until {
+                self.wire.rest();
+            } else if self.is_ending || !self.streams.is_empty() {
+                tracing::debug!(peer = %self.link.peer, "a client took nothing for too long");
+                return Poll::Ready(());
+            } else {
+                self.end();
+            }
+            self.set_alarm();
+        }
+        Poll::Pending
+    }
+
+    /// Tells the client to leave, once what is under way has its answer.
+    fn end(&mut self) {
+        self.is_ending = true;
+        self.idle_until = Instant::now() + LINGER;
+        self.codec.graceful_shutdown();
+        self.waker.wake_by_ref();
+    }
+}
