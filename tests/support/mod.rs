@@ -9,6 +9,7 @@
 //! - [`authority`]: certificates for both sides of TLS.
 //! - [`bytes`]: deterministic bodies and a streaming check of them.
 //! - [`disk`]: a disk in memory that fails, tears and forgets.
+//! - [`http2`]: frames of HTTP/2 by hand, also such as nobody may send.
 //! - [`hyper_server`]: connections of clients by hyper, which our own driver is held against.
 //! - [`process`]: the built binary as a child, its lines, its memory and its end.
 //! - [`ranged`]: an origin that does ranges of one large resource.
@@ -27,6 +28,7 @@ pub mod authority;
 pub mod bytes;
 pub mod client;
 pub mod disk;
+pub mod http2;
 pub mod hyper_server;
 pub mod origin;
 pub mod process;
