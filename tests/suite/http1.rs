@@ -674,7 +674,7 @@ async fn read_to_end(mut io: impl AsyncRead + Unpin) -> String {
     String::from_utf8(all).expect("text")
 }
 
-async fn read_until(io: &mut DuplexStream, end: &str) -> String {
+pub async fn read_until(io: &mut DuplexStream, end: &str) -> String {
     let mut text = String::new();
     while !text.ends_with(end) {
         text.push(char::from(io.read_u8().await.unwrap_or_else(|e| panic!("{e} after {text:?}"))));
@@ -683,7 +683,7 @@ async fn read_until(io: &mut DuplexStream, end: &str) -> String {
 }
 
 /// A node whose origin is the test itself: it is handed the far end of each connection.
-fn by_hand() -> (Pipes, mpsc::Receiver<DuplexStream>) {
+pub fn by_hand() -> (Pipes, mpsc::Receiver<DuplexStream>) {
     let (origins, far_ends) = mpsc::channel(8);
     (pipes_over(Arc::new(ByHand(origins))), far_ends)
 }

@@ -44,6 +44,7 @@ mod faults;
 mod fuzz_corpus;
 mod http1;
 mod http1_strict;
+mod http2;
 mod http2_frames;
 mod interim;
 mod invalidation;

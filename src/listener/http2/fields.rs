@@ -124,7 +124,8 @@ fn websocket_key() -> String {
 /// The head of an answer, and whether content may follow it.
 pub fn response(head: ReplyHead, length: Option<u64>, is_head: bool) -> (Response<()>, Content) {
     let status = head.status;
-    let length = length.or_else(|| head.content_length());
+    let announced = head.content_length();
+    let length = length.or(announced);
     let content = match length {
         _ if is_head || !head.may_have_content() => Content::None,
         Some(length) => Content::Length(length),
@@ -133,7 +134,8 @@ pub fn response(head: ReplyHead, length: Option<u64>, is_head: bool) -> (Respons
     let may_tell = head.may_tell_length();
     let mut headers = head.into_headers();
     strip(&mut headers);
-    match length.filter(|_| may_tell) {
+    let told = if content == Content::None { announced } else { length };
+    match told.filter(|_| may_tell) {
         Some(length) => drop(headers.insert(header::CONTENT_LENGTH, length.into())),
         None => drop(headers.remove(header::CONTENT_LENGTH)),
     }
@@ -261,7 +263,7 @@ mod tests {
         let seven = || Some("7".to_owned());
         assert_eq!(of(StatusCode::OK, Some(7), false), (2, seven(), Content::Length(7)));
         assert_eq!(of(StatusCode::OK, None, false), (2, seven(), Content::Length(7)));
-        assert_eq!(of(StatusCode::OK, None, true), (2, seven(), Content::None));
+        assert_eq!(of(StatusCode::OK, Some(0), true), (2, seven(), Content::None));
         assert_eq!(of(StatusCode::NOT_MODIFIED, None, false), (2, seven(), Content::None));
         assert_eq!(of(StatusCode::NO_CONTENT, Some(0), false), (1, None, Content::None));
     }

@@ -1,12 +1,14 @@
 //! Where frames begin and end in a stream of bytes (RFC 9113 §4.1), and the first bytes of those that are looked into.
 
+use std::ops::ControlFlow;
+
 /// What a client says first (RFC 9113 §3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const HEAD: usize = 9;
 
 /// Bytes of a payload that are kept, of kinds that are looked into.
-const MOST_KEPT: usize = 68;
+const MOST_KEPT: usize = 256;
 
 /// What a frame is, as far as anybody here wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +17,16 @@ pub enum Kind {
     Data,
     /// The beginning of a request's or an answer's fields, or trailers.
     Headers,
+    /// What was said of order before RFC 9218.
+    Priority,
     /// The end of a stream in an error.
     Reset,
+    /// What a side can take.
+    Settings,
+    /// Is answered at once.
+    Ping,
+    /// The connection is to end.
+    GoAway,
     /// More may be sent.
     WindowUpdate,
     /// RFC 9218 §7.1.
@@ -30,7 +40,11 @@ impl Kind {
         match byte {
             0 => Self::Data,
             1 => Self::Headers,
+            2 => Self::Priority,
             3 => Self::Reset,
+            4 => Self::Settings,
+            6 => Self::Ping,
+            7 => Self::GoAway,
             8 => Self::WindowUpdate,
             16 => Self::PriorityUpdate,
             _ => Self::Other,
@@ -38,7 +52,7 @@ impl Kind {
     }
 
     fn is_looked_into(self) -> bool {
-        matches!(self, Self::Reset | Self::WindowUpdate | Self::PriorityUpdate)
+        matches!(self, Self::Reset | Self::Settings | Self::WindowUpdate | Self::PriorityUpdate)
     }
 }
 
@@ -51,12 +65,19 @@ pub struct Frame<'a> {
     pub length: u32,
     /// The first of them, where it is of a kind that is looked into.
     pub payload: &'a [u8],
+    /// The stream that it is of; 0 is the connection.
+    pub stream: u32,
     flags: u8,
 }
 
 impl Frame<'_> {
     /// Whether nothing comes after it on its stream, of one of those that can say so.
     pub fn ends_stream(&self) -> bool {
+        self.flags & 1 != 0
+    }
+
+    /// Whether it says that something was heard, of one of those that can.
+    pub fn acknowledges(&self) -> bool {
         self.flags & 1 != 0
     }
 
@@ -85,8 +106,10 @@ impl Frames {
         Self { before, head: [0; HEAD], have: 0, left: 0, kept: Vec::new() }
     }
 
-    /// Follows `bytes`; tells of each frame whose last byte is among them.
-    pub fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame<'_>)) {
+    /// Follows `bytes`; tells of each frame whose last byte is among them, until it is told to stop. Returns how many bytes
+    /// may be passed on: all, or those before the last byte of the frame that it stopped at.
+    pub fn feed(&mut self, all: &[u8], mut each: impl FnMut(Frame<'_>) -> ControlFlow<()>) -> usize {
+        let mut bytes = all;
         bytes = bytes.get(skip(&mut self.before, bytes.len())..).unwrap_or_default();
         while !bytes.is_empty() {
             if let Some(room) = self.head.get_mut(self.have..).filter(|room| !room.is_empty()) {
@@ -95,7 +118,7 @@ impl Frames {
                 room.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
                 (self.have, bytes) = (self.have + taken, rest);
                 if self.have < HEAD {
-                    return;
+                    return all.len();
                 }
                 self.left = self.length();
                 self.kept.clear();
@@ -109,10 +132,16 @@ impl Frames {
             bytes = rest;
             if self.left == 0 {
                 self.have = 0;
-                let [.., flags, _, _, _, _] = self.head;
-                each(Frame { kind: self.kind(), length: self.length(), payload: &self.kept, flags });
+                let [.., flags, a, b, c, d] = self.head;
+                let stream = u32::from_be_bytes([a & 0x7f, b, c, d]);
+                let payload = &self.kept;
+                if each(Frame { kind: self.kind(), length: self.length(), payload, stream, flags }).is_break()
+                {
+                    return (all.len() - bytes.len()).saturating_sub(1);
+                }
             }
         }
+        all.len()
     }
 
     fn length(&self) -> u32 {
@@ -141,9 +170,11 @@ mod tests {
     fn seen(before: usize, pieces: &[&[u8]]) -> Vec<(Kind, u32, Vec<u8>, bool)> {
         let (mut frames, mut seen) = (Frames::after(before), Vec::new());
         for piece in pieces {
-            frames.feed(piece, |frame| {
+            let passed = frames.feed(piece, |frame| {
                 seen.push((frame.kind, frame.length, frame.payload.to_vec(), frame.ends_stream()));
+                ControlFlow::Continue(())
             });
+            assert_eq!(passed, piece.len());
         }
         seen
     }
@@ -162,11 +193,27 @@ mod tests {
             (Kind::Data, 3, vec![], true),
             (Kind::Data, 0, vec![], false),
             (Kind::WindowUpdate, 4, vec![0, 0, 1, 2], false),
-            (Kind::Other, 1, vec![], true),
+            (Kind::GoAway, 1, vec![], true),
         ];
         assert_eq!(seen(6, &[&all]), expected);
         let bytes: Vec<&[u8]> = all.chunks(1).collect();
         assert_eq!(seen(6, &bytes), expected);
+    }
+
+    #[test]
+    fn what_it_stops_at_is_not_passed_on() {
+        let ping = [0, 0, 2, 6, 0, 0, 0, 0, 0, 1, 1];
+        let stop = |frame: Frame<'_>| {
+            if frame.kind == Kind::Data { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let data = [0, 0, 1, 0, 0, 0, 0, 0, 1, 9];
+        assert_eq!(
+            Frames::after(0).feed(&[&ping[..], &data, &ping].concat(), stop),
+            ping.len() + data.len() - 1
+        );
+        let mut frames = Frames::after(0);
+        assert_eq!(frames.feed(&data[..9], stop), 9);
+        assert_eq!(frames.feed(&data[9..], stop), 0);
     }
 
     proptest! {

@@ -5,11 +5,14 @@
 //! Each costs next to nothing, and a flood of them a core. So here frames are paid for: by requests, by content that leaves,
 //! and by time.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
+use h2::Reason;
 use tokio::time::Instant;
 
 use super::frames::{Frame, Frames, Kind, PREFACE};
+use super::rules::Rules;
 
 /// Frames that do nothing for anybody, at once and in a second.
 const NUISANCES: Allowance = Allowance { most: 1_000, by_second: 200 };
@@ -55,6 +58,8 @@ pub struct Meter {
     flood: Option<Flood>,
     /// The newest words about urgency (RFC 9218 §7.1): the stream, and the value of the field.
     urgencies: Vec<(u32, Vec<u8>)>,
+    rules: Rules,
+    broken: Option<Reason>,
 }
 
 impl Meter {
@@ -67,38 +72,47 @@ impl Meter {
             resets: Bucket::full(RESETS, now),
             flood: None,
             urgencies: Vec::new(),
+            rules: Rules::default(),
+            broken: None,
         }
     }
 
-    /// Bytes of the client.
-    pub fn came(&mut self, bytes: &[u8], now: Instant) {
-        let Self { came, nuisances, resets, flood, urgencies, .. } = self;
+    /// Bytes of the client. Returns how many of them the codec may see: not those that break a rule.
+    pub fn came(&mut self, bytes: &[u8], now: Instant) -> usize {
+        let Self { came, nuisances, resets, flood, urgencies, rules, broken, .. } = self;
         came.feed(bytes, |frame| {
+            if let Err(reason) = rules.check(&frame) {
+                broken.get_or_insert(reason);
+                return ControlFlow::Break(());
+            }
             match frame.kind {
                 Kind::Headers => nuisances.earn(BY_REQUEST),
-                Kind::Data if frame.length > 0 || frame.ends_stream() => return,
-                Kind::Reset => return note(resets.pay(1, now), flood, Flood::Resets),
+                Kind::Data if frame.length > 0 || frame.ends_stream() => {}
+                Kind::Reset => note(resets.pay(1, now), flood, Flood::Resets),
                 Kind::WindowUpdate if frame.number() < LITTLE_WINDOW => {
-                    return note(nuisances.pay(BY_DATA, now), flood, Flood::Frames);
+                    note(nuisances.pay(BY_DATA, now), flood, Flood::Frames);
                 }
-                Kind::PriorityUpdate => take_urgency(urgencies, &frame),
-                _ => {}
+                _ => note(nuisances.pay(1, now), flood, Flood::Frames),
             }
-            if frame.kind != Kind::Headers {
-                note(nuisances.pay(1, now), flood, Flood::Frames);
+            if frame.kind == Kind::PriorityUpdate {
+                take_urgency(urgencies, &frame);
             }
-        });
+            ControlFlow::Continue(())
+        })
     }
 
     /// Bytes that leave for the client.
     pub fn left(&mut self, bytes: &[u8], now: Instant) {
         let Self { left, nuisances, resets, flood, .. } = self;
-        left.feed(bytes, |frame| match frame.kind {
-            Kind::Data if frame.length >= LITTLE_DATA => nuisances.earn(BY_DATA),
-            Kind::Data if frame.length > 0 => nuisances.earn(BY_LITTLE_DATA),
-            // One without an error says that the rest of a request is not needed.
-            Kind::Reset if frame.number() != 0 => note(resets.pay(1, now), flood, Flood::Resets),
-            _ => {}
+        left.feed(bytes, |frame| {
+            match frame.kind {
+                Kind::Data if frame.length >= LITTLE_DATA => nuisances.earn(BY_DATA),
+                Kind::Data if frame.length > 0 => nuisances.earn(BY_LITTLE_DATA),
+                // One without an error says that the rest of a request is not needed.
+                Kind::Reset if frame.number() != 0 => note(resets.pay(1, now), flood, Flood::Resets),
+                _ => {}
+            }
+            ControlFlow::Continue(())
         });
     }
 
@@ -110,6 +124,11 @@ impl Meter {
     /// Whether there was too much of something; then the connection is to end.
     pub fn flood(&self) -> Option<Flood> {
         self.flood
+    }
+
+    /// The rule that was broken; then the connection is to end with this error.
+    pub fn broken(&self) -> Option<Reason> {
+        self.broken
     }
 
     /// What came of urgencies since the last time: streams, and values of the field `priority`.
@@ -189,7 +208,10 @@ mod tests {
     fn meter() -> (Meter, Instant) {
         let now = Instant::now();
         let mut meter = Meter::new(now);
+        // The first SETTINGS count as any others.
+        meter.nuisances.left += 1;
         meter.came(PREFACE, now);
+        meter.came(&frame(4, 0, 0, &[]), now);
         (meter, now)
     }
 
@@ -212,7 +234,6 @@ mod tests {
         assert_eq!(flooded(3, 0, &[0, 0, 0, 8], 201), Some(Flood::Resets));
         assert_eq!(flooded(8, 0, &[0, 0, 0, 1], 251), Some(Flood::Frames), "windows by the byte");
         assert_eq!(flooded(0, 0, b"content", 5_000), None);
-        assert_eq!(flooded(0, 1, &[], 5_000), None, "an end");
         assert_eq!(flooded(1, 4, b"fields", 5_000), None, "they have limits of their own");
     }
 
@@ -220,19 +241,25 @@ mod tests {
     fn requests_content_and_time_pay_for_frames() {
         let (mut meter, now) = meter();
         let ping = frame(6, 0, 0, &[0; 8]);
+        let many = |meter: &mut Meter, times, now| {
+            for _ in 0..times {
+                meter.came(&ping, now);
+            }
+        };
         for _ in 0..1_000 {
             meter.came(&frame(1, 4, 1, b"fields"), now);
-            (0..4).for_each(|_| meter.came(&ping, now));
+            many(&mut meter, 4, now);
             meter.left(&frame(0, 0, 1, &[0; 2000]), now);
-            (0..4).for_each(|_| meter.came(&ping, now));
+            many(&mut meter, 4, now);
             meter.left(&frame(0, 0, 1, &[0; 20]), now);
-            (0..2).for_each(|_| meter.came(&ping, now));
+            many(&mut meter, 2, now);
         }
         assert_eq!(meter.flood(), None);
-        (0..1_000).for_each(|_| meter.came(&ping, now));
+        // What the last request paid for more is used up.
+        many(&mut meter, 1_000 - 4, now);
         assert_eq!(meter.flood(), None);
         let later = now + Duration::from_secs(2);
-        (0..400).for_each(|_| meter.came(&ping, later));
+        many(&mut meter, 400, later);
         assert_eq!(meter.flood(), None);
         meter.came(&ping, later);
         assert_eq!(meter.flood(), Some(Flood::Frames));

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The codec is a library's ([`h2`]): frames, fields, windows, states of streams. [`serve`] is the way of a connection, and
-//! [`exchange`] that of a stream. What decides is without I/O: [`frames`], [`meter`], [`priority`], [`turns`], [`fields`].
+//! [`exchange`] that of a stream. What decides is without I/O: [`frames`], [`rules`], [`meter`], [`priority`], [`turns`], [`fields`].
 
 mod exchange;
 mod fields;
@@ -16,6 +16,7 @@ mod frames;
 mod meter;
 mod nudge;
 mod priority;
+mod rules;
 mod sending;
 mod tunnel;
 mod turns;
@@ -84,9 +85,20 @@ pub async fn serve<H: Handler>(io: impl Stream, link: Link, handler: &H, serving
     };
     serving.counters.http2_connections.inc();
     let mut connection = Connection::new(codec, wire.clone(), link, handler, serving);
-    poll_fn(|cx| connection.poll(cx)).await;
+    let end = poll_fn(|cx| connection.poll(cx)).await;
     drop(connection);
-    let _ = timeout(LINGER, wire.read_to_end()).await;
+    if end == End::Told {
+        let _ = timeout(LINGER, wire.read_to_end()).await;
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The client was told, and has yet to notice.
+    Told,
+    /// It is gone, or was told long ago.
+    Gone,
 }
 
 type Codec<S> = server::Connection<Wire<S>, Bytes>;
@@ -127,6 +139,8 @@ struct Connection<'a, S: Stream, H> {
     /// When it is to end, if no request comes.
     idle_until: Instant,
     is_ending: bool,
+    /// It ends for what the client did.
+    is_broken: bool,
 }
 
 impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
@@ -151,25 +165,26 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
             alarm: Alarm::new(limit, &serving.draining),
             idle_until: Instant::now() + limit,
             is_ending: false,
+            is_broken: false,
         }
     }
 
     /// One turn of the connection. Ready at its end.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.nudge.begin(cx);
         let (mut rounds, mut has_moved) = (0, false);
         loop {
             if self.nudge.take() {
                 has_moved = true;
                 if self.poll_codec(cx).is_ready() {
-                    return Poll::Ready(());
+                    return Poll::Ready(End::Told);
                 }
             }
             has_moved |= self.poll_streams(cx);
             self.hear();
             let left = self.wire.poll_leave(&mut Context::from_waker(&self.waker));
             match left {
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Err(_)) => return Poll::Ready(End::Gone),
                 Poll::Pending => self.turns.stop(),
                 Poll::Ready(Ok(())) => {
                     self.turns.refill(AT_ONCE);
@@ -306,18 +321,31 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
 
     /// What the client says beside its requests.
     fn hear(&mut self) {
-        let (flood, urgencies) = self.wire.with_meter(|meter| (meter.flood(), meter.take_urgencies()));
+        let (flood, broken, urgencies) =
+            self.wire.with_meter(|meter| (meter.flood(), meter.broken(), meter.take_urgencies()));
         for (stream, said) in urgencies {
             self.turns.say(stream, Priority::of(&said));
         }
-        if let Some(flood) = flood.filter(|_| !self.is_ending) {
+        if self.is_broken {
+            return;
+        }
+        if let Some(flood) = flood {
             tracing::debug!(peer = %self.link.peer, what = flood.name(), "a client floods its connection");
             self.serving.counters.http2_floods.inc();
-            (self.is_ending, self.idle_until) = (true, Instant::now() + LINGER);
-            self.streams.clear();
-            self.codec.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-            self.waker.wake_by_ref();
+            self.break_off(Reason::ENHANCE_YOUR_CALM);
+        } else if let Some(reason) = broken {
+            tracing::debug!(peer = %self.link.peer, %reason, "a client breaks the rules");
+            self.break_off(reason);
         }
+    }
+
+    /// Tells the client so, and gives up what it asked for.
+    fn break_off(&mut self, reason: Reason) {
+        (self.is_ending, self.is_broken) = (true, true);
+        self.idle_until = Instant::now() + LINGER;
+        self.streams.clear();
+        self.codec.abrupt_shutdown(reason);
+        self.waker.wake_by_ref();
     }
 
     /// When to look again if nothing moves.
@@ -334,7 +362,7 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
 
     /// Ready if the client takes nothing for too long, or was told to leave and does not. Otherwise one that idles too long,
     /// or has nothing under way when the listener drains, is told to.
-    fn poll_times(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_times(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         if self.alarm.is_draining() && !self.is_ending {
             self.end();
         }
@@ -344,7 +372,7 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
                 self.wire.rest();
             } else if self.is_ending || !self.streams.is_empty() {
                 tracing::debug!(peer = %self.link.peer, "a client took nothing for too long");
-                return Poll::Ready(());
+                return Poll::Ready(End::Gone);
             } else {
                 self.end();
             }

@@ -178,16 +178,19 @@ impl<S: Stream> Inner<S> {
 }
 
 impl<S: Stream> AsyncRead for Wire<S> {
-    /// After a flood nothing more is read: the codec would go on as long as something comes.
+    /// After a flood, or what breaks a rule, nothing more is read: the codec would go on as long as something comes.
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.0.lock();
-        if inner.meter.flood().is_some() {
+        if inner.meter.flood().is_some() || inner.meter.broken().is_some() {
             return Poll::Pending;
         }
         let before = to.filled().len();
         ready!(Pin::new(&mut inner.io).poll_read(cx, to))?;
-        inner.meter.came(to.filled().get(before..).unwrap_or_default(), Instant::now());
-        Poll::Ready(Ok(()))
+        let came = to.filled().get(before..).unwrap_or_default();
+        let (length, seen) = (came.len(), inner.meter.came(came, Instant::now()));
+        to.set_filled(before + seen);
+        // Nothing at all would be the end.
+        if seen == 0 && length > 0 { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 }
 
