@@ -110,7 +110,7 @@ async fn welcome_by_either<H: Handler>(
     }
     let link = Link::plain(peer);
     if let Some(_guest) = handler.admit(&link) {
-        http2::serve(stream, link, &*handler, &serving).await;
+        Box::pin(http2::serve(stream, link, &*handler, &serving)).await;
     }
 }
 
@@ -149,7 +149,8 @@ async fn welcome_by_tls<H: Handler>(
         }
     });
     match shaken.await {
-        Some((stream, true)) => http2::serve(stream, link, &*handler, &serving).await,
+        // On the heap as well, so that one of HTTP/1.1 is small.
+        Some((stream, true)) => Box::pin(http2::serve(stream, link, &*handler, &serving)).await,
         Some((stream, false)) => http1::serve(stream, link, &*handler, &serving).await,
         None => {}
     }

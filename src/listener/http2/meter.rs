@@ -77,8 +77,8 @@ impl Meter {
         }
     }
 
-    /// Bytes of the client. Returns how many of them the codec may see: not those that break a rule.
-    pub fn came(&mut self, bytes: &[u8], now: Instant) -> usize {
+    /// Bytes of the client. The time is asked for where it has to pay. Returns how many of them the codec may see: not those that break a rule.
+    pub fn came(&mut self, bytes: &[u8], now: impl Fn() -> Instant) -> usize {
         let Self { came, nuisances, resets, flood, urgencies, rules, broken, .. } = self;
         came.feed(bytes, |frame| {
             if let Err(reason) = rules.check(&frame) {
@@ -88,11 +88,11 @@ impl Meter {
             match frame.kind {
                 Kind::Headers => nuisances.earn(BY_REQUEST),
                 Kind::Data if frame.length > 0 || frame.ends_stream() => {}
-                Kind::Reset => note(resets.pay(1, now), flood, Flood::Resets),
+                Kind::Reset => note(resets.pay(1, &now), flood, Flood::Resets),
                 Kind::WindowUpdate if frame.number() < LITTLE_WINDOW => {
-                    note(nuisances.pay(BY_DATA, now), flood, Flood::Frames);
+                    note(nuisances.pay(BY_DATA, &now), flood, Flood::Frames);
                 }
-                _ => note(nuisances.pay(1, now), flood, Flood::Frames),
+                _ => note(nuisances.pay(1, &now), flood, Flood::Frames),
             }
             if frame.kind == Kind::PriorityUpdate {
                 take_urgency(urgencies, &frame);
@@ -101,15 +101,15 @@ impl Meter {
         })
     }
 
-    /// Bytes that leave for the client.
-    pub fn left(&mut self, bytes: &[u8], now: Instant) {
+    /// Bytes that leave for the client. The time is asked for where it has to pay.
+    pub fn left(&mut self, bytes: &[u8], now: impl Fn() -> Instant) {
         let Self { left, nuisances, resets, flood, .. } = self;
         left.feed(bytes, |frame| {
             match frame.kind {
                 Kind::Data if frame.length >= LITTLE_DATA => nuisances.earn(BY_DATA),
                 Kind::Data if frame.length > 0 => nuisances.earn(BY_LITTLE_DATA),
                 // One without an error says that the rest of a request is not needed.
-                Kind::Reset if frame.number() != 0 => note(resets.pay(1, now), flood, Flood::Resets),
+                Kind::Reset if frame.number() != 0 => note(resets.pay(1, &now), flood, Flood::Resets),
                 _ => {}
             }
             ControlFlow::Continue(())
@@ -181,10 +181,10 @@ impl Bucket {
     }
 
     /// Whether there was enough.
-    fn pay(&mut self, price: u32, now: Instant) -> bool {
+    fn pay(&mut self, price: u32, now: impl Fn() -> Instant) -> bool {
         if self.left < price {
             let each = Duration::from_secs(1) / self.allowance.by_second;
-            let passed = now.saturating_duration_since(self.since);
+            let passed = now().saturating_duration_since(self.since);
             let earned = u32::try_from(passed.as_nanos() / each.as_nanos().max(1)).unwrap_or(u32::MAX);
             // What is left of it earns next time.
             self.since += each * earned;
@@ -210,15 +210,15 @@ mod tests {
         let mut meter = Meter::new(now);
         // The first SETTINGS count as any others.
         meter.nuisances.left += 1;
-        meter.came(PREFACE, now);
-        meter.came(&frame(4, 0, 0, &[]), now);
+        meter.came(PREFACE, || now);
+        meter.came(&frame(4, 0, 0, &[]), || now);
         (meter, now)
     }
 
     fn flooded(kind: u8, flags: u8, payload: &[u8], times: usize) -> Option<Flood> {
         let (mut meter, now) = meter();
         for _ in 0..times {
-            meter.came(&frame(kind, flags, 1, payload), now);
+            meter.came(&frame(kind, flags, 1, payload), || now);
         }
         meter.flood()
     }
@@ -243,15 +243,15 @@ mod tests {
         let ping = frame(6, 0, 0, &[0; 8]);
         let many = |meter: &mut Meter, times, now| {
             for _ in 0..times {
-                meter.came(&ping, now);
+                meter.came(&ping, || now);
             }
         };
         for _ in 0..1_000 {
-            meter.came(&frame(1, 4, 1, b"fields"), now);
+            meter.came(&frame(1, 4, 1, b"fields"), || now);
             many(&mut meter, 4, now);
-            meter.left(&frame(0, 0, 1, &[0; 2000]), now);
+            meter.left(&frame(0, 0, 1, &[0; 2000]), || now);
             many(&mut meter, 4, now);
-            meter.left(&frame(0, 0, 1, &[0; 20]), now);
+            meter.left(&frame(0, 0, 1, &[0; 20]), || now);
             many(&mut meter, 2, now);
         }
         assert_eq!(meter.flood(), None);
@@ -261,7 +261,7 @@ mod tests {
         let later = now + Duration::from_secs(2);
         many(&mut meter, 400, later);
         assert_eq!(meter.flood(), None);
-        meter.came(&ping, later);
+        meter.came(&ping, || later);
         assert_eq!(meter.flood(), Some(Flood::Frames));
     }
 
@@ -269,12 +269,12 @@ mod tests {
     fn resets_count_whoever_makes_them_and_answers_pay_for_them() {
         let (mut meter, now) = meter();
         for _ in 0..1_000 {
-            meter.left(&frame(3, 0, 1, &[0, 0, 0, 1]), now);
+            meter.left(&frame(3, 0, 1, &[0, 0, 0, 1]), || now);
             meter.answered();
-            meter.left(&frame(3, 0, 1, &[0; 4]), now);
+            meter.left(&frame(3, 0, 1, &[0; 4]), || now);
         }
         assert_eq!(meter.flood(), None);
-        (0..201).for_each(|_| meter.left(&frame(3, 0, 1, &[0, 0, 0, 1]), now));
+        (0..201).for_each(|_| meter.left(&frame(3, 0, 1, &[0, 0, 0, 1]), || now));
         assert_eq!(meter.flood(), Some(Flood::Resets));
     }
 
@@ -282,9 +282,9 @@ mod tests {
     fn the_newest_word_about_urgency_counts() {
         let (mut meter, now) = meter();
         for value in [&b"u=1"[..], b"u=5, i"] {
-            meter.came(&frame(16, 0, 0, &[&[0x80, 0, 0, 3], value].concat()), now);
+            meter.came(&frame(16, 0, 0, &[&[0x80, 0, 0, 3], value].concat()), || now);
         }
-        meter.came(&frame(16, 0, 0, &[0, 0]), now);
+        meter.came(&frame(16, 0, 0, &[0, 0]), || now);
         assert_eq!(meter.take_urgencies(), [(3, b"u=5, i".to_vec())]);
         assert_eq!(meter.take_urgencies(), []);
     }

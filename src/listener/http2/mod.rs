@@ -138,6 +138,8 @@ struct Connection<'a, S: Stream, H> {
     alarm: Alarm,
     /// When it is to end, if no request comes.
     idle_until: Instant,
+    /// A stream has ended in this turn.
+    has_ended: bool,
     is_ending: bool,
     /// It ends for what the client did.
     is_broken: bool,
@@ -164,6 +166,7 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
             waker,
             alarm: Alarm::new(limit, &serving.draining),
             idle_until: Instant::now() + limit,
+            has_ended: false,
             is_ending: false,
             is_broken: false,
         }
@@ -202,6 +205,7 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
                 break;
             }
         }
+        self.note_rest();
         // As long as all goes well, the timer is set and need not be looked at.
         if has_moved && self.alarm.is_set_for(cx) && !self.alarm.is_draining() && !self.is_ending {
             self.set_alarm();
@@ -315,8 +319,15 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
         if ending == Ending::Whole {
             self.wire.with_meter(meter::Meter::answered);
         }
-        let limit = if self.is_ending { LINGER } else { self.serving.settings.idle_timeout };
-        self.idle_until = Instant::now() + limit;
+        self.has_ended = true;
+    }
+
+    /// Idle since now, if a stream has ended in this turn.
+    fn note_rest(&mut self) {
+        if std::mem::take(&mut self.has_ended) {
+            let limit = if self.is_ending { LINGER } else { self.serving.settings.idle_timeout };
+            self.idle_until = Instant::now() + limit;
+        }
     }
 
     /// What the client says beside its requests.

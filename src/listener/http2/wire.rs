@@ -168,10 +168,9 @@ impl<S: Stream> Inner<S> {
 
     /// Shows the meter what the codec has handed over of `bytes`.
     fn show(&mut self, bytes: &[IoSlice<'_>], mut length: usize) {
-        let now = Instant::now();
         for slice in bytes {
             let shown = slice.get(..length.min(slice.len())).unwrap_or_default();
-            self.meter.left(shown, now);
+            self.meter.left(shown, Instant::now);
             length -= shown.len();
         }
     }
@@ -187,7 +186,7 @@ impl<S: Stream> AsyncRead for Wire<S> {
         let before = to.filled().len();
         ready!(Pin::new(&mut inner.io).poll_read(cx, to))?;
         let came = to.filled().get(before..).unwrap_or_default();
-        let (length, seen) = (came.len(), inner.meter.came(came, Instant::now()));
+        let (length, seen) = (came.len(), inner.meter.came(came, Instant::now));
         to.set_filled(before + seen);
         // Nothing at all would be the end.
         if seen == 0 && length > 0 { Poll::Pending } else { Poll::Ready(Ok(())) }
