@@ -28,6 +28,9 @@ pub enum Rejection {
     /// A host that is not one.
     #[error("the request's host is invalid: {0}")]
     InvalidHost(#[from] HostError),
+    /// RFC 9113 §8.3.1: `Host` beside another `:authority`.
+    #[error("the request's Host names another host than its :authority")]
+    OtherHost,
     /// CONNECT and TRACE: this is no forward proxy and no mirror.
     #[error("the method {0} is not served here")]
     Method(Method),
@@ -58,6 +61,7 @@ impl Rejection {
             Self::MissingHost => "missing-host",
             Self::RepeatedHost => "repeated-host",
             Self::InvalidHost(_) => "invalid-host",
+            Self::OtherHost => "other-host",
             Self::Method(_) => "method",
             Self::Expectation => "expectation",
             Self::LongTarget(_) => "long-target",
@@ -71,7 +75,9 @@ impl Rejection {
     /// The status that tells the client.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::MissingHost | Self::RepeatedHost | Self::InvalidHost(_) => StatusCode::BAD_REQUEST,
+            Self::MissingHost | Self::RepeatedHost | Self::InvalidHost(_) | Self::OtherHost => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::LongTarget(_) => StatusCode::URI_TOO_LONG,
@@ -96,6 +102,9 @@ pub fn check(request: &Request, max_target: usize) -> Result<Admitted, Rejection
         return Err(Rejection::Expectation);
     }
     let host = canonical_host(raw_host(request)?, request.scheme.as_str())?;
+    if request.version >= Version::HTTP_2 && names_another(request, &host) {
+        return Err(Rejection::OtherHost);
+    }
     Ok(Admitted { host, notable })
 }
 
@@ -129,6 +138,13 @@ fn raw_host(request: &Request) -> Result<&str, Rejection> {
         (None, Some(host)) => host.to_str().map_err(|_| Rejection::InvalidHost(HostError::Character)),
         (None, None) => Err(Rejection::MissingHost),
     }
+}
+
+/// Whether `Host` is not what the authority says, `host`: two would read two things.
+fn names_another(request: &Request, host: &str) -> bool {
+    let named = request.headers.get(header::HOST).and_then(|named| named.to_str().ok());
+    let same = |named| canonical_host(named, request.scheme.as_str()).is_ok_and(|named| named == host);
+    request.headers.contains_key(header::HOST) && !named.is_some_and(same)
 }
 
 #[cfg(test)]
@@ -169,6 +185,18 @@ mod tests {
         let mut absolute = request(Method::GET, Version::HTTP_11, &[("host", "other")]);
         absolute.target_authority = Some("site.example:8080".into());
         assert_eq!(check(&absolute, 8).map(|admitted| admitted.host), Ok("site.example:8080".into()));
+    }
+
+    #[test]
+    fn http2_names_one_host() {
+        let named = |host| {
+            let mut named = request(Method::GET, Version::HTTP_2, &[("host", host)]);
+            named.target_authority = Some("site.example:80".into());
+            check(&named, 8).map(|admitted| admitted.host)
+        };
+        assert_eq!(named("SITE.example"), Ok("site.example".into()));
+        assert_eq!(named("other.example"), Err(Rejection::OtherHost));
+        assert_eq!(named("site.example:81"), Err(Rejection::OtherHost));
     }
 
     #[test]

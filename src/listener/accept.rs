@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::link::Link;
+use super::stream::Begun;
 use super::tls::Front;
 use super::{Handler, Serving, http1, http2};
 
@@ -23,9 +25,6 @@ const MAX_UNREAD: u64 = 64 << 10;
 
 /// How long one that is turned away may take to read why.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// When a client has sent the beginning of what HTTP/2 begins with, and no more.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Pause after the kernel refused a connection for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(50);
@@ -96,39 +95,38 @@ async fn welcome<H: Handler>(stream: TcpStream, peer: SocketAddr, handler: Arc<H
 
 /// The same for clients that may begin with HTTP/2.
 async fn welcome_by_either<H: Handler>(
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     handler: Arc<H>,
     serving: Arc<Serving>,
 ) {
-    let asks = tokio::select! {
-        () = serving.draining.cancelled() => return,
-        asks = timeout(serving.settings.header_timeout, asks_for_http2(&stream)) => asks,
-    };
-    if !matches!(asks, Ok(Ok(true))) {
-        return welcome(stream, peer, handler, serving).await;
-    }
     let link = Link::plain(peer);
-    if let Some(_guest) = handler.admit(&link) {
+    let Some(_guest) = handler.admit(&link) else { return turn_away(stream).await };
+    let begins = tokio::select! {
+        () = serving.draining.cancelled() => return,
+        begins = timeout(serving.settings.header_timeout, read_beginning(&mut stream)) => begins,
+    };
+    let Ok(Ok((begin, is_http2))) = begins else { return };
+    let stream = Begun::with(begin, stream);
+    if is_http2 {
         Box::pin(http2::serve(stream, link, &*handler, &serving)).await;
+    } else {
+        http1::serve(stream, link, &*handler, &serving).await;
     }
 }
 
-/// Whether a client begins as only HTTP/2 does. What it has sent is left where it is.
-async fn asks_for_http2(stream: &TcpStream) -> io::Result<bool> {
-    let mut begin = [0; http2::PREFACE.len()];
-    loop {
-        let came = stream.peek(&mut begin).await?;
-        let came = begin.get(..came).unwrap_or_default();
-        if came.is_empty() || !http2::PREFACE.starts_with(came) {
-            return Ok(false);
+/// Reads until it is clear whether a client begins as only HTTP/2 does. Returns what was read.
+async fn read_beginning(stream: &mut TcpStream) -> io::Result<(BytesMut, bool)> {
+    let mut begin = BytesMut::with_capacity(http2::PREFACE.len());
+    while begin.iter().zip(http2::PREFACE).all(|(came, expected)| came == expected) {
+        if begin.len() >= http2::PREFACE.len() {
+            return Ok((begin, true));
         }
-        if came.len() == http2::PREFACE.len() {
-            return Ok(true);
+        if stream.read_buf(&mut begin).await? == 0 {
+            break;
         }
-        // Nobody tells when there is more than there was.
-        tokio::time::sleep(LOOK_AGAIN).await;
     }
+    Ok((begin, false))
 }
 
 /// Over the limit there is nothing that could be said before a handshake, which costs more than the answer.

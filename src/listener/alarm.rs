@@ -48,7 +48,8 @@ impl Alarm {
     /// Goes off at `deadline`, if it is looked at from now on: see [`Alarm::poll`].
     pub(super) fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = Some(deadline);
-        if self.timer.deadline() > deadline {
+        // One that has run off while nobody looked wakes nobody any more.
+        if self.timer.is_elapsed() || self.timer.deadline() > deadline {
             self.arm(deadline);
         }
     }

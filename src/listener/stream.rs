@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
@@ -43,6 +44,71 @@ impl Stream for TlsStream<Counted> {
 
 /// Without sockets: a pipe in memory, whose end looks the same in any case.
 impl Stream for DuplexStream {}
+
+/// A stream of which the beginning was read already.
+#[derive(Debug)]
+pub struct Begun<S> {
+    begin: BytesMut,
+    io: S,
+}
+
+impl<S> Begun<S> {
+    /// A stream that begins with these bytes.
+    pub fn with(begin: BytesMut, io: S) -> Self {
+        Self { begin, io }
+    }
+}
+
+impl<S: Stream> Stream for Begun<S> {
+    fn break_off(&mut self) {
+        self.io.break_off();
+    }
+
+    fn left_below(&self) -> u64 {
+        self.io.left_below()
+    }
+}
+
+impl<S: Stream> AsyncRead for Begun<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.begin.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, to);
+        }
+        let length = self.begin.len().min(to.remaining());
+        to.put_slice(&self.begin.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: Stream> AsyncWrite for Begun<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
 
 /// A socket that counts what is written to it.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::http1::{by_hand, read_until};
-use crate::http2_frames::{ENHANCE_YOUR_CALM, connect};
+use crate::http2_frames::{ENHANCE_YOUR_CALM, connect, connect_by};
 use crate::rig::Pipes;
 use crate::support::bytes::{Verify, pattern};
 use crate::support::http2::{
@@ -385,6 +385,93 @@ async fn an_idle_connection_is_told_to_go() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_told_to_go_also_after_a_slow_answer() {
+    let pipes = Pipes::new(|request, _| {
+        let wait = if request.path() == "/slow" { 3_000 } else { 0 };
+        vec![Act::Wait(ms(wait)), respond("200 OK", &[], "")]
+    });
+    let mut raw = Raw::begin(connect(&pipes), &[]).await;
+    raw.send(&get(1, "/")).await;
+    tokio::time::sleep(ms(500)).await;
+    raw.send(&get(3, "/slow")).await;
+    assert!(raw.rest().await.iter().any(|frame| frame.kind == GOAWAY));
+}
+
+/// The end of a stream while the connection takes nothing once had it look at the time for ever.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_ended_also_after_it_has_given_up() {
+    let pipes = Pipes::new(|_, _| vec![respond("200 OK", &[FRESH], pattern(1, 1 << 20))]);
+    pipes.ask("/", &[]).await;
+    let mut raw = Raw::begin(connect_by(&pipes, 4 << 10), &setting(4, 1 << 24)).await;
+    raw.send(&frame(WINDOW_UPDATE, 0, 0, &(1_u32 << 24).to_be_bytes())).await;
+    raw.send(&get(1, "/")).await;
+    tokio::time::sleep(pipes.settings.listener.write_timeout / 2).await;
+    raw.send(&frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])).await;
+    pipes.connections.close();
+    within(pipes.settings.listener.write_timeout, pipes.connections.wait()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_does_not_wait_for_who_goes_on_asking_or_says_nothing() {
+    let pipes = Pipes::new(|_, _| vec![respond("200 OK", &[FRESH], "page")]);
+    let _silent = connect(&pipes);
+    let mut raw = Raw::begin(connect(&pipes), &[]).await;
+    raw.send(&get(1, "/")).await;
+    raw.next().await.expect("an answer");
+    pipes.draining.cancel();
+    pipes.connections.close();
+    let (mut from, mut to) = tokio::io::split(raw.io);
+    tokio::spawn(async move { tokio::io::copy(&mut from, &mut tokio::io::sink()).await });
+    let asking = tokio::spawn(async move {
+        // The PING by which it would tell that it knows is not answered.
+        for nth in 1.. {
+            if to.write_all(&get(2 * nth + 1, "/")).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(ms(100)).await;
+        }
+    });
+    within(ms(10_000), pipes.connections.wait()).await;
+    asking.await.expect("it ends");
+}
+
+#[tokio::test(start_paused = true)]
+async fn content_that_nobody_takes_does_not_hold_up_other_content() {
+    let pipes = Pipes::new(|request, _| match request.path() {
+        "/stuck" => vec![Act::Wait(ms(3_000_000))],
+        _ => vec![Act::ReadBody, respond("200 OK", &[], "ok")],
+    });
+    let mut send = client(&pipes).await;
+    let mut stuck = Vec::new();
+    for _ in 0..4 {
+        let (response, stream) =
+            send.send_request(request(Method::POST, "/stuck", &[]), false).expect("sent");
+        stuck.push((response, tokio::spawn(send_all(stream, vec![0; 4 << 20].into(), None))));
+    }
+    tokio::time::sleep(ms(100)).await;
+    let (response, stream) = send.send_request(request(Method::POST, "/", &[]), false).expect("sent");
+    let sending = tokio::spawn(send_all(stream, vec![0; 1 << 20].into(), None));
+    assert_eq!(within(ms(10_000), response).await.expect("an answer").status(), StatusCode::OK);
+    sending.await.expect("sent");
+    stuck.into_iter().for_each(|(_, sending)| sending.abort());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_get_that_ends_in_an_empty_frame_has_no_content() {
+    let pipes = Pipes::new(|_, _| vec![Act::ReadBody, respond("200 OK", &[FRESH], "page")]);
+    let mut send = client(&pipes).await;
+    let (response, mut stream) = send.send_request(request(Method::GET, "/", &[]), false).expect("sent");
+    stream.send_data(Bytes::new(), true).expect("sent");
+    let response = response.await.expect("an answer");
+    assert_eq!(response.headers()["cache-status"], "forebay; fwd=uri-miss; stored; ttl=60");
+    // One with content has it still.
+    let (response, stream) = send.send_request(request(Method::GET, "/", &[]), false).expect("sent");
+    send_all(stream, Bytes::from_static(b"content"), None).await;
+    let response = response.await.expect("an answer");
+    assert_eq!(response.headers()["cache-status"], "forebay; fwd=bypass; detail=content");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_lets_what_is_under_way_come_to_its_end() {
     let gate = Gate::new();
     let go = gate.clone();
@@ -489,9 +576,42 @@ async fn a_websocket_may_be_refused() {
     let (response, _stream) = send.send_request(websocket("websocket"), false).expect("sent");
     let (response, content, _) = whole(response.await.expect("an answer")).await.expect("whole");
     assert_eq!((response.status(), &content[..]), (StatusCode::FORBIDDEN, &b"no"[..]));
+    let pipes = Pipes::new(|_, _| vec![respond("200 OK", &[], "no tunnel")]);
+    let mut send = knowing_client(&pipes).await;
+    let (response, _stream) = send.send_request(websocket("websocket"), false).expect("sent");
+    let (response, content, _) = whole(response.await.expect("an answer")).await.expect("whole");
+    assert_eq!(
+        (response.status(), content.len()),
+        (StatusCode::BAD_GATEWAY, 0),
+        "success would say that it is open"
+    );
     let (response, _stream) = send.send_request(websocket("other"), false).expect("sent");
     assert_eq!(response.await.expect("an answer").status(), StatusCode::NOT_IMPLEMENTED);
     assert_eq!(pipes.origin.seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_that_is_reset_lets_the_origin_go() {
+    let (pipes, mut origins) = by_hand();
+    let mut send = knowing_client(&pipes).await;
+    let (response, mut stream) = send.send_request(websocket("websocket"), false).expect("sent");
+    let mut origin = origins.recv().await.expect("a connection");
+    read_until(&mut origin, "\r\n\r\n").await;
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    origin.write_all(switch.as_bytes()).await.expect("written");
+    let response = response.await.expect("an answer");
+    stream.send_data(Bytes::new(), true).expect("sent");
+    let mut rest = Vec::new();
+    within(ms(10_000), origin.read_to_end(&mut rest)).await.expect("the client's end comes through");
+    // The way back is open still, until the client wants no more.
+    origin.write_all(b"more").await.expect("written");
+    drop((response, stream));
+    let closed = async {
+        while origin.write_all(b"more").await.is_ok() {
+            tokio::time::sleep(ms(10)).await;
+        }
+    };
+    within(ms(10_000), closed).await;
 }
 
 // ---- floods ----
@@ -564,7 +684,10 @@ async fn floods_end_the_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn http2_in_the_clear_is_spoken_where_it_is_wished_and_http1_beside_it() {
     let sockets = crate::rig::Sockets::with(
-        |settings| settings.listen[0].http2 = true,
+        |settings| {
+            settings.listen[0].http2 = true;
+            settings.request.max_connections = 5;
+        },
         |_, _| vec![respond_chunked("200 OK", &[FRESH], &[b"page"])],
     )
     .await;
@@ -575,6 +698,20 @@ async fn http2_in_the_clear_is_spoken_where_it_is_wished_and_http1_beside_it() {
     assert_eq!(answer(&mut send, request(Method::GET, "/", &[])).await.1, b"page");
     let mut http1 = crate::support::client::Client::connect(address).await;
     assert_eq!(http1.get("/").await.text(), "page");
+    let begun = async |bytes: &[u8]| {
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("connects");
+        stream.write_all(bytes).await.expect("written");
+        stream
+    };
+    // One that has but begun has its place, as any other.
+    let _three = [begun(b"PRI").await, begun(b"").await, begun(b"PRI * HTTP/2.0\r\n").await];
+    crate::disk_rig::until("all places are taken", || sockets.running.node.machine.connections().now() == 5)
+        .await;
+    let mut said = String::new();
+    begun(b"").await.read_to_string(&mut said).await.expect("an answer");
+    assert!(said.starts_with("HTTP/1.1 503 "), "{said}");
+    drop((_three, http1));
+    crate::disk_rig::until("places are free", || sockets.running.node.machine.connections().now() < 3).await;
     // A method that begins as the preface does, byte by byte.
     let mut slow = tokio::net::TcpStream::connect(address).await.expect("connects");
     for byte in b"PROPFIND / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n" {

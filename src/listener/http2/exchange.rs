@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::fields::{self, Content};
 use super::priority::Priority;
@@ -16,7 +16,7 @@ use super::tunnel;
 use super::turns::Turns;
 use super::upload::Upload;
 use crate::body::Body;
-use crate::body::message::Reply;
+use crate::body::message::{Reply, ReplyHead};
 use crate::body::tunnel::Tunnel;
 use crate::listener::Later;
 
@@ -62,17 +62,26 @@ pub enum Ending {
 impl Exchange {
     /// Sends the head of an answer.
     pub fn begin(&mut self, reply: Reply) -> Begun {
-        let Reply { mut head, mut body, record } = reply;
-        if let Body::Tunnel(tunnel) = body {
-            // To a client that never offered to leave HTTP a tunnel would lie.
-            if self.from_tunnel.is_some() {
+        let Reply { mut head, mut body, mut record } = reply;
+        let may_switch = self.from_tunnel.is_some();
+        match body {
+            Body::Tunnel(tunnel) if may_switch => {
                 let sent = self.respond.send_response(fields::tunnelled(head), false);
                 finish(record, 0, sent.is_ok());
                 return sent.map_or(Begun::Ended(Ending::Broken), |stream| {
                     Begun::Tunnel(Box::new((stream, tunnel)))
                 });
             }
-            (head.status, body) = (StatusCode::BAD_GATEWAY, Body::Empty);
+            // To a client that never offered to leave HTTP a tunnel would lie; to one that did, any other success would say
+            // that there is one (RFC 8441 §5).
+            other if may_switch && head.status.is_success() || matches!(other, Body::Tunnel(_)) => {
+                head = ReplyHead::new(StatusCode::BAD_GATEWAY, HeaderMap::new());
+                body = Body::Empty;
+                if let Some(record) = &mut record {
+                    record.status = head.status;
+                }
+            }
+            other => body = other,
         }
         let (response, content) = fields::response(head, body.known_length(), self.is_head);
         let ends = matches!(content, Content::None | Content::Length(0));
@@ -107,7 +116,8 @@ impl Exchange {
             Begun::Tunnel(tunnel) => {
                 let (to_client, tunnel) = *tunnel;
                 if let Some(client) = self.from_tunnel.take() {
-                    tunnel::join(client, to_client, tunnel).await;
+                    let place = self.turns.place(to_client.stream_id().as_u32(), self.priority);
+                    tunnel::join(client, to_client, place, tunnel).await;
                 }
                 Ending::Whole
             }

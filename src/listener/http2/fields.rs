@@ -48,23 +48,37 @@ pub enum Unfit {
     Refused(Refusal),
 }
 
-/// The head of a request of which the codec has checked what RFC 9113 §8.2 and §8.3 say of names and pseudo-fields. At most
-/// `max_fields`, each crumb of a cookie being one.
-pub fn head(parts: Parts, max_fields: usize) -> Result<Head, Unfit> {
+/// What the head of a request may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of names and values, with what separates them in HTTP/1.1.
+    pub bytes: usize,
+    /// Fields, each crumb of a cookie being one.
+    pub fields: usize,
+}
+
+/// The head of a request of which the codec has checked what RFC 9113 §8.2 and §8.3 say of names and pseudo-fields. Within
+/// these limits.
+pub fn head(parts: Parts, limits: Limits) -> Result<Head, Unfit> {
     let Parts { method, uri, mut headers, mut extensions, .. } = parts;
     let uri = uri.into_parts();
-    if headers.len() > max_fields {
+    if headers.len() > limits.fields {
         return Err(Unfit::Refused(Refusal::ManyFields));
+    }
+    let target = uri.path_and_query.as_ref().map_or(0, |target| target.as_str().len());
+    if target > limits.bytes {
+        return Err(Unfit::Refused(Refusal::LongTarget));
+    }
+    let separate = b": \r\n".len();
+    let lines = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + separate);
+    if target + lines.sum::<usize>() > limits.bytes {
+        return Err(Unfit::Refused(Refusal::LargeFields));
     }
     if headers.values().any(|value| has_blank_ends(value.as_bytes())) {
         return Err(Unfit::Malformed("a field's value begins or ends with a blank"));
     }
     let authority = uri.authority.map(|authority| authority.as_str().to_owned());
-    if let (Some(authority), Some(host)) = (&authority, headers.get(header::HOST))
-        && !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes())
-    {
-        return Err(Unfit::Malformed("Host names another host than :authority"));
-    }
+    tell_length_once(&mut headers)?;
     let target = uri.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
     let is_path = target.as_str().starts_with('/') || target == "*" && method == Method::OPTIONS;
     if !is_path {
@@ -90,6 +104,21 @@ pub fn head(parts: Parts, max_fields: usize) -> Result<Head, Unfit> {
 fn has_blank_ends(value: &[u8]) -> bool {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     is_blank(value.first()) || is_blank(value.last())
+}
+
+/// The codec holds clients to the length that they announce, but lets it be said twice, or in an odd way.
+fn tell_length_once(headers: &mut HeaderMap) -> Result<(), Unfit> {
+    let mut said = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(length) = said.next() else { return Ok(()) };
+    if said.next().is_some() {
+        return Err(Unfit::Malformed("it tells its length twice"));
+    }
+    let digits = length.as_bytes();
+    let length = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
+    let length: u64 =
+        length.and_then(|digits| digits.parse().ok()).ok_or(Unfit::Malformed("its length is no number"))?;
+    headers.insert(header::CONTENT_LENGTH, length.into());
+    Ok(())
 }
 
 /// Crumbs become one cookie (RFC 9113 §8.2.3).
@@ -195,8 +224,10 @@ mod tests {
 
     use super::*;
 
+    const LIMITS: Limits = Limits { bytes: 100, fields: 4 };
+
     fn of(request: http::request::Builder) -> Result<Head, Unfit> {
-        head(request.version(Version::HTTP_2).body(()).expect("a request").into_parts().0, 4)
+        head(request.version(Version::HTTP_2).body(()).expect("a request").into_parts().0, LIMITS)
     }
 
     #[test]
@@ -218,9 +249,13 @@ mod tests {
         }
         assert!(of(Request::get("https://a/").header("x", "a b")).is_ok());
         assert!(of(Request::get("https://a/").header("x", "")).is_ok());
-        let host = |host| of(Request::get("https://a:1/").header("host", host));
-        assert!(host("A:1").is_ok());
-        assert!(matches!(host("b:1"), Err(Unfit::Malformed(_))));
+        let length = |said: &[&str]| {
+            of(said.iter().fold(Request::post("https://a/"), |it, said| it.header("content-length", *said)))
+        };
+        for said in [&["5", "5"][..], &["+5"], &[""], &["5, 5"], &["99999999999999999999"]] {
+            assert!(matches!(length(said), Err(Unfit::Malformed(_))), "{said:?}");
+        }
+        assert_eq!(length(&["005"]).expect("a head").headers["content-length"], "5");
         assert!(matches!(of(Request::get("*")), Err(Unfit::Malformed(_))));
         assert!(of(Request::options("*")).is_ok());
     }
@@ -231,6 +266,15 @@ mod tests {
             |times: usize| (0..times).fold(Request::get("https://a/"), |it, _| it.header("cookie", "a"));
         assert!(of(crumbs(4)).is_ok());
         assert_eq!(of(crumbs(5)).expect_err("too many"), Unfit::Refused(Refusal::ManyFields));
+    }
+
+    #[test]
+    fn what_is_too_large_is_told_so() {
+        let large = |length| of(Request::get("https://a/").header("x", "a".repeat(length)));
+        assert!(large(100 - "/x: \r\n".len()).is_ok());
+        assert_eq!(large(100).expect_err("too large"), Unfit::Refused(Refusal::LargeFields));
+        let long = of(Request::get(format!("https://a/{}", "a".repeat(100))));
+        assert_eq!(long.expect_err("too long"), Unfit::Refused(Refusal::LongTarget));
     }
 
     #[test]

@@ -20,14 +20,13 @@ const NUISANCES: Allowance = Allowance { most: 1_000, by_second: 200 };
 /// Streams that were reset, by either side, at once and in a second. Each whole answer pays for one more.
 const RESETS: Allowance = Allowance { most: 200, by_second: 20 };
 
-/// What a request pays for, and what content that leaves does: clients open windows for it, and measure the way by PINGs.
+/// What a request pays for, and what a frame of content that leaves does: clients measure the way by PINGs, and open windows
+/// by the frame.
 const BY_REQUEST: u32 = 4;
-const BY_DATA: u32 = 4;
-const BY_LITTLE_DATA: u32 = 2;
+const BY_DATA: u32 = 2;
 
-/// Frames and windows below these sizes are little.
-const LITTLE_DATA: u32 = 1024;
-const LITTLE_WINDOW: u32 = 1024;
+/// Windows that may be opened at once for content that left before.
+const MOST_WINDOWS: u32 = 10_000;
 
 /// Why a client is told to calm down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +54,8 @@ pub struct Meter {
     left: Frames,
     nuisances: Bucket,
     resets: Bucket,
+    /// Windows that may be opened for content that left.
+    windows: u32,
     flood: Option<Flood>,
     /// The newest words about urgency (RFC 9218 §7.1): the stream, and the value of the field.
     urgencies: Vec<(u32, Vec<u8>)>,
@@ -70,6 +71,7 @@ impl Meter {
             left: Frames::after(0),
             nuisances: Bucket::full(NUISANCES, now),
             resets: Bucket::full(RESETS, now),
+            windows: 0,
             flood: None,
             urgencies: Vec::new(),
             rules: Rules::default(),
@@ -79,7 +81,7 @@ impl Meter {
 
     /// Bytes of the client. The time is asked for where it has to pay. Returns how many of them the codec may see: not those that break a rule.
     pub fn came(&mut self, bytes: &[u8], now: impl Fn() -> Instant) -> usize {
-        let Self { came, nuisances, resets, flood, urgencies, rules, broken, .. } = self;
+        let Self { came, nuisances, resets, flood, windows, urgencies, rules, broken, .. } = self;
         came.feed(bytes, |frame| {
             if let Err(reason) = rules.check(&frame) {
                 broken.get_or_insert(reason);
@@ -89,9 +91,8 @@ impl Meter {
                 Kind::Headers => nuisances.earn(BY_REQUEST),
                 Kind::Data if frame.length > 0 || frame.ends_stream() => {}
                 Kind::Reset => note(resets.pay(1, &now), flood, Flood::Resets),
-                Kind::WindowUpdate if frame.number() < LITTLE_WINDOW => {
-                    note(nuisances.pay(BY_DATA, &now), flood, Flood::Frames);
-                }
+                // Windows are opened for what left: of its stream, and of the connection.
+                Kind::WindowUpdate if *windows > 0 => *windows -= 1,
                 _ => note(nuisances.pay(1, &now), flood, Flood::Frames),
             }
             if frame.kind == Kind::PriorityUpdate {
@@ -103,13 +104,17 @@ impl Meter {
 
     /// Bytes that leave for the client. The time is asked for where it has to pay.
     pub fn left(&mut self, bytes: &[u8], now: impl Fn() -> Instant) {
-        let Self { left, nuisances, resets, flood, .. } = self;
+        let Self { left, nuisances, resets, flood, windows, .. } = self;
         left.feed(bytes, |frame| {
             match frame.kind {
-                Kind::Data if frame.length >= LITTLE_DATA => nuisances.earn(BY_DATA),
-                Kind::Data if frame.length > 0 => nuisances.earn(BY_LITTLE_DATA),
-                // One without an error says that the rest of a request is not needed.
-                Kind::Reset if frame.number() != 0 => note(resets.pay(1, &now), flood, Flood::Resets),
+                Kind::Data if frame.length > 0 => {
+                    nuisances.earn(BY_DATA);
+                    *windows = windows.saturating_add(BY_DATA).min(MOST_WINDOWS);
+                }
+                // Who has not heard how many there may be asks for too many; the rest of a request may not be needed.
+                Kind::Reset
+                    if [Reason::REFUSED_STREAM, Reason::NO_ERROR].contains(&frame.number().into()) => {}
+                Kind::Reset => note(resets.pay(1, &now), flood, Flood::Resets),
                 _ => {}
             }
             ControlFlow::Continue(())
@@ -150,9 +155,10 @@ fn take_urgency(urgencies: &mut Vec<(u32, Vec<u8>)>, frame: &Frame<'_>) {
     let Some((stream, value)) = frame.payload.split_first_chunk() else { return };
     let stream = u32::from_be_bytes(*stream) & 0x7fff_ffff;
     urgencies.retain(|(of, _)| *of != stream);
-    if urgencies.len() < MOST_URGENCIES {
-        urgencies.push((stream, value.to_vec()));
+    if urgencies.len() == MOST_URGENCIES {
+        urgencies.remove(0);
     }
+    urgencies.push((stream, value.to_vec()));
 }
 
 /// How much may be had.
@@ -232,7 +238,6 @@ mod tests {
             assert_eq!(flooded(kind, 0, payload, 1_001), Some(Flood::Frames), "{kind}");
         }
         assert_eq!(flooded(3, 0, &[0, 0, 0, 8], 201), Some(Flood::Resets));
-        assert_eq!(flooded(8, 0, &[0, 0, 0, 1], 251), Some(Flood::Frames), "windows by the byte");
         assert_eq!(flooded(0, 0, b"content", 5_000), None);
         assert_eq!(flooded(1, 4, b"fields", 5_000), None, "they have limits of their own");
     }
@@ -240,28 +245,27 @@ mod tests {
     #[test]
     fn requests_content_and_time_pay_for_frames() {
         let (mut meter, now) = meter();
-        let ping = frame(6, 0, 0, &[0; 8]);
-        let many = |meter: &mut Meter, times, now| {
+        let (ping, window) = (frame(6, 0, 0, &[0; 8]), frame(8, 0, 1, &[0, 0, 0, 1]));
+        let many = |meter: &mut Meter, bytes: &[u8], times, now| {
             for _ in 0..times {
-                meter.came(&ping, || now);
+                meter.came(bytes, || now);
             }
         };
         for _ in 0..1_000 {
             meter.came(&frame(1, 4, 1, b"fields"), || now);
-            many(&mut meter, 4, now);
-            meter.left(&frame(0, 0, 1, &[0; 2000]), || now);
-            many(&mut meter, 4, now);
+            many(&mut meter, &ping, 4, now);
             meter.left(&frame(0, 0, 1, &[0; 20]), || now);
-            many(&mut meter, 2, now);
+            many(&mut meter, &ping, 2, now);
+            many(&mut meter, &window, 2, now);
         }
         assert_eq!(meter.flood(), None);
-        // What the last request paid for more is used up.
-        many(&mut meter, 1_000 - 4, now);
+        // What was paid for last is used up.
+        many(&mut meter, &ping, 1_000 - 4, now);
         assert_eq!(meter.flood(), None);
         let later = now + Duration::from_secs(2);
-        many(&mut meter, 400, later);
+        many(&mut meter, &window, 400, later);
         assert_eq!(meter.flood(), None);
-        meter.came(&ping, || later);
+        many(&mut meter, &window, 1, later);
         assert_eq!(meter.flood(), Some(Flood::Frames));
     }
 
@@ -272,6 +276,7 @@ mod tests {
             meter.left(&frame(3, 0, 1, &[0, 0, 0, 1]), || now);
             meter.answered();
             meter.left(&frame(3, 0, 1, &[0; 4]), || now);
+            meter.left(&frame(3, 0, 1, &[0, 0, 0, 7]), || now);
         }
         assert_eq!(meter.flood(), None);
         (0..201).for_each(|_| meter.left(&frame(3, 0, 1, &[0, 0, 0, 1]), || now));

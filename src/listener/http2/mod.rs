@@ -35,17 +35,19 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use h2::server::{self, SendResponse};
 use h2::{Reason, RecvStream};
-use http::{HeaderName, Method, Version};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderName, Method, Version};
 use tokio::time::{Instant, timeout};
 
 use super::alarm::Alarm;
 use super::link::Link;
+use super::refusal::Refusal;
 use super::stream::Stream;
 use super::{Answer, Handler, Serving, Settings};
 use crate::body::Body;
 use crate::body::message::Request;
 use exchange::{Begun, Ending, Exchange};
-use fields::{Head, Unfit};
+use fields::{Head, Limits, Unfit};
 use nudge::Nudge;
 use priority::Priority;
 use turns::Turns;
@@ -54,10 +56,12 @@ use wire::Wire;
 
 pub use frames::PREFACE;
 
-/// What a client may send before anybody takes it: on one stream, and on all of them together, which bounds what a
-/// connection holds of content.
+/// What a client may send on one stream before anybody takes it. The connection has room for it on all of them, so that
+/// content which nobody takes does not hold up other content; each is charged as it begins.
 const STREAM_WINDOW: u32 = 128 << 10;
-const CONNECTION_WINDOW: u32 = 256 << 10;
+
+/// RFC 9113 §6.9.1.
+const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
 /// What is handed to the codec before all of it has left.
 const AT_ONCE: usize = 64 << 10;
@@ -79,7 +83,10 @@ const PRIORITY: HeaderName = HeaderName::from_static("priority");
 /// Dropped, the connection is closed, and what it had not answered is given up.
 pub async fn serve<H: Handler>(io: impl Stream, link: Link, handler: &H, serving: &Serving) {
     let wire = Wire::new(io);
-    let shaken = timeout(serving.settings.header_timeout, shake_hands(&wire, &serving.settings)).await;
+    let shaken = tokio::select! {
+        () = serving.draining.cancelled() => return,
+        shaken = timeout(serving.settings.header_timeout, shake_hands(&wire, &serving.settings)) => shaken,
+    };
     let Ok(Ok(codec)) = shaken else {
         return tracing::debug!(peer = %link.peer, "a connection did not begin as HTTP/2 does");
     };
@@ -107,9 +114,12 @@ async fn shake_hands<S: Stream>(wire: &Wire<S>, settings: &Settings) -> io::Resu
     let mut builder = server::Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(
+            STREAM_WINDOW.saturating_mul(settings.max_streams).min(LARGEST_WINDOW),
+        )
         .max_concurrent_streams(settings.max_streams)
-        .max_header_list_size(u32::try_from(settings.max_head).unwrap_or(u32::MAX))
+        // The codec refuses without a word to the log: so it has room for what is refused here.
+        .max_header_list_size(u32::try_from(settings.max_head.saturating_mul(2)).unwrap_or(u32::MAX))
         .max_send_buffer_size(AT_ONCE)
         .enable_connect_protocol();
     let mut shaking = builder.handshake(wire.clone());
@@ -121,6 +131,33 @@ async fn shake_hands<S: Stream>(wire: &Wire<S>, settings: &Settings) -> io::Resu
         shaken.map_err(io::Error::other)
     })
     .await
+}
+
+/// Whether a request has content.
+enum Content {
+    /// None.
+    Nothing,
+    /// Some, or some may come; this of it is here already.
+    Something(Option<Bytes>),
+}
+
+impl Content {
+    /// Of requests that hardly ever have some, an empty frame may be all that is left to come, and is here already.
+    fn of(stream: &mut RecvStream, method: &Method, headers: &HeaderMap, cx: &mut Context<'_>) -> Self {
+        if stream.is_end_stream() {
+            return Self::Nothing;
+        }
+        if ![Method::GET, Method::HEAD].contains(method) || headers.contains_key(CONTENT_LENGTH) {
+            return Self::Something(None);
+        }
+        match stream.poll_data(cx) {
+            Poll::Ready(Some(Ok(bytes))) if !bytes.is_empty() => Self::Something(Some(bytes)),
+            Poll::Ready(Some(Ok(_))) if stream.is_end_stream() => Self::Nothing,
+            Poll::Ready(None) => Self::Nothing,
+            // Of an error whoever reads on is told.
+            Poll::Ready(Some(_)) | Poll::Pending => Self::Something(None),
+        }
+    }
 }
 
 /// A client's connection.
@@ -138,6 +175,10 @@ struct Connection<'a, S: Stream, H> {
     alarm: Alarm,
     /// When it is to end, if no request comes.
     idle_until: Instant,
+    /// When memory is given back that only a busy connection needs.
+    rest_at: Option<Instant>,
+    /// When a client that was told to go gets no more answers.
+    leave_by: Option<Instant>,
     /// A stream has ended in this turn.
     has_ended: bool,
     is_ending: bool,
@@ -166,6 +207,8 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
             waker,
             alarm: Alarm::new(limit, &serving.draining),
             idle_until: Instant::now() + limit,
+            rest_at: Some(Instant::now() + REST),
+            leave_by: None,
             has_ended: false,
             is_ending: false,
             is_broken: false,
@@ -206,9 +249,9 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
             }
         }
         self.note_rest();
+        self.set_alarm();
         // As long as all goes well, the timer is set and need not be looked at.
         if has_moved && self.alarm.is_set_for(cx) && !self.alarm.is_draining() && !self.is_ending {
-            self.set_alarm();
             return Poll::Pending;
         }
         self.poll_times(cx)
@@ -237,7 +280,11 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
         mut respond: SendResponse<Bytes>,
         cx: &mut Context<'_>,
     ) {
-        let (parts, content) = request.into_parts();
+        if self.leave_by.is_some_and(|by| by <= Instant::now()) {
+            // It was told to go long ago.
+            return respond.send_reset(Reason::REFUSED_STREAM);
+        }
+        let (parts, mut content) = request.into_parts();
         let priority =
             parts.headers.get(PRIORITY).map_or(Priority::UNSAID, |said| Priority::of(said.as_bytes()));
         let exchange = |respond, is_head| Exchange {
@@ -250,10 +297,14 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
             turns: self.turns.clone(),
             write_timeout: self.serving.settings.write_timeout,
         };
-        let head = match fields::head(parts, self.serving.settings.max_fields) {
+        let settings = &self.serving.settings;
+        let limits = Limits { bytes: settings.max_head, fields: settings.max_fields };
+        let head = match fields::head(parts, limits) {
             Ok(head) => head,
             Err(Unfit::Malformed(why)) => {
-                tracing::debug!(peer = %self.link.peer, why, "a request was malformed");
+                // Said to the log alone.
+                let said = self.handler.refuse(&Refusal::Malformed(why), &self.link);
+                sending::finish(said.record, 0, true);
                 return respond.send_reset(Reason::PROTOCOL_ERROR);
             }
             Err(Unfit::Refused(refusal)) => {
@@ -267,9 +318,11 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
         let mut body = Body::Empty;
         if wants_tunnel {
             exchange.from_tunnel = Some(content);
-        } else if !content.is_end_stream() {
-            let limit = self.serving.settings.body_timeout;
-            let (upload, reader) = Upload::new(content, &self.serving.uploads, limit);
+        } else if let Content::Something(first) = Content::of(&mut content, &method, &headers, cx) {
+            let limit = settings.body_timeout;
+            let Some((upload, reader)) = Upload::new(content, first, &self.serving.uploads, limit) else {
+                return exchange.respond.send_reset(Reason::REFUSED_STREAM);
+            };
             (exchange.upload, exchange.waits_for_100, body) =
                 (Some(upload), waits_for_100, Body::Busy(reader));
         }
@@ -326,7 +379,9 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
     fn note_rest(&mut self) {
         if std::mem::take(&mut self.has_ended) {
             let limit = if self.is_ending { LINGER } else { self.serving.settings.idle_timeout };
-            self.idle_until = Instant::now() + limit;
+            let now = Instant::now();
+            self.idle_until = now + limit;
+            self.rest_at = Some(now + REST).filter(|_| self.streams.is_empty() && self.wire.holds_memory());
         }
     }
 
@@ -359,13 +414,15 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
         self.waker.wake_by_ref();
     }
 
+    /// When a client that takes nothing of what waits for it will have done so for too long.
+    fn stalls_at(&self) -> Option<Instant> {
+        self.wire.stalled_since().map(|since| since + self.serving.settings.write_timeout)
+    }
+
     /// When to look again if nothing moves.
     fn set_alarm(&mut self) {
-        let stalled = self.wire.stalled_since().map(|since| since + self.serving.settings.write_timeout);
-        let rests = self.streams.is_empty();
-        let idle = Some(self.idle_until).filter(|_| rests);
-        let rest = Some(Instant::now() + REST).filter(|_| rests && self.wire.holds_memory());
-        match stalled.into_iter().chain(idle).chain(rest).min() {
+        let idle = Some(self.idle_until).filter(|_| self.streams.is_empty());
+        match self.stalls_at().into_iter().chain(idle).chain(self.rest_at).min() {
             Some(deadline) => self.alarm.set_deadline(deadline),
             None => self.alarm.clear(),
         }
@@ -377,25 +434,32 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
         if self.alarm.is_draining() && !self.is_ending {
             self.end();
         }
-        self.set_alarm();
-        while self.alarm.poll(cx).is_ready() {
-            if self.streams.is_empty() && Instant::now() < self.idle_until {
-                self.wire.rest();
-            } else if self.is_ending || !self.streams.is_empty() {
+        loop {
+            self.set_alarm();
+            ready!(self.alarm.poll(cx));
+            let now = Instant::now();
+            if self.stalls_at().is_some_and(|at| at <= now) {
                 tracing::debug!(peer = %self.link.peer, "a client took nothing for too long");
                 return Poll::Ready(End::Gone);
-            } else {
+            }
+            if self.rest_at.is_some_and(|at| at <= now) {
+                self.rest_at = None;
+                self.wire.rest();
+            }
+            if self.streams.is_empty() && self.idle_until <= now {
+                if self.is_ending {
+                    return Poll::Ready(End::Gone);
+                }
                 self.end();
             }
-            self.set_alarm();
         }
-        Poll::Pending
     }
 
     /// Tells the client to leave, once what is under way has its answer.
     fn end(&mut self) {
         self.is_ending = true;
         self.idle_until = Instant::now() + LINGER;
+        self.leave_by = Some(self.idle_until);
         self.codec.graceful_shutdown();
         self.waker.wake_by_ref();
     }

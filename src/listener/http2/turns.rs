@@ -71,8 +71,10 @@ impl Turns {
     /// The client says how urgent an answer is, which may be one that it has yet to ask for.
     pub fn say(&self, stream: u32, priority: Priority) {
         let mut state = self.0.lock();
-        if state.said.len() < MOST_SAID || state.said.contains_key(&stream) {
-            state.said.insert(stream, priority);
+        state.said.insert(stream, priority);
+        if state.said.len() > MOST_SAID {
+            // Of the oldest stream, which will hardly ask any more.
+            state.said.pop_first();
         }
         if let Some((_, waker)) = state.waiting.iter().find(|(rank, _)| rank.stream == stream) {
             waker.wake_by_ref();

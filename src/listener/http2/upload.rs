@@ -9,11 +9,15 @@ use h2::RecvStream;
 use http::HeaderMap;
 use tokio::time::timeout;
 
+use super::STREAM_WINDOW;
+use crate::body::budget::Charge;
 use crate::body::busy::{BodyError, BusyBody, Means, Reader, Retention, Writer};
 
 /// Content that a client sends.
 pub struct Upload {
     carrying: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// For what may wait in the codec.
+    _window: Charge,
     has_ended: bool,
     wanted: Wanted,
 }
@@ -22,13 +26,20 @@ pub struct Upload {
 type Wanted = std::sync::Arc<std::sync::atomic::AtomicBool>;
 
 impl Upload {
-    /// Content that comes by `stream`, and who reads it. A client that sends nothing for `limit` when it is waited for has
-    /// broken it off.
-    pub fn new(stream: RecvStream, means: &Means, limit: Duration) -> (Self, Reader) {
+    /// Content that begins with `first` and comes by `stream`, and who reads it. A client that sends nothing for `limit` when it
+    /// is waited for has broken it off. `None`: there is no memory for what it may send before anybody takes it.
+    pub fn new(
+        stream: RecvStream,
+        first: Option<Bytes>,
+        means: &Means,
+        limit: Duration,
+    ) -> Option<(Self, Reader)> {
+        let window = means.budget.try_charge(u64::from(STREAM_WINDOW))?;
         let (_, writer, reader) = BusyBody::with_reader(means.clone(), Retention::Window);
         let wanted = Wanted::default();
-        let carrying = Box::pin(carry(stream, writer, limit, wanted.clone()));
-        (Self { carrying, has_ended: false, wanted }, reader)
+        let coming = Coming { stream, first };
+        let carrying = Box::pin(carry(coming, writer, limit, wanted.clone()));
+        Some((Self { carrying, _window: window, has_ended: false, wanted }, reader))
     }
 
     /// Whether somebody has asked for it.
@@ -47,13 +58,13 @@ impl Upload {
 
 /// Before anybody asks for it, what comes stays within the window that the stream began with. What is taken opens the window
 /// again once it is stored: so nothing else has to be bounded. Dropped, the content is broken off.
-async fn carry(mut stream: RecvStream, mut writer: Writer, limit: Duration, wanted: Wanted) {
+async fn carry(mut coming: Coming, mut writer: Writer, limit: Duration, wanted: Wanted) {
     writer.demanded().await;
     wanted.store(true, std::sync::atomic::Ordering::Relaxed);
     loop {
         let next = tokio::select! {
             biased;
-            next = timeout(limit, next(&mut stream)) => next,
+            next = timeout(limit, coming.next()) => next,
             () = writer.abandoned() => return,
         };
         match next {
@@ -67,7 +78,7 @@ async fn carry(mut stream: RecvStream, mut writer: Writer, limit: Duration, want
                     return;
                 }
                 // A stream that has ended meanwhile has no window to open.
-                let _ = stream.flow_control().release_capacity(length);
+                let _ = coming.stream.flow_control().release_capacity(length);
             }
             Ok(Ok(Next::End(trailers))) => return drop(writer.finish(trailers)),
             Ok(Err(error)) => {
@@ -83,10 +94,21 @@ enum Next {
     End(Option<HeaderMap>),
 }
 
-/// Cancel-safe: what it returns is all that it takes.
-async fn next(stream: &mut RecvStream) -> Result<Next, h2::Error> {
-    match stream.data().await {
-        Some(data) => data.map(Next::Data),
-        None => stream.trailers().await.map(Next::End),
+/// What is still to come, of which some may be here already.
+struct Coming {
+    stream: RecvStream,
+    first: Option<Bytes>,
+}
+
+impl Coming {
+    /// Cancel-safe: what it returns is all that it takes.
+    async fn next(&mut self) -> Result<Next, h2::Error> {
+        if let Some(first) = self.first.take() {
+            return Ok(Next::Data(first));
+        }
+        match self.stream.data().await {
+            Some(data) => data.map(Next::Data),
+            None => self.stream.trailers().await.map(Next::End),
+        }
     }
 }
