@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 use tokio::sync::Notify;
 
 use super::OriginRequest;
@@ -82,14 +82,20 @@ pub(super) fn to_hyper(
 }
 
 /// What has its whole content at hand says how long that is, whatever its fields say: a length without as much content would
-/// have the origin take the next request for it.
+/// have the origin take the next request for it. Of what is still to come, and nobody knows how long it is, hyper would leave
+/// the content out where the method usually has none.
 fn say_own_length(request: &mut OriginRequest) {
+    let says_something = request.headers.contains_key(header::CONTENT_LENGTH);
     let length = match &request.body {
         Body::Empty => 0,
         Body::Bytes(bytes) => bytes.len(),
-        _ => return,
+        _ if says_something => return,
+        _ => {
+            let chunked = HeaderValue::from_static("chunked");
+            request.headers.insert(header::TRANSFER_ENCODING, chunked);
+            return;
+        }
     };
-    let says_something = request.headers.contains_key(header::CONTENT_LENGTH);
     if says_something || length > 0 {
         request.headers.insert(header::CONTENT_LENGTH, length.into());
     }
@@ -105,8 +111,6 @@ fn until(go_ahead: &Arc<Notify>, limit: Duration) -> impl Future<Output = ()> + 
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]

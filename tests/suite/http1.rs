@@ -433,6 +433,20 @@ async fn early_hints_come_before_the_answer_and_stay_out_of_it() {
     assert!(old.starts_with("HTTP/1.1 200 OK\r\n") || old.starts_with("HTTP/1.0 200 OK\r\n"), "{old}");
 }
 
+/// hyper leaves content out of a GET that is in chunks, unless it is told otherwise.
+#[tokio::test(start_paused = true)]
+async fn content_in_chunks_reaches_the_origin_whatever_the_method() {
+    for method in ["GET", "DELETE", "POST", "HEAD"] {
+        let pipes = Pipes::new(|_, _| vec![Act::ReadBody, head("204 No Content", &[])]);
+        let mut client = pipes.client();
+        let chunks = "Host: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        client.send(&format!("{method} / HTTP/1.1\r\n{chunks}")).await;
+        assert_eq!(client.read_head().await.status, 204);
+        assert_eq!(pipes.origin.exchange(0).body, b"abc", "{method}");
+        pipes.origin.assert_clean();
+    }
+}
+
 // ---- upgrades ----
 
 const UPGRADING: [(&str, &str); 2] = [("Connection", "Upgrade"), ("Upgrade", "echo/1")];

@@ -469,6 +469,7 @@ async fn a_get_that_ends_in_an_empty_frame_has_no_content() {
     send_all(stream, Bytes::from_static(b"content"), None).await;
     let response = response.await.expect("an answer");
     assert_eq!(response.headers()["cache-status"], "forebay; fwd=bypass; detail=content");
+    assert_eq!(pipes.origin.exchange(1).body, b"content");
 }
 
 #[tokio::test(start_paused = true)]
