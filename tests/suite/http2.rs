@@ -453,7 +453,9 @@ async fn content_that_nobody_takes_does_not_hold_up_other_content() {
     let sending = tokio::spawn(send_all(stream, vec![0; 1 << 20].into(), None));
     assert_eq!(within(ms(10_000), response).await.expect("an answer").status(), StatusCode::OK);
     sending.await.expect("sent");
-    stuck.into_iter().for_each(|(_, sending)| sending.abort());
+    for (_, sending) in stuck {
+        sending.abort();
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -705,13 +707,13 @@ async fn http2_in_the_clear_is_spoken_where_it_is_wished_and_http1_beside_it() {
         stream
     };
     // One that has but begun has its place, as any other.
-    let _three = [begun(b"PRI").await, begun(b"").await, begun(b"PRI * HTTP/2.0\r\n").await];
+    let three = [begun(b"PRI").await, begun(b"").await, begun(b"PRI * HTTP/2.0\r\n").await];
     crate::disk_rig::until("all places are taken", || sockets.running.node.machine.connections().now() == 5)
         .await;
     let mut said = String::new();
     begun(b"").await.read_to_string(&mut said).await.expect("an answer");
     assert!(said.starts_with("HTTP/1.1 503 "), "{said}");
-    drop((_three, http1));
+    drop((three, http1));
     crate::disk_rig::until("places are free", || sockets.running.node.machine.connections().now() < 3).await;
     // A method that begins as the preface does, byte by byte.
     let mut slow = tokio::net::TcpStream::connect(address).await.expect("connects");

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The codec is a library's ([`h2`]): frames, fields, windows, states of streams. [`serve`] is the way of a connection, and
-//! [`exchange`] that of a stream. What decides is without I/O: [`frames`], [`rules`], [`meter`], [`priority`], [`turns`], [`fields`].
+//! `exchange` that of a stream. What decides is without I/O: `frames`, `rules`, `meter`, `priority`, `turns`, `fields`.
 
 mod exchange;
 mod fields;
