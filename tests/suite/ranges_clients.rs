@@ -167,8 +167,9 @@ async fn cut_off_at(rig: &Rig, file: &Path, length: u64) {
 
 const FILE: u64 = 60 * MIB + 4321;
 
-/// What Linux lets the buffers of a connection grow to (`tcp_rmem`).
-const IN_BUFFERS: u64 = 6 * MIB;
+/// What Linux lets the buffers of a connection grow to, at the receiver (`tcp_rmem`) and at the sender, which counts as sent
+/// what waits there (`tcp_wmem`).
+const IN_BUFFERS: u64 = (6 + 4) * MIB;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_resumes_what_was_cut_off_from_blocks_also_after_a_restart() {
