@@ -271,6 +271,8 @@ async fn too_many_fields_are_refused_each_crumb_being_one() {
     let crumbs = vec![("cookie", "a=b"); pipes.settings.listener.max_fields + 1];
     let (answered, ..) = answer(&mut send, request(Method::GET, "/", &crumbs)).await;
     assert_eq!(answered.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    let (refused, content, _) = answer(&mut send, request(Method::HEAD, "/", &crumbs)).await;
+    assert_eq!((refused.status().as_u16(), content.len()), (431, 0), "after HEAD there is no content");
     let large = "a".repeat(pipes.settings.listener.max_head);
     let (answered, ..) = answer(&mut send, request(Method::GET, "/", &[("x", &large)])).await;
     assert_eq!(answered.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);

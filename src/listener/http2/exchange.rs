@@ -16,6 +16,7 @@ use super::tunnel;
 use super::turns::Turns;
 use super::upload::Upload;
 use crate::body::Body;
+use crate::body::budget::Charge;
 use crate::body::message::{Reply, ReplyHead};
 use crate::body::tunnel::Tunnel;
 use crate::listener::Later;
@@ -32,6 +33,8 @@ pub struct Exchange {
     pub upload: Option<Upload>,
     /// What comes of a client that wants to leave HTTP.
     pub from_tunnel: Option<RecvStream>,
+    /// For what of that may wait in the codec.
+    pub window: Option<Charge>,
     /// How urgent the client said the answer is.
     pub priority: Priority,
     /// Where answers take their turns.

@@ -120,6 +120,8 @@ async fn shake_hands<S: Stream>(wire: &Wire<S>, settings: &Settings) -> io::Resu
         .max_concurrent_streams(settings.max_streams)
         // The codec refuses without a word to the log: so it has room for what is refused here.
         .max_header_list_size(u32::try_from(settings.max_head.saturating_mul(2)).unwrap_or(u32::MAX))
+        // Small frames hold more than their bytes: of those that nobody takes there are as many as on one stream.
+        .data_frame_budget(STREAM_WINDOW as usize)
         .max_send_buffer_size(AT_ONCE)
         .enable_connect_protocol();
     let mut shaking = builder.handshake(wire.clone());
@@ -293,12 +295,14 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
             waits_for_100: false,
             upload: None,
             from_tunnel: None,
+            window: None,
             priority,
             turns: self.turns.clone(),
             write_timeout: self.serving.settings.write_timeout,
         };
         let settings = &self.serving.settings;
         let limits = Limits { bytes: settings.max_head, fields: settings.max_fields };
+        let is_head = parts.method == Method::HEAD;
         let head = match fields::head(parts, limits) {
             Ok(head) => head,
             Err(Unfit::Malformed(why)) => {
@@ -308,7 +312,7 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
                 return respond.send_reset(Reason::PROTOCOL_ERROR);
             }
             Err(Unfit::Refused(refusal)) => {
-                let mut exchange = exchange(respond, false);
+                let mut exchange = exchange(respond, is_head);
                 let begun = exchange.begin(self.handler.refuse(&refusal, &self.link));
                 return self.carry_on(exchange, begun, cx);
             }
@@ -317,11 +321,15 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
         let mut exchange = exchange(respond, method == Method::HEAD);
         let mut body = Body::Empty;
         if wants_tunnel {
+            exchange.window = self.serving.uploads.budget.try_charge_body(u64::from(STREAM_WINDOW));
+            if exchange.window.is_none() {
+                return self.has_no_memory(exchange);
+            }
             exchange.from_tunnel = Some(content);
         } else if let Content::Something(first) = Content::of(&mut content, &method, &headers, cx) {
             let limit = settings.body_timeout;
             let Some((upload, reader)) = Upload::new(content, first, &self.serving.uploads, limit) else {
-                return exchange.respond.send_reset(Reason::REFUSED_STREAM);
+                return self.has_no_memory(exchange);
             };
             (exchange.upload, exchange.waits_for_100, body) =
                 (Some(upload), waits_for_100, Body::Busy(reader));
@@ -343,6 +351,12 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
             }
             Answer::Later(later) => self.streams.push(Box::pin(exchange.answer(later))),
         }
+    }
+
+    /// For what a client may send there has to be room. It may ask again.
+    fn has_no_memory(&self, mut exchange: Exchange) {
+        tracing::debug!(peer = %self.link.peer, "there is no memory for a request's content");
+        exchange.respond.send_reset(Reason::REFUSED_STREAM);
     }
 
     /// An answer that is at hand needs no task of its own, unless its client makes it wait.

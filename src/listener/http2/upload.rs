@@ -16,8 +16,8 @@ use crate::body::busy::{BodyError, BusyBody, Means, Reader, Retention, Writer};
 /// Content that a client sends.
 pub struct Upload {
     carrying: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// For what may wait in the codec.
-    _window: Charge,
+    /// For what may wait in the codec, until all came.
+    window: Option<Charge>,
     has_ended: bool,
     wanted: Wanted,
 }
@@ -34,12 +34,12 @@ impl Upload {
         means: &Means,
         limit: Duration,
     ) -> Option<(Self, Reader)> {
-        let window = means.budget.try_charge(u64::from(STREAM_WINDOW))?;
+        let window = means.budget.try_charge_body(u64::from(STREAM_WINDOW))?;
         let (_, writer, reader) = BusyBody::with_reader(means.clone(), Retention::Window);
         let wanted = Wanted::default();
         let coming = Coming { stream, first };
         let carrying = Box::pin(carry(coming, writer, limit, wanted.clone()));
-        Some((Self { carrying, _window: window, has_ended: false, wanted }, reader))
+        Some((Self { carrying, window: Some(window), has_ended: false, wanted }, reader))
     }
 
     /// Whether somebody has asked for it.
@@ -51,6 +51,9 @@ impl Upload {
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.has_ended {
             self.has_ended = self.carrying.as_mut().poll(cx).is_ready();
+        }
+        if self.has_ended {
+            self.window = None;
         }
         if self.has_ended { Poll::Ready(()) } else { Poll::Pending }
     }
