@@ -158,14 +158,15 @@ http {{
     return Server(name, [program("nginx"), "-p", home, "-e", home / "error.log", "-c", config], port, directory)
 
 
-def caching_nginx(directory, port, origin, name="nginx", keys="16m", most="256m", extra=""):
-    """A caching nginx: two workers, a cache on disk, sendfile, no log; `extra` lines stand in its server block."""
+def caching_nginx(directory, port, origin, name="nginx", keys="16m", most="256m", extra="", speaks=""):
+    """A caching nginx: two workers, a cache on disk, sendfile, no log; `extra` lines stand in its server block, and
+    `speaks` is added where it listens."""
     http = f"""
     access_log off;
     proxy_cache_path {directory}/{name}-cache levels=1:2 keys_zone=hits:{keys} max_size={most} use_temp_path=off;
     upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; keepalive_requests 1000000000; }}
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} backlog=4096{speaks};
         {extra}
         location / {{
             proxy_pass http://origin;
@@ -181,8 +182,9 @@ def caching_nginx(directory, port, origin, name="nginx", keys="16m", most="256m"
 NGINX_TUNED = "open_file_cache max=10000 inactive=600s; sendfile off;"
 
 
-def haproxy(directory, port, origin, cache_mib=64, largest=1 << 20):
-    """HAProxy with its cache in memory, for objects of at most `largest` bytes: two threads."""
+def haproxy(directory, port, origin, cache_mib=64, largest=1 << 20, speaks=""):
+    """HAProxy with its cache in memory, for objects of at most `largest` bytes: two threads. `speaks` is added where it
+    listens."""
     config = Path(directory) / "haproxy.cfg"
     config.write_text(f"""
 global
@@ -200,7 +202,7 @@ cache hits
     max-object-size {largest}
     max-age 3600
 frontend front
-    bind 127.0.0.1:{port} backlog 4096
+    bind 127.0.0.1:{port} backlog 4096{speaks}
     http-request cache-use hits
     http-response cache-store hits
     default_backend back

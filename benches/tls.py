@@ -57,44 +57,22 @@ def origin(directory):
 def nginx(directory, port, origin_port, pair):
     """nginx with its cache on disk."""
     chain, key, _ = pair
-    http = f"""
-    access_log off;
-    ssl_protocols TLSv1.2 TLSv1.3;
-    ssl_certificate {chain};
-    ssl_certificate_key {key};
-    http2_max_requests 1000000000;
-    proxy_cache_path {directory}/nginx-cache levels=1:2 keys_zone=hits:16m max_size=256m use_temp_path=off;
-    upstream origin {{ server 127.0.0.1:{origin_port}; keepalive 64; keepalive_requests 1000000000; }}
-    server {{
-        listen 127.0.0.1:{port} ssl http2 backlog=4096;
-        location / {{
-            proxy_pass http://origin;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_cache hits;
-        }}
-    }}"""
-    return common.nginx(directory, "nginx", port, http, workers=2)
+    shown = f"ssl_certificate {chain}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;"
+    extra = f"{shown} http2_max_requests 1000000000;"
+    return common.caching_nginx(directory, port, origin_port, extra=extra, speaks=" ssl http2")
 
 
 def haproxy(directory, port, origin_port, pair):
     """HAProxy with its cache in memory."""
-    plain = common.free_port()
-    config = Path(directory) / "haproxy.cfg"
-    common.haproxy(directory, plain, origin_port, 64, 4 << 20).stop()
-    bind = f"bind 127.0.0.1:{plain} backlog 4096"
-    config.write_text(
-        config.read_text().replace(bind, f"bind 127.0.0.1:{port} backlog 4096 ssl crt {pair[2]} alpn h2,http/1.1")
-    )
-    return common.Server("haproxy", [common.program("haproxy"), "-db", "-f", config], port, directory)
+    return common.haproxy(directory, port, origin_port, 64, 4 << 20, f" ssl crt {pair[2]} alpn h2,http/1.1")
 
 
 def forebay(directory, port, origin_port, pair):
-    """Forebay with its memory tier."""
-    chain, key, _ = pair
-    command = [common.forebay_binary, "serve", "--origin", f"http://127.0.0.1:{origin_port}", "--access-log", "off"]
-    command += ["--tls-listen", f"127.0.0.1:{port}", "--cert", chain, "--key", key]
-    return common.Server("forebay", command, port, directory)
+    """Forebay with its memory tier. What it listens on in the clear is of no use here."""
+    shown = ("--tls-listen", f"127.0.0.1:{port}", "--cert", pair[0], "--key", pair[1])
+    server = common.forebay(directory, common.free_port(), origin_port, *shown)
+    server.port = port
+    return server
 
 
 STARTERS = {"nginx": nginx, "haproxy": haproxy, "forebay": forebay}

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::link::Link;
-use super::stream::Begun;
+use super::stream::Socket;
 use super::tls::Front;
 use super::{Handler, Serving, http1, http2};
 
@@ -38,7 +38,8 @@ pub struct Speaks {
     pub http2: bool,
 }
 
-/// Accepts connections until the listener drains, then closes the socket. Connections run in `tasks`; they finish the response that they are at and close.
+/// Accepts connections until the listener drains, then closes the socket. Connections run in `tasks`; they finish the response
+/// that they are at and close.
 pub async fn accept<H: Handler>(
     socket: TcpListener,
     speaks: Speaks,
@@ -107,7 +108,7 @@ async fn welcome_by_either<H: Handler>(
         begins = timeout(serving.settings.header_timeout, read_beginning(&mut stream)) => begins,
     };
     let Ok(Ok((begin, is_http2))) = begins else { return };
-    let stream = Begun::with(begin, stream);
+    let stream = Socket::that_began(begin, stream);
     if is_http2 {
         Box::pin(http2::serve(stream, link, &*handler, &serving)).await;
     } else {

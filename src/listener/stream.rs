@@ -31,10 +31,10 @@ impl Stream for TcpStream {
     }
 }
 
-impl Stream for TlsStream<Counted> {
+impl Stream for TlsStream<Socket> {
     /// What is missing is told by the want of a `close_notify` as well (RFC 8446 §6.1), for clients that look for one.
     fn break_off(&mut self) {
-        self.get_mut().0.io.break_off();
+        self.get_mut().0.break_off();
     }
 
     fn left_below(&self) -> u64 {
@@ -45,31 +45,40 @@ impl Stream for TlsStream<Counted> {
 /// Without sockets: a pipe in memory, whose end looks the same in any case.
 impl Stream for DuplexStream {}
 
-/// A stream of which the beginning was read already.
+/// A socket that counts what is written to it, and of which the beginning may have been read already.
 #[derive(Debug)]
-pub struct Begun<S> {
+pub struct Socket {
+    io: TcpStream,
     begin: BytesMut,
-    io: S,
+    written: u64,
 }
 
-impl<S> Begun<S> {
-    /// A stream that begins with these bytes.
-    pub fn with(begin: BytesMut, io: S) -> Self {
-        Self { begin, io }
+impl Socket {
+    /// Nothing was read or written so far.
+    pub fn new(io: TcpStream) -> Self {
+        Self::that_began(BytesMut::new(), io)
+    }
+
+    /// These bytes were read, and are read once more.
+    pub fn that_began(begin: BytesMut, io: TcpStream) -> Self {
+        Self { io, begin, written: 0 }
+    }
+
+    fn counts(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.written += *bytes as u64;
+        }
+        written
     }
 }
 
-impl<S: Stream> Stream for Begun<S> {
+impl Stream for Socket {
     fn break_off(&mut self) {
         self.io.break_off();
     }
-
-    fn left_below(&self) -> u64 {
-        self.io.left_below()
-    }
 }
 
-impl<S: Stream> AsyncRead for Begun<S> {
+impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -84,64 +93,7 @@ impl<S: Stream> AsyncRead for Begun<S> {
     }
 }
 
-impl<S: Stream> AsyncWrite for Begun<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// A socket that counts what is written to it.
-#[derive(Debug)]
-pub struct Counted {
-    io: TcpStream,
-    written: u64,
-}
-
-impl Counted {
-    /// Nothing was written so far.
-    pub fn new(io: TcpStream) -> Self {
-        Self { io, written: 0 }
-    }
-
-    fn counts(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &written {
-            self.written += *bytes as u64;
-        }
-        written
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        to: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, to)
-    }
-}
-
-impl AsyncWrite for Counted {
+impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, bytes);
         self.counts(written)

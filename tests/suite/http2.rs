@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use forebay::admin::exposition;
+use forebay::telemetry::metrics::exposition::Format;
 use h2::client::{self, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
@@ -278,7 +280,15 @@ async fn too_many_fields_are_refused_each_crumb_being_one() {
     assert_eq!(answered.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     let (answered, ..) = answer(&mut send, request(Method::GET, "/", &[])).await;
     assert_eq!(answered.status(), StatusCode::OK, "the connection goes on");
+    let (response, _) = send.send_request(request(Method::GET, "/", &[("x", "blank ")]), true).expect("sent");
+    assert_eq!(response.await.expect_err("malformed").reason(), Some(Reason::PROTOCOL_ERROR));
     assert_eq!(pipes.origin.seen().len(), 1);
+    // The operator learns of all of them, also of those that were told by a reset alone.
+    let told = exposition(&pipes.node.handles(pipes.draining.clone()), Format::Text).finish();
+    for (reason, times) in [("many-fields", 2), ("large-fields", 1), ("malformed", 1)] {
+        let line = format!("forebay_rejected_requests_total{{reason=\"{reason}\"}} {times}\n");
+        assert!(told.contains(&line), "{line}{told}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

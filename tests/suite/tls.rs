@@ -140,6 +140,56 @@ async fn requests_come_by_either_version_and_origins_learn_that_they_did() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn clients_choose_http2_where_they_may() {
+    let site =
+        Site::new(&[("main", &["site.test"])], false, |settings| settings.listen[0].http2 = true).await;
+    let stream = site.shake("site.test", &TLS13, &["h2", "http/1.1"]).await.expect("a handshake");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut send, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let request = http::Request::get("https://site.test/").body(()).expect("a request");
+    let (response, _) = send.send_request(request, true).expect("sent");
+    let mut body = within(ms(10_000), response).await.expect("an answer").into_body();
+    assert_eq!(body.data().await.expect("content").expect("content"), "page");
+    // Who offers HTTP/1.1 alone, or nothing, has it.
+    for offered in [&["http/1.1"][..], &[]] {
+        let stream = site.shake("site.test", &TLS13, offered).await.expect("a handshake");
+        assert_eq!(Client::over(stream).get("/").await.text(), "page");
+    }
+    assert_eq!(site.running.node.counters.http2_connections.get(), 1);
+    assert_eq!(site.origin.exchange(0).request.header("x-forwarded-proto"), Some("https"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_speaks_http2() {
+    let body = pattern(9, 300_000);
+    let site = Site::of(
+        &[("main", &["site.test"])],
+        false,
+        |settings| settings.listen[0].http2 = true,
+        move |_, _| vec![respond("200 OK", &[FRESH], &body)],
+    )
+    .await;
+    let (ca, port) = (site.authority.file(), site.addr().port());
+    let got = tempfile::NamedTempFile::new().expect("a file");
+    for _ in 0..2 {
+        let output = tokio::process::Command::new("curl")
+            .args(["-sS", "--http2", "--max-time", "20", "-w", "%{http_version} %{http_code}", "--cacert"])
+            .arg(&ca)
+            .args(["--resolve", &format!("site.test:{port}:127.0.0.1"), "-o"])
+            .arg(got.path())
+            .arg(format!("https://site.test:{port}/file"))
+            .output()
+            .await
+            .expect("curl");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(said, "2 200", "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(std::fs::read(got.path()).expect("a file") == pattern(9, 300_000), "as the origin sent it");
+    }
+    assert_eq!(site.origin.hits(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_gets_its_own_certificate_or_that_of_its_domain() {
     let certificates: [(&str, &[&str]); 3] =
         [("a", &["a.test", "www.a.test"]), ("b", &["*.b.test"]), ("c", &["x.b.test"])];

@@ -10,8 +10,9 @@ use h2::{RecvStream, SendStream};
 use http::{HeaderMap, StatusCode};
 
 use super::fields::{self, Content};
+use super::outlet::Outlet;
 use super::priority::Priority;
-use super::sending::{Sending, finish};
+use super::sending::{Ending, Sending, finish};
 use super::tunnel;
 use super::turns::Turns;
 use super::upload::Upload;
@@ -36,11 +37,8 @@ pub struct Exchange {
     /// For what of that may wait in the codec.
     pub window: Option<Charge>,
     /// How urgent the client said the answer is.
-    pub priority: Priority,
-    /// Where answers take their turns.
-    pub turns: Turns,
-    /// For a client to open its window.
-    pub write_timeout: Duration,
+    priority: Priority,
+    turns: Turns,
 }
 
 /// How far an answer has come once its head was sent.
@@ -48,32 +46,38 @@ pub enum Begun {
     /// Its content is to follow.
     Content(Box<Sending>),
     /// The stream has left HTTP.
-    Tunnel(Box<(SendStream<Bytes>, Tunnel)>),
+    Tunnel(Box<(Outlet, Tunnel)>),
     /// To its end.
     Ended(Ending),
 }
 
-/// How an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It has left whole.
-    Whole,
-    /// It has not.
-    Broken,
-}
-
 impl Exchange {
-    /// Sends the head of an answer.
-    pub fn begin(&mut self, reply: Reply) -> Begun {
+    /// A request without content, so far.
+    pub fn new(respond: SendResponse<Bytes>, is_head: bool, priority: Priority, turns: Turns) -> Self {
+        Self {
+            respond,
+            is_head,
+            waits_for_100: false,
+            upload: None,
+            from_tunnel: None,
+            window: None,
+            priority,
+            turns,
+        }
+    }
+
+    /// Sends the head of an answer. A client that opens no window for `limit` wants no more of it.
+    pub fn begin(&mut self, reply: Reply, limit: Duration) -> Begun {
         let Reply { mut head, mut body, mut record } = reply;
         let may_switch = self.from_tunnel.is_some();
         match body {
             Body::Tunnel(tunnel) if may_switch => {
                 let sent = self.respond.send_response(fields::tunnelled(head), false);
                 finish(record, 0, sent.is_ok());
-                return sent.map_or(Begun::Ended(Ending::Broken), |stream| {
-                    Begun::Tunnel(Box::new((stream, tunnel)))
-                });
+                return match sent {
+                    Ok(stream) => Begun::Tunnel(Box::new((self.outlet(stream, None), tunnel))),
+                    Err(_) => Begun::Ended(Ending::Broken),
+                };
             }
             // To a client that never offered to leave HTTP a tunnel would lie; to one that did, any other success would say
             // that there is one (RFC 8441 §5).
@@ -90,22 +94,26 @@ impl Exchange {
         let ends = matches!(content, Content::None | Content::Length(0));
         match self.respond.send_response(response, ends) {
             Ok(stream) if !ends => {
-                let place = self.turns.place(stream.stream_id().as_u32(), self.priority);
-                let limit = self.write_timeout;
-                Begun::Content(Box::new(Sending::new(stream, body, content, place, record, limit)))
+                let outlet = self.outlet(stream, Some(limit));
+                Begun::Content(Box::new(Sending::new(outlet, body, content, record)))
             }
             sent => {
                 finish(record, 0, sent.is_ok());
-                Begun::Ended(if sent.is_ok() { Ending::Whole } else { Ending::Broken })
+                Begun::Ended(sent.into())
             }
         }
     }
 
+    fn outlet(&self, stream: SendStream<Bytes>, limit: Option<Duration>) -> Outlet {
+        let place = self.turns.place(stream.stream_id().as_u32(), self.priority);
+        Outlet::new(stream, place, limit)
+    }
+
     /// Waits for the answer, and sends it. Dropped, the request is given up, and its stream reset.
-    pub async fn answer(mut self, later: Later<'_>) -> Ending {
+    pub async fn answer(mut self, later: Later<'_>, limit: Duration) -> Ending {
         match self.wait(later).await {
             Some(reply) => {
-                let begun = self.begin(reply);
+                let begun = self.begin(reply, limit);
                 self.go_on(begun).await
             }
             None => Ending::Broken,
@@ -119,8 +127,7 @@ impl Exchange {
             Begun::Tunnel(tunnel) => {
                 let (to_client, tunnel) = *tunnel;
                 if let Some(client) = self.from_tunnel.take() {
-                    let place = self.turns.place(to_client.stream_id().as_u32(), self.priority);
-                    tunnel::join(client, to_client, place, tunnel).await;
+                    tunnel::join(client, to_client, tunnel).await;
                 }
                 Ending::Whole
             }
@@ -154,7 +161,7 @@ impl Exchange {
 
     fn poll_send(&mut self, sending: &mut Sending, cx: &mut Context<'_>) -> Poll<Ending> {
         self.poll_upload(cx);
-        sending.poll(cx).map(|sent| if sent.is_ok() { Ending::Whole } else { Ending::Broken })
+        sending.poll(cx)
     }
 
     fn poll_upload(&mut self, cx: &mut Context<'_>) {

@@ -1,11 +1,11 @@
 //! Fields of HTTP/2 as the rest of the node knows them, and back (RFC 9113 §8).
 
+use bytes::Bytes;
+use h2::ext::Protocol;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode, Version};
-
-use h2::ext::Protocol;
 
 use crate::body::message::{Interim, ReplyHead};
 use crate::listener::refusal::Refusal;
@@ -57,29 +57,18 @@ pub struct Limits {
     pub fields: usize,
 }
 
-/// The head of a request of which the codec has checked what RFC 9113 §8.2 and §8.3 say of names and pseudo-fields. Within
+/// The head of a request of which the codec has checked what RFC 9113 §8.2 and §8.3 say of names and pseudo-fields, within
 /// these limits.
 pub fn head(parts: Parts, limits: Limits) -> Result<Head, Unfit> {
     let Parts { method, uri, mut headers, mut extensions, .. } = parts;
     let uri = uri.into_parts();
-    if headers.len() > limits.fields {
-        return Err(Unfit::Refused(Refusal::ManyFields));
-    }
-    let target = uri.path_and_query.as_ref().map_or(0, |target| target.as_str().len());
-    if target > limits.bytes {
-        return Err(Unfit::Refused(Refusal::LongTarget));
-    }
-    let separate = b": \r\n".len();
-    let lines = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + separate);
-    if target + lines.sum::<usize>() > limits.bytes {
-        return Err(Unfit::Refused(Refusal::LargeFields));
-    }
+    let target = uri.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    check_size(target.as_str(), &headers, limits).map_err(Unfit::Refused)?;
     if headers.values().any(|value| has_blank_ends(value.as_bytes())) {
         return Err(Unfit::Malformed("a field's value begins or ends with a blank"));
     }
     let authority = uri.authority.map(|authority| authority.as_str().to_owned());
     tell_length_once(&mut headers)?;
-    let target = uri.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
     let is_path = target.as_str().starts_with('/') || target == "*" && method == Method::OPTIONS;
     if !is_path {
         return Err(Unfit::Malformed(":path is no path"));
@@ -98,6 +87,17 @@ pub fn head(parts: Parts, limits: Limits) -> Result<Head, Unfit> {
         Some(_) => return Err(Unfit::Refused(Refusal::UnknownProtocol)),
     };
     Ok(Head { method, authority, target, headers, wants_tunnel: tunnel.is_some(), waits_for_100 })
+}
+
+fn check_size(target: &str, headers: &HeaderMap, limits: Limits) -> Result<(), Refusal> {
+    let separate = b": \r\n".len();
+    let lines = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + separate);
+    match target.len() {
+        _ if headers.len() > limits.fields => Err(Refusal::ManyFields),
+        long if long > limits.bytes => Err(Refusal::LongTarget),
+        length if length + lines.sum::<usize>() > limits.bytes => Err(Refusal::LargeFields),
+        _ => Ok(()),
+    }
 }
 
 /// RFC 9113 §8.2.1. HTTP/1.1 would take them off, so that two parties read two things.
@@ -129,7 +129,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
     let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     // Made of values, it is one.
-    if let Ok(whole) = HeaderValue::from_maybe_shared(bytes::Bytes::from(crumbs.join(&b"; "[..]))) {
+    if let Ok(whole) = HeaderValue::from_maybe_shared(Bytes::from(crumbs.join(&b"; "[..]))) {
         headers.insert(header::COOKIE, whole);
     }
 }

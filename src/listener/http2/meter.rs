@@ -1,5 +1,5 @@
 //! What passes on a connection, frame by frame: the budget of what a client may have done for nothing, and what it says of
-//! urgency beside its requests. Bytes in, verdicts out; no I/O.
+//! urgency beside its requests; what breaks a rule is kept from the codec. Bytes in, verdicts out; no I/O.
 //!
 //! The codec behind it answers PINGs and SETTINGS, counts windows and resets streams by itself, at the client's pleasure.
 //! Each costs next to nothing, and a flood of them a core. So here frames are paid for: by requests, by content that leaves,
@@ -28,6 +28,9 @@ const BY_DATA: u32 = 2;
 /// Windows that may be opened at once for content that left before.
 const MOST_WINDOWS: u32 = 10_000;
 
+/// Words about urgency that are kept until somebody hears them; of more the oldest are forgotten.
+const MOST_URGENCIES: usize = 128;
+
 /// Why a client is told to calm down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flood {
@@ -38,7 +41,7 @@ pub enum Flood {
 }
 
 impl Flood {
-    /// The word for it in logs and metrics.
+    /// The word for it in logs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Frames => "frames",
@@ -79,7 +82,8 @@ impl Meter {
         }
     }
 
-    /// Bytes of the client. The time is asked for where it has to pay. Returns how many of them the codec may see: not those that break a rule.
+    /// Bytes of the client. The time is asked for where it has to pay. Returns how many of them the codec may see: not those
+    /// that break a rule.
     pub fn came(&mut self, bytes: &[u8], now: impl Fn() -> Instant) -> usize {
         let Self { came, nuisances, resets, flood, windows, urgencies, rules, broken, .. } = self;
         came.feed(bytes, |frame| {
@@ -147,9 +151,6 @@ fn note(is_paid: bool, flood: &mut Option<Flood>, why: Flood) {
         flood.get_or_insert(why);
     }
 }
-
-/// As many as there can be streams that it makes sense to say it of; more is not remembered.
-const MOST_URGENCIES: usize = 128;
 
 fn take_urgency(urgencies: &mut Vec<(u32, Vec<u8>)>, frame: &Frame<'_>) {
     let Some((stream, value)) = frame.payload.split_first_chunk() else { return };

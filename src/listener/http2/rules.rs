@@ -12,7 +12,9 @@ const MOST_ENDED: usize = 128;
 
 /// RFC 9113 §6.5.2.
 const INITIAL_WINDOW_SIZE: u16 = 4;
-const LARGEST_WINDOW: u32 = (1 << 31) - 1;
+
+/// RFC 9113 §6.9.1.
+pub const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
 /// What a client has said so far, as far as rules depend on it.
 #[derive(Debug, Default)]

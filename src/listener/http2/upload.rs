@@ -1,17 +1,52 @@
 //! The content of a request on its way from the codec into its busy body.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
-use http::HeaderMap;
+use http::{HeaderMap, Method, header};
 use tokio::time::timeout;
 
 use super::STREAM_WINDOW;
 use crate::body::budget::Charge;
 use crate::body::busy::{BodyError, BusyBody, Means, Reader, Retention, Writer};
+
+/// Whether a request has content.
+pub enum Awaited {
+    /// None.
+    Nothing,
+    /// Some, or some may come; this of it is here already.
+    Something(Option<Bytes>),
+}
+
+impl Awaited {
+    /// Of requests that hardly ever have some, an empty frame may be all that is left to come, and is here already.
+    pub fn of(stream: &mut RecvStream, method: &Method, headers: &HeaderMap, cx: &mut Context<'_>) -> Self {
+        if stream.is_end_stream() {
+            return Self::Nothing;
+        }
+        let hardly_ever = [Method::GET, Method::HEAD].contains(method);
+        if !hardly_ever || headers.contains_key(header::CONTENT_LENGTH) {
+            return Self::Something(None);
+        }
+        match stream.poll_data(cx) {
+            Poll::Ready(Some(Ok(bytes))) if !bytes.is_empty() => Self::Something(Some(bytes)),
+            Poll::Ready(Some(Ok(_))) if stream.is_end_stream() => Self::Nothing,
+            Poll::Ready(None) => Self::Nothing,
+            // Of an error whoever reads on is told.
+            Poll::Ready(Some(_)) | Poll::Pending => Self::Something(None),
+        }
+    }
+}
+
+/// What is charged for what a client may send on one stream before anybody takes it. `None`: there is no room for it.
+pub fn charge_window(means: &Means) -> Option<Charge> {
+    means.budget.try_charge_body(u64::from(STREAM_WINDOW))
+}
 
 /// Content that a client sends.
 pub struct Upload {
@@ -23,7 +58,7 @@ pub struct Upload {
 }
 
 /// Whether somebody has asked for it.
-type Wanted = std::sync::Arc<std::sync::atomic::AtomicBool>;
+type Wanted = Arc<AtomicBool>;
 
 impl Upload {
     /// Content that begins with `first` and comes by `stream`, and who reads it. A client that sends nothing for `limit` when it
@@ -34,7 +69,7 @@ impl Upload {
         means: &Means,
         limit: Duration,
     ) -> Option<(Self, Reader)> {
-        let window = means.budget.try_charge_body(u64::from(STREAM_WINDOW))?;
+        let window = charge_window(means)?;
         let (_, writer, reader) = BusyBody::with_reader(means.clone(), Retention::Window);
         let wanted = Wanted::default();
         let coming = Coming { stream, first };
@@ -44,18 +79,16 @@ impl Upload {
 
     /// Whether somebody has asked for it.
     pub fn is_wanted(&self) -> bool {
-        self.wanted.load(std::sync::atomic::Ordering::Relaxed)
+        self.wanted.load(Ordering::Relaxed)
     }
 
     /// Carries on. Ready once all came, or nobody wants the rest, and from then on.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.has_ended {
-            self.has_ended = self.carrying.as_mut().poll(cx).is_ready();
+            ready!(self.carrying.as_mut().poll(cx));
+            (self.has_ended, self.window) = (true, None);
         }
-        if self.has_ended {
-            self.window = None;
-        }
-        if self.has_ended { Poll::Ready(()) } else { Poll::Pending }
+        Poll::Ready(())
     }
 }
 
@@ -63,7 +96,7 @@ impl Upload {
 /// again once it is stored: so nothing else has to be bounded. Dropped, the content is broken off.
 async fn carry(mut coming: Coming, mut writer: Writer, limit: Duration, wanted: Wanted) {
     writer.demanded().await;
-    wanted.store(true, std::sync::atomic::Ordering::Relaxed);
+    wanted.store(true, Ordering::Relaxed);
     loop {
         let next = tokio::select! {
             biased;

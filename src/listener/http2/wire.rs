@@ -1,9 +1,7 @@
 //! The connection as the codec sees it. Frames are gathered here and leave together: the codec writes each by itself, and
 //! asks for each that it leave at once. What passes is shown to the [`Meter`].
 
-use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,9 +18,6 @@ const MOST_GATHERED: usize = 32 << 10;
 
 /// Pieces that the codec hands over in one call, and what is gathered before them.
 const MOST_SLICES: usize = 8;
-
-/// Bytes that are read at a time for nothing.
-const THROWN_AWAY: usize = 4 << 10;
 
 /// The codec's end, and ours, of one connection. No lock is held over an await, and never for longer than a system call:
 /// both ends belong to one task.
@@ -78,21 +73,9 @@ impl<S: Stream> Wire<S> {
         self.0.lock().stalled.map(|(since, _)| since)
     }
 
-    /// Reads what still comes and throws it away, until the client closes: closing over unread bytes would reset the
-    /// connection, and might lose what it was told. Cancel-safe.
-    pub async fn read_to_end(&self) {
-        let mut nowhere = [MaybeUninit::uninit(); THROWN_AWAY];
-        poll_fn(|cx| {
-            loop {
-                let mut to = ReadBuf::uninit(&mut nowhere);
-                let read = Pin::new(&mut self.0.lock().io).poll_read(cx, &mut to);
-                match ready!(read) {
-                    Ok(()) if !to.filled().is_empty() => {}
-                    _ => return Poll::Ready(()),
-                }
-            }
-        })
-        .await;
+    /// The stream itself, once the codec is gone.
+    pub fn into_io(self) -> Option<S> {
+        Arc::into_inner(self.0).map(|inner| inner.into_inner().io)
     }
 
     /// Whether there is something for [`Wire::rest`] to do.

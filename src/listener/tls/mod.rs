@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::stream::Counted;
+use super::stream::Socket;
 use crate::telemetry::counters::Counters;
 use certificate::{CertificateError, Files};
 use keeper::{Keeper, Named};
@@ -150,8 +150,8 @@ impl Front {
         io: TcpStream,
         peer: SocketAddr,
         http2: bool,
-    ) -> Option<(TlsStream<Counted>, bool)> {
-        let shaken = tokio::time::timeout(self.timeout, self.shake_hands(Counted::new(io), http2)).await;
+    ) -> Option<(TlsStream<Socket>, bool)> {
+        let shaken = tokio::time::timeout(self.timeout, self.shake_hands(Socket::new(io), http2)).await;
         match shaken.unwrap_or(Err(Failure::Late)) {
             Ok(stream) => {
                 self.counters.tls_handshakes.inc();
@@ -166,7 +166,7 @@ impl Front {
         }
     }
 
-    async fn shake_hands(&self, io: Counted, http2: bool) -> Result<TlsStream<Counted>, Failure> {
+    async fn shake_hands(&self, io: Socket, http2: bool) -> Result<TlsStream<Socket>, Failure> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
         if !self.shelf.answers(start.client_hello().server_name()) {
             let mut io = start.io;
