@@ -12,8 +12,9 @@ pub mod origin;
 pub mod request;
 pub mod route;
 
-// What flows through all of them.
+// What flows through all of them, and how it is written and read.
 pub mod body;
+pub mod http1;
 
 // The law that they follow.
 pub mod semantics;

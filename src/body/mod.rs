@@ -6,7 +6,6 @@
 //! - [`block`]: memory for blocks, which comes back at once.
 //! - [`budget`]: the one account of what the node holds in memory.
 //! - [`rendered`]: field lines that are written as they are.
-//! - [`wire`]: bodies as frames, for the adapters around hyper.
 
 pub mod block;
 pub mod budget;
@@ -16,7 +15,6 @@ pub mod message;
 pub mod multipart;
 pub mod rendered;
 pub mod tunnel;
-pub mod wire;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

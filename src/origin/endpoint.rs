@@ -3,16 +3,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
-use hyper::client::conn::http1::Builder;
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 
 use super::connect::{self, Connect};
 use super::error::OriginError;
+use super::http1::Wire;
 use super::idle::{Connection, IdleConnections};
 use super::resolve::Names;
 use super::settings::{EndpointSettings, Settings};
@@ -21,8 +21,8 @@ use crate::base::blame::Retry;
 use crate::body::tunnel::Io;
 use crate::semantics::proxy_status::ProxyError;
 
-/// Most fields of a response: more than any that has a use, and what `max_head` allows is told by itself.
-const MAX_FIELDS: usize = 512;
+/// How often idle connections are looked at, as long as there are any.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// One endpoint of a pool.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Endpoint {
     /// `host:port`.
     pub(super) authority: Arc<str>,
     pub(super) idle: IdleConnections,
+    /// Somebody sweeps `idle`.
+    is_swept: AtomicBool,
     pub(super) requests: AtomicU64,
     pub(super) failures: AtomicU64,
     pub(super) retries: AtomicU64,
@@ -58,6 +60,7 @@ impl Endpoint {
         Ok(Self {
             authority: url.authority().into(),
             idle: IdleConnections::new(settings.max_idle, settings.idle_timeout),
+            is_swept: AtomicBool::new(false),
             requests: AtomicU64::default(),
             failures: AtomicU64::default(),
             retries: AtomicU64::default(),
@@ -76,10 +79,28 @@ impl Endpoint {
     }
 
     /// Keeps a connection for the next request, unless it leads where the host is no longer.
-    pub(super) fn keep(&self, connection: Connection) {
+    pub(super) fn keep(self: &Arc<Self>, connection: Connection) {
         if !self.has_moved(&connection) {
             self.idle.put(connection);
+            self.sweep();
         }
+    }
+
+    /// Has connections closed that their endpoint has closed, or that nobody used for too long, until there are none.
+    fn sweep(self: &Arc<Self>) {
+        if self.is_swept.load(Ordering::Relaxed) || self.is_swept.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let endpoint = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let Some(endpoint) = endpoint.upgrade() else { return };
+                if endpoint.idle.sweep() == 0 {
+                    return endpoint.is_swept.store(false, Ordering::Release);
+                }
+            }
+        });
     }
 
     /// An idle connection, if there is one that leads where the host still is; others are closed.
@@ -92,8 +113,7 @@ impl Endpoint {
         connection.address.zip(resolver).is_some_and(|(at, resolver)| !self.names.has(at, resolver))
     }
 
-    /// A new connection, driven by a task of its own until either side closes it; it has to be there by `until`.
-    /// Cancelled, it is given up.
+    /// A new connection; it has to be there by `until`. Cancelled, it is given up.
     pub(super) async fn open(&self, until: Option<Instant>) -> Result<Connection, OriginError> {
         let deadline = Instant::now() + self.settings.connect_timeout;
         let deadline = until.map_or(deadline, |until| until.min(deadline));
@@ -102,20 +122,7 @@ impl Endpoint {
         let (io, address) =
             connecting.await.map_err(too_slow)?.map_err(|error| self.could_not_connect(&error))?;
         self.opened.fetch_add(1, Ordering::Relaxed);
-        let max_head = self.settings.max_head;
-        let (sender, connection) = Builder::new()
-            .max_header_size(max_head)
-            .max_buf_size(max_head.max(64 << 10))
-            .max_headers(MAX_FIELDS)
-            .handshake(TokioIo::new(io))
-            .await
-            .map_err(|error| OriginError::exchanging(&error))?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "an origin connection ended early");
-            }
-        });
-        Ok(Connection::driven_here(sender, address))
+        Ok(Connection::opened_here(Box::new(Wire::new(io)), address))
     }
 
     async fn connect(&self) -> io::Result<(Box<dyn Io>, Option<SocketAddr>)> {

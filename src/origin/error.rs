@@ -8,6 +8,7 @@ use crate::base::blame::{Blame, Retry};
 use crate::body::busy::BodyError;
 use crate::semantics::proxy_status::ProxyError;
 
+use super::http1::Broken;
 use super::resolve::Unresolved;
 use super::tls::TlsFailure;
 
@@ -50,18 +51,17 @@ impl OriginError {
     }
 
     /// An error after the request was handed to a connection.
-    pub(super) fn exchanging(error: &hyper::Error) -> Self {
-        let (error, blame) = if error.is_parse_too_large() {
-            (ProxyError::HttpResponseHeaderSectionSize, Blame::Origin)
-        } else if error.is_parse() {
-            (ProxyError::HttpProtocolError, Blame::Origin)
-        } else if error.is_user() {
-            // Our own body failed: the client broke off its request.
-            (ProxyError::HttpRequestError, Blame::Client)
-        } else {
-            (ProxyError::ConnectionTerminated, Blame::Origin)
+    pub(super) fn exchanging(broken: Broken) -> Self {
+        let (error, blame, retry) = match broken {
+            Broken::Gone => (ProxyError::ConnectionTerminated, Blame::Origin, Retry::Idempotent),
+            Broken::LargeHead => (ProxyError::HttpResponseHeaderSectionSize, Blame::Origin, Retry::Never),
+            Broken::Malformed(why) => {
+                tracing::debug!(%why, "what an origin sent is no response");
+                (ProxyError::HttpProtocolError, Blame::Origin, Retry::Never)
+            }
+            // The client broke off its request.
+            Broken::Request => (ProxyError::HttpRequestError, Blame::Client, Retry::Never),
         };
-        let retry = if error == ProxyError::ConnectionTerminated { Retry::Idempotent } else { Retry::Never };
         Self::new(error, blame, retry)
     }
 

@@ -6,17 +6,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Version, header};
-use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
+use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::error::OriginError;
 use super::held::Held;
+use super::http1::framing::Framing;
+use super::http1::head::Head;
+use super::http1::{Content, Outgoing, Sending, Spare};
 use super::idle::Connection;
 use super::incoming::{IncomingBody, Lease, Upload};
-use super::outgoing::{Outgoing, Spare};
 use super::places::Place;
 use crate::base::blame::Retry;
 use crate::body::Body;
@@ -127,91 +127,67 @@ impl Endpoint {
         error.into()
     }
 
+    /// Sends a request, and waits for the head of the response.
     async fn send(
         &self,
         connection: &mut Connection,
         request: Box<Outgoing>,
         upload: Option<&Upload>,
         until: Option<Instant>,
-    ) -> Result<hyper::Response<Incoming>, Failure> {
+    ) -> Result<(Head, Sending), Failure> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let sending = std::pin::pin!(connection.sender.try_send_request(*request));
+        let mut sending = connection.wire.begin(request);
         let until = until.filter(|_| upload.is_none());
-        let Some(sent) = within(self.settings.first_byte_timeout, until, upload, sending).await else {
-            return Err(OriginError::timed_out(ProxyError::HttpResponseTimeout, Retry::Idempotent).into());
+        let came = {
+            let head = std::pin::pin!(connection.wire.head(&mut sending, self.settings.max_head));
+            within(self.settings.first_byte_timeout, until, upload, head).await
         };
-        sent.map_err(|mut unsent| Failure {
-            error: OriginError::exchanging(unsent.error()),
-            unsent: unsent.take_message().map(Box::new),
-        })
+        match came {
+            Some(Ok(head)) => Ok((head, sending)),
+            Some(Err(broken)) => {
+                Err(Failure { error: OriginError::exchanging(broken), unsent: sending.unsent() })
+            }
+            None => Err(OriginError::timed_out(ProxyError::HttpResponseTimeout, Retry::Idempotent).into()),
+        }
     }
 
     fn received(
         self: &Arc<Self>,
-        mut response: hyper::Response<Incoming>,
+        (head, sending): (Head, Sending),
         connection: Connection,
         mut place: Place,
     ) -> Result<Exchange, OriginError> {
         if place.answered() {
             tracing::info!(pool = %self.settings.name, endpoint = %self.authority, "an endpoint answers again");
         }
-        let has = |name| response.headers().contains_key(name);
-        let (sized, coded) = (has(header::CONTENT_LENGTH), has(header::TRANSFER_ENCODING));
-        if sized && coded {
-            // Two framings: whoever wrote this, or stands between, may mean the other one (RFC 9112 §6.3).
-            return Err(OriginError::malformed());
+        let Head { status, headers, claims } = head;
+        let framing = claims.framing(status, sending.is_head()).map_err(OriginError::exchanging)?;
+        let head = ReplyHead::new(status, headers);
+        let (mut lease, mut tunnel) = (None, None);
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            let (begin, io) = connection.wire.leave_http();
+            let io: Box<dyn Io> = Box::new(Held::new(begin, io, Some(place)));
+            tunnel = Some(Tunnel::new(async { Ok(io) }));
+        } else {
+            let persists = claims.persists() && self.keeps_alive();
+            lease = Some(Lease { connection, home: Arc::clone(self), place, persists });
         }
-        let chunked = coded && is_plainly_chunked(&response);
-        let unknown_coding = coded && !chunked && is_unknown_coding(&response);
-        if coded && !chunked && !unknown_coding {
-            // hyper undoes chunks and nothing else: the content would be passed on, and kept, still coded.
-            return Err(OriginError::malformed());
-        }
-        let mut place = Some(place);
-        let tunnel = (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| {
-            let (upgrade, place) = (hyper::upgrade::on(&mut response), place.take());
-            Tunnel::new(async {
-                let upgraded = upgrade.await.map_err(std::io::Error::other)?;
-                Ok(Box::new(Held::new(TokioIo::new(upgraded), place)) as Box<dyn Io>)
-            })
-        });
-        let (head, incoming) = response.into_parts();
-        let ends_by_close = !sized && !chunked && !http_body::Body::is_end_stream(&incoming);
-        let between = self.settings.between_bytes_timeout;
-        let lease = Lease { connection, home: Arc::clone(self), place };
         Ok(Exchange {
-            head: ReplyHead::new(head.status, head.headers),
-            body: IncomingBody { incoming, between, deadline: None, lease, trailers: None, upload: None },
+            head,
+            body: IncomingBody {
+                content: Content::new(framing, self.settings.max_head),
+                between: self.settings.between_bytes_timeout,
+                deadline: None,
+                lease,
+                sending: (!sending.is_over()).then(|| Box::new(sending)),
+                upload: None,
+            },
             tunnel,
-            ends_by_close,
-            unknown_coding,
+            ends_by_close: framing == Framing::UntilClose,
+            unknown_coding: claims.has_unknown_coding(),
             authority: Arc::clone(&self.authority),
         })
     }
-}
-
-/// Whether `chunked` is all that was done to the content for its transfer, by a version that knows chunks
-/// (RFC 9112 §6.1).
-fn is_plainly_chunked(response: &hyper::Response<Incoming>) -> bool {
-    let mut lines = response.headers().get_all(header::TRANSFER_ENCODING).iter();
-    let is_chunked = lines.next().is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    is_chunked && lines.next().is_none() && response.version() == Version::HTTP_11
-}
-
-/// Whether the one transfer coding is none that has ever been registered (RFC 9112 §7), so that nobody could say what
-/// was done to the content.
-fn is_unknown_coding(response: &hyper::Response<Incoming>) -> bool {
-    const KNOWN: [&str; 8] =
-        ["chunked", "compress", "x-compress", "deflate", "gzip", "x-gzip", "identity", "trailers"];
-    let mut lines = response.headers().get_all(header::TRANSFER_ENCODING).iter();
-    let Some(name) = lines.next().and_then(|line| line.to_str().ok()) else { return false };
-    let is_token = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    // One that only resembles `chunked` was meant to be it by somebody.
-    let resembles = name.to_ascii_lowercase().contains("chunk");
-    is_token
-        && !resembles
-        && lines.next().is_none()
-        && !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 impl Exchange {

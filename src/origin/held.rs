@@ -4,19 +4,22 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::places::Place;
 
 /// A connection that left HTTP, with the place that it takes until it ends.
 pub(super) struct Held<T> {
+    /// What came on it behind the head that ended HTTP.
+    begin: Bytes,
     io: T,
     _place: Option<Place>,
 }
 
 impl<T> Held<T> {
-    pub(super) fn new(io: T, place: Option<Place>) -> Self {
-        Self { io, _place: place }
+    pub(super) fn new(begin: Bytes, io: T, place: Option<Place>) -> Self {
+        Self { begin, io, _place: place }
     }
 }
 
@@ -26,6 +29,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Held<T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.begin.is_empty() {
+            let length = self.begin.len().min(buf.remaining());
+            buf.put_slice(&self.begin.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }

@@ -5,14 +5,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::body::wire::WireBody;
-
-/// The sending half of a connection.
-pub(super) type Sender = SendRequest<WireBody>;
+use super::http1::Wire;
 
 /// Stacks of idle connections. With more workers than this, some share a stack.
 const STACKS: usize = 16;
@@ -29,17 +25,17 @@ fn here() -> usize {
 /// An open connection on which nothing is under way.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) sender: Sender,
+    pub(super) wire: Box<Wire>,
     /// Where it leads; not known of a pipe.
     pub(super) address: Option<SocketAddr>,
-    /// The worker whose runtime drives it: using it there needs no wake-up across threads.
+    /// The worker whose runtime watches its socket: using it there needs no wake-up across threads.
     worker: usize,
 }
 
 impl Connection {
-    /// One that is driven by a task on this thread.
-    pub(super) fn driven_here(sender: Sender, address: Option<SocketAddr>) -> Self {
-        Self { sender, address, worker: here() }
+    /// One that was opened on this thread.
+    pub(super) fn opened_here(wire: Box<Wire>, address: Option<SocketAddr>) -> Self {
+        Self { wire, address, worker: here() }
     }
 }
 
@@ -77,15 +73,16 @@ impl IdleConnections {
     /// The newest that is alive; newer ones that are not are closed.
     fn pop(&self, stack: &Mutex<VecDeque<Idle>>) -> Option<Connection> {
         loop {
-            let idle = stack.lock().pop_back()?;
+            let mut idle = stack.lock().pop_back()?;
             self.count.fetch_sub(1, Ordering::Relaxed);
-            if self.is_good(&idle) {
+            if self.is_good(&mut idle) {
                 return Some(idle.connection);
             }
         }
     }
 
-    /// Keeps a connection for the next request; over the limit it is closed.
+    /// Keeps a connection for the next request; over the limit it is closed. Nobody hears of it when the endpoint closes it:
+    /// that is seen when it is taken, or swept away.
     pub(super) fn put(&self, connection: Connection) {
         let Some(stack) = self.stacks.get(connection.worker % STACKS) else { return };
         let mut stack = stack.lock();
@@ -105,13 +102,13 @@ impl IdleConnections {
         for stack in &self.stacks {
             let mut stack = stack.lock();
             let before = stack.len();
-            stack.retain(|idle| self.is_good(idle));
+            stack.retain_mut(|idle| self.is_good(idle));
             self.count.fetch_sub(before - stack.len(), Ordering::Relaxed);
         }
         self.count.load(Ordering::Relaxed)
     }
 
-    fn is_good(&self, idle: &Idle) -> bool {
-        !idle.connection.sender.is_closed() && idle.since.elapsed() < self.timeout
+    fn is_good(&self, idle: &mut Idle) -> bool {
+        idle.since.elapsed() < self.timeout && idle.connection.wire.is_quiet()
     }
 }

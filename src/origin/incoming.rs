@@ -1,32 +1,32 @@
 //! A response body on its way from the origin.
 
-use std::pin::Pin;
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::Body as _;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
+use super::http1::{Broken, Content, Sending};
 use super::idle::Connection;
 use super::places::Place;
 use crate::body::busy::{BodyError, BusyBody, End};
 
-/// How long a connection may take to be ready again after a whole body.
-const SETTLE: Duration = Duration::from_secs(1);
-
 /// The body of an [`super::Exchange`]. Dropped before its end, it closes the connection.
 #[derive(Debug)]
 pub struct IncomingBody {
-    pub(super) incoming: Incoming,
+    pub(super) content: Content,
     pub(super) between: Duration,
     /// When the whole exchange has to be over.
     pub(super) deadline: Option<Instant>,
-    pub(super) lease: Lease,
-    pub(super) trailers: Option<HeaderMap>,
+    /// None of what is no HTTP any more.
+    pub(super) lease: Option<Lease>,
+    /// What is still to be sent of the request.
+    pub(super) sending: Option<Box<Sending>>,
     /// Held for its drop.
     pub(super) upload: Option<Upload>,
 }
@@ -49,50 +49,75 @@ impl Drop for Upload {
 pub(super) struct Lease {
     pub(super) connection: Connection,
     pub(super) home: Arc<Endpoint>,
-    /// Given back last, so that the next who gets it finds the connection idle. A tunnel takes it along.
-    pub(super) place: Option<Place>,
+    /// Given back last, so that the next who gets it finds the connection idle.
+    pub(super) place: Place,
+    /// The endpoint would go on with it, and so would we.
+    pub(super) persists: bool,
 }
 
 impl IncomingBody {
-    /// The next bytes; `None` when the body is whole. Cancel-safe.
+    /// The next bytes; `None` when the body is whole. What is left of the request is sent meanwhile. Cancel-safe.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        loop {
-            let frame = std::future::poll_fn(|cx| Pin::new(&mut self.incoming).poll_frame(cx));
-            let limit = Instant::now() + self.between;
-            let limit = self.deadline.map_or(limit, |deadline| deadline.min(limit));
-            let frame = tokio::time::timeout_at(limit, frame).await.map_err(|_| BodyError::Stalled)?;
-            match frame {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(broke_off(&error)),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(bytes) if bytes.is_empty() => {}
-                    Ok(bytes) => return Ok(Some(bytes)),
-                    Err(frame) => self.trailers = frame.into_trailers().ok(),
-                },
+        let limit = Instant::now() + self.between;
+        let limit = self.deadline.map_or(limit, |deadline| deadline.min(limit));
+        let next = poll_fn(|cx| self.poll_next(cx));
+        tokio::time::timeout_at(limit, next).await.map_err(|_| BodyError::Stalled)?
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        self.poll_sending(cx)?;
+        match &mut self.lease {
+            Some(lease) => lease.connection.wire.poll_content(&mut self.content, cx),
+            None => Poll::Ready(Ok(None)),
+        }
+    }
+
+    /// Sends what is left of the request while nobody asks for the next of the response, which may have to wait for whoever
+    /// sends that. Never ends. Cancel-safe.
+    pub async fn keep_sending(&mut self) -> Infallible {
+        poll_fn(|cx| {
+            // What went wrong is told by the next call of `next`: it stays so.
+            let _ = self.poll_sending(cx);
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn poll_sending(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
+        let (Some(sending), Some(lease)) = (&mut self.sending, &mut self.lease) else { return Ok(()) };
+        match lease.connection.wire.poll_sending(sending, cx) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(())) => {
+                self.sending = None;
+                Ok(())
+            }
+            // Who takes no more may still answer.
+            Poll::Ready(Err(Broken::Gone)) => {
+                (self.sending, lease.persists) = (None, false);
+                Ok(())
+            }
+            // What the endpoint waits for will not come.
+            Poll::Ready(Err(_)) => {
+                lease.persists = false;
+                Err(BodyError::Incomplete)
             }
         }
     }
 
     /// The trailers, once [`IncomingBody::next`] has said `None`.
     pub fn take_trailers(&mut self) -> Option<HeaderMap> {
-        self.trailers.take()
+        self.content.take_trailers()
     }
 
-    /// Gives the connection back for the next request. To be called after the whole body was read; a
-    /// connection that says anything more, or does not settle, is closed. Cancelled, it is closed too.
-    pub async fn release(self) {
-        let Self { incoming, lease, upload, .. } = self;
-        let Lease { mut connection, home, place } = lease;
-        drop((incoming, upload));
-        if home.keeps_alive()
-            && let Ok(Ok(())) = tokio::time::timeout(SETTLE, connection.sender.ready()).await
-        {
+    /// Gives the connection back for the next request, if the whole body was read and nothing more came. Otherwise it is
+    /// closed.
+    pub fn release(self) {
+        let Self { content, lease, sending, upload, .. } = self;
+        drop(upload);
+        let Some(Lease { mut connection, home, place, persists }) = lease else { return };
+        if persists && content.is_whole() && sending.is_none() && connection.wire.is_settled() {
             home.keep(connection);
         }
         drop(place);
     }
-}
-
-fn broke_off(error: &hyper::Error) -> BodyError {
-    if error.is_parse() { BodyError::Malformed } else { BodyError::Incomplete }
 }

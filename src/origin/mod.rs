@@ -4,9 +4,8 @@
 //! - [`Pool`]: which endpoint a request goes to, and to which next.
 //! - `roster`, `health`, `places`: whose turn it is, who is left alone, who has to wait.
 //! - `endpoint`, `idle`, [`connect`], [`resolve`], `tls`: how one endpoint is reached.
-//! - `fitted`, `outgoing`, `exchange`, `hear`, `incoming`: one request, what is said before its response, and that.
-//!
-//! hyper's types end here: an [`Exchange`] has our head and a body that is read chunk by chunk.
+//! - `fitted`, `exchange`, `hear`, `incoming`: one request, what is said before its response, and that.
+//! - [`http1`]: how that is written and read on one connection.
 
 pub mod connect;
 mod endpoint;
@@ -16,9 +15,9 @@ mod fitted;
 mod health;
 mod hear;
 mod held;
+pub mod http1;
 mod idle;
 mod incoming;
-mod outgoing;
 mod places;
 mod pool;
 pub mod resolve;

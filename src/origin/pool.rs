@@ -13,8 +13,8 @@ use super::exchange::{Exchange, OriginRequest};
 use super::fitted::{OURS, fitted};
 use super::health::Rules;
 use super::hear::Hear;
+use super::http1::{Outgoing, Spare};
 use super::incoming::Upload;
-use super::outgoing::{Outgoing, Spare, to_hyper};
 use super::places::{NoPlace, Places};
 use super::roster::Roster;
 use super::settings::Settings;
@@ -140,12 +140,12 @@ impl Pool {
         deadline: Option<Instant>,
     ) -> Result<Exchange, OriginError> {
         let request = fitted(request, &self.settings).await?;
-        let spare = Spare::of(&request, &self.settings, hears.as_ref());
         let upload = match &request.body {
             Body::Busy(reader) => Some(Upload(reader.body())),
             _ => None,
         };
-        let mut outgoing = Box::new(to_hyper(*request, &self.settings, hears));
+        let mut outgoing = Box::new(Outgoing::new(*request, &self.settings, hears));
+        let spare = outgoing.spare();
         let (mut tried, mut last) = (Vec::new(), None);
         loop {
             let place = match self.places.get(&tried).await {

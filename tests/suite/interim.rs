@@ -3,7 +3,6 @@
 //! The handler is asked as a listener asks it, because what is told comes out beside the answer.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -11,7 +10,6 @@ use bytes::Bytes;
 use forebay::body::Body;
 use forebay::body::busy::{BusyBody, Retention};
 use forebay::body::message::{Interim, Reply, Request};
-use forebay::body::wire::WireBody;
 use forebay::listener::{Answer, Handler, Later};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
@@ -155,10 +153,10 @@ fn field(reply: &Reply, name: &str) -> Option<String> {
 }
 
 async fn text(reply: Reply) -> String {
-    let mut body = WireBody::new(reply.body, None);
+    let mut body = reply.body;
     let mut bytes = Vec::new();
-    while let Some(frame) = poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx)).await {
-        bytes.extend_from_slice(&frame.expect("a whole body").into_data().expect("content"));
+    while let Some(piece) = poll_fn(|cx| body.poll_next(cx)).await {
+        bytes.extend_from_slice(&piece.expect("a whole body"));
     }
     String::from_utf8(bytes).expect("text")
 }

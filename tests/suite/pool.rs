@@ -414,7 +414,7 @@ async fn a_tunnel_counts_until_it_ends() {
     upgrade.headers.insert("upgrade", "x".parse().unwrap());
     let exchange = pool.exchange(upgrade).await.expect("a 101");
     let tunnel = exchange.tunnel.expect("a tunnel").open().await.expect("a stream");
-    exchange.body.release().await;
+    exchange.body.release();
     assert_eq!(pool.endpoints()[0].active, 1);
     assert!(ask(&pool, get("/")).await.is_err());
     drop(tunnel);

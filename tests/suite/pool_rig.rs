@@ -181,7 +181,7 @@ pub async fn read(exchange: Exchange) -> Outcome {
     while let Some(chunk) = body.next().await.expect("a whole body") {
         content.extend_from_slice(&chunk);
     }
-    body.release().await;
+    body.release();
     let content = String::from_utf8(content).expect("text");
     Ok((head.status.as_u16(), content, authority.to_string()))
 }

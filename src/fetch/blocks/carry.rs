@@ -32,7 +32,7 @@ pub(in crate::fetch) async fn carry(
         }
     }
     if rest.is_empty() && matches!(body.next().await, Ok(None)) {
-        body.release().await;
+        body.release();
     }
 }
 

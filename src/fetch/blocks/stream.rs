@@ -163,7 +163,7 @@ impl Stream {
             self.assembly.streams_to(self.number, Some(self.next));
         }
         if rest.is_empty() && matches!(body.next().await, Ok(None)) {
-            body.release().await;
+            body.release();
         }
     }
 

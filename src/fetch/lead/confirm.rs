@@ -28,7 +28,7 @@ impl Lead {
         self.prepare_others(&verdict, status, times);
         self.tell(Announcement::Refreshed(Arc::new(Refreshed { hit, others: verdict.others, stored })));
         drop(self);
-        body.release().await;
+        body.release();
     }
 
     /// Lets what a HEAD that was passed has told apply to what is stored for a GET (RFC 9111 §4.3.5), if it was asked

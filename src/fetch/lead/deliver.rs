@@ -92,7 +92,7 @@ impl Lead {
         }
         // Only now may a new fetch for the key begin.
         drop(purpose);
-        body.release().await;
+        body.release();
     }
 
     /// Says that parts can be had of what will be stored (RFC 9110 §14.3), where the origin says nothing of it. Said once,
@@ -126,7 +126,12 @@ impl Lead {
                         };
                         *missing = rest;
                     }
-                    self.writer.append(bytes).await.ok()?;
+                    // The client may have to send all before it takes anything.
+                    tokio::select! {
+                        biased;
+                        appended = self.writer.append(bytes) => appended.ok()?,
+                        never = body.keep_sending() => match never {},
+                    }
                 }
                 Ok(None) if missing.is_some_and(|missing| missing > 0) => {
                     return Some(Err(BodyError::Incomplete));

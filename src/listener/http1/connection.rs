@@ -11,10 +11,10 @@ use tokio::time::{Instant, timeout};
 
 use super::exchange::Exchange;
 use super::head::{self, Head};
-use super::input::Input;
-use super::outbox::Outbox;
 use crate::body::message::Reply;
 use crate::body::tunnel::Tunnel;
+use crate::http1::input::Input;
+use crate::http1::outbox::Outbox;
 use crate::listener::Serving;
 use crate::listener::alarm::Alarm;
 use crate::listener::link::Link;

@@ -10,11 +10,12 @@ use tokio::time::Instant;
 
 use super::connection::{After, Connection, How};
 use super::head::Head;
-use super::render::{self, Asked, Delimiting, Fate};
+use super::render::{self, Asked, Fate};
 use super::sending::{Filled, Sending};
 use super::upload::{End, Upload};
 use crate::body::Body;
 use crate::body::message::{Interim, Reply, Request};
+use crate::http1::framed::Delimiting;
 use crate::listener::Later;
 use crate::listener::stream::Stream;
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use httparse::Status;
 
 use super::framing::{Claims, Framing};
-use super::lines::all_end_in_crlf;
+use crate::http1::lines::all_end_in_crlf;
 use crate::listener::Settings;
 use crate::listener::refusal::Refusal;
 

@@ -7,16 +7,12 @@
 //! ```
 //!
 //! [`serve`] is the way of a connection. What decides is without I/O and in files of its own: [`head`], [`framing`],
-//! [`chunked`], [`render`].
+//! [`render`], and what both sides share in [`crate::http1`].
 
-pub mod chunked;
 mod connection;
 mod exchange;
 pub mod framing;
 pub mod head;
-mod input;
-mod lines;
-mod outbox;
 pub mod render;
 mod sending;
 mod upload;

@@ -4,19 +4,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, head
 
 use crate::body::message::{Interim, ReplyHead};
 use crate::body::rendered::push_line;
-
-/// How the content of an answer is framed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delimiting {
-    /// There is none, whatever the fields say of it.
-    None,
-    /// So many bytes, as the head says.
-    Length(u64),
-    /// Chunks.
-    Chunked,
-    /// The end of the connection is the end of the content: for those who know no chunks.
-    UntilClose,
-}
+use crate::http1::framed::Delimiting;
+use crate::http1::lines::all_fields;
 
 /// To what kind of request an answer is.
 #[derive(Clone, Copy, Debug)]
@@ -122,22 +111,6 @@ pub fn interim(out: &mut Vec<u8>, interim: &Interim) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The line that begins a chunk of so many bytes, behind `before` which ends what came before it.
-pub fn chunk_begin(length: usize, before: &[u8]) -> Vec<u8> {
-    [before, format!("{length:x}\r\n").as_bytes()].concat()
-}
-
-/// The last chunk with its trailers, behind `before` which ends what came before it.
-pub fn last_chunk(trailers: Option<&HeaderMap>, before: &[u8]) -> Vec<u8> {
-    let mut end = before.to_vec();
-    end.extend_from_slice(b"0\r\n");
-    if let Some(trailers) = trailers {
-        all_fields(&mut end, trailers);
-    }
-    end.extend_from_slice(b"\r\n");
-    end
-}
-
 /// RFC 9112 §6.3.
 fn delimited(reply: &ReplyHead, length: Option<u64>, asked: Asked) -> Delimiting {
     match length {
@@ -154,23 +127,4 @@ fn status_line(out: &mut Vec<u8>, status: StatusCode) {
     out.push(b' ');
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
-}
-
-fn all_fields(out: &mut Vec<u8>, headers: &HeaderMap) {
-    for (name, value) in headers {
-        push_line(out, name, value.as_bytes());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chunk_tells_its_length_in_hexadecimal() {
-        for (length, line) in [(1, "1\r\n"), (15, "f\r\n"), (16, "10\r\n"), (0xabc0, "abc0\r\n")] {
-            assert_eq!(chunk_begin(length, b""), line.as_bytes());
-        }
-        assert_eq!(chunk_begin(usize::MAX, b"\r\n"), b"\r\nffffffffffffffff\r\n");
-    }
 }

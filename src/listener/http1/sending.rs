@@ -4,10 +4,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::outbox::Outbox;
-use super::render::{self, Delimiting};
 use crate::body::Body;
 use crate::body::busy::BodyError;
+use crate::http1::framed::{Delimiting, Framed, TooShort};
+use crate::http1::outbox::Outbox;
 use crate::telemetry::record::Record;
 
 /// Content is taken from its source until so many bytes wait to be written, or so many pieces. What was taken from a body
@@ -19,13 +19,9 @@ const MOST_PIECES: usize = 30;
 /// The content of an answer.
 pub(super) struct Sending {
     body: Body,
-    delimiting: Delimiting,
+    framed: Framed,
     with_trailers: bool,
     stage: Stage,
-    /// Bytes of content that were put into the outbox.
-    handed: u64,
-    /// Where the last piece was put, a chunk's end is still to be added.
-    open_chunk: bool,
     record: Option<Box<Record>>,
 }
 
@@ -58,12 +54,9 @@ impl Sending {
         record: Option<Box<Record>>,
     ) -> Self {
         let body = if delimiting == Delimiting::None { Body::Empty } else { body };
-        let stage = if matches!(delimiting, Delimiting::None | Delimiting::Length(0)) {
-            Stage::Whole
-        } else {
-            Stage::Going
-        };
-        Self { body, delimiting, with_trailers, stage, handed: 0, open_chunk: false, record }
+        let framed = Framed::new(delimiting);
+        let stage = if framed.is_full() { Stage::Whole } else { Stage::Going };
+        Self { body, framed, with_trailers, stage, record }
     }
 
     /// Puts what there is into `outbox`, as far as there is room.
@@ -86,45 +79,22 @@ impl Sending {
         if matches!(self.body, Body::Busy(_)) { MOST_ARRIVING } else { MOST_BYTES }
     }
 
-    fn put(&mut self, mut bytes: Bytes, outbox: &mut Outbox) {
-        if let Delimiting::Length(length) = self.delimiting {
-            let left = usize::try_from(length - self.handed).unwrap_or(usize::MAX);
-            if bytes.len() > left {
-                tracing::error!("an answer has more content than its head says: the rest is cut off");
-                bytes.truncate(left);
-            }
+    fn put(&mut self, bytes: Bytes, outbox: &mut Outbox) {
+        if self.framed.put(bytes, outbox).is_err() {
+            tracing::error!("an answer has more content than its head says: the rest is cut off");
         }
-        if bytes.is_empty() {
-            return;
-        }
-        self.handed += bytes.len() as u64;
-        if self.delimiting == Delimiting::Chunked {
-            outbox.push(render::chunk_begin(bytes.len(), self.end_of_chunk()).into());
-            self.open_chunk = true;
-        }
-        outbox.push(bytes);
         // Its source need not be asked whether that was all, and what it holds is let go.
-        if self.delimiting == Delimiting::Length(self.handed) {
+        if self.framed.is_full() {
             self.whole();
         }
     }
 
     fn end(&mut self, outbox: &mut Outbox) {
-        match self.delimiting {
-            Delimiting::Length(length) if self.handed < length => {
-                return self.broke_off(BodyError::Incomplete);
-            }
-            Delimiting::Chunked => {
-                let trailers = self.body.trailers().filter(|_| self.with_trailers);
-                outbox.push(render::last_chunk(trailers.as_deref(), self.end_of_chunk()).into());
-            }
-            Delimiting::Length(_) | Delimiting::UntilClose | Delimiting::None => {}
+        let trailers = self.body.trailers().filter(|_| self.with_trailers);
+        match self.framed.end(trailers.as_deref(), outbox) {
+            Ok(()) => self.whole(),
+            Err(TooShort) => self.broke_off(BodyError::Incomplete),
         }
-        self.whole();
-    }
-
-    fn end_of_chunk(&self) -> &'static [u8] {
-        if self.open_chunk { b"\r\n" } else { b"" }
     }
 
     fn whole(&mut self) {
@@ -146,7 +116,7 @@ impl Sending {
     /// All that could be sent was: `unsent` bytes are left in the outbox. Counts the request, and writes its line.
     pub(super) fn finish(&mut self, unsent: usize) {
         if let Some(mut record) = self.record.take() {
-            let sent = self.handed.saturating_sub(unsent as u64);
+            let sent = self.framed.handed().saturating_sub(unsent as u64);
             record.sent(usize::try_from(sent).unwrap_or(usize::MAX));
             record.finish(self.stage == Stage::Whole && unsent == 0);
         }

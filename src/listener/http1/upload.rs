@@ -8,10 +8,10 @@ use http::HeaderMap;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
-use super::chunked::{Chunked, Decoded, Malformed};
 use super::framing::Framing;
-use super::input::Input;
 use crate::body::busy::{Abandoned, BodyError, BusyBody, Means, Reader, Retention, Writer};
+use crate::http1::chunked::{Chunked, Decoded, Malformed};
+use crate::http1::input::Input;
 
 /// The most bytes of content that are read when nobody wants them any more, only to find the next request behind them.
 const MAX_UNWANTED: u64 = 64 << 10;

@@ -3,9 +3,9 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::wire::WireBody;
 use bytes::Bytes;
 use forebay::body::busy::BodyError;
-use forebay::body::wire::WireBody;
 use http_body::{Frame, SizeHint};
 
 use super::pace::Pace;

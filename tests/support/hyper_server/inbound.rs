@@ -10,10 +10,10 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use super::wire::WireBody;
 use forebay::body::Body;
 use forebay::body::busy::{BodyError, BusyBody, Retention, Writer};
 use forebay::body::message::Request;
-use forebay::body::wire::WireBody;
 use forebay::listener::Serving;
 
 /// Our request, and the key to the connection if the client offers to leave HTTP.

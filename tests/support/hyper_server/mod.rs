@@ -5,6 +5,7 @@ mod body;
 mod inbound;
 mod outbound;
 mod pace;
+mod wire;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

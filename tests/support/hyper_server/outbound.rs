@@ -6,10 +6,10 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::copy_bidirectional;
 
+use super::wire::WireBody;
 use forebay::body::Body;
 use forebay::body::message::Reply;
 use forebay::body::tunnel::Tunnel;
-use forebay::body::wire::WireBody;
 
 /// Where a connection leaves the tunnel that it turns into, for its own task to join.
 pub(super) type TunnelSlot = Mutex<Option<(OnUpgrade, Tunnel)>>;

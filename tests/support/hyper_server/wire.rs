@@ -1,4 +1,4 @@
-//! Bodies as frames, for the adapters around hyper: the neutral `http_body` trait and nothing else.
+//! Bodies as frames, for hyper.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -6,30 +6,21 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::Body;
-use super::busy::BodyError;
-use crate::telemetry::record::Record;
+use forebay::body::Body;
+use forebay::body::busy::BodyError;
+use forebay::telemetry::record::Record;
 
 /// A body on its way out, with what is to be counted at its end.
 pub struct WireBody {
     body: Body,
     record: Option<Box<Record>>,
     trailers_sent: bool,
-    /// Nothing is sent before this is done.
-    hold: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl WireBody {
     /// Sends `body`; `record` is finished when this is dropped, with the bytes sent by then.
     pub fn new(body: Body, record: Option<Box<Record>>) -> Self {
-        Self { body, record, trailers_sent: false, hold: None }
-    }
-
-    /// The same body, held back until `go_ahead` is done.
-    #[must_use]
-    pub fn hold(mut self, go_ahead: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.hold = Some(Box::pin(go_ahead));
-        self
+        Self { body, record, trailers_sent: false }
     }
 
     fn sent(&mut self, bytes: &Bytes) {
@@ -53,10 +44,6 @@ impl http_body::Body for WireBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = &mut *self;
-        if let Some(hold) = &mut this.hold {
-            ready!(hold.as_mut().poll(cx));
-            this.hold = None;
-        }
         let polled = match ready!(this.body.poll_next(cx)) {
             Some(next) => Some(next.map(Frame::data)),
             None if std::mem::replace(&mut this.trailers_sent, true) => None,

@@ -1,4 +1,4 @@
-//! What a client sent and nobody has taken yet.
+//! What the other side sent and nobody has taken yet.
 
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 /// The most bytes that are read at a time while a head is expected. They come onto the stack, so that a connection that
 /// waits has no buffer.
-const HEAD_READ: usize = 8 << 10;
+pub const HEAD_READ: usize = 8 << 10;
 
 /// The most bytes that are read at a time while content is expected.
 const CONTENT_READ: usize = 64 << 10;
@@ -20,11 +20,11 @@ const LITTLE: usize = 16 << 10;
 
 /// Bytes in the order in which they came.
 #[derive(Debug, Default)]
-pub(super) struct Input(pub(super) Bytes);
+pub struct Input(pub Bytes);
 
 impl Input {
     /// Reads more, which may be part of a head; how many bytes that were, none at the end. Cancel-safe.
-    pub(super) fn poll_more<S: AsyncRead + Unpin>(
+    pub fn poll_more<S: AsyncRead + Unpin>(
         &mut self,
         io: &mut S,
         cx: &mut Context<'_>,
@@ -47,7 +47,7 @@ impl Input {
     }
 
     /// The same, where much is to come. Cancel-safe.
-    pub(super) fn poll_much<S: AsyncRead + Unpin>(
+    pub fn poll_much<S: AsyncRead + Unpin>(
         &mut self,
         io: &mut S,
         cx: &mut Context<'_>,
@@ -62,25 +62,25 @@ impl Input {
 
     /// Whether a head may be whole, or too long, now that so many bytes have come that were not there before. As long as
     /// not, it need not be read again from its beginning.
-    pub(super) fn may_end_head(&self, new: usize, max_head: usize) -> bool {
+    pub fn may_end_head(&self, new: usize, max_head: usize) -> bool {
         let last = self.0.get(self.0.len().saturating_sub(new)..).unwrap_or_default();
         self.0.len() >= max_head || last.contains(&b'\n')
     }
 
     /// Lets go of a large buffer of which little is left: what it holds is in nobody's account.
-    pub(super) fn compact(&mut self) {
+    pub fn compact(&mut self) {
         if self.0.len() < LITTLE {
             self.0 = Bytes::copy_from_slice(&self.0);
         }
     }
 
     /// Has all of it.
-    pub(super) fn take(&mut self) -> Bytes {
+    pub fn take(&mut self) -> Bytes {
         mem::take(&mut self.0)
     }
 
     /// Whether there is nothing. If so, no memory is held either.
-    pub(super) fn is_empty(&mut self) -> bool {
+    pub fn is_empty(&mut self) -> bool {
         if self.0.is_empty() {
             self.0 = Bytes::new();
         }

@@ -1,4 +1,4 @@
-//! What is to be written to a client, in order: heads, and pieces of content that are not copied.
+//! What is to be written to the other side, in order: heads, and pieces of content that are not copied.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -19,7 +19,7 @@ const SLICES: usize = 32;
 
 /// Bytes on their way out.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub struct Outbox {
     /// Written first.
     head: Vec<u8>,
     written: usize,
@@ -30,19 +30,19 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// Where a head is put together. Nothing may be added to it once a piece was queued and not everything is written.
-    pub(super) fn head(&mut self) -> &mut Vec<u8> {
+    pub fn head(&mut self) -> &mut Vec<u8> {
         &mut self.head
     }
 
     /// Makes room for a head with content of this length, if that is to be copied behind it.
-    pub(super) fn make_room(&mut self, length: u64) {
+    pub fn make_room(&mut self, length: u64) {
         if let Some(length) = usize::try_from(length).ok().filter(|length| *length <= COPIED) {
             self.head.reserve(USUAL_HEAD + length);
         }
     }
 
     /// Adds a piece.
-    pub(super) fn push(&mut self, piece: Bytes) {
+    pub fn push(&mut self, piece: Bytes) {
         if self.pieces.is_empty() && piece.len() <= COPIED && self.head.len() <= COPIED {
             self.head.extend_from_slice(&piece);
             return;
@@ -52,17 +52,17 @@ impl Outbox {
     }
 
     /// Bytes that were not written yet.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.head.len() - self.written + self.queued
     }
 
     /// How many pieces wait.
-    pub(super) fn pieces(&self) -> usize {
+    pub fn pieces(&self) -> usize {
         self.pieces.len()
     }
 
     /// Writes once; how much that was. Cancel-safe: what was written is gone from here.
-    pub(super) fn poll_write<S: AsyncWrite + Unpin>(
+    pub fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         io: &mut S,
         cx: &mut Context<'_>,
