@@ -1,7 +1,9 @@
 //! One fetch, as those see it who wait for it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use parking_lot::Mutex;
@@ -9,6 +11,7 @@ use tokio::sync::watch;
 
 use super::ask::Ask;
 use super::heard::{self, Heard};
+use super::running::Running;
 use crate::base::blame::Blame;
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
@@ -233,18 +236,19 @@ impl Flight {
 
     /// A waiter's place, unless bytes are gone already.
     pub(super) fn seat(self: &Arc<Self>) -> Option<Seat> {
-        self.busy.reader().map(|reader| self.seat_with(reader, false))
+        self.busy.reader().map(|reader| self.seat_with(reader, None))
     }
 
     /// The place of the client whose request goes to the origin.
-    pub(super) fn leading_seat(self: &Arc<Self>, first: Reader) -> Seat {
-        self.seat_with(first, true)
+    pub(super) fn leading_seat(self: &Arc<Self>, first: Reader, running: Running) -> Seat {
+        self.seat_with(first, Some(running))
     }
 
-    fn seat_with(self: &Arc<Self>, reader: Reader, leads: bool) -> Seat {
+    fn seat_with(self: &Arc<Self>, reader: Reader, running: Option<Running>) -> Seat {
         // Who comes when the head is there has no use for what was said before it.
         let told = if self.announced.borrow().is_some() { usize::MAX } else { 0 };
-        Seat { flight: Arc::clone(self), reader, leads, told, announced: self.announced.clone() }
+        let leads = running.is_some();
+        Seat { flight: Arc::clone(self), running, reader, leads, told, announced: self.announced.clone() }
     }
 
     fn advise(&self, announcement: Announcement, leads: bool, ask: &Ask) -> Advice {
@@ -318,6 +322,8 @@ impl Flight {
 #[derive(Debug)]
 pub struct Seat {
     flight: Arc<Flight>,
+    /// The fetch itself, as long as the client that began it waits for its head.
+    running: Option<Running>,
     reader: Reader,
     leads: bool,
     /// How much it has been told of what the origin said before the head.
@@ -336,6 +342,13 @@ impl Seat {
     ///
     /// Cancel-safe: dropped here, the client has left and nothing else happens. What was said is told before the next await.
     pub async fn advice_told(&mut self, ask: &Ask, mut tell: impl FnMut(&Arc<Interim>)) -> Advice {
+        while self.running.is_some() {
+            let has_news = poll_fn(|cx| self.poll_fetch(cx)).await;
+            self.tell(ask, &mut tell);
+            if !has_news {
+                self.hand_over();
+            }
+        }
         let flight = Arc::clone(&self.flight);
         let announcement = loop {
             // Before the look at what there is, so that nothing slips in between.
@@ -355,6 +368,15 @@ impl Seat {
         advice
     }
 
+    /// Moves the fetch along until it is over or has something to say: true for something before its announcement.
+    fn poll_fetch(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let over = self.running.as_mut().is_none_or(|running| running.poll(cx).is_ready());
+        if over || self.announced.borrow().is_some() {
+            return Poll::Ready(false);
+        }
+        if self.flight.heard.count() > self.told { Poll::Ready(true) } else { Poll::Pending }
+    }
+
     /// Tells what was said since it was last told.
     fn tell(&mut self, ask: &Ask, tell: &mut impl FnMut(&Arc<Interim>)) {
         let new = self.flight.heard.since(self.told);
@@ -365,6 +387,11 @@ impl Seat {
         if self.leads || heard::are_alike(&self.flight.ask, ask) {
             new.iter().for_each(tell);
         }
+    }
+
+    /// Has the fetch go on in a task of its own from here on, as it does when its client has the head or leaves.
+    pub fn hand_over(&mut self) {
+        self.running = None;
     }
 
     /// Whether this client's request is the one that went to the origin.

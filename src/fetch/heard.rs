@@ -47,6 +47,11 @@ struct Said {
 }
 
 impl Heard {
+    /// How much was said.
+    pub(super) fn count(&self) -> usize {
+        self.said.lock().interims.len()
+    }
+
     /// What was said after the first so many.
     pub(super) fn since(&self, many: usize) -> Vec<Arc<Interim>> {
         let said = self.said.lock();

@@ -17,6 +17,7 @@ mod lead;
 mod outgoing;
 mod reading;
 mod replay;
+mod running;
 mod store;
 mod table;
 mod unbelieved;
@@ -32,7 +33,7 @@ use tokio_util::task::TaskTracker;
 use crate::base::clock::{Clock, Timestamp};
 use crate::body::Body;
 use crate::body::budget::Charge;
-use crate::body::busy::{BusyBody, Means, Retention, Writer};
+use crate::body::busy::{BusyBody, Means, Reader, Retention, Writer};
 use crate::cache::Cache;
 use crate::cache::key::Key;
 use crate::cache::lookup::{Hit, Lookup, Missing};
@@ -45,6 +46,7 @@ use ask::Ask;
 use backoff::Backoff;
 use blocks::assembly::Assemblies;
 use flight::{Announcement, Flight, Seat};
+use running::Running;
 use table::{Claim, FlightTable, Shard};
 
 /// Limits and rules of fetches.
@@ -208,10 +210,10 @@ impl Fetcher {
             shared.counters.collapsed.inc();
             return Joined::Seat(seat, why, stale);
         }
-        let (flight, seat, ready) = self.prepare(ask, attempt, false, Retention::Store);
+        let (flight, reader, ready) = self.prepare(ask, attempt, false, Retention::Store);
         let claim = Claim::insert(&shared.table, &mut flights, &flight);
-        self.start(flight, ready, Purpose::Shared(claim), stale.clone(), Body::Empty);
-        Joined::Seat(seat, why, stale)
+        let running = self.start(&flight, ready, Purpose::Shared(claim), stale.clone(), Body::Empty);
+        Joined::Seat(flight.leading_seat(reader, running), why, stale)
     }
 
     /// The fetches under way that `ask` may wait for.
@@ -256,12 +258,12 @@ impl Fetcher {
             return;
         };
         shared.counters.refreshes.inc();
-        let (flight, seat, mut ready) = self.prepare(ask, 0, false, Retention::Store);
+        let (flight, reader, mut ready) = self.prepare(ask, 0, false, Retention::Store);
         ready.refresh = Some(place);
         let claim = Claim::insert(&shared.table, &mut flights, &flight);
-        self.start(flight, ready, Purpose::Shared(claim), Some(hit.clone()), Body::Empty);
+        let running = self.start(&flight, ready, Purpose::Shared(claim), Some(hit.clone()), Body::Empty);
         drop(flights);
-        drop(seat);
+        drop((running, reader));
     }
 
     fn may_not_refresh(&self, ask: &Ask, hit: &Hit, now: Timestamp) -> Option<Hindrance> {
@@ -282,25 +284,25 @@ impl Fetcher {
     /// the client leaves.
     pub fn alone(&self, ask: &Arc<Ask>, stale: Option<Hit>) -> Seat {
         let retention = if ask.directives.no_store { Retention::Spool } else { Retention::Store };
-        let (flight, seat, ready) = self.prepare(ask, 0, false, retention);
-        self.start(flight, ready, Purpose::Alone, stale, Body::Empty);
-        seat
+        let (flight, reader, ready) = self.prepare(ask, 0, false, retention);
+        let running = self.start(&flight, ready, Purpose::Alone, stale, Body::Empty);
+        flight.leading_seat(reader, running)
     }
 
     /// Passes the client's own request with its content; nothing is stored, and when the client leaves the
     /// fetch ends.
     pub fn pass(&self, ask: &Arc<Ask>, body: Body) -> Seat {
-        let (flight, seat, ready) = self.prepare(ask, 0, true, Retention::Spool);
-        self.start(flight, ready, Purpose::Pass, None, body);
-        seat
+        let (flight, reader, ready) = self.prepare(ask, 0, true, Retention::Spool);
+        let running = self.start(&flight, ready, Purpose::Pass, None, body);
+        flight.leading_seat(reader, running)
     }
 
     /// Passes the client's own request with its content; what comes answers this client, and is stored for GETs to come
     /// if it says that it may be (RFC 9110 §9.3.3). Nobody can join it.
     pub fn through(&self, ask: &Arc<Ask>, body: Body) -> Seat {
-        let (flight, seat, ready) = self.prepare(ask, 0, true, Retention::Store);
-        self.start(flight, ready, Purpose::Through, None, body);
-        seat
+        let (flight, reader, ready) = self.prepare(ask, 0, true, Retention::Store);
+        let running = self.start(&flight, ready, Purpose::Through, None, body);
+        flight.leading_seat(reader, running)
     }
 
     /// Whether a fetch for the key can be joined now, by whoever it suits.
@@ -318,7 +320,7 @@ impl Fetcher {
         self.shared.assemblies.len()
     }
 
-    /// How many fetch tasks are running.
+    /// How many fetches are running.
     pub fn running(&self) -> usize {
         self.shared.tasks.len()
     }
@@ -329,31 +331,38 @@ impl Fetcher {
         self.shared.tasks.wait().await;
     }
 
-    /// A flight with its first seat, and what its task needs.
+    /// A flight, the first reader of what it brings, and what its fetch needs.
     fn prepare(
         &self,
         ask: &Arc<Ask>,
         attempt: u8,
         passes: bool,
         retention: Retention,
-    ) -> (Arc<Flight>, Seat, Ready) {
+    ) -> (Arc<Flight>, Reader, Ready) {
         let (busy, writer, reader) = BusyBody::with_reader(self.shared.means.clone(), retention);
         let (flight, announce) =
             Flight::new(Arc::clone(ask), attempt, passes, busy, self.shared.cache.sequence());
-        let seat = flight.leading_seat(reader);
         let heads = HEADS * map_weight(&ask.headers) as u64;
         let memory = self.shared.means.budget.charge(heads);
-        (flight, seat, Ready { announce, writer, memory, refresh: None })
+        (flight, reader, Ready { announce, writer, memory, refresh: None })
     }
 
-    fn start(&self, flight: Arc<Flight>, ready: Ready, purpose: Purpose, stale: Option<Hit>, body: Body) {
+    /// The fetch, of which nothing happens before it is moved along.
+    fn start(
+        &self,
+        flight: &Arc<Flight>,
+        ready: Ready,
+        purpose: Purpose,
+        stale: Option<Hit>,
+        body: Body,
+    ) -> Running {
         let Ready { announce, writer, memory, refresh } = ready;
         // What is said to a refresh was said to nobody who waits for an answer.
         let for_one = !matches!(purpose, Purpose::Shared(_));
-        let hears = refresh.is_none().then(|| heard::Ear::new(&self.shared, &flight, for_one) as _);
+        let hears = refresh.is_none().then(|| heard::Ear::new(&self.shared, flight, for_one) as _);
         let lead = Box::new(lead::Lead {
             shared: Arc::clone(&self.shared),
-            flight,
+            flight: Arc::clone(flight),
             announce,
             writer,
             purpose,
@@ -365,12 +374,11 @@ impl Fetcher {
             refresh,
             _memory: memory,
         });
-        // In a box: tasks move what they run several times, and this is large.
-        self.shared.tasks.spawn(Box::pin(lead.run(body)));
+        Running::new(lead.run(body), &self.shared.tasks)
     }
 }
 
-/// What a fetch's task owns beside its flight.
+/// What a fetch owns beside its flight.
 struct Ready {
     announce: watch::Sender<Option<Announcement>>,
     writer: Writer,

@@ -53,7 +53,8 @@ pub enum Answer<'a> {
     Later(Later<'a>),
 }
 
-/// An answer that is waited for. Dropping it gives the request up.
+/// An answer that is waited for. Dropping it gives the request up. Until then it has to be polled whenever it wakes its task,
+/// whatever the client does: what it moves along may be what others wait for as well.
 pub struct Later<'a> {
     /// The answer itself.
     pub reply: Pin<Box<dyn Future<Output = Reply> + Send + 'a>>,

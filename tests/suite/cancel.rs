@@ -79,9 +79,8 @@ fn drop_after(turns: usize, cache_control: &'static str) -> Seen {
     drop(guard);
     let ask = Arc::new(ask());
     let seat = node.block_on(async {
-        let Joined::Seat(seat, ..) = rig.node.fetcher.join(&ask, 0, rig.clock.now()) else {
-            panic!("nothing is stored yet")
-        };
+        let mut seat = join(&rig, &ask);
+        seat.hand_over();
         for _ in 0..turns {
             tokio::task::yield_now().await;
         }
@@ -106,6 +105,13 @@ fn drop_after(turns: usize, cache_control: &'static str) -> Seen {
     }
     assert_eq!(rig.node.means.spill.used(), 0, "{turns}: spill was left behind");
     seen
+}
+
+fn join(rig: &Pipes, ask: &Arc<Ask>) -> Seat {
+    match rig.node.fetcher.join(ask, 0, rig.clock.now()) {
+        Joined::Seat(seat, ..) => seat,
+        other => panic!("nothing is stored yet: {other:?}"),
+    }
 }
 
 async fn read(mut seat: Seat, ask: &Ask) -> Seen {
@@ -155,4 +161,41 @@ fn a_fetch_that_spills_may_be_dropped_anywhere() {
     assert!(seen.iter().any(|seen| seen.failed_before_head), "dropped before the head");
     assert!(seen.iter().any(|seen| seen.part), "dropped in the body");
     assert!(seen.iter().all(|seen| !seen.stored));
+}
+
+/// The client that began a fetch moves it along itself, until it has the head. It leaves when it was polled so often.
+fn leave_after(turns: usize) -> bool {
+    let node = runtime();
+    node.block_on(async {
+        let rig = Pipes::new(move |_, _| {
+            vec![respond("200 OK", &[("Cache-Control", "max-age=60")], pattern(5, LENGTH)), Act::Stall]
+        });
+        let ask = Arc::new(ask());
+        let mut first = join(&rig, &ask);
+        let second = join(&rig, &ask);
+        assert!(first.leads() && !second.leads());
+        let mut has_left = false;
+        {
+            let mut advice = std::pin::pin!(first.advice(&ask));
+            for _ in 0..turns {
+                if futures_util::poll!(advice.as_mut()).is_ready() {
+                    has_left = true;
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        drop(first);
+        let seen = read(second, &ask).await;
+        assert_eq!(seen, Seen { whole: true, ..Seen::default() }, "{turns}: the other one got less");
+        within(LIMIT, rig.node.fetcher.finished()).await;
+        assert_eq!((rig.node.fetcher.joinable(), rig.node.fetcher.running()), (0, 0), "{turns}");
+        has_left
+    })
+}
+
+#[test]
+fn who_began_a_fetch_may_leave_at_any_await_and_takes_nothing_from_others() {
+    let seen: Vec<bool> = (0..40).map(leave_after).collect();
+    assert!(seen.contains(&false) && seen.contains(&true), "before the head, and after it");
 }

@@ -519,7 +519,8 @@ fn drop_after(turns: usize) -> (bool, bool) {
             tokio::task::yield_now().await;
         }
         assert!(finds_in_memory_for(&rig.node.cache, &get.key));
-        let seat = rig.node.fetcher.pass(&post, Body::Empty);
+        let mut seat = rig.node.fetcher.pass(&post, Body::Empty);
+        seat.hand_over();
         for _ in 0..turns {
             tokio::task::yield_now().await;
         }

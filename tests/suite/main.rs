@@ -57,6 +57,7 @@ mod loops;
 mod memory;
 mod metrics;
 mod no_vary_search;
+mod origin_http1;
 mod pool;
 mod pool_cancel;
 mod pool_limited;
