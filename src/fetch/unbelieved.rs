@@ -16,6 +16,12 @@ pub(super) fn is_unbelieved(name: &HeaderName) -> bool {
     is_among(name.as_str(), unbelieved)
 }
 
+/// Whether a field of this name says who a client is by its certificate (RFC 9440): this node's word alone, which origins
+/// rely on.
+pub(super) fn is_of_certificate(name: &HeaderName) -> bool {
+    begins_like(name.as_str(), "client-cert")
+}
+
 /// Whether a field of this name is one client's business.
 pub(super) fn is_personal(name: &HeaderName) -> bool {
     is_among(name.as_str(), personal)

@@ -5,12 +5,24 @@ mod hosts;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::base::ids::{KeyRules, PoolId, SiteId};
+use crate::base::ids::{ClientPolicy, KeyRules, PoolId, SiteId};
 use crate::semantics::policy::Policy;
+use crate::semantics::target::canonical_host;
 use crate::telemetry::metrics::{Metrics, SiteMetrics};
 
 use hosts::Hosts;
 pub use hosts::{HostPattern, HostPatternError};
+
+/// What a site asks of its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clients {
+    /// What was asked of them when they connected by TLS: nobody else is answered.
+    pub policy: ClientPolicy,
+    /// That it was a certificate, without which nobody got so far: nobody is answered in the clear.
+    pub need_certificate: bool,
+    /// The origin is told of a certificate that they showed.
+    pub are_told: bool,
+}
 
 /// A site as the operator configures it.
 #[derive(Clone, Debug)]
@@ -27,6 +39,8 @@ pub struct Settings {
     pub max_body: u64,
     /// The port to which clients are sent that speak no TLS; none serves them.
     pub tls_port: Option<u16>,
+    /// What is asked of them.
+    pub clients: Clients,
 }
 
 /// A site as a request sees it.
@@ -46,13 +60,15 @@ pub struct Site {
     pub max_body: u64,
     /// The port to which clients are sent that speak no TLS.
     pub tls_port: Option<u16>,
+    /// What is asked of clients.
+    pub clients: Clients,
     /// Where it counts.
     pub metrics: Arc<SiteMetrics>,
 }
 
 impl Site {
     fn new(settings: Settings, metrics: &Metrics) -> (Self, Vec<HostPattern>) {
-        let Settings { name, hosts, pool, policy, max_body, tls_port } = settings;
+        let Settings { name, hosts, pool, policy, max_body, tls_port, clients } = settings;
         let site = Self {
             id: SiteId::of(&name),
             metrics: metrics.site(&name),
@@ -62,6 +78,7 @@ impl Site {
             policy: Arc::new(policy),
             max_body,
             tls_port,
+            clients,
         };
         (site, hosts)
     }
@@ -90,6 +107,13 @@ impl Router {
     /// behind every listener.
     pub fn site(&self, host: &str) -> Option<&Arc<Site>> {
         self.sites.find(host)
+    }
+
+    /// What is asked of clients that ask for a host by this name, as they spell it: what its site asks, found as for a
+    /// request.
+    pub fn client_policy(&self, name: &str) -> ClientPolicy {
+        let host = canonical_host(name, "https").ok();
+        host.and_then(|host| self.site(&host).map(|site| site.clients.policy)).unwrap_or_default()
     }
 }
 
