@@ -177,7 +177,7 @@ fn asked(tls: &SiteTls) -> Option<Asked> {
     };
     // The file's reader took none without.
     let ca = tls.client_ca.clone().unwrap_or_default();
-    let authorities = Authorities { ca, crl: tls.client_crl.clone() };
+    let authorities = Authorities { ca, crl: tls.client_revocations.clone() };
     Some(Asked { is_required, authorities, told: tls.tell_client_certificate })
 }
 
@@ -387,6 +387,46 @@ mod tests {
         assert_eq!([0, 2].map(|site| (pool_of(site).name.as_str(), pool_of(site).retries)), [("app", 7); 2]);
         assert_eq!((pool_of(1).name.as_str(), pool_of(1).endpoints.len()), ("b", 2));
         assert_eq!(settings.sites[1].hosts, [HostPattern::Any]);
+    }
+
+    #[test]
+    fn sites_that_ask_the_same_of_clients_have_one_policy() {
+        use ClientCertificates::{Off, Optional, Required};
+        let asks = [
+            (Off, "", Told::Off),
+            (Required, "a.pem", Told::Off),
+            (Required, "b.pem", Told::Off),
+            (Required, "a.pem", Told::Off),
+            (Required, "a.pem", Told::Chain),
+            (Optional, "a.pem", Told::Chain),
+            (Optional, "a.pem", Told::Chain),
+        ];
+        let settings = compile(|written| {
+            written.listeners = vec![Listener { tls: true, ..Listener::default() }];
+            for (nth, (client_certificates, ca, told)) in asks.into_iter().enumerate() {
+                let client_ca = (!ca.is_empty()).then(|| ca.into());
+                let tls = SiteTls {
+                    client_certificates,
+                    client_ca,
+                    tell_client_certificate: told,
+                    ..SiteTls::default()
+                };
+                let site = site(&format!("{nth}.test"), None, &["http://a"]);
+                written.sites.insert(nth.to_string(), Site { tls, ..site });
+            }
+        });
+        let clients: Vec<Clients> = settings.sites.iter().map(|site| site.clients).collect();
+        assert_eq!(clients.iter().map(|clients| clients.policy.0).collect::<Vec<_>>(), [0, 1, 2, 1, 3, 4, 4]);
+        let need: Vec<bool> = clients.iter().map(|clients| clients.need_certificate).collect();
+        assert_eq!(need, [false, true, true, true, true, false, false]);
+        let policies = settings.tls.expect("TLS").policies;
+        assert_eq!(policies.len(), 4);
+        for (clients, (asked, ca, told)) in clients.iter().zip(asks).filter(|(_, (asked, ..))| *asked != Off)
+        {
+            let policy = &policies[clients.policy.0 as usize - 1];
+            assert_eq!((policy.is_required, policy.told), (asked == Required, told));
+            assert_eq!(policy.authorities.ca.as_path(), std::path::Path::new(ca));
+        }
     }
 
     #[test]

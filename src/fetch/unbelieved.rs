@@ -199,6 +199,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn who_a_certificate_says_that_a_client_is_is_told_by_nobody_else() {
+        for known in ["client-cert", "client-cert-chain", "client_cert", "client.cert"] {
+            assert!(is_of_certificate(&name(known)) && is_unbelieved(&name(known)), "{known}");
+        }
+        for other in ["client-ip", "x-client-cert", "client"] {
+            assert!(!is_of_certificate(&name(other)), "{other}");
+        }
+    }
+
     /// Nobody looks through these lists for a request all of whose fields are of a kind that is known.
     #[test]
     fn none_is_of_a_kind_that_is_known() {

@@ -69,7 +69,7 @@ impl Bypass {
             }
             Self::Certificate => (
                 "the origin is told of its client's certificate (tell_client_certificate): the answer is for that client",
-                Some("RFC 9440 §4"),
+                Some("RFC 9440 §2.4"),
             ),
             Self::EarlyData => ("it came in early data and may be a replay", Some("RFC 8470 §5.1")),
             Self::Path => ("the site has its path pass by the cache (bypass_paths)", None),

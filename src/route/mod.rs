@@ -122,3 +122,37 @@ impl fmt::Debug for Router {
         f.debug_struct("Router").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::counters::Counters;
+
+    fn site(name: &str, hosts: &[&str], policy: u32) -> Settings {
+        Settings {
+            name: name.into(),
+            hosts: hosts.iter().map(|host| host.parse().expect("a pattern")).collect(),
+            pool: PoolId(0),
+            policy: Policy::default(),
+            max_body: 1,
+            tls_port: None,
+            clients: Clients { policy: ClientPolicy(policy), ..Clients::default() },
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_clients_is_found_by_any_spelling_of_a_host() {
+        let metrics = Metrics::new(1, Arc::new(Counters::default()));
+        let sites = [site("a", &["a.test", "*.a.test"], 1), site("b", &["b.a.test"], 2)];
+        let router = Router::new(sites, &metrics);
+        for (policy, names) in [
+            (1, &["a.test", "A.Test", "a.test.", "x.a.test", "X.y.A.test."][..]),
+            (2, &["b.a.test", "B.A.TEST."]),
+            (0, &["", ".", "test", "xa.test", "a..test", "a.test/", "192.0.2.1", "[::1]", "a@a.test"]),
+        ] {
+            for name in names {
+                assert_eq!(router.client_policy(name), ClientPolicy(policy), "{name}");
+            }
+        }
+    }
+}

@@ -56,7 +56,11 @@ struct Sites {
     strange: Pair,
 }
 
-fn page(_: &SeenRequest, nth: usize) -> Vec<Act> {
+fn page(request: &SeenRequest, nth: usize) -> Vec<Act> {
+    if request.target == "/varies" {
+        let fields = [("Cache-Control", "max-age=60"), ("Vary", "Accept, Client-Cert")];
+        return vec![respond("200 OK", &fields, format!("page {nth}"))];
+    }
     vec![respond("200 OK", &[("Cache-Control", "max-age=60")], format!("page {nth}"))]
 }
 
@@ -349,6 +353,12 @@ async fn origins_are_told_of_certificates_and_what_they_answer_then_is_for_one_c
     }
     assert_eq!(client.get_with("/", &[("Host", "may.test")]).await.text(), "page 4");
     assert_eq!(without.get_with("/", &[("Host", "may.test")]).await.text(), "page 3");
+    // What varies by it is for no cache of the clients' either (RFC 9440 §2.4), and is not kept for who shows none.
+    for (nth, shows) in (5..).zip([true, false, false]) {
+        let client = if shows { &mut client } else { &mut without };
+        let answer = client.get_with("/varies", &[("Host", "may.test")]).await;
+        assert_eq!((answer.text(), answer.header("vary")), (format!("page {nth}"), Some("*")));
+    }
     // Conditional requests and those with content too.
     for (method, fields) in [
         ("HEAD", &[("Host", "may.test"), ("If-Match", "\"a\"")][..]),
@@ -479,7 +489,7 @@ async fn what_an_authority_has_revoked_does_not_count() {
         (clients.pair("good", &["client.test"], 2999), strangers.pair("strange", &["client.test"], 2999));
     let bad = clients.pair("bad", &["client.test"], 2999);
     let list = clients.revoke(&[&bad], 2999);
-    let more = format!("client_crl = {list:?}");
+    let more = format!("client_revocations = {list:?}");
     let sites = Sites::of(node, clients, strangers, (good, strange), &more).await;
     sites.lets_in(Some(&sites.good), "must.test").await;
     sites.refuses(Some(&bad), "must.test", "CertificateRevoked").await;

@@ -256,7 +256,7 @@ table! {
         client_ca: Option<PathBuf>, either("", readable_file()) => "";
         /// Their lists of revoked certificates, in PEM form. If there is one, each authority on the way from a client's
         /// certificate to one of `client_ca` has to have a list in it that has not run out.
-        client_crl: Option<PathBuf>, either("off", readable_file()) => "off";
+        client_revocations: Option<PathBuf>, either("off", readable_file()) => "off";
         /// What the origin is told of a client's certificate (RFC 9440): `certificate` itself in `Client-Cert`, or the `chain`
         /// in `Client-Cert-Chain` too. Requests with one then pass by the cache; with `off` it decides only who is let in.
         tell_client_certificate: Told, choice() => "off";

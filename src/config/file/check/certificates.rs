@@ -112,16 +112,18 @@ fn clients(configuration: &Configuration, reader: &mut Reader) {
 }
 
 fn clients_of_site(path: &str, tls: &SiteTls, reader: &mut Reader) {
-    let (asks, ca, crl) =
-        (format!("{path}.client_certificates"), format!("{path}.client_ca"), format!("{path}.client_crl"));
-    let tell = format!("{path}.tell_client_certificate");
+    let key = |name: &str| format!("{path}.{name}");
+    let (asks, ca) = (key("client_certificates"), key("client_ca"));
+    let (revocations, tell) = (key("client_revocations"), key("tell_client_certificate"));
     if tls.client_certificates == ClientCertificates::Off {
-        for key in [ca, crl, tell] {
-            if !reader.is_said(&key) {
-                continue;
-            }
+        let without_effect = [
+            (&ca, tls.client_ca.is_some()),
+            (&revocations, tls.client_revocations.is_some()),
+            (&tell, tls.tell_client_certificate != Told::Off),
+        ];
+        for (key, _) in without_effect.iter().filter(|(_, is_given)| *is_given) {
             let message = "it has no effect: clients are not asked for certificates".to_owned();
-            reader.doubt(&key, message, Some("client_certificates = \"required\" asks them".to_owned()));
+            reader.doubt(key, message, Some("client_certificates = \"required\" asks them".to_owned()));
         }
         return;
     }
@@ -130,10 +132,10 @@ fn clients_of_site(path: &str, tls: &SiteTls, reader: &mut Reader) {
         let message = "clients are asked for certificates, and nobody's word counts: there is no client_ca";
         return reader.object(&asks, message, Some(hint));
     };
-    let authorities = Authorities { ca: authorities.clone(), crl: tls.client_crl.clone() };
+    let authorities = Authorities { ca: authorities.clone(), crl: tls.client_revocations.clone() };
     let is_required = tls.client_certificates == ClientCertificates::Required;
     if let Err(error) = authorities.verifier(is_required, &Arc::new(provider())) {
-        let at = if error.is_of_lists() { &crl } else { &ca };
+        let at = if error.is_of_lists() { &revocations } else { &ca };
         reader.object(at, error.to_string(), None);
     }
     if !is_required && tls.tell_client_certificate == Told::Off {
