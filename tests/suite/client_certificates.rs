@@ -98,14 +98,21 @@ impl Sites {
                 origin.url()
             )
         };
-        let required = format!("client_certificates = \"required\"\nclient_ca = {ca:?}\n{more}");
-        let asks = |what: &str, ca: &Path| format!("client_certificates = \"{what}\"\nclient_ca = {ca:?}\n");
+        let required =
+            format!("client_certificates = \"required\"\nclient_ca = \"{}\"\n{more}", ca.display());
+        let asks = |what: &str, ca: &Path| {
+            format!("client_certificates = \"{what}\"\nclient_ca = \"{}\"\n", ca.display())
+        };
         let tells = |what: &str| format!("tell_client_certificate = \"{what}\"\n");
         let text = [
             "[[listeners]]\naddress = \"127.0.0.1:0\"\ntls = true\n".to_owned(),
             "[[listeners]]\naddress = \"127.0.0.2:0\"\n".to_owned(),
             "[tls]\ndefault_certificate = \"own\"\nreload_every = \"1h\"\n".to_owned(),
-            format!("[certificates.own]\nchain = {:?}\nkey = {:?}\n", shown.chain, shown.key),
+            format!(
+                "[certificates.own]\nchain = \"{}\"\nkey = \"{}\"\n",
+                shown.chain.display(),
+                shown.key.display()
+            ),
             site("open", "\"open.test\"", ""),
             site("must", "\"must.test\", \"*.must.test\"", &required),
             site("same", "\"same.test\"", &format!("{required}\nredirect = 443")),
@@ -391,6 +398,24 @@ async fn origins_are_told_of_the_chain_where_they_want_it() {
     assert_eq!(bytes(&beside.bare_item), &shown[1][..]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_explained_is_what_a_client_with_a_certificate_would_get() {
+    let sites = Sites::new().await;
+    let machine = &sites.running.node.machine;
+    let explained = async |url: &str| {
+        let explanation = machine.explain("GET", url, &[]).await;
+        explanation.map(|explanation| explanation.to_string()).map_err(|why| why.to_string())
+    };
+    let told = explained("https://told.test/").await.expect("an explanation");
+    assert!(told.contains("tell_client_certificate"), "{told}");
+    for url in ["https://must.test/", "https://may.test/", "http://may.test/"] {
+        let other = explained(url).await.expect("an explanation");
+        assert!(other.contains("fwd=uri-miss"), "{url}: {other}");
+    }
+    let why = explained("http://must.test/").await.expect_err("refused in the clear");
+    assert!(why.contains("421"), "{why}");
+}
+
 /// Remembers sessions for one server, and offers them to all.
 #[derive(Debug)]
 struct Sessions(ClientSessionMemoryCache);
@@ -489,7 +514,7 @@ async fn what_an_authority_has_revoked_does_not_count() {
         (clients.pair("good", &["client.test"], 2999), strangers.pair("strange", &["client.test"], 2999));
     let bad = clients.pair("bad", &["client.test"], 2999);
     let list = clients.revoke(&[&bad], 2999);
-    let more = format!("client_revocations = {list:?}");
+    let more = format!("client_revocations = \"{}\"", list.display());
     let sites = Sites::of(node, clients, strangers, (good, strange), &more).await;
     sites.lets_in(Some(&sites.good), "must.test").await;
     sites.refuses(Some(&bad), "must.test", "CertificateRevoked").await;
