@@ -49,6 +49,12 @@ pub enum Rejection {
     /// The site is served by TLS alone, at this URL. Found out by the route.
     #[error("this site is served by TLS, at {0}")]
     NeedsTls(String),
+    /// Something else was asked of the client in its handshake than the site asks, such as no certificate (RFC 9110
+    /// §15.5.20). Found out by the route.
+    #[error(
+        "this site is served on connections of its own, by TLS: its clients are asked for certificates there, or not"
+    )]
+    OtherPolicy,
     /// The content is longer than the site takes (RFC 9110 §15.5.14).
     #[error("the request's content is longer than {0} bytes")]
     LargeContent(u64),
@@ -68,6 +74,7 @@ impl Rejection {
             Self::Loop => "loop",
             Self::UnknownHost => "unknown-host",
             Self::NeedsTls(_) => "needs-tls",
+            Self::OtherPolicy => "other-policy",
             Self::LargeContent(_) => "large-content",
         }
     }
@@ -82,7 +89,7 @@ impl Rejection {
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::LongTarget(_) => StatusCode::URI_TOO_LONG,
             Self::Loop => StatusCode::LOOP_DETECTED,
-            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownHost | Self::OtherPolicy => StatusCode::MISDIRECTED_REQUEST,
             Self::NeedsTls(_) => StatusCode::PERMANENT_REDIRECT,
             Self::LargeContent(_) => StatusCode::PAYLOAD_TOO_LARGE,
         }
@@ -150,6 +157,7 @@ fn names_another(request: &Request, host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::ClientPolicy;
     use crate::body::Body;
     use http::uri::Scheme;
 
@@ -167,6 +175,8 @@ mod tests {
             headers,
             body: Body::Empty,
             peer: ([127, 0, 0, 1], 1).into(),
+            policy: ClientPolicy::NONE,
+            certificate: None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use crate::base::clock::Clock;
-use crate::listener::tls::keeper::Keeper;
+use crate::listener::tls::Front;
 
 /// Looks until it is dropped.
 #[derive(Debug)]
@@ -17,13 +17,13 @@ pub(super) struct Caretaker {
 }
 
 impl Caretaker {
-    /// Has `keeper` look `every` so often.
-    pub(super) fn start(keeper: &Arc<Keeper>, every: Duration) -> io::Result<Self> {
-        let (keeper, clock) = (Arc::clone(keeper), Clock::system());
+    /// Has `front` look `every` so often.
+    pub(super) fn start(front: &Arc<Front>, every: Duration) -> io::Result<Self> {
+        let (front, clock) = (Arc::clone(front), Clock::system());
         let (stop, stopped) = mpsc::sync_channel(0);
         std::thread::Builder::new().name("certificates".into()).spawn(move || {
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-                keeper.look(clock.now());
+                front.look(clock.now());
             }
         })?;
         Ok(Self { _stop: stop })

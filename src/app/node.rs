@@ -14,7 +14,7 @@ use crate::cache::disk::volume::OpenError;
 use crate::cache::{self, Cache};
 use crate::config::{Settings, WINDOW};
 use crate::fetch::Fetcher;
-use crate::listener::tls::{Front, TlsError};
+use crate::listener::tls::{self, Front, PolicyOf, TlsError};
 use crate::origin::{Pool, PoolError, connect::Connect};
 use crate::request::explain::Unexplained;
 use crate::request::{ClientMachine, Parts};
@@ -83,8 +83,8 @@ impl Node {
         let spill = SpillArea::new(settings.spill.directory.clone(), settings.spill.limit);
         let counters = Arc::new(Counters::default());
         let metrics = Arc::new(Metrics::new(settings.workers, Arc::clone(&counters)));
-        let front = settings.tls.as_ref().map(|tls| Front::new(tls, Arc::clone(&counters))).transpose()?;
-        let front = front.map(Arc::new);
+        let router = Arc::new(Router::new(settings.sites.iter().cloned(), &metrics));
+        let front = settings.tls.as_ref().map(|tls| shake_hands(tls, &router, &counters)).transpose()?;
         let control = log.as_ref().map(AccessLog::control);
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
         let pools = settings.pools.iter().map(move |pool| Pool::new(pool.clone(), Arc::clone(&connector)));
@@ -100,7 +100,7 @@ impl Node {
         );
         let parts = Parts {
             budget,
-            router: Router::new(settings.sites.iter().cloned(), &metrics),
+            router,
             cache: Arc::clone(&cache),
             fetcher: fetcher.clone(),
             clock: clock.clone(),
@@ -147,6 +147,17 @@ impl Node {
             })
         })
     }
+}
+
+/// What shakes hands with clients: what is asked of them is said by the site of the host that they ask for.
+fn shake_hands(
+    settings: &tls::Settings,
+    router: &Arc<Router>,
+    counters: &Arc<Counters>,
+) -> Result<Arc<Front>, TlsError> {
+    let router = Arc::clone(router);
+    let policy_of = PolicyOf::new(move |name| router.client_policy(name));
+    Front::new(settings, policy_of, Arc::clone(counters)).map(Arc::new)
 }
 
 /// The status that tells why there is nothing to explain: a host of nobody's is not found, what else would be refused is

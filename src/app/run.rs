@@ -76,7 +76,7 @@ impl Running {
         let node = Node::build(settings, Clock::system(), Arc::new(Tcp), log)?;
         let (addresses, sockets) = bind_all(&settings.listen, settings.workers)?;
         let caretaker = node.front.as_ref().zip(settings.tls.as_ref());
-        let caretaker = caretaker.map(|(front, tls)| Caretaker::start(front.keeper(), tls.reload_every));
+        let caretaker = caretaker.map(|(front, tls)| Caretaker::start(front, tls.reload_every));
         let caretaker = caretaker.transpose().map_err(RunError::Worker)?;
         let draining = CancellationToken::new();
         let connections = TaskTracker::new();

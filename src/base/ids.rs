@@ -32,6 +32,16 @@ impl KeyRules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PoolId(pub usize);
 
+/// What is asked of clients when they connect by TLS: its place in the node's list of such policies, the first of which
+/// asks for nothing. A request is answered on a connection of its own site's policy alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientPolicy(pub u32);
+
+impl ClientPolicy {
+    /// Nothing is asked: of whoever comes in the clear, and of whoever comes by TLS to a site that wants nothing else.
+    pub const NONE: Self = Self(0);
+}
+
 fn hash_32(context: &str, text: &[u8]) -> u32 {
     let hash = blake3::derive_key(context, text);
     hash.first_chunk().map_or(0, |four| u32::from_le_bytes(*four))

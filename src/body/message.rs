@@ -10,7 +10,9 @@ use http::{HeaderMap, Method, StatusCode, Version, header};
 use parking_lot::Mutex;
 
 use super::Body;
+use super::certificate::ClientCertificate;
 use super::rendered::RenderedFields;
+use crate::base::ids::ClientPolicy;
 use crate::telemetry::record::Record;
 
 /// A request, parsed and taken apart by an adapter. Nothing of its framing is left in it.
@@ -32,6 +34,10 @@ pub struct Request {
     pub body: Body,
     /// The connection's other end.
     pub peer: SocketAddr,
+    /// What was asked of it in its handshake.
+    pub policy: ClientPolicy,
+    /// The certificate that it showed there, if an origin is to be told of it.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// The head of a response.

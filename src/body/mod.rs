@@ -1,5 +1,6 @@
 //! What flows: messages, bodies, and the busy body in which an origin and its clients meet.
 //!
+//! - [`certificate`]: that of a client, for origins that are told of it.
 //! - [`message`]: `Request` and `Reply`, what every module above speaks.
 //! - [`Body`]: the one body type (decision 2).
 //! - [`busy`]: append-only, one writer, any number of readers, in memory up to a budget and in a file beyond.
@@ -10,6 +11,7 @@
 pub mod block;
 pub mod budget;
 pub mod busy;
+pub mod certificate;
 pub mod content;
 pub mod message;
 pub mod multipart;

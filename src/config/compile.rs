@@ -8,10 +8,13 @@ use super::file::{
     AgainstRfcPolicy, CachePolicy, CacheableMethod, Configuration, IgnoredDirective, Listener, Pool, SiteTls,
 };
 use super::{Disk, DiskError, Listen, MemoryError, MemoryPlan, Settings, Spill};
-use crate::base::ids::PoolId;
+use crate::base::ids::{ClientPolicy, PoolId};
+use crate::listener::tls::authorities::Authorities;
 use crate::listener::tls::certificate::Files;
+use crate::listener::tls::gate::{Asked, ClientCertificates, Told};
 use crate::listener::tls::keeper::Named;
 use crate::origin::TlsSettings;
+use crate::route::Clients;
 use crate::semantics::cookies::CookieRules;
 use crate::semantics::patterns::{Names, Paths};
 use crate::semantics::policy::{
@@ -147,10 +150,46 @@ fn tls(written: &Configuration) -> Option<listener::tls::Settings> {
     });
     Some(listener::tls::Settings {
         certificates: certificates.collect(),
+        policies: policies(written),
         minimum: written.tls.minimum_version,
         handshake_timeout: written.tls.handshake_timeout,
         reload_every: written.tls.reload_every,
     })
+}
+
+/// What is asked of clients, each once, in the order of the sites.
+fn policies(written: &Configuration) -> Vec<Asked> {
+    let mut policies = Vec::new();
+    for asked in written.sites.values().filter_map(|site| asked(&site.tls)) {
+        if !policies.contains(&asked) {
+            policies.push(asked);
+        }
+    }
+    policies
+}
+
+/// What a site asks of its clients, if it asks for anything.
+fn asked(tls: &SiteTls) -> Option<Asked> {
+    let is_required = match tls.client_certificates {
+        ClientCertificates::Off => return None,
+        ClientCertificates::Optional => false,
+        ClientCertificates::Required => true,
+    };
+    // The file's reader took none without.
+    let ca = tls.client_ca.clone().unwrap_or_default();
+    let authorities = Authorities { ca, crl: tls.client_revocations.clone() };
+    Some(Asked { is_required, authorities, told: tls.tell_client_certificate })
+}
+
+/// The same as its requests are held against it: the first policy is the one that asks for nothing.
+fn clients(tls: &SiteTls, policies: &[Asked]) -> Clients {
+    let Some(asked) = asked(tls) else { return Clients::default() };
+    let nth = (1..).zip(policies).find_map(|(nth, policy)| (*policy == asked).then_some(nth));
+    Clients {
+        policy: nth.map_or(ClientPolicy::NONE, ClientPolicy),
+        need_certificate: asked.is_required,
+        are_told: asked.told != Told::Off,
+    }
 }
 
 fn access_log(written: &Configuration) -> access_log::Settings {
@@ -163,6 +202,7 @@ fn pools_and_sites(written: &Configuration) -> (Vec<origin::Settings>, Vec<route
     let mut pools: Vec<origin::Settings> =
         written.pools.iter().map(|(name, pool)| pool_of(name, pool)).collect();
     let mut sites = Vec::with_capacity(written.sites.len());
+    let policies = policies(written);
     for (name, site) in &written.sites {
         let shared = site.pool.as_ref().and_then(|pool| written.pools.keys().position(|name| name == pool));
         let pool = shared.unwrap_or_else(|| {
@@ -179,6 +219,7 @@ fn pools_and_sites(written: &Configuration) -> (Vec<origin::Settings>, Vec<route
             },
             max_body: site.max_body.unwrap_or(written.client.max_body).0,
             tls_port: site.tls.redirect,
+            clients: clients(&site.tls, &policies),
         });
     }
     (pools, sites)
@@ -346,6 +387,46 @@ mod tests {
         assert_eq!([0, 2].map(|site| (pool_of(site).name.as_str(), pool_of(site).retries)), [("app", 7); 2]);
         assert_eq!((pool_of(1).name.as_str(), pool_of(1).endpoints.len()), ("b", 2));
         assert_eq!(settings.sites[1].hosts, [HostPattern::Any]);
+    }
+
+    #[test]
+    fn sites_that_ask_the_same_of_clients_have_one_policy() {
+        use ClientCertificates::{Off, Optional, Required};
+        let asks = [
+            (Off, "", Told::Off),
+            (Required, "a.pem", Told::Off),
+            (Required, "b.pem", Told::Off),
+            (Required, "a.pem", Told::Off),
+            (Required, "a.pem", Told::Chain),
+            (Optional, "a.pem", Told::Chain),
+            (Optional, "a.pem", Told::Chain),
+        ];
+        let settings = compile(|written| {
+            written.listeners = vec![Listener { tls: true, ..Listener::default() }];
+            for (nth, (client_certificates, ca, told)) in asks.into_iter().enumerate() {
+                let client_ca = (!ca.is_empty()).then(|| ca.into());
+                let tls = SiteTls {
+                    client_certificates,
+                    client_ca,
+                    tell_client_certificate: told,
+                    ..SiteTls::default()
+                };
+                let site = site(&format!("{nth}.test"), None, &["http://a"]);
+                written.sites.insert(nth.to_string(), Site { tls, ..site });
+            }
+        });
+        let clients: Vec<Clients> = settings.sites.iter().map(|site| site.clients).collect();
+        assert_eq!(clients.iter().map(|clients| clients.policy.0).collect::<Vec<_>>(), [0, 1, 2, 1, 3, 4, 4]);
+        let need: Vec<bool> = clients.iter().map(|clients| clients.need_certificate).collect();
+        assert_eq!(need, [false, true, true, true, true, false, false]);
+        let policies = settings.tls.expect("TLS").policies;
+        assert_eq!(policies.len(), 4);
+        for (clients, (asked, ca, told)) in clients.iter().zip(asks).filter(|(_, (asked, ..))| *asked != Off)
+        {
+            let policy = &policies[clients.policy.0 as usize - 1];
+            assert_eq!((policy.is_required, policy.told), (asked == Required, told));
+            assert_eq!(policy.authorities.ca.as_path(), std::path::Path::new(ca));
+        }
     }
 
     #[test]

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
-use super::unbelieved::{is_personal, is_unbelieved};
+use super::unbelieved::{is_of_certificate, is_personal, is_unbelieved};
 use crate::base::clock::Timestamp;
 use crate::base::ids::PoolId;
+use crate::body::certificate::ClientCertificate;
 use crate::cache::key::Key;
 use crate::semantics::notable::Notable;
 use crate::semantics::policy::Policy;
@@ -34,6 +35,8 @@ pub struct Asked {
     pub scheme: Scheme,
     /// The client's address.
     pub peer: IpAddr,
+    /// Its certificate, if the origin is told of it: the request then passes by the cache.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The client's HTTP version.
     pub version: Version,
     /// What the site adds to the rules of HTTP.
@@ -68,7 +71,7 @@ pub struct Fields {
 
 impl Fields {
     /// Of a request of this `version` with these `fields` as they came, which are of these kinds. A field that the site
-    /// has in its keys is believed.
+    /// has in its keys is believed, unless it would say who a client is.
     pub fn new(fields: HeaderMap, notable: Notable, version: Version, policy: &Policy) -> Self {
         let mut it = Self { headers: fields, notable, ..Self::default() };
         let connection = notable.may_have(Notable::CONNECTION);
@@ -79,7 +82,9 @@ impl Fields {
         }
         if notable.may_have(Notable::OTHER) {
             let keyed = |name: &HeaderName| policy.variant_fields.contains(name);
-            fields::strip(&mut it.headers, |name| is_unbelieved(name) && !keyed(name));
+            fields::strip(&mut it.headers, |name| {
+                is_unbelieved(name) && (!keyed(name) || is_of_certificate(name))
+            });
         }
         it
     }

@@ -9,7 +9,7 @@ use crate::base::clock::Timestamp;
 use crate::body::message::{Interim, ReplyHead};
 use crate::cache::object::StoredHead;
 use crate::semantics::targeted::{CDN_CACHE_CONTROL, SURROGATE_CONTROL};
-use crate::semantics::{date, fields};
+use crate::semantics::{client_cert, date, fields};
 
 /// What software answers behind this node is nobody's business; `Alt-Svc` would lead clients past it.
 const IDENTITY: [HeaderName; 8] = [
@@ -68,6 +68,10 @@ pub(super) fn clean<'a>(
     // RFC 9110 §6.6.1: a recipient with a clock that stores or forwards adds a missing Date.
     if !headers.contains_key(header::DATE) && status != StatusCode::SWITCHING_PROTOCOLS {
         headers.insert(header::DATE, date::format_date(received));
+    }
+    // A client does not know what is told of it, and would take such an answer for every certificate's.
+    if client_cert::selects(&headers) {
+        headers.insert(header::VARY, HeaderValue::from_static("*"));
     }
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         hide_origin(&mut headers, name, ask, origins.clone());

@@ -13,7 +13,7 @@ use crate::body::Body;
 use crate::cache::object::Object;
 use crate::origin::OriginRequest;
 use crate::semantics::ranges::{self, Part};
-use crate::semantics::{cdn_loop, fields, validation};
+use crate::semantics::{cdn_loop, client_cert, fields, validation};
 
 /// How the node names itself to origins.
 #[derive(Debug)]
@@ -145,6 +145,9 @@ pub(super) fn passed(ask: &Ask, body: Body, we: &Us) -> OriginRequest {
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
     add_our_own(&mut headers, ask, true);
+    if let Some(certificate) = &ask.certificate {
+        client_cert::tell(&mut headers, &certificate.own, &certificate.beside);
+    }
     we.sign(&mut headers, Some(ask.version));
     if let Some(trailer) = &ask.trailer {
         headers.insert(header::TRAILER, trailer.clone());

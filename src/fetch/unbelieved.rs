@@ -16,6 +16,12 @@ pub(super) fn is_unbelieved(name: &HeaderName) -> bool {
     is_among(name.as_str(), unbelieved)
 }
 
+/// Whether a field of this name says who a client is by its certificate (RFC 9440): this node's word alone, which origins
+/// rely on.
+pub(super) fn is_of_certificate(name: &HeaderName) -> bool {
+    begins_like(name.as_str(), "client-cert")
+}
+
 /// Whether a field of this name is one client's business.
 pub(super) fn is_personal(name: &HeaderName) -> bool {
     is_among(name.as_str(), personal)
@@ -190,6 +196,16 @@ mod tests {
         }
         for plain in ["accept", "cookie", "proxy-status", "x-note", "host", "x-client", "vary", "x-cache"] {
             assert!(!is_unbelieved(&name(plain)) && !is_personal(&name(plain)), "{plain}");
+        }
+    }
+
+    #[test]
+    fn who_a_certificate_says_that_a_client_is_is_told_by_nobody_else() {
+        for known in ["client-cert", "client-cert-chain", "client_cert", "client.cert"] {
+            assert!(is_of_certificate(&name(known)) && is_unbelieved(&name(known)), "{known}");
+        }
+        for other in ["client-ip", "x-client-cert", "client"] {
+            assert!(!is_of_certificate(&name(other)), "{other}");
         }
     }
 

@@ -12,19 +12,13 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::link::Link;
-use super::stream::Socket;
-use super::tls::Front;
+use super::stream::{self, Socket};
+use super::tls::{Front, Shaken};
 use super::{Handler, Serving, http1, http2};
 
 /// Said to a connection over the limit, before its request is read.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
-
-/// The most that is taken in from one that is turned away.
-const MAX_UNREAD: u64 = 64 << 10;
-
-/// How long one that is turned away may take to read why.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// Pause after the kernel refused a connection for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(50);
@@ -147,21 +141,19 @@ async fn welcome_by_tls<H: Handler>(
             shaken = front.accept(stream, peer, may_choose) => shaken,
         }
     });
-    match shaken.await {
+    let Some(Shaken { stream, speaks_http2, policy, certificate }) = shaken.await else { return };
+    let link = Link { policy, certificate, ..link };
+    if speaks_http2 {
         // On the heap as well, so that one of HTTP/1.1 is small.
-        Some((stream, true)) => Box::pin(http2::serve(stream, link, &*handler, &serving)).await,
-        Some((stream, false)) => http1::serve(stream, link, &*handler, &serving).await,
-        None => {}
+        Box::pin(http2::serve(stream, link, &*handler, &serving)).await;
+    } else {
+        http1::serve(stream, link, &*handler, &serving).await;
     }
 }
 
-/// Says why, then takes in what the client sent: closing over unread bytes would reset the connection and lose
-/// the answer.
+/// Says why. An answer as short as that waits for nobody: the system takes it at once, or the client is gone.
 async fn turn_away(mut stream: TcpStream) {
-    let said = async {
-        stream.write_all(TOO_MANY).await?;
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream.take(MAX_UNREAD), &mut tokio::io::sink()).await
-    };
-    let _ = timeout(LINGER, said).await;
+    if stream.write_all(TOO_MANY).await.is_ok() {
+        stream::end(stream).await;
+    }
 }

@@ -1,27 +1,35 @@
 //! What is known of a client's connection before its first request.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::uri::Scheme;
 
+use crate::base::ids::ClientPolicy;
+use crate::body::certificate::ClientCertificate;
+
 /// Who is at the other end, and by which way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// Its address.
     pub peer: SocketAddr,
     /// Whether it speaks TLS.
     pub is_tls: bool,
+    /// What was asked of it in the handshake.
+    pub policy: ClientPolicy,
+    /// The certificate that it showed there, if an origin is to be told of it.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Link {
     /// A connection in the clear.
     pub fn plain(peer: SocketAddr) -> Self {
-        Self { peer, is_tls: false }
+        Self { peer, is_tls: false, policy: ClientPolicy::NONE, certificate: None }
     }
 
-    /// One by TLS.
+    /// One by TLS, of which nothing was asked so far.
     pub fn tls(peer: SocketAddr) -> Self {
-        Self { peer, is_tls: true }
+        Self { is_tls: true, ..Self::plain(peer) }
     }
 
     /// The scheme of what is asked for here.

@@ -3,12 +3,30 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
+
+/// The most that is taken in from a client that is turned away.
+const MAX_UNREAD: u64 = 64 << 10;
+
+/// How long one that is turned away may take to read why.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Ends a connection to which all has been said: takes in what the client sent, since closing over unread bytes would reset
+/// it and lose what was said. Dropped while it waits, the connection is closed.
+pub(super) async fn end(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+    let ended = async {
+        io.shutdown().await?;
+        tokio::io::copy(&mut io.take(MAX_UNREAD), &mut tokio::io::sink()).await
+    };
+    let _ = timeout(LINGER, ended).await;
+}
 
 /// A two-way stream of bytes.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
@@ -25,7 +43,7 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
 
 impl Stream for TcpStream {
     fn break_off(&mut self) {
-        if let Err(error) = SockRef::from(&*self).set_linger(Some(std::time::Duration::ZERO)) {
+        if let Err(error) = SockRef::from(&*self).set_linger(Some(Duration::ZERO)) {
             tracing::debug!(%error, "a connection cannot be reset");
         }
     }

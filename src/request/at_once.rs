@@ -41,6 +41,7 @@ fn is_more_than_plain(notable: Notable) -> bool {
 fn is_plain(request: &Request, notable: Notable, policy: &Policy) -> bool {
     request.method == Method::GET
         && matches!(request.body, Body::Empty)
+        && request.certificate.is_none()
         && !is_more_than_plain(notable)
         && (!notable.may_have(Notable::CONNECTION) || only_keeps_alive(&request.headers))
         && policy.treats_alike(&request.target)

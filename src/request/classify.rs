@@ -30,6 +30,8 @@ pub(super) enum Bypass {
     Upgrade,
     /// It carries a condition that only the origin can judge (RFC 9110 §13.1).
     Precondition,
+    /// The origin is told who asks, by the certificate that the client showed.
+    Certificate,
     /// It may be a replay, which only the origin can refuse, and must be told (RFC 8470 §5.1).
     EarlyData,
     /// The site wants it by its path.
@@ -46,6 +48,7 @@ impl Bypass {
             Self::Content => (Forward::Bypass, Some("content")),
             Self::Upgrade => (Forward::Bypass, Some("upgrade")),
             Self::Precondition => (Forward::Bypass, Some("precondition")),
+            Self::Certificate => (Forward::Bypass, Some("client-certificate")),
             Self::EarlyData => (Forward::Bypass, Some("early-data")),
             Self::Path => (Forward::Bypass, Some("path")),
             Self::Cookie => (Forward::Bypass, Some("cookie")),
@@ -64,6 +67,10 @@ impl Bypass {
             Self::Precondition => {
                 ("its If-Match or If-Unmodified-Since is for the origin to judge", Some("RFC 9110 §13.1"))
             }
+            Self::Certificate => (
+                "the origin is told of its client's certificate (tell_client_certificate): the answer is for that client",
+                Some("RFC 9440 §2.4"),
+            ),
             Self::EarlyData => ("it came in early data and may be a replay", Some("RFC 8470 §5.1")),
             Self::Path => ("the site has its path pass by the cache (bypass_paths)", None),
             Self::Cookie => ("the site has one of its cookies pass it by the cache (bypass_cookies)", None),
@@ -122,10 +129,15 @@ pub(super) fn sort(
     site: &Site,
     key: Option<Key>,
 ) -> (Ask, Way, Body) {
-    let Request { method, scheme, target, version, headers, body, peer, .. } = request;
+    let Request { method, scheme, target, version, headers, body, peer, certificate, .. } = request;
     let (policy, pool) = (Arc::clone(&site.policy), site.pool);
     let mut fields = Fields::new(headers, admitted.notable, version, &policy);
-    let way = way(&method, target.path(), &fields, content.is_some(), &body, &policy);
+    let way = match way(&method, target.path(), &fields, content.is_some(), &body, &policy) {
+        Way::Cache | Way::Through | Way::Pass(Bypass::Precondition) if certificate.is_some() => {
+            Way::Pass(Bypass::Certificate)
+        }
+        way => way,
+    };
     let told_of_all = matches!(way, Way::Pass(Bypass::Precondition)) && method == Method::HEAD;
     if told_of_all || !matches!(way, Way::Pass(_)) {
         fields.for_many(&policy, content.is_some() || matches!(way, Way::Through));
@@ -145,7 +157,20 @@ pub(super) fn sort(
     let content = content.map(|content| content.0);
     let metrics = Some(Arc::clone(&site.metrics));
     let ask = Ask::new(
-        Asked { key, method, target, normal_target, scheme, peer, version, policy, content, pool, metrics },
+        Asked {
+            key,
+            method,
+            target,
+            normal_target,
+            scheme,
+            peer,
+            certificate,
+            version,
+            policy,
+            content,
+            pool,
+            metrics,
+        },
         fields,
     );
     (ask, way, body)

@@ -80,6 +80,7 @@ mod tests {
     use http::{HeaderMap, Version, uri::Scheme};
 
     use super::*;
+    use crate::base::ids::ClientPolicy;
     use crate::body::busy::{BodyError, BusyBody, Means, Retention, SpillArea, Writer};
     use crate::semantics::policy::CacheableMethods;
 
@@ -104,6 +105,8 @@ mod tests {
             headers: HeaderMap::new(),
             body: Body::Busy(reader),
             peer: ([127, 0, 0, 1], 1).into(),
+            policy: ClientPolicy::NONE,
+            certificate: None,
         };
         let methods = CacheableMethods { query: true, ..CacheableMethods::default() };
         Rig { budget, writer, request, policy: Policy { methods, ..Policy::default() } }

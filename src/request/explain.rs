@@ -17,8 +17,9 @@ use super::classify::{self, Bypass, Way};
 use super::steps::{DISK, HIT_FOR_MISS, Known, NO_VARY_SEARCH, detail_of, goes_alone, hit_status};
 use super::turn::Turn;
 use super::{ClientMachine, content};
-use crate::admission::Rejection;
+use crate::admission::{self, Rejection};
 use crate::base::clock::Timestamp;
+use crate::base::ids::ClientPolicy;
 use crate::body::Body;
 use crate::body::message::Request;
 use crate::cache::lookup::{Held, Hit, Lookup, Missing};
@@ -71,6 +72,7 @@ impl ClientMachine {
     ) -> Result<Explanation, Unexplained> {
         let mut request = imagined(method, url, fields)?;
         let begun = Begun::now(&self.clock);
+        self.imagine_client(&mut request);
         let (admitted, site) = self.receive(&request).map_err(|(why, _)| Unexplained::Rejected(why))?;
         let (asked, came) = (request.target.clone(), request.headers.clone());
         let content = content::collect(&mut request, &site.policy, &self.budget).await;
@@ -84,6 +86,17 @@ impl ClientMachine {
             Way::Pass(bypass) => self.foresee_pass(&walk, bypass),
         };
         Ok(Explanation { steps: walk.steps, verdict })
+    }
+
+    /// The client of an imagined request by TLS was asked what its site asks, and showed what it has to.
+    fn imagine_client(&self, request: &mut Request) {
+        let admitted = admission::check(request, self.settings.max_target).ok();
+        let site = admitted.and_then(|admitted| self.router.site(&admitted.host));
+        if let Some(site) = site.filter(|_| request.scheme == Scheme::HTTPS) {
+            let clients = site.clients;
+            request.policy = clients.policy;
+            request.certificate = (clients.need_certificate && clients.are_told).then(Arc::default);
+        }
     }
 
     /// The way of a request that asks the cache, as [`ClientMachine::lookup`] goes it.
@@ -334,6 +347,8 @@ fn imagined(method: &str, url: &str, fields: &[(String, String)]) -> Result<Requ
         headers,
         body: Body::Empty,
         peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        policy: ClientPolicy::NONE,
+        certificate: None,
     })
 }
 

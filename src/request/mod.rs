@@ -83,7 +83,7 @@ pub struct ClientMachine {
     name: String,
     connections: Connections,
     budget: Arc<Budget>,
-    router: Router,
+    router: Arc<Router>,
     cache: Arc<Cache>,
     fetcher: Fetcher,
     clock: Clock,
@@ -98,7 +98,7 @@ pub struct Parts {
     /// The one budget of the node.
     pub budget: Arc<Budget>,
     /// Finds sites.
-    pub router: Router,
+    pub router: Arc<Router>,
     /// The tiers.
     pub cache: Arc<Cache>,
     /// The fetch machine.
@@ -244,6 +244,9 @@ impl ClientMachine {
             let url = secure_url(&admitted.host, port, &request.target);
             return Err((Rejection::NeedsTls(url), Some(site)));
         }
+        if request.policy != site.clients.policy && !may_come_otherwise(request, site) {
+            return Err((Rejection::OtherPolicy, Some(site)));
+        }
         if let Body::Busy(content) = &request.body {
             let announced = announced_length(&request.headers);
             if announced.is_some_and(|length| length > site.max_body) {
@@ -262,6 +265,12 @@ const CHALLENGES: &str = "/.well-known/acme-challenge/";
 fn is_to_come_by_tls(request: &Request) -> bool {
     let path = request.target.path();
     request.scheme == Scheme::HTTP && path != "*" && !path.starts_with(CHALLENGES)
+}
+
+/// Whether a request is answered although its client was not asked what its site asks: in the clear nobody is, and the site
+/// has nothing against that.
+fn may_come_otherwise(request: &Request, site: &Site) -> bool {
+    request.scheme == Scheme::HTTP && !site.clients.need_certificate
 }
 
 impl Handler for ClientMachine {

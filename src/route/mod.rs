@@ -5,12 +5,24 @@ mod hosts;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::base::ids::{KeyRules, PoolId, SiteId};
+use crate::base::ids::{ClientPolicy, KeyRules, PoolId, SiteId};
 use crate::semantics::policy::Policy;
+use crate::semantics::target::canonical_host;
 use crate::telemetry::metrics::{Metrics, SiteMetrics};
 
 use hosts::Hosts;
 pub use hosts::{HostPattern, HostPatternError};
+
+/// What a site asks of its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clients {
+    /// What was asked of them when they connected by TLS: nobody else is answered.
+    pub policy: ClientPolicy,
+    /// That it was a certificate, without which nobody got so far: nobody is answered in the clear.
+    pub need_certificate: bool,
+    /// The origin is told of a certificate that they showed.
+    pub are_told: bool,
+}
 
 /// A site as the operator configures it.
 #[derive(Clone, Debug)]
@@ -27,6 +39,8 @@ pub struct Settings {
     pub max_body: u64,
     /// The port to which clients are sent that speak no TLS; none serves them.
     pub tls_port: Option<u16>,
+    /// What is asked of them.
+    pub clients: Clients,
 }
 
 /// A site as a request sees it.
@@ -46,13 +60,15 @@ pub struct Site {
     pub max_body: u64,
     /// The port to which clients are sent that speak no TLS.
     pub tls_port: Option<u16>,
+    /// What is asked of clients.
+    pub clients: Clients,
     /// Where it counts.
     pub metrics: Arc<SiteMetrics>,
 }
 
 impl Site {
     fn new(settings: Settings, metrics: &Metrics) -> (Self, Vec<HostPattern>) {
-        let Settings { name, hosts, pool, policy, max_body, tls_port } = settings;
+        let Settings { name, hosts, pool, policy, max_body, tls_port, clients } = settings;
         let site = Self {
             id: SiteId::of(&name),
             metrics: metrics.site(&name),
@@ -62,6 +78,7 @@ impl Site {
             policy: Arc::new(policy),
             max_body,
             tls_port,
+            clients,
         };
         (site, hosts)
     }
@@ -91,10 +108,51 @@ impl Router {
     pub fn site(&self, host: &str) -> Option<&Arc<Site>> {
         self.sites.find(host)
     }
+
+    /// What is asked of clients that ask for a host by this name, as they spell it: what its site asks, found as for a
+    /// request.
+    pub fn client_policy(&self, name: &str) -> ClientPolicy {
+        let host = canonical_host(name, "https").ok();
+        host.and_then(|host| self.site(&host).map(|site| site.clients.policy)).unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::counters::Counters;
+
+    fn site(name: &str, hosts: &[&str], policy: u32) -> Settings {
+        Settings {
+            name: name.into(),
+            hosts: hosts.iter().map(|host| host.parse().expect("a pattern")).collect(),
+            pool: PoolId(0),
+            policy: Policy::default(),
+            max_body: 1,
+            tls_port: None,
+            clients: Clients { policy: ClientPolicy(policy), ..Clients::default() },
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_clients_is_found_by_any_spelling_of_a_host() {
+        let metrics = Metrics::new(1, Arc::new(Counters::default()));
+        let sites = [site("a", &["a.test", "*.a.test"], 1), site("b", &["b.a.test"], 2)];
+        let router = Router::new(sites, &metrics);
+        for (policy, names) in [
+            (1, &["a.test", "A.Test", "a.test.", "x.a.test", "X.y.A.test."][..]),
+            (2, &["b.a.test", "B.A.TEST."]),
+            (0, &["", ".", "test", "xa.test", "a..test", "a.test/", "192.0.2.1", "[::1]", "a@a.test"]),
+        ] {
+            for name in names {
+                assert_eq!(router.client_policy(name), ClientPolicy(policy), "{name}");
+            }
+        }
     }
 }

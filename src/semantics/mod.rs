@@ -9,6 +9,7 @@
 pub mod cache_control;
 pub mod cache_status;
 pub mod cdn_loop;
+pub mod client_cert;
 pub mod coding;
 pub mod cookies;
 pub mod date;

@@ -107,6 +107,8 @@ pub struct Counters {
     pub tls_handshakes: Counter,
     /// Those that came to nothing.
     pub tls_failures: Counter,
+    /// Those of them in which a client had no certificate that counts, where it was asked for one.
+    pub refused_client_certificates: Counter,
     /// Connections of HTTP/2.
     pub http2_connections: Counter,
     /// Those of them that were ended because of what came beside requests, or because of requests that were given up.
@@ -128,7 +130,7 @@ impl Counters {
 
     /// Each with its family.
     #[rustfmt::skip]
-    fn all(&self) -> [(&'static Family, u64); 30] {
+    fn all(&self) -> [(&'static Family, u64); 31] {
         [
             (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, self.hits.get()),
             (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, self.disk_hits.get()),
@@ -158,6 +160,7 @@ impl Counters {
             (const { &family("forebay_refused_connections_total", "Client connections refused because there were too many.") }, self.refused_connections.get()),
             (const { &family("forebay_tls_handshakes_total", "TLS handshakes with clients.") }, self.tls_handshakes.get()),
             (const { &family("forebay_tls_failures_total", "TLS handshakes with clients that came to nothing.") }, self.tls_failures.get()),
+            (const { &family("forebay_refused_client_certificates_total", "TLS handshakes that came to nothing because the client had no certificate that counts.") }, self.refused_client_certificates.get()),
             (const { &family("forebay_http2_connections_total", "Connections of HTTP/2 from clients.") }, self.http2_connections.get()),
             (const { &family("forebay_http2_floods_total", "Connections of HTTP/2 that were ended because their client flooded them.") }, self.http2_floods.get()),
         ]

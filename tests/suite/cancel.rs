@@ -48,6 +48,7 @@ pub fn ask_with(method: http::Method) -> Ask {
         normal_target: None,
         scheme: Scheme::HTTP,
         peer: PEER.ip(),
+        certificate: None,
         version: http::Version::HTTP_11,
         policy: Arc::default(),
         content: None,

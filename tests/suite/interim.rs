@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use forebay::base::ids::ClientPolicy;
 use forebay::body::Body;
 use forebay::body::busy::{BusyBody, Retention};
 use forebay::body::message::{Interim, Reply, Request};
@@ -42,6 +43,8 @@ pub fn request(method: Method, path: &str, fields: &[(&str, &str)]) -> Request {
         headers,
         body: Body::Empty,
         peer: PEER,
+        policy: ClientPolicy::NONE,
+        certificate: None,
     }
 }
 

@@ -62,7 +62,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("request", "listener", &["Answer", "Handler", "link::Link", "refusal::Refusal"]),
     ("admin", "admission", &["Connections"]),
     ("admin", "fetch", &["Fetcher"]),
-    ("config", "route", &["Settings", "HostPattern", "HostPatternError"]),
+    ("config", "route", &["Settings", "Clients", "HostPattern", "HostPatternError"]),
     ("config", "request", &["Settings"]),
     (
         "config",
@@ -70,8 +70,12 @@ const ONLY: &[(&str, &str, &[&str])] = &[
         &[
             "Settings",
             "tls::MinimumVersion",
+            "tls::authorities::Authorities",
             "tls::certificate::CertificateName",
             "tls::certificate::Files",
+            "tls::gate::Asked",
+            "tls::gate::ClientCertificates",
+            "tls::gate::Told",
             "tls::keeper::Named",
             "tls::provider",
         ],

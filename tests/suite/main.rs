@@ -16,6 +16,7 @@ mod cancel_blocks;
 mod cancel_blocks_disk;
 mod cancel_disk;
 mod cli;
+mod client_certificates;
 mod collapse;
 mod conditional;
 mod config_bad;

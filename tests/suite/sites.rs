@@ -23,6 +23,7 @@ fn site(name: &str, hosts: &[&str], policy: Policy) -> route::Settings {
         policy,
         max_body: ByteSize::mib(1).0,
         tls_port: None,
+        clients: route::Clients::default(),
     }
 }
 

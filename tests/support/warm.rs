@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use forebay::app::Node;
 use forebay::base::clock::Clock;
+use forebay::base::ids::ClientPolicy;
 use forebay::body::Body;
 use forebay::body::message::{Reply, Request};
 use forebay::body::tunnel::Io;
@@ -116,6 +117,8 @@ pub fn request(fields: &[(&'static str, &'static str)]) -> Request {
         headers,
         body: Body::Empty,
         peer: ([192, 0, 2, 7], 4711).into(),
+        policy: ClientPolicy::NONE,
+        certificate: None,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::base::units::ByteSize;
 use crate::cache::Admission;
 use crate::config::OriginUrl;
 use crate::listener::tls::MinimumVersion;
+use crate::listener::tls::gate::{ClientCertificates, Told};
 use crate::origin::{EndpointSettings, HttpVersion};
 use crate::telemetry::access_log::{Field, Format, Sink};
 
@@ -247,6 +248,18 @@ table! {
         strict: Option<Duration>, either("off", time_or_none()) => "off";
         /// Whether that is for all hosts below as well.
         strict_below: bool, flag() => false;
+        /// Whether clients have to show a certificate: `optional` asks for one, `required` refuses who has none. Requests for
+        /// this site are answered only on connections that were made for it, or for one that asks for the same; with
+        /// `required` only by TLS.
+        client_certificates: ClientCertificates, choice() => "off";
+        /// The authorities whose certificates count: a file in PEM form. It has to be given where clients are asked.
+        client_ca: Option<PathBuf>, either("", readable_file()) => "";
+        /// Their lists of revoked certificates, in PEM form. If there is one, each authority on the way from a client's
+        /// certificate to one of `client_ca` has to have a list in it that has not run out.
+        client_revocations: Option<PathBuf>, either("off", readable_file()) => "off";
+        /// What the origin is told of a client's certificate (RFC 9440): `certificate` itself in `Client-Cert`, or the `chain`
+        /// in `Client-Cert-Chain` too. Requests with one then pass by the cache; with `off` it decides only who is let in.
+        tell_client_certificate: Told, choice() => "off";
     }
 }
 

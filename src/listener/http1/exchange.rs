@@ -101,6 +101,8 @@ impl<S: Stream> Connection<'_, S> {
             headers,
             body,
             peer: self.link.peer,
+            policy: self.link.policy,
+            certificate: self.link.certificate.clone(),
         };
         (request, exchange)
     }

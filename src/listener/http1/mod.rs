@@ -33,7 +33,10 @@ pub async fn serve<H: Handler>(io: impl Stream, link: Link, handler: &H, serving
         // On the heap for as long as it takes, so that a connection that waits is small.
         let after = match came {
             Ok(head) => Box::pin(answer(&mut connection, handler, head)).await,
-            Err(refusal) => Box::pin(connection.refuse(handler.refuse(&refusal, &link))).await,
+            Err(refusal) => {
+                let reply = handler.refuse(&refusal, &connection.link);
+                Box::pin(connection.refuse(reply)).await
+            }
         };
         match after {
             After::Next => {}

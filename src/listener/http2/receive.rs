@@ -79,6 +79,8 @@ impl<S: Stream, H: Handler> Connection<'_, S, H> {
             headers,
             body,
             peer: self.link.peer,
+            policy: self.link.policy,
+            certificate: self.link.certificate.clone(),
         };
         let handler = self.handler;
         match handler.handle(request) {

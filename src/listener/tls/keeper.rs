@@ -1,9 +1,6 @@
 //! Looks after the files of certificates: what has changed is read anew and put on the shelf; what cannot be used leaves
 //! the old one there.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -12,6 +9,7 @@ use rustls::crypto::CryptoProvider;
 use super::TlsError;
 use super::certificate::{Certificate, CertificateError, Files};
 use super::shelf::Shelf;
+use super::watch::Watch;
 use crate::base::clock::Timestamp;
 use crate::telemetry::certificates::CertificateState;
 
@@ -52,59 +50,19 @@ pub struct Keeper {
 struct Kept {
     named: Named,
     certificate: Certificate,
-    /// The files when they were last read.
-    read: Prints,
-    /// What they have now cannot be used.
-    trouble: Option<Trouble>,
-}
-
-/// A pair of which only one file has been replaced so far does not match: it is told once it has stayed so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    Seen,
-    Told,
-}
-
-/// How a pair of files looks from outside.
-type Prints = [Option<Print>; 2];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Print {
-    device: u64,
-    inode: u64,
-    length: u64,
-    written: (i64, i64),
-    /// Also of a file that was replaced with the old one's time and length, and of new permissions.
-    changed: (i64, i64),
-}
-
-impl Print {
-    fn of(path: &Path) -> Option<Self> {
-        let found = fs::metadata(path).ok()?;
-        Some(Self {
-            device: found.dev(),
-            inode: found.ino(),
-            length: found.len(),
-            written: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        })
-    }
-
-    fn both(files: &Files) -> Prints {
-        [&files.chain, &files.key].map(|path| Self::of(path))
-    }
+    watch: Watch,
 }
 
 impl Keeper {
     /// Reads all of them. One that has expired is shown all the same: clients will say so. Blocking.
     pub fn open(named: Vec<Named>, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
         let read = |named: Named| {
-            let read = Print::both(&named.files);
+            let watch = Watch::new(vec![named.files.chain.clone(), named.files.key.clone()]);
             let certificate = named.read(&provider).map_err(|error| {
                 let (name, files) = (named.name.clone(), Box::new(named.files.clone()));
                 TlsError::Certificate { name, files, error: Box::new(error) }
             })?;
-            Ok(Kept { named, certificate, read, trouble: None })
+            Ok(Kept { named, certificate, watch })
         };
         let kept: Vec<Kept> = named.into_iter().map(read).collect::<Result<_, TlsError>>()?;
         let keeper = Self {
@@ -148,47 +106,36 @@ impl Kept {
         CertificateState {
             name: self.named.name.clone(),
             expires: self.certificate.expires,
-            refused: self.trouble.is_some(),
+            refused: self.watch.is_refused(),
         }
     }
 
     /// Some, if there is another certificate now.
     fn look(&mut self, provider: &CryptoProvider, now: Timestamp) -> Option<()> {
-        let prints = Print::both(&self.named.files);
-        let same = prints == self.read;
-        if same && self.trouble.is_none() {
-            return None;
+        let Self { named, certificate, watch } = self;
+        let name = &named.name;
+        let tell = |error: &CertificateError| {
+            tracing::warn!(certificate = name, %error, "a certificate cannot be replaced; the old one is shown");
+        };
+        let new = watch.look(|| replacement(named, certificate, provider, now), tell)?;
+        if new.key.cert != certificate.key.cert {
+            tracing::info!(certificate = name, "a certificate was replaced");
         }
-        self.read = prints;
-        let name = &self.named.name;
-        match self.replacement(provider, now) {
-            Ok(certificate) => {
-                let another = certificate.key.cert != self.certificate.key.cert;
-                (self.certificate, self.trouble) = (certificate, None);
-                if another {
-                    tracing::info!(certificate = name, "a certificate was replaced");
-                }
-                Some(())
-            }
-            Err(error) => {
-                if same && self.trouble == Some(Trouble::Seen) {
-                    tracing::warn!(certificate = name, %error, "a certificate cannot be replaced; the old one is shown");
-                }
-                self.trouble = Some(if same { Trouble::Told } else { Trouble::Seen });
-                None
-            }
-        }
+        *certificate = new;
+        Some(())
     }
+}
 
-    fn replacement(
-        &self,
-        provider: &CryptoProvider,
-        now: Timestamp,
-    ) -> Result<Certificate, CertificateError> {
-        let new = self.named.read(provider)?;
-        if new.expires <= now && self.certificate.expires > now {
-            return Err(CertificateError::Expired);
-        }
-        Ok(new)
+/// What is in the files now, if it may stand in for `old`.
+fn replacement(
+    named: &Named,
+    old: &Certificate,
+    provider: &CryptoProvider,
+    now: Timestamp,
+) -> Result<Certificate, CertificateError> {
+    let new = named.read(provider)?;
+    if new.expires <= now && old.expires > now {
+        return Err(CertificateError::Expired);
     }
+    Ok(new)
 }

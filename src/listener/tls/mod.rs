@@ -1,14 +1,20 @@
-//! TLS to clients: which certificate a host gets, and the handshake.
+//! TLS to clients: which certificate a host gets, what is asked of its clients, and the handshake.
 //!
 //! - [`certificate`]: a chain and its key, read from files and checked.
 //! - [`shelf`]: certificates by the hosts that they are for.
 //! - [`keeper`]: looks after the files, and puts what is new on the shelf.
+//! - [`authorities`]: whose word counts for certificates of clients.
+//! - [`gate`]: what is asked of clients before they are let in.
 //! - here: [`Front`], which shakes hands.
 
+pub mod authorities;
 pub mod certificate;
+pub mod gate;
 pub mod keeper;
 pub mod shelf;
+mod watch;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,9 +29,14 @@ use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::stream::Socket;
+use super::stream::{self, Socket};
+use crate::base::clock::Timestamp;
+use crate::base::ids::ClientPolicy;
+use crate::body::certificate::ClientCertificate;
 use crate::telemetry::counters::Counters;
+use authorities::{Authorities, AuthoritiesError};
 use certificate::{CertificateError, Files};
+use gate::{Asked, Configs, Gate, Maker};
 use keeper::{Keeper, Named};
 use shelf::Shelf;
 
@@ -76,6 +87,8 @@ impl MinimumVersion {
 pub struct Settings {
     /// What can be shown.
     pub certificates: Vec<Named>,
+    /// What is asked of clients, by policy: of those of [`ClientPolicy`] 1, 2 and so on. Of all others nothing is.
+    pub policies: Vec<Asked>,
     /// The oldest version.
     pub minimum: MinimumVersion,
     /// For a handshake, from the connection on.
@@ -97,6 +110,14 @@ pub enum TlsError {
         /// What is wrong.
         error: Box<CertificateError>,
     },
+    /// What is asked of clients.
+    #[error("client certificates cannot be verified by {}: {error}", authorities.ca.display())]
+    Authorities {
+        /// Whose word was to count.
+        authorities: Box<Authorities>,
+        /// What is wrong.
+        error: Box<AuthoritiesError>,
+    },
     /// The library refuses.
     #[error("TLS cannot be used: {0}")]
     Library(#[from] rustls::Error),
@@ -107,10 +128,44 @@ pub enum TlsError {
 pub struct Front {
     keeper: Arc<Keeper>,
     shelf: Arc<Shelf>,
-    /// For HTTP/1.1 alone, and for HTTP/2 as well.
-    configs: [Arc<ServerConfig>; 2],
+    maker: Maker,
+    /// For clients of whom nothing is asked.
+    open: Configs,
+    /// For those of the other policies, in their order.
+    gates: Box<[Gate]>,
+    policy_of: PolicyOf,
     timeout: Duration,
     counters: Arc<Counters>,
+}
+
+/// Tells the policy of a host by the name that a client asks for.
+#[derive(Clone)]
+pub struct PolicyOf(Arc<dyn Fn(&str) -> ClientPolicy + Send + Sync>);
+
+impl PolicyOf {
+    /// By what `find` says of a name as the client spells it.
+    pub fn new(find: impl Fn(&str) -> ClientPolicy + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
+    }
+}
+
+impl fmt::Debug for PolicyOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyOf").finish_non_exhaustive()
+    }
+}
+
+/// A client with which hands were shaken.
+#[derive(Debug)]
+pub struct Shaken {
+    /// What it says from here on.
+    pub stream: TlsStream<Socket>,
+    /// Whether it chose HTTP/2.
+    pub speaks_http2: bool,
+    /// What was asked of it.
+    pub policy: ClientPolicy,
+    /// The certificate that it showed, if an origin is to be told of it.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// Why a handshake came to nothing.
@@ -118,24 +173,43 @@ pub struct Front {
 enum Failure {
     #[error("it asked for a host that no certificate is for")]
     UnknownHost,
+    #[error("it showed no certificate")]
+    NoCertificate(Box<Socket>),
+    #[error("its certificate does not count: {0}")]
+    Certificate(rustls::CertificateError, Box<Socket>),
+    #[error("its certificates take {0} bytes")]
+    LargeCertificates(usize),
     #[error("it took too long")]
     Late,
     #[error("{0}")]
     Broken(#[from] io::Error),
 }
 
+impl Failure {
+    /// Of a handshake that was broken off with an alert.
+    fn of(error: io::Error, io: Socket) -> Self {
+        match error.get_ref().and_then(|error| error.downcast_ref()) {
+            Some(rustls::Error::NoCertificatesPresented) => Self::NoCertificate(Box::new(io)),
+            // Nobody else shows one to a server.
+            Some(rustls::Error::InvalidCertificate(why)) => Self::Certificate(why.clone(), Box::new(io)),
+            _ => Self::Broken(error),
+        }
+    }
+}
+
 impl Front {
-    /// Reads the certificates. Blocking.
-    pub fn new(settings: &Settings, counters: Arc<Counters>) -> Result<Self, TlsError> {
+    /// Reads the certificates, and whose word counts for those of clients. `policy_of` tells of whom what is asked.
+    /// Blocking.
+    pub fn new(settings: &Settings, policy_of: PolicyOf, counters: Arc<Counters>) -> Result<Self, TlsError> {
         let provider = Arc::new(provider());
         let keeper = Arc::new(Keeper::open(settings.certificates.clone(), Arc::clone(&provider))?);
         let shelf = Arc::clone(keeper.shelf());
-        let http1 = config(settings, provider, Arc::clone(&shelf))?;
-        // The same tickets resume either.
-        let mut both = http1.clone();
-        both.alpn_protocols.insert(0, HTTP2.to_vec());
-        let configs = [Arc::new(http1), Arc::new(both)];
-        Ok(Self { keeper, shelf, configs, timeout: settings.handshake_timeout, counters })
+        let maker = Maker { provider, minimum: settings.minimum, shelf: Arc::clone(&shelf) };
+        let open = maker.open()?;
+        let gates = settings.policies.iter().map(|asked| Gate::new(asked.clone(), &maker));
+        let gates = gates.collect::<Result<_, _>>()?;
+        let timeout = settings.handshake_timeout;
+        Ok(Self { keeper, shelf, maker, open, gates, policy_of, timeout, counters })
     }
 
     /// Who looks after the certificates.
@@ -143,42 +217,77 @@ impl Front {
         &self.keeper
     }
 
-    /// Shakes hands with a client, which may choose HTTP/2 if `http2` says so, and tells whether it did. `None`: nothing came
-    /// of it, and the connection is closed. Dropped while it waits, the connection is closed.
-    pub async fn accept(
-        &self,
-        io: TcpStream,
-        peer: SocketAddr,
-        http2: bool,
-    ) -> Option<(TlsStream<Socket>, bool)> {
+    /// Looks, at `now`, after all files: what has changed holds from the next handshake on. Blocking.
+    pub fn look(&self, now: Timestamp) {
+        self.keeper.look(now);
+        for gate in &self.gates {
+            gate.look(&self.maker);
+        }
+    }
+
+    /// Shakes hands with a client, which may choose HTTP/2 if `http2` says so. `None`: nothing came of it, and the
+    /// connection is closed. Dropped while it waits, the connection is closed.
+    pub async fn accept(&self, io: TcpStream, peer: SocketAddr, http2: bool) -> Option<Shaken> {
         let shaken = tokio::time::timeout(self.timeout, self.shake_hands(Socket::new(io), http2)).await;
         match shaken.unwrap_or(Err(Failure::Late)) {
-            Ok(stream) => {
+            Ok(shaken) => {
                 self.counters.tls_handshakes.inc();
-                let chosen = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
-                Some((stream, chosen))
+                Some(shaken)
             }
             Err(failure) => {
-                self.counters.tls_failures.inc();
-                tracing::debug!(%peer, %failure, "a TLS handshake came to nothing");
+                self.turn_away(failure, peer).await;
                 None
             }
         }
     }
 
-    async fn shake_hands(&self, io: Socket, http2: bool) -> Result<TlsStream<Socket>, Failure> {
+    async fn shake_hands(&self, io: Socket, http2: bool) -> Result<Shaken, Failure> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
-        if !self.shelf.answers(start.client_hello().server_name()) {
+        let hello = start.client_hello();
+        let name = hello.server_name();
+        if !self.shelf.answers(name) {
             let mut io = start.io;
             io.write_all(&UNRECOGNIZED_NAME).await?;
             io.shutdown().await?;
             return Err(Failure::UnknownHost);
         }
-        let [http1, both] = &self.configs;
-        let config = if http2 { both } else { http1 };
+        let (policy, gate) = self.gate_of(name);
+        let configs = gate.map_or_else(|| Arc::clone(&self.open), Gate::configs);
+        let [http1, both] = &*configs;
+        let config: &Arc<ServerConfig> = if http2 { both } else { http1 };
         let limited = |session: &mut ServerConnection| session.set_buffer_limit(Some(MOST_ENCRYPTED));
-        let io = start.into_stream_with(Arc::clone(config), limited).await?;
-        Ok(io)
+        let accepted = start.into_stream_with(Arc::clone(config), limited).into_fallible().await;
+        let stream = accepted.map_err(|(error, io)| Failure::of(error, io))?;
+        let (_, session) = stream.get_ref();
+        let speaks_http2 = session.alpn_protocol() == Some(HTTP2);
+        let shown = gate.map_or(Ok(None), |gate| gate.certificate(session));
+        let certificate = shown.map_err(Failure::LargeCertificates)?.map(Arc::new);
+        Ok(Shaken { stream, speaks_http2, policy, certificate })
+    }
+
+    /// What is asked of a client that asks for this host, or for none.
+    fn gate_of(&self, name: Option<&str>) -> (ClientPolicy, Option<&Gate>) {
+        let policy = name.map_or(ClientPolicy::NONE, |name| (self.policy_of.0)(name));
+        let nth = usize::try_from(policy.0).ok().and_then(|nth| nth.checked_sub(1));
+        match nth.and_then(|nth| self.gates.get(nth)) {
+            Some(gate) => (policy, Some(gate)),
+            None => (ClientPolicy::NONE, None),
+        }
+    }
+
+    /// Counts what came to nothing. A client that was refused is read on until it knows: by TLS 1.3 it may have sent its
+    /// request already.
+    async fn turn_away(&self, failure: Failure, peer: SocketAddr) {
+        self.counters.tls_failures.inc();
+        tracing::debug!(%peer, %failure, "a TLS handshake came to nothing");
+        match failure {
+            Failure::NoCertificate(io) | Failure::Certificate(_, io) => {
+                self.counters.refused_client_certificates.inc();
+                stream::end(*io).await;
+            }
+            Failure::LargeCertificates(_) => self.counters.refused_client_certificates.inc(),
+            Failure::UnknownHost | Failure::Late | Failure::Broken(_) => {}
+        }
     }
 }
 
@@ -195,18 +304,4 @@ pub fn has_aes() -> bool {
     return std::arch::is_aarch64_feature_detected!("aes");
     #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
     false
-}
-
-fn config(
-    settings: &Settings,
-    provider: Arc<CryptoProvider>,
-    shelf: Arc<Shelf>,
-) -> Result<ServerConfig, rustls::Error> {
-    let builder = ServerConfig::builder_with_provider(provider);
-    let builder = builder.with_protocol_versions(settings.minimum.versions())?;
-    let mut config = builder.with_no_client_auth().with_cert_resolver(shelf);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Without, sessions are kept in memory, by each node for itself and not for long.
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
-    Ok(config)
 }

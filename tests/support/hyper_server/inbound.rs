@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::wire::WireBody;
+use forebay::base::ids::ClientPolicy;
 use forebay::body::Body;
 use forebay::body::busy::{BodyError, BusyBody, Retention, Writer};
 use forebay::body::message::Request;
@@ -34,6 +35,8 @@ pub(super) fn translate(
         headers: head.headers,
         body: receive(incoming, serving),
         peer,
+        policy: ClientPolicy::NONE,
+        certificate: None,
     };
     (request, upgrade)
 }

@@ -1,10 +1,14 @@
 //! Certificates, and the listeners that show them.
 
+use std::sync::Arc;
+
 use super::super::kinds::HostPattern;
 use super::super::near::nearest;
 use super::super::reader::Reader;
-use super::super::tables::Configuration;
+use super::super::tables::{Configuration, SiteTls};
+use crate::listener::tls::authorities::Authorities;
 use crate::listener::tls::certificate::{CertificateName, Files};
+use crate::listener::tls::gate::{ClientCertificates, Told};
 use crate::listener::tls::keeper::Named;
 use crate::listener::tls::provider;
 
@@ -43,6 +47,7 @@ pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
     } else if by_tls && configuration.tls.default_certificate.is_none() && reader.is_sound("certificates") {
         hosts_without(configuration, &known, reader);
     }
+    clients(configuration, reader);
     for (name, site) in &configuration.sites {
         if site.tls.strict_below && site.tls.strict.is_none() {
             let message = "strict_below says more of strict, which is off";
@@ -59,6 +64,10 @@ fn without_listener(configuration: &Configuration, reader: &mut Reader) {
         reader.doubt(&format!("certificates.{name}"), message, hint());
     }
     for (name, site) in &configuration.sites {
+        if site.tls.client_certificates != ClientCertificates::Off {
+            let message = "clients are asked for certificates by TLS, which no listener speaks".to_owned();
+            reader.doubt(&format!("sites.{name}.tls.client_certificates"), message, hint());
+        }
         if site.tls.redirect.is_some() {
             let message = "clients are sent to TLS, which no listener speaks".to_owned();
             reader.doubt(&format!("sites.{name}.tls.redirect"), message, hint());
@@ -89,6 +98,51 @@ fn hosts_without(configuration: &Configuration, known: &[CertificateName], reade
                 reader.doubt(&format!("sites.{name}.hosts[{nth}]"), message, Some(hint));
             }
         }
+    }
+}
+
+/// What sites ask of their clients.
+fn clients(configuration: &Configuration, reader: &mut Reader) {
+    for (name, site) in &configuration.sites {
+        let path = format!("sites.{name}.tls");
+        if reader.is_sound(&path) {
+            clients_of_site(&path, &site.tls, reader);
+        }
+    }
+}
+
+fn clients_of_site(path: &str, tls: &SiteTls, reader: &mut Reader) {
+    let key = |name: &str| format!("{path}.{name}");
+    let (asks, ca) = (key("client_certificates"), key("client_ca"));
+    let (revocations, tell) = (key("client_revocations"), key("tell_client_certificate"));
+    if tls.client_certificates == ClientCertificates::Off {
+        let without_effect = [
+            (&ca, tls.client_ca.is_some()),
+            (&revocations, tls.client_revocations.is_some()),
+            (&tell, tls.tell_client_certificate != Told::Off),
+        ];
+        for (key, _) in without_effect.iter().filter(|(_, is_given)| *is_given) {
+            let message = "it has no effect: clients are not asked for certificates".to_owned();
+            reader.doubt(key, message, Some("client_certificates = \"required\" asks them".to_owned()));
+        }
+        return;
+    }
+    let Some(authorities) = &tls.client_ca else {
+        let hint = "such as client_ca = \"/etc/forebay/clients.ca.pem\"".to_owned();
+        let message = "clients are asked for certificates, and nobody's word counts: there is no client_ca";
+        return reader.object(&asks, message, Some(hint));
+    };
+    let authorities = Authorities { ca: authorities.clone(), crl: tls.client_revocations.clone() };
+    let is_required = tls.client_certificates == ClientCertificates::Required;
+    if let Err(error) = authorities.verifier(is_required, &Arc::new(provider())) {
+        let at = if error.is_of_lists() { &revocations } else { &ca };
+        reader.object(at, error.to_string(), None);
+    }
+    if !is_required && tls.tell_client_certificate == Told::Off {
+        let message =
+            "it has no effect: clients without a certificate are let in, and nobody is told who has one";
+        let hint = "tell_client_certificate = \"certificate\" tells the origin".to_owned();
+        reader.doubt(&asks, message.to_owned(), Some(hint));
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::table::{Kind, Shown};
 use super::shown;
 use crate::cache::Admission;
 use crate::listener::tls::MinimumVersion;
+use crate::listener::tls::gate::{ClientCertificates, Told};
 use crate::origin::HttpVersion;
 use crate::telemetry::access_log::{Field, Format};
 
@@ -72,7 +73,7 @@ macro_rules! words_of {
     )+ };
 }
 
-words_of!(Admission, Field, Format, HttpVersion, MinimumVersion);
+words_of!(Admission, ClientCertificates, Field, Format, HttpVersion, MinimumVersion, Told);
 
 /// One of a few words.
 pub struct Choice<T>(std::marker::PhantomData<T>);

@@ -80,8 +80,10 @@ fn key(name: &str) -> String {
 
 /// Whether the operator may set a field of this name: not those that the node sets itself.
 fn check_name(name: &str) -> Result<(), &'static str> {
-    const OURS: [&str; 9] = [
+    const OURS: [&str; 11] = [
         "cdn-loop",
+        "client-cert",
+        "client-cert-chain",
         "host",
         "content-length",
         "expect",

@@ -104,11 +104,13 @@ pub fn key_field() -> Word {
 }
 
 /// Fields that never are part of a key.
-const RULED: [&str; 16] = [
+const RULED: [&str; 18] = [
     "accept-encoding",
     "authorization",
     "cache-control",
     "cdn-loop",
+    "client-cert",
+    "client-cert-chain",
     "content-length",
     "cookie",
     "early-data",
