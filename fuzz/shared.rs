@@ -9,6 +9,8 @@ use forebay::http1::chunked::{Chunked, Decoded, Malformed};
 use forebay::listener::Settings;
 use forebay::listener::http1::framing::Framing;
 use forebay::listener::http1::head;
+use forebay::origin::http1::framing::Framing as ResponseFraming;
+use forebay::origin::http1::head as response;
 use forebay::semantics::cache_control::{CacheControl, qualified_fields};
 use forebay::semantics::date::{format_date, parse_date};
 use forebay::semantics::delta::Delta;
@@ -25,7 +27,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("cache_control", cache_control),
     ("targeted", targeted),
     ("vary", vary),
@@ -34,6 +36,7 @@ pub const TARGETS: [Target; 8] = [
     ("ranges", ranges),
     ("http1_head", http1_head),
     ("http1_chunked", http1_chunked),
+    ("origin_head", origin_head),
 ];
 
 /// Lines of `Cache-Control`, read as a response's and as a request's.
@@ -216,6 +219,41 @@ pub fn http1_chunked(data: &[u8]) {
     if data.len() < 9 * 1000 {
         let (content, end) = decoded(&framed, 5);
         assert_eq!((content.as_slice(), end), (data, Ok(Some((1, 4)))));
+    }
+}
+
+/// The head of an origin's response.
+pub fn origin_head(data: &[u8]) {
+    const MAX_HEAD: usize = 1 << 10;
+    let mut rest = Bytes::copy_from_slice(data);
+    let Ok(Some(head)) = response::take(&mut rest, MAX_HEAD) else { return };
+    let length = data.len() - rest.len();
+    assert!(rest == data[length..] && length <= MAX_HEAD && data[..length].ends_with(b"\n"));
+    for shorter in 0..length {
+        let mut part = Bytes::copy_from_slice(&data[..shorter]);
+        assert!(matches!(response::take(&mut part, MAX_HEAD), Ok(None)), "{shorter} of {length} bytes");
+    }
+    // The framing is what a slow and simple reader finds.
+    let members = |name: &str| {
+        let lines = head.headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+        lines.collect::<Vec<_>>().join(",")
+    };
+    let (lengths, codings) = (members("content-length"), members("transfer-encoding"));
+    match head.claims.framing(head.status, false) {
+        Ok(ResponseFraming::Length(length)) => {
+            assert!(codings.is_empty() && length > 0);
+            assert!(lengths.split(',').all(|said| said.trim().parse() == Ok(length)), "{lengths}");
+        }
+        Ok(ResponseFraming::Chunked) => {
+            assert!(lengths.is_empty() && codings.eq_ignore_ascii_case("chunked"));
+        }
+        Ok(ResponseFraming::UntilClose) => {
+            assert!(lengths.is_empty() && !codings.to_ascii_lowercase().contains("chunk"));
+        }
+        Ok(ResponseFraming::Empty) | Err(_) => {}
+    }
+    if head.claims.framing(head.status, false).is_ok() {
+        assert!(head.claims.framing(head.status, true) == Ok(ResponseFraming::Empty));
     }
 }
 

@@ -1,8 +1,8 @@
 //! The fetch machine: one request for many.
 //!
 //! A [`Fetcher`] answers a client's wish for something that memory does not have. It either joins the client to
-//! a fetch under way, or starts one in a task of its own ([`lead`](self)), which no client can end by leaving
-//! while others read it or it will be stored. The two machines meet in the busy body; before the head is there,
+//! a fetch under way, or starts one, which that client moves along until its head has come ([`running`](self)), and
+//! which no client can end by leaving while others read it or it will be stored. The two machines meet in the busy body; before the head is there,
 //! a client waits in a [`flight::Seat`], and is told there what the origin says before it.
 
 pub mod ask;

@@ -1,10 +1,10 @@
-//! The life of one fetch, in a task of its own: request, head, verdict, body, store.
+//! The life of one fetch, whoever moves it along ([`Running`](super::running)): request, head, verdict, body, store.
 //!
 //! - here: the request, and which way its answer goes. - `deliver`: a new answer, its head and its body. - `divide`: one
 //!   that is stored block by block.
 //! - `confirm`: an answer that brings what is stored up to date. - `trouble`: no answer that could be used.
 //!
-//! The task owns the writing side of the busy body and the flight's place in the table. Both are given back by
+//! It owns the writing side of the busy body and the flight's place in the table. Both are given back by
 //! drop, so that a fetch that is aborted at any await fails its body, wakes its waiters and leaves the table.
 
 mod confirm;
