@@ -9,6 +9,7 @@ use forebay::http1::chunked::{Chunked, Decoded, Malformed};
 use forebay::listener::Settings;
 use forebay::listener::http1::framing::Framing;
 use forebay::listener::http1::head;
+use forebay::listener::proxied::header;
 use forebay::origin::http1::framing::Framing as ResponseFraming;
 use forebay::origin::http1::head as response;
 use forebay::semantics::cache_control::{CacheControl, qualified_fields};
@@ -27,7 +28,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("cache_control", cache_control),
     ("targeted", targeted),
     ("vary", vary),
@@ -37,6 +38,7 @@ pub const TARGETS: [Target; 9] = [
     ("http1_head", http1_head),
     ("http1_chunked", http1_chunked),
     ("origin_head", origin_head),
+    ("proxied", proxied),
 ];
 
 /// Lines of `Cache-Control`, read as a response's and as a request's.
@@ -254,6 +256,17 @@ pub fn origin_head(data: &[u8]) {
     }
     if head.claims.framing(head.status, false).is_ok() {
         assert!(head.claims.framing(head.status, true) == Ok(ResponseFraming::Empty));
+    }
+}
+
+/// What a proxy says first.
+pub fn proxied(data: &[u8]) {
+    let Ok(Some((client, length))) = header(data) else { return };
+    assert!(length <= data.len() && client.is_none_or(|client| client.is_ipv4() || client.is_ipv6()));
+    // What is behind it changes nothing, and a part of it says nothing yet.
+    assert_eq!(header(&data[..length]).unwrap(), Some((client, length)));
+    for shorter in 1..length {
+        assert_eq!(header(&data[..shorter]).unwrap(), None, "{shorter} of {length} bytes");
     }
 }
 

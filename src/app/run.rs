@@ -15,6 +15,7 @@ use crate::admin::{Admin, AdminError};
 use crate::base::clock::Clock;
 use crate::config::{Listen, Settings};
 use crate::listener::accept::Speaks;
+use crate::listener::proxied::Trusted;
 use crate::listener::tls::Front;
 use crate::listener::{Handler, Serving, accept, bind};
 use crate::origin::connect::Tcp;
@@ -134,14 +135,16 @@ impl Running {
 fn bind_all(addresses: &[Listen], workers: usize) -> Result<(Vec<Listen>, Vec<Vec<Socket>>), RunError> {
     let mut by_worker: Vec<Vec<Socket>> = (0..workers.max(1)).map(|_| Vec::new()).collect();
     let mut bound = Vec::with_capacity(addresses.len());
-    for &Listen { address, tls, http2 } in addresses {
-        let listen = |error| RunError::Listen { address, error };
-        let sockets = bind::bind(address, by_worker.len()).map_err(listen)?;
+    for listen in addresses {
+        let address = listen.address;
+        let failed = |error| RunError::Listen { address, error };
+        let sockets = bind::bind(address, by_worker.len()).map_err(failed)?;
         if let Some(first) = sockets.first() {
-            bound.push(Listen { address: first.local_addr().map_err(listen)?, tls, http2 });
+            bound.push(Listen { address: first.local_addr().map_err(failed)?, ..listen.clone() });
         }
         for (worker, socket) in by_worker.iter_mut().zip(sockets) {
-            worker.push(Socket { listener: socket, tls, http2 });
+            let Listen { tls, http2, .. } = *listen;
+            worker.push(Socket { listener: socket, tls, http2, proxies: Trusted::new(&listen.proxies) });
         }
     }
     Ok((bound, by_worker))
@@ -153,6 +156,7 @@ struct Socket {
     /// Whether clients speak TLS there.
     tls: bool,
     http2: bool,
+    proxies: Option<Trusted>,
 }
 
 /// One thread with its runtime and its sockets.
@@ -183,9 +187,9 @@ impl<H: Handler> Worker<H> {
 
     async fn serve(self) -> io::Result<()> {
         let mut accepting = tokio::task::JoinSet::new();
-        for Socket { listener, tls, http2 } in self.sockets {
+        for Socket { listener, tls, http2, proxies } in self.sockets {
             let socket = tokio::net::TcpListener::from_std(listener)?;
-            let speaks = Speaks { front: self.front.clone().filter(|_| tls), http2 };
+            let speaks = Speaks { front: self.front.clone().filter(|_| tls), http2, proxies };
             let (handler, serving) = (Arc::clone(&self.handler), self.serving.clone());
             accepting.spawn(accept::accept(socket, speaks, handler, serving, self.connections.clone()));
         }

@@ -51,11 +51,7 @@ impl Settings {
         let name = &written.node.name;
         let cdn_id = written.node.cdn_id.clone().unwrap_or_else(unmistakable_id);
         let mut settings = Self {
-            listen: written
-                .listeners
-                .iter()
-                .map(|&Listener { address, tls, http2 }| Listen { address, tls, http2: http2.unwrap_or(tls) })
-                .collect(),
+            listen: written.listeners.iter().map(listen).collect(),
             admin: written.admin.address.map(|address| admin::Settings { address }),
             access_log: access_log(written),
             memory,
@@ -119,6 +115,11 @@ fn one_per_core() -> usize {
 
 fn bytes(size: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+fn listen(written: &Listener) -> Listen {
+    let Listener { address, tls, http2, ref proxy_protocol } = *written;
+    Listen { address, tls, http2: http2.unwrap_or(tls), proxies: proxy_protocol.clone() }
 }
 
 fn listener(written: &Configuration) -> listener::Settings {
@@ -455,6 +456,9 @@ mod tests {
         let listener = Listener { address, ..Listener::default() };
         let settings = compile(|written| written.listeners.push(listener));
         assert_eq!(settings.listen.len(), 2);
-        assert_eq!(settings.listen.last(), Some(&Listen { address, tls: false, http2: false }));
+        assert_eq!(
+            settings.listen.last(),
+            Some(&Listen { address, tls: false, http2: false, proxies: Vec::new() })
+        );
     }
 }

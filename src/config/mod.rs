@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::telemetry::access_log;
 use crate::{admin, cache, fetch, listener, origin, request, route};
 
@@ -61,7 +63,7 @@ pub struct Settings {
 }
 
 /// An address to listen on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// The address.
     pub address: SocketAddr,
@@ -69,6 +71,8 @@ pub struct Listen {
     pub tls: bool,
     /// Whether they may speak HTTP/2: by choice where TLS is spoken, else at once or not at all.
     pub http2: bool,
+    /// Who says for whom it connects, by the PROXY protocol.
+    pub proxies: Vec<IpNet>,
 }
 
 /// The spill area.

@@ -12,10 +12,12 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+type Fetch = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A fetch that has yet to be moved along. Dropped, it goes on in a task of its own; without a runtime, which ends all
 /// tasks as well, it ends.
 pub(super) struct Running {
-    fetch: Option<(Pin<Box<dyn Future<Output = ()> + Send>>, TaskTrackerToken)>,
+    fetch: Option<(Fetch, TaskTrackerToken)>,
     tasks: TaskTracker,
 }
 
@@ -27,10 +29,11 @@ impl Running {
 
     /// Moves it along. Ready when it is over.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((fetch, _)) = &mut self.fetch else { return Poll::Ready(()) };
+        // Taken out meanwhile: one that panics is not to be moved along once more.
+        let Some((mut fetch, token)) = self.fetch.take() else { return Poll::Ready(()) };
         let polled = fetch.as_mut().poll(cx);
-        if polled.is_ready() {
-            self.fetch = None;
+        if polled.is_pending() {
+            self.fetch = Some((fetch, token));
         }
         polled
     }

@@ -11,6 +11,8 @@
 
 use http::HeaderName;
 
+use crate::semantics::client_cert;
+
 /// Whether a client's field of this name is not believed.
 pub(super) fn is_unbelieved(name: &HeaderName) -> bool {
     is_among(name.as_str(), unbelieved)
@@ -19,7 +21,7 @@ pub(super) fn is_unbelieved(name: &HeaderName) -> bool {
 /// Whether a field of this name says who a client is by its certificate (RFC 9440): this node's word alone, which origins
 /// rely on.
 pub(super) fn is_of_certificate(name: &HeaderName) -> bool {
-    begins_like(name.as_str(), "client-cert")
+    client_cert::is_one(name.as_str())
 }
 
 /// Whether a field of this name is one client's business.
@@ -53,7 +55,7 @@ fn unbelieved(first: u8) -> &'static [&'static str] {
         // Whether the origin's answers may have ESI and the like is for the surrogate to say.
         b's' => &["script-name", "ssl-client-*", "surrogate-*"],
         b'r' => &["remote-*", "request-uri"],
-        b't' => &["true-client-ip"],
+        b't' => &["tls-client-*", "true-client-ip"],
         b'w' => &["wl-proxy-*", "wsgi-url-scheme"],
         b'x' => &[
             "x-accel-*",

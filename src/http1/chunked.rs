@@ -40,6 +40,8 @@ pub struct Chunked {
     place: Place,
     /// Bytes of extensions that may still come.
     extensions: usize,
+    /// Blanks behind a size are passed over.
+    takes_blanks: bool,
     /// The most bytes of trailers.
     max_trailers: usize,
 }
@@ -61,7 +63,12 @@ enum Place {
 impl Chunked {
     /// The beginning of a message whose trailers may have so many bytes.
     pub const fn new(max_trailers: usize) -> Self {
-        Self { place: Place::Size, extensions: MAX_EXTENSIONS, max_trailers }
+        Self { place: Place::Size, extensions: MAX_EXTENSIONS, takes_blanks: false, max_trailers }
+    }
+
+    /// The same, where sizes may be padded with blanks: some old servers do, and no reader takes that for anything else.
+    pub const fn lenient(max_trailers: usize) -> Self {
+        Self { takes_blanks: true, ..Self::new(max_trailers) }
     }
 
     /// Takes the next content off the beginning of `input`, and nothing that is behind the end of the message. Small chunks
@@ -153,7 +160,8 @@ impl Chunked {
         self.extensions =
             self.extensions.checked_sub(text.len()).ok_or(Malformed("its extensions are too long"))?;
         let begins = text.trim_ascii_start().first();
-        if !text.is_empty() && begins != Some(&b';') {
+        let is_blank = begins.is_none() && self.takes_blanks;
+        if !text.is_empty() && !is_blank && begins != Some(&b';') {
             return Err(Malformed("there is something behind a chunk's size"));
         }
         if text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {

@@ -52,7 +52,7 @@ impl Outbox {
     }
 
     /// Bytes that were not written yet.
-    pub fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.head.len() - self.written + self.queued
     }
 

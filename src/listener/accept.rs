@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::link::Link;
-use super::stream::{self, Socket};
+use super::proxied::{self, Trusted};
+use super::stream::{self, Socket, Stream};
 use super::tls::{Front, Shaken};
 use super::{Handler, Serving, http1, http2};
 
@@ -30,6 +31,8 @@ pub struct Speaks {
     pub front: Option<Arc<Front>>,
     /// Whether they may speak HTTP/2: with TLS by choice, else by beginning with it (RFC 9113 §3.3).
     pub http2: bool,
+    /// Who says for whom it connects, if anybody does.
+    pub proxies: Option<Trusted>,
 }
 
 /// Accepts connections until the listener drains, then closes the socket. Connections run in `tasks`; they finish the response
@@ -52,13 +55,17 @@ pub async fn accept<H: Handler>(
             Ok((stream, peer)) => {
                 let (handler, serving) = (Arc::clone(&handler), Arc::clone(&serving));
                 match speaks.clone() {
-                    Speaks { front: None, http2: false } => {
+                    Speaks { proxies: Some(trusted), front, http2 } if trusted.has(peer.ip()) => {
+                        tasks.spawn(welcome_by_proxy(stream, (peer, front, http2), handler, serving))
+                    }
+                    Speaks { front: None, http2: true, .. } => {
+                        tasks.spawn(welcome_by_either(Socket::new(stream), peer, handler, serving))
+                    }
+                    Speaks { front: None, http2: false, .. } => {
                         tasks.spawn(welcome(stream, peer, handler, serving))
                     }
-                    Speaks { front: None, http2: true } => {
-                        tasks.spawn(welcome_by_either(stream, peer, handler, serving))
-                    }
-                    Speaks { front: Some(front), http2 } => {
+                    Speaks { front: Some(front), http2, .. } => {
+                        let stream = Socket::new(stream);
                         tasks.spawn(welcome_by_tls(stream, peer, (front, http2), handler, serving))
                     }
                 };
@@ -80,7 +87,35 @@ fn is_the_client(error: &io::Error) -> bool {
     )
 }
 
-async fn welcome<H: Handler>(stream: TcpStream, peer: SocketAddr, handler: Arc<H>, serving: Arc<Serving>) {
+/// What comes from a proxy that says for whom it connects. One that does not say so in time, or says it wrong, is dropped.
+async fn welcome_by_proxy<H: Handler>(
+    mut stream: TcpStream,
+    (proxy, front, http2): (SocketAddr, Option<Arc<Front>>, bool),
+    handler: Arc<H>,
+    serving: Arc<Serving>,
+) {
+    let told = tokio::select! {
+        () = serving.draining.cancelled() => return,
+        told = timeout(serving.settings.header_timeout, proxied::client_of(&mut stream)) => told,
+    };
+    let (client, begin) = match told {
+        Ok(Ok(told)) => told,
+        Ok(Err(error)) => return tracing::debug!(%proxy, %error, "a proxy did not say for whom it connects"),
+        Err(_) => return tracing::debug!(%proxy, "a proxy did not say in time for whom it connects"),
+    };
+    // It speaks for itself, to see whether this node is well.
+    let peer = client.unwrap_or(proxy);
+    let stream = Socket::that_began(begin, stream);
+    match (front, http2) {
+        (Some(front), http2) => {
+            Box::pin(welcome_by_tls(stream, peer, (front, http2), handler, serving)).await;
+        }
+        (None, true) => Box::pin(welcome_by_either(stream, peer, handler, serving)).await,
+        (None, false) => Box::pin(welcome(stream, peer, handler, serving)).await,
+    }
+}
+
+async fn welcome<H: Handler>(stream: impl Stream, peer: SocketAddr, handler: Arc<H>, serving: Arc<Serving>) {
     let link = Link::plain(peer);
     match handler.admit(&link) {
         Some(_guest) => http1::serve(stream, link, &*handler, &serving).await,
@@ -90,7 +125,7 @@ async fn welcome<H: Handler>(stream: TcpStream, peer: SocketAddr, handler: Arc<H
 
 /// The same for clients that may begin with HTTP/2.
 async fn welcome_by_either<H: Handler>(
-    mut stream: TcpStream,
+    mut stream: Socket,
     peer: SocketAddr,
     handler: Arc<H>,
     serving: Arc<Serving>,
@@ -102,7 +137,7 @@ async fn welcome_by_either<H: Handler>(
         begins = timeout(serving.settings.header_timeout, read_beginning(&mut stream)) => begins,
     };
     let Ok(Ok((begin, is_http2))) = begins else { return };
-    let stream = Socket::that_began(begin, stream);
+    stream.unread(begin);
     if is_http2 {
         Box::pin(http2::serve(stream, link, &*handler, &serving)).await;
     } else {
@@ -111,7 +146,7 @@ async fn welcome_by_either<H: Handler>(
 }
 
 /// Reads until it is clear whether a client begins as only HTTP/2 does. Returns what was read.
-async fn read_beginning(stream: &mut TcpStream) -> io::Result<(BytesMut, bool)> {
+async fn read_beginning(stream: &mut Socket) -> io::Result<(BytesMut, bool)> {
     let mut begin = BytesMut::with_capacity(http2::PREFACE.len());
     while begin.iter().zip(http2::PREFACE).all(|(came, expected)| came == expected) {
         if begin.len() >= http2::PREFACE.len() {
@@ -126,7 +161,7 @@ async fn read_beginning(stream: &mut TcpStream) -> io::Result<(BytesMut, bool)> 
 
 /// Over the limit there is nothing that could be said before a handshake, which costs more than the answer.
 async fn welcome_by_tls<H: Handler>(
-    stream: TcpStream,
+    stream: Socket,
     peer: SocketAddr,
     (front, may_choose): (Arc<Front>, bool),
     handler: Arc<H>,
@@ -152,7 +187,7 @@ async fn welcome_by_tls<H: Handler>(
 }
 
 /// Says why. An answer as short as that waits for nobody: the system takes it at once, or the client is gone.
-async fn turn_away(mut stream: TcpStream) {
+async fn turn_away(mut stream: impl Stream) {
     if stream.write_all(TOO_MANY).await.is_ok() {
         stream::end(stream).await;
     }

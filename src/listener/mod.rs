@@ -9,6 +9,7 @@ pub mod bind;
 pub mod http1;
 pub mod http2;
 pub mod link;
+pub mod proxied;
 pub mod refusal;
 pub mod stream;
 pub mod tls;

@@ -77,6 +77,12 @@ impl Socket {
         Self::that_began(BytesMut::new(), io)
     }
 
+    /// Bytes that were read off it, and nothing behind them, are read once more.
+    pub fn unread(&mut self, mut bytes: BytesMut) {
+        bytes.unsplit(std::mem::take(&mut self.begin));
+        self.begin = bytes;
+    }
+
     /// These bytes were read, and are read once more.
     pub fn that_began(begin: BytesMut, io: TcpStream) -> Self {
         Self { io, begin, written: 0 }

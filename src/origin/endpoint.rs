@@ -88,7 +88,7 @@ impl Endpoint {
 
     /// Has connections closed that their endpoint has closed, or that nobody used for too long, until there are none.
     fn sweep(self: &Arc<Self>) {
-        if self.is_swept.load(Ordering::Relaxed) || self.is_swept.swap(true, Ordering::AcqRel) {
+        if self.is_swept.load(Ordering::SeqCst) || self.is_swept.swap(true, Ordering::SeqCst) {
             return;
         }
         let endpoint = Arc::downgrade(self);
@@ -97,7 +97,11 @@ impl Endpoint {
                 tokio::time::sleep(SWEEP).await;
                 let Some(endpoint) = endpoint.upgrade() else { return };
                 if endpoint.idle.sweep() == 0 {
-                    return endpoint.is_swept.store(false, Ordering::Release);
+                    endpoint.is_swept.store(false, Ordering::SeqCst);
+                    // One that was put there just before has seen that somebody sweeps.
+                    if endpoint.idle.is_empty() || endpoint.is_swept.swap(true, Ordering::SeqCst) {
+                        return;
+                    }
                 }
             }
         });

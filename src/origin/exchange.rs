@@ -14,7 +14,7 @@ use super::error::OriginError;
 use super::held::Held;
 use super::http1::framing::Framing;
 use super::http1::head::Head;
-use super::http1::{Content, Outgoing, Sending, Spare};
+use super::http1::{Broken, Content, Outgoing, Sending, Spare};
 use super::idle::Connection;
 use super::incoming::{IncomingBody, Lease, Upload};
 use super::places::Place;
@@ -87,7 +87,7 @@ impl Endpoint {
     ) -> Result<Exchange, Failure> {
         if let Some(mut connection) = self.reuse() {
             match self.send(&mut connection, outgoing, upload, until).await {
-                Ok(response) => return Ok(self.received(response, connection, place)?),
+                Ok(came) => return Ok(self.received(came, connection, place)),
                 Err(Failure { error, unsent }) => {
                     if error.error != ProxyError::ConnectionTerminated {
                         return Err(self.failed(&mut place, error, unsent));
@@ -104,7 +104,7 @@ impl Endpoint {
             Err(error) => return Err(self.failed(&mut place, error, Some(outgoing))),
         };
         match self.send(&mut connection, outgoing, upload, until).await {
-            Ok(response) => Ok(self.received(response, connection, place)?),
+            Ok(came) => Ok(self.received(came, connection, place)),
             Err(Failure { error, unsent }) => Err(self.failed(&mut place, error, unsent)),
         }
     }
@@ -134,7 +134,7 @@ impl Endpoint {
         request: Box<Outgoing>,
         upload: Option<&Upload>,
         until: Option<Instant>,
-    ) -> Result<(Head, Sending), Failure> {
+    ) -> Result<Came, Failure> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut sending = connection.wire.begin(request);
         let until = until.filter(|_| upload.is_none());
@@ -143,7 +143,10 @@ impl Endpoint {
             within(self.settings.first_byte_timeout, until, upload, head).await
         };
         match came {
-            Some(Ok(head)) => Ok((head, sending)),
+            Some(Ok(head)) => match framing_of(&head, &sending) {
+                Ok(framing) => Ok(Came { head, framing, sending }),
+                Err(broken) => Err(OriginError::exchanging(broken).into()),
+            },
             Some(Err(broken)) => {
                 Err(Failure { error: OriginError::exchanging(broken), unsent: sending.unsent() })
             }
@@ -151,43 +154,54 @@ impl Endpoint {
         }
     }
 
-    fn received(
-        self: &Arc<Self>,
-        (head, sending): (Head, Sending),
-        connection: Connection,
-        mut place: Place,
-    ) -> Result<Exchange, OriginError> {
+    /// What a head and the connection that it came on are to whoever asked.
+    fn received(self: &Arc<Self>, came: Came, connection: Connection, mut place: Place) -> Exchange {
         if place.answered() {
             tracing::info!(pool = %self.settings.name, endpoint = %self.authority, "an endpoint answers again");
         }
-        let Head { status, headers, claims } = head;
-        let framing = claims.framing(status, sending.is_head()).map_err(OriginError::exchanging)?;
-        let head = ReplyHead::new(status, headers);
+        let Came { head: Head { status, headers, claims }, framing, sending } = came;
+        // Content that was not called for is not sent behind an answer, and then nobody can tell what would follow it.
+        let is_held = sending.is_held();
         let (mut lease, mut tunnel) = (None, None);
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let (begin, io) = connection.wire.leave_http();
-            let io: Box<dyn Io> = Box::new(Held::new(begin, io, Some(place)));
+            let io: Box<dyn Io> = Box::new(Held::new(begin, io, place));
             tunnel = Some(Tunnel::new(async { Ok(io) }));
         } else {
-            let persists = claims.persists() && self.keeps_alive();
+            let persists = claims.persists() && self.keeps_alive() && !is_held;
             lease = Some(Lease { connection, home: Arc::clone(self), place, persists });
         }
-        Ok(Exchange {
-            head,
+        Exchange {
+            head: ReplyHead::new(status, headers),
             body: IncomingBody {
                 content: Content::new(framing, self.settings.max_head),
                 between: self.settings.between_bytes_timeout,
                 deadline: None,
                 lease,
-                sending: (!sending.is_over()).then(|| Box::new(sending)),
+                sending: (!sending.is_over() && !is_held).then(|| Box::new(sending)),
                 upload: None,
             },
             tunnel,
             ends_by_close: framing == Framing::UntilClose,
             unknown_coding: claims.has_unknown_coding(),
             authority: Arc::clone(&self.authority),
-        })
+        }
     }
+}
+
+/// Where the content ends. Another protocol cannot begin while the request is still being sent (RFC 9110 §7.8).
+fn framing_of(head: &Head, sending: &Sending) -> Result<Framing, Broken> {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS && !sending.is_over() {
+        return Err(Broken::Malformed("it switches protocols amid a request"));
+    }
+    head.claims.framing(head.status, sending.is_head())
+}
+
+/// A head that makes sense, and what is still to be sent of the request.
+struct Came {
+    head: Head,
+    framing: Framing,
+    sending: Sending,
 }
 
 impl Exchange {

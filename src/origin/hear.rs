@@ -9,8 +9,7 @@ use http::{HeaderMap, StatusCode};
 pub trait Hear: Debug + Send + Sync {
     /// An interim answer with all its fields, hop-by-hop ones included; never 100 or 101, which belong to the connection.
     ///
-    /// Called by the task that asked, before the head is given and as often as
-    /// the endpoint likes: it has to be quick, to be bounded in what it keeps, and to copy what it keeps, because the
-    /// fields are parts of a read buffer.
+    /// Called by the task that asked, before the head is given and as often as the endpoint likes: it has to be quick, to be
+    /// bounded in what it keeps, and to copy what it keeps, because the fields are parts of a read buffer.
     fn hear(&self, status: StatusCode, headers: &HeaderMap);
 }

@@ -8,22 +8,23 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::places::Place;
+use crate::body::tunnel::Io;
 
 /// A connection that left HTTP, with the place that it takes until it ends.
-pub(super) struct Held<T> {
+pub(super) struct Held {
     /// What came on it behind the head that ended HTTP.
     begin: Bytes,
-    io: T,
-    _place: Option<Place>,
+    io: Box<dyn Io>,
+    _place: Place,
 }
 
-impl<T> Held<T> {
-    pub(super) fn new(begin: Bytes, io: T, place: Option<Place>) -> Self {
+impl Held {
+    pub(super) fn new(begin: Bytes, io: Box<dyn Io>, place: Place) -> Self {
         Self { begin, io, _place: place }
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Held<T> {
+impl AsyncRead for Held {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -38,7 +39,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Held<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Held<T> {
+impl AsyncWrite for Held {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }

@@ -90,11 +90,16 @@ impl IdleConnections {
         while stack.pop_front_if(|oldest| !self.is_good(oldest)).is_some() {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
-        if self.count.fetch_add(1, Ordering::Relaxed) < self.max {
+        if self.count.fetch_add(1, Ordering::SeqCst) < self.max {
             stack.push_back(Idle { connection, since: Instant::now() });
         } else {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::SeqCst) == 0
     }
 
     /// How many there are, after those are closed that nobody will use.

@@ -65,10 +65,12 @@ impl IncomingBody {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
-        self.poll_sending(cx)?;
-        match &mut self.lease {
-            Some(lease) => lease.connection.wire.poll_content(&mut self.content, cx),
-            None => Poll::Ready(Ok(None)),
+        let sent = self.poll_sending(cx);
+        let Some(lease) = &mut self.lease else { return Poll::Ready(Ok(None)) };
+        match (lease.connection.wire.poll_content(&mut self.content, cx), sent) {
+            // What the endpoint waits for will not come. What it has said already counts all the same.
+            (Poll::Pending, Err(error)) => Poll::Ready(Err(error)),
+            (came, _) => came,
         }
     }
 
@@ -96,7 +98,6 @@ impl IncomingBody {
                 (self.sending, lease.persists) = (None, false);
                 Ok(())
             }
-            // What the endpoint waits for will not come.
             Poll::Ready(Err(_)) => {
                 lease.persists = false;
                 Err(BodyError::Incomplete)
@@ -115,8 +116,11 @@ impl IncomingBody {
         let Self { content, lease, sending, upload, .. } = self;
         drop(upload);
         let Some(Lease { mut connection, home, place, persists }) = lease else { return };
-        if persists && content.is_whole() && sending.is_none() && connection.wire.is_settled() {
+        let is_settled = content.is_whole() && sending.is_none() && connection.wire.is_settled();
+        if persists && is_settled {
             home.keep(connection);
+        } else if is_settled {
+            connection.wire.close();
         }
         drop(place);
     }

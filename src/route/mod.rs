@@ -72,7 +72,7 @@ impl Site {
         let site = Self {
             id: SiteId::of(&name),
             metrics: metrics.site(&name),
-            key_rules: KeyRules::of(&policy.key_rules()),
+            key_rules: KeyRules::of(&key_rules(&policy, clients)),
             name,
             pool,
             policy: Arc::new(policy),
@@ -82,6 +82,18 @@ impl Site {
         };
         (site, hosts)
     }
+}
+
+/// What tells the keys of a site from those that it would have under other rules. What was stored for those who have shown a
+/// certificate is for nobody else, also if none has to be shown any more.
+fn key_rules(policy: &Policy, clients: Clients) -> Vec<u8> {
+    /// Behind what the policy says, which begins otherwise.
+    const FOR_WHO_HAS_SHOWN_ONE: &[u8] = b"need_certificate";
+    let mut rules = policy.key_rules();
+    if clients.need_certificate {
+        rules.extend_from_slice(FOR_WHO_HAS_SHOWN_ONE);
+    }
+    rules
 }
 
 /// Finds the site of a host.

@@ -9,6 +9,10 @@ use forebay::app::Running;
 use forebay::base::clock::Clock;
 use forebay::base::units::ByteSize;
 use forebay::config::{Configuration, Settings};
+use forebay::listener::tls::authorities::{Authorities, AuthoritiesError};
+use forebay::listener::tls::provider;
+use forebay::route::Router;
+use forebay::telemetry::metrics::Metrics;
 use forebay::telemetry::metrics::exposition::Format;
 use http::StatusCode;
 use rustls::client::{
@@ -616,4 +620,72 @@ async fn openssl_takes_no_session_from_one_site_to_another() {
         assert!(!elsewhere.contains("Reused, TLS") && !elsewhere.contains("HTTP/1.1"), "{elsewhere}");
         assert!(elsewhere.contains("certificate required"), "{elsewhere}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_has_expired_counts_no_more() {
+    let sites = Sites::new().await;
+    let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+    params.distinguished_name.push(rcgen::DnType::CommonName, "of yesterday");
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let expired = rcgen::CertifiedIssuer::self_signed(params, key).expect("an authority");
+    let mut params = rcgen::CertificateParams::new(vec!["client.test".to_owned()]).expect("parameters");
+    params.not_after = rcgen::date_time_ymd(2999, 1, 1);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let own = params.signed_by(&key, &expired).expect("a certificate");
+    // Beside one that is good, it is left out.
+    let both = std::fs::read_to_string(sites.clients.file()).expect("a file") + &expired.pem();
+    std::fs::write(sites.clients.file(), both).expect("written");
+    sites.running.node.front.as_ref().expect("a front").look(Clock::system().now());
+    assert!(sites.ask(Some(&sites.good), &TLS13, "must.test").await.expect("an answer").contains("200"));
+    std::fs::write(&sites.good.chain, own.pem()).expect("written");
+    std::fs::write(&sites.good.key, key.serialize_pem()).expect("written");
+    assert!(sites.ask(Some(&sites.good), &TLS13, "must.test").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_authorities_than_can_be_named_are_not_named() {
+    let sites = Sites::new().await;
+    let mut all = std::fs::read_to_string(sites.clients.file()).expect("a file");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    for nth in 0..700 {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name.push(rcgen::DnType::CommonName, format!("{nth:0>100}"));
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        all += &params.self_signed(&key).expect("an authority").pem();
+    }
+    std::fs::write(sites.clients.file(), all).expect("written");
+    sites.running.node.front.as_ref().expect("a front").look(Clock::system().now());
+    for version in VERSIONS {
+        let said = sites.ask(Some(&sites.good), version, "must.test").await;
+        assert!(said.expect("an answer").contains("200"));
+    }
+}
+
+#[test]
+fn of_two_lists_of_one_authority_one_has_to_go() {
+    let clients = Authority::called("clients");
+    let bad = clients.pair("bad", &["client.test"], 2999);
+    let old = std::fs::read_to_string(clients.revoke(&[], 2999)).expect("a list");
+    let crl = clients.revoke(&[&bad], 2999);
+    let new = std::fs::read_to_string(&crl).expect("a list");
+    std::fs::write(&crl, old + &new).expect("written");
+    let authorities = Authorities { ca: clients.file(), crl: Some(crl) };
+    let error = authorities.verifier(true, &Arc::new(provider())).expect_err("two lists");
+    assert!(matches!(error, AuthoritiesError::TwoLists(1, 2)) && error.is_of_lists(), "{error}");
+}
+
+/// What was stored for those who had to show a certificate is for nobody else, also when none has to be shown any more.
+#[test]
+fn keys_of_a_site_that_requires_certificates_are_its_own() {
+    let rules = |need_certificate: bool| {
+        let mut settings = crate::rig::settings("http://origin.test").sites.remove(0);
+        settings.clients.need_certificate = need_certificate;
+        let router = Router::new([settings], &Metrics::new(1, Arc::default()));
+        router.site("a.test").expect("a site").key_rules
+    };
+    assert_eq!(rules(false), rules(false));
+    assert_ne!(rules(true), rules(false));
 }

@@ -67,6 +67,7 @@ mod pool_nginx;
 mod pool_rig;
 mod pool_tls;
 mod property;
+mod proxied;
 mod query_method;
 mod races;
 mod ranges;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay::body::Body;
-use forebay::body::busy::BodyError;
+use forebay::body::busy::{BodyError, BusyBody, Retention};
 use forebay::origin::{Exchange, IncomingBody, Pool};
 use forebay::semantics::proxy_status::ProxyError;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::{HeaderValue, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::pool_rig::{Network, ask, get, pool_over, pool_settings, request, upload};
+use crate::pool_rig::{Network, ask, get, means, pool_over, pool_settings, request, upload};
 use crate::support::bytes::pattern;
 use crate::support::origin::{Act, Origin, SeenRequest, chunk, head, interim, last_chunk, respond};
 use crate::support::{ms, within};
@@ -93,6 +95,12 @@ fn responses() -> Vec<(&'static str, Method, &'static str, Came)> {
             "chunks",
             get(),
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1;x\r\ni\r\n0\r\n\r\n",
+            whole(200, "hi"),
+        ),
+        (
+            "padded sizes",
+            get(),
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2  \t\r\nhi\r\n0   \r\n\r\n",
             whole(200, "hi"),
         ),
         ("a HEAD", Method::HEAD, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", whole(200, "")),
@@ -294,6 +302,41 @@ async fn what_comes_with_a_101_belongs_to_the_tunnel() {
     assert_eq!((&early, origin.opened()), (b"early", 1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn however_many_idle_connections_have_gone_bad_none_of_them_is_used() {
+    // More than a task may look at before it has to let others go on.
+    const MANY: usize = 200;
+    let network = Network::new();
+    let origin = network.origin("a:80", |_, nth| match nth {
+        0..MANY => {
+            let answer = |text| respond("200 OK", &[], text);
+            vec![Act::Wait(ms(5)), answer("first"), Act::Wait(ms(10)), answer("evil")]
+        }
+        _ => vec![respond("200 OK", &[], "second")],
+    });
+    let mut settings = pool_settings(&["http://a"]);
+    (settings.retries, settings.max_connections, settings.max_idle) = (0, 256, 256);
+    let pool = pool_over(settings, &network);
+    let all: FuturesUnordered<_> = (0..MANY).map(|_| came(&pool, Method::GET)).collect();
+    all.collect::<Vec<_>>().await;
+    tokio::time::sleep(ms(30)).await;
+    assert_eq!(origin.opened(), MANY);
+    let second = tokio::spawn(async move { came(&pool, Method::GET).await }).await.expect("a task");
+    assert_eq!(second, whole(200, "second"));
+    within(LIMIT, origin.wait_until(|tally| tally.ended >= MANY)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_content_is_still_on_its_way_cannot_become_a_tunnel() {
+    let switched = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+    let (pool, _) = one(move |_, _| vec![Act::send(switched), Act::Stall]);
+    let mut upgrade = request(Method::POST, "/", upload(vec![b"x".to_vec(); 100], ms(1000)));
+    upgrade.headers.insert("connection", HeaderValue::from_static("upgrade"));
+    upgrade.headers.insert("upgrade", HeaderValue::from_static("x"));
+    let error = within(LIMIT, pool.exchange(upgrade)).await.expect_err("no answer");
+    assert_eq!(error.error, ProxyError::HttpProtocolError);
+}
+
 // ---- both directions ----
 
 #[tokio::test(start_paused = true)]
@@ -335,6 +378,36 @@ async fn content_that_was_not_called_for_is_not_sent_and_the_connection_ends() {
     assert_eq!(ask(&pool, expecting).await.expect("an answer").0, 417);
     within(LIMIT, origin.wait_for_closed_by_peer(1)).await;
     assert_eq!(origin.exchange(0).body, b"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_in_the_place_of_a_call_for_content_ends_the_wait_for_it() {
+    let (pool, origin) = one(|_, _| {
+        vec![
+            head("200 OK", &[("Content-Length", "4")]),
+            Act::send("ab"),
+            Act::Wait(ms(3000)),
+            Act::send("cd"),
+            Act::ReadBody,
+        ]
+    });
+    let mut expecting = request(Method::POST, "/", Body::Bytes("content".into()));
+    expecting.headers.insert("expect", HeaderValue::from_static("100-continue"));
+    assert_eq!(ask(&pool, expecting).await.expect("an answer").1, "abcd");
+    within(LIMIT, origin.wait_for_closed_by_peer(1)).await;
+    assert_eq!(origin.exchange(0).body, b"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_there_counts_although_the_content_breaks_off() {
+    let (pool, origin) = one(|_, _| vec![respond("413 Content Too Large", &[], "no"), Act::Stall]);
+    let (_, writer, reader) = BusyBody::with_reader(means(), Retention::Window);
+    let exchange = pool.exchange(request(Method::POST, "/", Body::Busy(reader))).await.expect("a head");
+    writer.fail(BodyError::Incomplete);
+    let mut body = exchange.body;
+    assert_eq!(content_of(&mut body).await.expect("all of it"), b"no");
+    body.release();
+    within(LIMIT, origin.wait_for_closed_by_peer(1)).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,8 +42,12 @@ pub fn settings(origin: &str) -> Settings {
     written.memory.limit = ByteSize::mib(128);
     written.node.workers = Some(2);
     let mut settings = Settings::compile(&written).expect("settings");
-    settings.listen =
-        vec![Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: false, http2: false }];
+    settings.listen = vec![Listen {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        tls: false,
+        http2: false,
+        proxies: Vec::new(),
+    }];
     settings
 }
 

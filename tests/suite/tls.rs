@@ -64,8 +64,12 @@ impl Site {
     ) -> Self {
         let (authority, origin) = (Authority::new(), Origin::tcp(script).await);
         let mut settings = settings(&origin.url());
-        settings.listen =
-            vec![Listen { address: SocketAddr::from(([127, 0, 0, 1], 0)), tls: true, http2: false }];
+        settings.listen = vec![Listen {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: true,
+            http2: false,
+            proxies: Vec::new(),
+        }];
         let named = certificates.iter().enumerate().map(|(nth, (name, hosts))| Named {
             name: (*name).to_owned(),
             files: files(&authority.pair(name, hosts, 2999)),
@@ -275,6 +279,7 @@ async fn clients_without_tls_are_sent_to_it_and_those_with_it_stay() {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: false,
             http2: false,
+            proxies: Vec::new(),
         });
         settings.sites[0].tls_port = Some(443);
         settings.sites[0].policy.strict_transport = Some(HeaderValue::from_static("max-age=600"));

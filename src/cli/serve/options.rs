@@ -157,8 +157,9 @@ impl Options {
             written.only_site(self.origin.clone());
         }
         if !self.listen.is_empty() || !self.tls_listen.is_empty() {
-            let listener =
-                |tls: bool| move |&address: &SocketAddr| file::Listener { address, tls, http2: None };
+            let listener = |tls: bool| {
+                move |&address: &SocketAddr| file::Listener { address, tls, ..file::Listener::default() }
+            };
             let (clear, tls) =
                 (self.listen.iter().map(listener(false)), self.tls_listen.iter().map(listener(true)));
             written.listeners = clear.chain(tls).collect();

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::kinds::{
     HostPattern, Secret, admin_address, cdn_id, certificate_name, choice, either, endpoint, fields, flag,
-    host_pattern, list, listen_address, log_target, named, node_name, origin_url, path, pool_name,
+    host_pattern, list, listen_address, log_target, named, network, node_name, origin_url, path, pool_name,
     readable_file, server_name, size, table_of, tables_of, time, time_or_none, unread_path, whole,
 };
 use super::policy::{Cache, SiteCache};
@@ -92,6 +94,9 @@ table! {
         /// Whether clients may speak HTTP/2 here: where they speak TLS by choice (ALPN), else by beginning with it (`h2c` by
         /// prior knowledge). `auto` is where they speak TLS.
         http2: Option<bool>, either("auto", flag()) => "auto";
+        /// Who says by the PROXY protocol, version 1 or 2, for whom it connects: proxies that pass connections on as they are,
+        /// by their networks. They have to; of others it is not taken.
+        proxy_protocol: Vec<IpNet>, list(network()) => [];
     }
 }
 

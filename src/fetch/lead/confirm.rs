@@ -16,7 +16,7 @@ use crate::semantics::validation::{self, HeadEffect};
 
 impl Lead {
     /// Brings what was stored up to date with a 304 (RFC 9111 §4.3.4).
-    pub(super) async fn refresh(mut self: Box<Self>, stale: &Hit, answer: Box<Answer>) {
+    pub(super) fn refresh(mut self: Box<Self>, stale: &Hit, answer: Box<Answer>) {
         let Answer { exchange: Exchange { head, body, .. }, times } = *answer;
         let status = stale.object.head.status;
         let head = clean(head, &self.flight.ask, &self.origins(), times.response);

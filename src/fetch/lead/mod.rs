@@ -99,7 +99,7 @@ impl Lead {
         let confirmed = |hit: &&Hit| validation::confirms(told, &hit.object.head.headers());
         if let Some(stale) = self.stale.as_ref().filter(confirmed).cloned() {
             self.note_refresh(true);
-            return self.refresh(&stale, answer).await;
+            return self.refresh(&stale, answer);
         }
         // It confirmed something that we do not have, or that was purged meanwhile. Ask once more, for all of it.
         drop(answer);

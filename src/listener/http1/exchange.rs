@@ -135,7 +135,7 @@ impl<S: Stream> Connection<'_, S> {
 
     /// Interim answers are for those who know them (RFC 9110 §15.2).
     fn say_before(&mut self, interim: &Interim, exchange: &Exchange) {
-        if exchange.asked.version == Version::HTTP_11 && self.outbox.len() < MOST_BEFORE {
+        if exchange.asked.version == Version::HTTP_11 && self.outbox.waiting() < MOST_BEFORE {
             render::interim(self.outbox.head(), interim);
         }
     }
@@ -171,7 +171,7 @@ impl<S: Stream> Connection<'_, S> {
         let sent = poll_fn(|cx| self.poll_send(&mut sending, &mut exchange, cx)).await;
         // What was taken and waits below, nobody counts: but if that could not leave, something is missing.
         let is_below = sent.is_err() && sending.is_whole();
-        sending.finish(self.outbox.len().max(usize::from(is_below)));
+        sending.finish(self.outbox.waiting().max(usize::from(is_below)));
         if sent.is_err() {
             return After::Gone;
         }
@@ -259,7 +259,7 @@ impl<S: Stream> Connection<'_, S> {
 
     /// Ready when nothing waits to be written any more.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        while self.outbox.len() > 0 {
+        while self.outbox.waiting() > 0 {
             match self.outbox.poll_write(&mut self.io, cx) {
                 Poll::Ready(Ok(_)) => self.stalled = None,
                 Poll::Ready(Err(error)) => {

@@ -62,7 +62,7 @@ impl Sending {
     /// Puts what there is into `outbox`, as far as there is room.
     pub(super) fn poll_fill(&mut self, outbox: &mut Outbox, cx: &mut Context<'_>) -> Filled {
         while self.stage == Stage::Going {
-            if outbox.len() >= self.most_bytes() || outbox.pieces() >= MOST_PIECES {
+            if outbox.waiting() >= self.most_bytes() || outbox.pieces() >= MOST_PIECES {
                 return Filled::Enough;
             }
             match self.body.poll_next(cx) {

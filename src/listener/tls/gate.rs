@@ -162,12 +162,16 @@ impl Gate {
 
     /// Reads anew what has changed, or could not be used at the last look. Blocking.
     pub(super) fn look(&self, maker: &Maker) {
-        let ca = self.asked.authorities.ca.display();
+        let ca = &self.asked.authorities.ca;
         let tell = |error: &Unusable| {
-            tracing::warn!(%ca, %error, "the authorities of client certificates cannot be replaced; the old ones count");
+            let file = match error {
+                Unusable::Authorities(error) => self.asked.authorities.file_of(error).display(),
+                Unusable::Library(_) => ca.display(),
+            };
+            tracing::warn!(%file, %error, "the authorities of client certificates cannot be replaced; the old ones count");
         };
         if let Some(configs) = self.watch.lock().look(|| read(&self.asked, maker), tell) {
-            tracing::info!(%ca, "the authorities of client certificates were read anew");
+            tracing::info!(ca = %ca.display(), "the authorities of client certificates were read anew");
             *self.configs.write() = configs;
         }
     }

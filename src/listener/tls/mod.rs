@@ -25,7 +25,6 @@ use rustls::server::Acceptor;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -111,7 +110,7 @@ pub enum TlsError {
         error: Box<CertificateError>,
     },
     /// What is asked of clients.
-    #[error("client certificates cannot be verified by {}: {error}", authorities.ca.display())]
+    #[error("client certificates cannot be verified by {}: {error}", authorities.file_of(error).display())]
     Authorities {
         /// Whose word was to count.
         authorities: Box<Authorities>,
@@ -227,8 +226,8 @@ impl Front {
 
     /// Shakes hands with a client, which may choose HTTP/2 if `http2` says so. `None`: nothing came of it, and the
     /// connection is closed. Dropped while it waits, the connection is closed.
-    pub async fn accept(&self, io: TcpStream, peer: SocketAddr, http2: bool) -> Option<Shaken> {
-        let shaken = tokio::time::timeout(self.timeout, self.shake_hands(Socket::new(io), http2)).await;
+    pub async fn accept(&self, io: Socket, peer: SocketAddr, http2: bool) -> Option<Shaken> {
+        let shaken = tokio::time::timeout(self.timeout, self.shake_hands(io, http2)).await;
         match shaken.unwrap_or(Err(Failure::Late)) {
             Ok(shaken) => {
                 self.counters.tls_handshakes.inc();

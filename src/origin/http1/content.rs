@@ -35,7 +35,7 @@ impl Content {
         let place = match framing {
             Framing::Empty => Place::Whole,
             Framing::Length(length) => Place::Length(length),
-            Framing::Chunked => Place::Chunked(Box::new(Chunked::new(max_trailers))),
+            Framing::Chunked => Place::Chunked(Box::new(Chunked::lenient(max_trailers))),
             Framing::UntilClose => Place::UntilClose,
         };
         Self { place, comes_fast: false, trailers: None }

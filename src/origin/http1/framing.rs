@@ -155,7 +155,9 @@ mod tests {
 
     fn claims(version: Version, lines: &[(HeaderName, &str)]) -> Claims {
         let mut claims = Claims::of(version);
-        lines.iter().for_each(|(name, value)| claims.note(name, value.as_bytes()));
+        for (name, value) in lines {
+            claims.note(name, value.as_bytes());
+        }
         claims
     }
 

@@ -6,9 +6,9 @@
 //!  request out ∥ head in ── content in ─── whole ─┴─ close, tunnel
 //! ```
 //!
-//! - [`Outgoing`]: a request as it is written. [`Sending`]: one on its way out.
+//! - `Outgoing`: a request as it is written. `Sending`: one on its way out.
 //! - [`head`], [`framing`]: bytes to the head of a response, and where its content ends. Without I/O.
-//! - [`Wire`]: the connection. [`Content`]: what is read off it behind the head.
+//! - `Wire`: the connection. `Content`: what is read off it behind the head.
 //!
 //! Nothing here runs by itself: what is not polled does not move, and what is dropped on its way closes the connection.
 

@@ -40,6 +40,8 @@ enum Stage {
     /// All of it is in the outbox.
     Handed,
     Left,
+    /// The content broke off.
+    Broken,
 }
 
 impl Sending {
@@ -73,6 +75,11 @@ impl Sending {
         self.is_begun
     }
 
+    /// Whether its content has not been called for.
+    pub(in crate::origin) fn is_held(&self) -> bool {
+        self.request.waits_for_100.is_some() && matches!(self.stage, Stage::Begins | Stage::Held(_))
+    }
+
     /// The request, if nothing of it has left.
     pub(in crate::origin) fn unsent(self) -> Option<Box<Outgoing>> {
         (!self.is_begun).then_some(self.request)
@@ -102,10 +109,13 @@ impl Sending {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Broken>> {
         loop {
-            if self.is_begun {
-                self.fill(outbox, cx)?;
+            if self.is_begun
+                && let Err(broken) = self.fill(outbox, cx)
+            {
+                self.stage = Stage::Broken;
+                return Poll::Ready(Err(broken));
             }
-            if outbox.len() > 0 {
+            if outbox.waiting() > 0 {
                 if ready!(outbox.poll_write(io, cx)).is_err() {
                     return Poll::Ready(Err(Broken::Gone));
                 }
@@ -140,7 +150,12 @@ impl Sending {
             }
             self.stage = Stage::Going;
         }
-        while matches!(self.stage, Stage::Going) && outbox.len() < MOST_BYTES && outbox.pieces() < MOST_PIECES
+        if matches!(self.stage, Stage::Broken) {
+            return Err(Broken::Request);
+        }
+        while matches!(self.stage, Stage::Going)
+            && outbox.waiting() < MOST_BYTES
+            && outbox.pieces() < MOST_PIECES
         {
             match self.request.body.poll_next(cx) {
                 Poll::Pending => return Ok(()),

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::StatusCode;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::unconstrained;
 
 use super::head::{self, Head};
 use super::{Broken, Content, Outgoing, Sending};
@@ -39,14 +40,19 @@ impl Wire {
     /// what is lent to nobody: who waits for it is not woken any more.
     pub(in crate::origin) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
-        let mut cx = Context::from_waker(Waker::noop());
-        let read = Pin::new(&mut self.io).poll_read(&mut cx, &mut ReadBuf::new(&mut byte));
-        read.is_pending() && self.is_settled()
+        let read = poll_fn(|cx| Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut byte)));
+        look(read).is_pending() && self.is_settled()
+    }
+
+    /// Lets go of it in good order, as far as that can be done at once: by TLS there is something left to say (RFC 8446
+    /// §6.1).
+    pub(in crate::origin) fn close(mut self) {
+        let _ = look(poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)));
     }
 
     /// Whether everything that was said on it belongs to exchanges that are over.
     pub(in crate::origin) fn is_settled(&mut self) -> bool {
-        self.input.is_empty() && self.outbox.len() == 0
+        self.input.is_empty() && self.outbox.waiting() == 0
     }
 
     /// Begins to send a request.
@@ -73,6 +79,10 @@ impl Wire {
                 takes_more = self.poll_send(sending, cx)?;
             }
             loop {
+                if !sending.has_begun() {
+                    // Whatever comes now is no answer to it.
+                    return if self.has_come(cx) { Poll::Ready(Err(Broken::Gone)) } else { Poll::Pending };
+                }
                 if may_end && !self.input.is_empty() {
                     match head::take(&mut self.input.0, max_head)? {
                         Some(head) if is_interim(head.status) => {
@@ -94,6 +104,11 @@ impl Wire {
             }
         })
         .await
+    }
+
+    /// Whether the endpoint says something, or has closed the connection.
+    fn has_come(&mut self, cx: &mut Context<'_>) -> bool {
+        self.input.poll_more(&mut self.io, cx).is_ready()
     }
 
     /// Sends on. False if the endpoint takes no more.
@@ -127,6 +142,12 @@ impl Wire {
     pub(in crate::origin) fn leave_http(mut self) -> (Bytes, Box<dyn Io>) {
         (self.input.take(), self.io)
     }
+}
+
+/// How something stands now. Not by the task's share of work: when that is used up, a closed connection looks like an open
+/// one.
+fn look<T>(future: impl Future<Output = T>) -> Poll<T> {
+    pin!(unconstrained(future)).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// Whether another head follows (RFC 9110 §15.2). With 101 another protocol does.

@@ -105,7 +105,8 @@ fn hosts_without(configuration: &Configuration, known: &[CertificateName], reade
 fn clients(configuration: &Configuration, reader: &mut Reader) {
     for (name, site) in &configuration.sites {
         let path = format!("sites.{name}.tls");
-        if reader.is_sound(&path) {
+        let keys = ["client_certificates", "client_ca", "client_revocations", "tell_client_certificate"];
+        if keys.iter().all(|key| reader.is_sound(&format!("{path}.{key}"))) {
             clients_of_site(&path, &site.tls, reader);
         }
     }

@@ -8,6 +8,7 @@ use super::super::reader::{Reader, Said};
 use super::super::table::{Description, Kind, Shape, Shown};
 use super::quoted;
 use super::secret::{Secret, secret};
+use crate::semantics::client_cert;
 use crate::semantics::fields::is_hop_by_hop;
 
 /// Fields by name, in small letters.
@@ -80,10 +81,8 @@ fn key(name: &str) -> String {
 
 /// Whether the operator may set a field of this name: not those that the node sets itself.
 fn check_name(name: &str) -> Result<(), &'static str> {
-    const OURS: [&str; 11] = [
+    const OURS: [&str; 9] = [
         "cdn-loop",
-        "client-cert",
-        "client-cert-chain",
         "host",
         "content-length",
         "expect",
@@ -99,7 +98,7 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     if is_hop_by_hop(&name) {
         return Err("belongs to one connection only: the node sets it");
     }
-    if OURS.contains(&name.as_str()) {
+    if OURS.contains(&name.as_str()) || client_cert::is_one(name.as_str()) {
         return Err("is set by the node itself");
     }
     if SELECTIVE.contains(&name.as_str()) {

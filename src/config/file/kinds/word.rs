@@ -5,8 +5,8 @@ use http::HeaderName;
 use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::shown;
-use crate::semantics::cdn_loop;
 use crate::semantics::fields::is_hop_by_hop;
+use crate::semantics::{cdn_loop, client_cert};
 
 /// A text of a certain make.
 pub struct Word {
@@ -97,20 +97,20 @@ pub fn key_field() -> Word {
         make: "a field that reaches the origin, and has no rule of its own as Cookie and Range have",
         example: "\"X-Country\"",
         is_one: |text| {
-            HeaderName::from_bytes(text.as_bytes())
-                .is_ok_and(|name| !is_hop_by_hop(&name) && !RULED.contains(&name.as_str()))
+            HeaderName::from_bytes(text.as_bytes()).is_ok_and(|name| {
+                let is_ruled = RULED.contains(&name.as_str()) || client_cert::is_one(name.as_str());
+                !is_hop_by_hop(&name) && !is_ruled
+            })
         },
     }
 }
 
 /// Fields that never are part of a key.
-const RULED: [&str; 18] = [
+const RULED: [&str; 16] = [
     "accept-encoding",
     "authorization",
     "cache-control",
     "cdn-loop",
-    "client-cert",
-    "client-cert-chain",
     "content-length",
     "cookie",
     "early-data",
