@@ -57,7 +57,7 @@ pub(super) struct Lead {
 }
 
 /// An answer whose head has come. In a box wherever it goes from hand to hand, as a fetch is: what an await holds by value
-/// is held twice, and the task is copied when it starts.
+/// is held twice, and so it is copied again and again.
 struct Answer {
     exchange: Exchange,
     times: Times,

@@ -15,12 +15,15 @@ pub struct WireBody {
     body: Body,
     record: Option<Box<Record>>,
     trailers_sent: bool,
+    /// How the content broke off: hyper would lose what it has not written yet, the head included, so it is told at its next
+    /// look.
+    broken: Option<BodyError>,
 }
 
 impl WireBody {
     /// Sends `body`; `record` is finished when this is dropped, with the bytes sent by then.
     pub fn new(body: Body, record: Option<Box<Record>>) -> Self {
-        Self { body, record, trailers_sent: false }
+        Self { body, record, trailers_sent: false, broken: None }
     }
 
     fn sent(&mut self, bytes: &Bytes) {
@@ -44,19 +47,22 @@ impl http_body::Body for WireBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = &mut *self;
+        if let Some(error) = this.broken.take() {
+            this.broke_off(error);
+            return Poll::Ready(Some(Err(error)));
+        }
         let polled = match ready!(this.body.poll_next(cx)) {
+            Some(Err(error)) => {
+                this.broken = Some(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Some(next) => Some(next.map(Frame::data)),
             None if std::mem::replace(&mut this.trailers_sent, true) => None,
             None => this.body.trailers().map(|trailers| Ok(Frame::trailers(trailers.as_ref().clone()))),
         };
-        match &polled {
-            Some(Ok(frame)) => {
-                if let Some(bytes) = frame.data_ref() {
-                    this.sent(bytes);
-                }
-            }
-            Some(Err(error)) => this.broke_off(*error),
-            None => {}
+        if let Some(bytes) = polled.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
+            this.sent(bytes);
         }
         Poll::Ready(polled)
     }
