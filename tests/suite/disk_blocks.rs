@@ -237,12 +237,18 @@ async fn readers_that_have_not_all_room_in_memory_take_turns() {
     fill(&mut node, &paths).await;
     (node.settings.memory.budget, node.settings.cache.memory) = (16 << 20, 6 << 20);
     node.start().await;
-    let addr = node.addr();
+    let connections = node.running().node.machine.connections();
     for round in 0..2 {
-        let mut clients = tokio::task::JoinSet::new();
+        // All are let in before any of them reads: who comes while memory is full is turned away, which is another matter.
+        until("the last ones have left", || connections.now() == 0).await;
+        let mut readers = Vec::new();
         for number in 0..16 {
-            let path = paths[number % paths.len()].to_owned();
-            clients.spawn(async move { (Client::connect(addr).await.get(&path).await, path) });
+            readers.push((node.client().await, paths[number % paths.len()].to_owned()));
+        }
+        until("all are let in", || connections.now() == 16).await;
+        let mut clients = tokio::task::JoinSet::new();
+        for (mut client, path) in readers {
+            clients.spawn(async move { (client.get(&path).await, path) });
         }
         for (answer, path) in within(Duration::from_secs(20), clients.join_all()).await {
             assert_whole(&answer, &path, 1);
