@@ -340,7 +340,8 @@ impl Seat {
     /// Waits for the announcement. `tell` gets what the origin says before it (RFC 9110 §15.2), in order, each once, and
     /// from the beginning also if this client came later; a waiter only if the origin could have said it to its own request.
     ///
-    /// Cancel-safe: dropped here, the client has left; a fetch that it moved along goes on in a task of its own. What was said is told before the next await.
+    /// Cancel-safe: dropped here, the client has left; a fetch that it moved along goes on in a task of its own. What was said
+    /// is told before the next await.
     pub async fn advice_told(&mut self, ask: &Ask, mut tell: impl FnMut(&Arc<Interim>)) -> Advice {
         while self.running.is_some() {
             let has_news = poll_fn(|cx| self.poll_fetch(cx)).await;

@@ -12,6 +12,7 @@
 use http::HeaderName;
 
 use crate::semantics::client_cert;
+use crate::semantics::fields::begins_like;
 
 /// Whether a client's field of this name is not believed.
 pub(super) fn is_unbelieved(name: &HeaderName) -> bool {
@@ -146,12 +147,6 @@ fn is_among(name: &str, list: fn(u8) -> &'static [&'static str]) -> bool {
         Some(beginning) => begins_like(name, beginning),
         None => name.len() == pattern.len() && begins_like(name, pattern),
     })
-}
-
-fn begins_like(name: &str, beginning: &str) -> bool {
-    let as_hyphen = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
-    name.len() >= beginning.len()
-        && name.bytes().zip(beginning.bytes()).all(|(byte, expected)| as_hyphen(byte) == expected)
 }
 
 #[cfg(test)]

@@ -12,6 +12,10 @@ use ipnet::IpNet;
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+/// How either version begins.
+const V1: &[u8] = b"PROXY ";
+const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
 /// The most bytes of a header. What version 2 may add is dropped here, and what proxies do add is some hundred bytes.
 const MOST: usize = 4 << 10;
 
@@ -59,14 +63,13 @@ pub async fn client_of<S: AsyncRead + Unpin>(io: &mut S) -> io::Result<(Option<S
 /// What the header at the beginning of `came` says of the client, and its length; `None` if it is not whole.
 pub fn header(came: &[u8]) -> io::Result<Option<(Option<SocketAddr>, usize)>> {
     const CONFIG: ParseConfig = ParseConfig { include_tlvs: false, allow_v1: true, allow_v2: true };
-    const BEGINNINGS: [&[u8]; 2] = [b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n"];
     let may_be = |whole: &[u8]| came.iter().zip(whole).all(|(came, expected)| came == expected);
-    if !BEGINNINGS.into_iter().any(may_be) {
+    if ![V1, V2].into_iter().any(may_be) {
         return Err(wrong("it does not begin with a PROXY header"));
     }
     match ProxyHeader::parse(came, CONFIG) {
         // In pieces the library would have refused it before its end.
-        Ok((_, length)) if came.starts_with(b"PROXY ") && length > MOST_OF_V1 => {
+        Ok((_, length)) if came.starts_with(V1) && length > MOST_OF_V1 => {
             Err(wrong("its PROXY header is too long"))
         }
         Ok((header, length)) => Ok(Some((header.proxied_address().map(|proxied| proxied.source), length))),
@@ -82,8 +85,9 @@ pub fn header(came: &[u8]) -> io::Result<Option<(Option<SocketAddr>, usize)>> {
 
 /// How long a header of version 2 is, as it says itself.
 fn length_said(came: &[u8]) -> Option<usize> {
-    const BEFORE: usize = 16;
-    let rest = came.strip_prefix(b"\r\n\r\n\0\r\nQUIT\n")?.get(2..4)?.try_into().ok()?;
+    /// Beside the beginning: version and command, family, and this length.
+    const BEFORE: usize = V2.len() + 4;
+    let rest = came.strip_prefix(V2)?.get(2..4)?.try_into().ok()?;
     Some(BEFORE + usize::from(u16::from_be_bytes(rest)))
 }
 
@@ -102,7 +106,7 @@ mod tests {
 
     /// A header of version 2: command, family, addresses and what is behind them.
     fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
-        let mut header = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
+        let mut header = V2.to_vec();
         header.extend_from_slice(&[0x20 | command, family]);
         header.extend_from_slice(&u16::try_from(rest.len()).expect("short").to_be_bytes());
         header.extend_from_slice(rest);

@@ -102,7 +102,8 @@ pub struct Router {
 }
 
 impl Router {
-    /// Routes to these sites, each of which counts in `metrics`. Of two that claim the same pattern, which the configuration refuses, the first has it.
+    /// Routes to these sites, each of which counts in `metrics`. Of two that claim the same pattern, which the configuration
+    /// refuses, the first has it.
     pub fn new(sites: impl IntoIterator<Item = Settings>, metrics: &Metrics) -> Self {
         let mut hosts = Hosts::default();
         for settings in sites {

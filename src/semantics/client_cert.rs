@@ -12,13 +12,9 @@ pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 /// Those that it showed beside.
 pub const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 
-/// Whether a field of this name is one of these, or what a program behind CGI, WSGI or PHP takes for one: whatever is no
-/// letter and no digit counts as `-` there.
+/// Whether a field of this name is one of these, or what some program takes for one ([`fields::begins_like`]).
 pub fn is_one(name: &str) -> bool {
-    const BEGINNING: &str = "client-cert";
-    let as_hyphen = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
-    name.len() >= BEGINNING.len()
-        && name.bytes().zip(BEGINNING.bytes()).all(|(byte, expected)| as_hyphen(byte) == expected)
+    fields::begins_like(name, "client-cert")
 }
 
 /// Tells of a client's own certificate, and of those `beside` it, if there are any; all in DER form. What stands there

@@ -90,6 +90,14 @@ pub fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
     }
 }
 
+/// Whether a name begins so, in whatever spelling: programs behind CGI, WSGI or PHP cannot tell apart what is no letter and
+/// no digit, which counts as `-` here. `beginning` is in small letters.
+pub fn begins_like(name: &str, beginning: &str) -> bool {
+    let as_hyphen = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    name.len() >= beginning.len()
+        && name.bytes().zip(beginning.bytes()).all(|(byte, expected)| as_hyphen(byte) == expected)
+}
+
 /// The length of the content that the head promises (RFC 9110 §8.6).
 pub fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
