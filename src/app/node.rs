@@ -87,7 +87,8 @@ impl Node {
         let front = settings.tls.as_ref().map(|tls| shake_hands(tls, &router, &counters)).transpose()?;
         let control = log.as_ref().map(AccessLog::control);
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
-        let pools = settings.pools.iter().map(move |pool| Pool::new(pool.clone(), Arc::clone(&connector)));
+        let pools =
+            settings.pools.iter().map(|pool| Pool::new(pool.clone(), Arc::clone(&connector), &budget));
         let pools: Arc<[Pool]> = pools.collect::<Result<_, _>>()?;
         let means = Means { budget: Arc::clone(&budget), spill, window: WINDOW };
         let fetcher = Fetcher::new(

@@ -332,6 +332,7 @@ fn pool_of(name: &str, pool: &Pool) -> origin::Settings {
             verify: pool.tls.verify,
             ca: pool.tls.ca.clone(),
             server_name: pool.tls.server_name.clone(),
+            client: pool.tls.certificate.clone().zip(pool.tls.key.clone()),
         },
         send_fields: pool.headers(),
     }

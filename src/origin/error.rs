@@ -8,7 +8,7 @@ use crate::base::blame::{Blame, Retry};
 use crate::body::busy::BodyError;
 use crate::semantics::proxy_status::ProxyError;
 
-use super::http1::Broken;
+use super::broken::Broken;
 use super::resolve::Unresolved;
 use super::tls::TlsFailure;
 
@@ -54,6 +54,8 @@ impl OriginError {
     pub(super) fn exchanging(broken: Broken) -> Self {
         let (error, blame, retry) = match broken {
             Broken::Gone => (ProxyError::ConnectionTerminated, Blame::Origin, Retry::Idempotent),
+            Broken::Refused => (ProxyError::ConnectionTerminated, Blame::Origin, Retry::Always),
+            Broken::Reset => (ProxyError::HttpResponseIncomplete, Blame::Origin, Retry::Idempotent),
             Broken::LargeHead => (ProxyError::HttpResponseHeaderSectionSize, Blame::Origin, Retry::Never),
             Broken::Malformed(why) => {
                 tracing::debug!(%why, "what an origin sent is no response");
@@ -71,10 +73,15 @@ impl OriginError {
     }
 
     /// Whether it speaks of the endpoint's health: it could not be reached, was silent, or broke off. An answer
-    /// that makes no sense may be the fault of one resource; what a client did is none of its faults.
+    /// that makes no sense, or one request that was given up, may be the fault of one resource; what a client did is none
+    /// of its faults.
     pub(super) fn speaks_of_endpoint(self) -> bool {
-        let answered =
-            matches!(self.error, ProxyError::HttpProtocolError | ProxyError::HttpResponseHeaderSectionSize);
+        let answered = matches!(
+            self.error,
+            ProxyError::HttpProtocolError
+                | ProxyError::HttpResponseIncomplete
+                | ProxyError::HttpResponseHeaderSectionSize
+        );
         self.blame == Blame::Origin && !answered
     }
 

@@ -1,4 +1,4 @@
-//! One request on one connection, and the head of its response.
+//! One request at one endpoint, and the head of its response.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,22 +6,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 use tokio::time::Instant;
 
+use super::broken::Broken;
 use super::endpoint::Endpoint;
 use super::error::OriginError;
-use super::held::Held;
-use super::http1::framing::Framing;
-use super::http1::head::Head;
-use super::http1::{Broken, Content, Outgoing, Sending, Spare};
-use super::idle::Connection;
-use super::incoming::{IncomingBody, Lease, Upload};
+use super::incoming::{Coming, IncomingBody, Upload};
+use super::line::{Came, Line};
+use super::outgoing::{Outgoing, Spare};
 use super::places::Place;
 use crate::base::blame::Retry;
 use crate::body::Body;
 use crate::body::message::ReplyHead;
-use crate::body::tunnel::{Io, Tunnel};
+use crate::body::tunnel::Tunnel;
 use crate::semantics::proxy_status::ProxyError;
 
 /// A request as the origin shall see it: rebuilt, with `Host`, never a copy of a client's.
@@ -55,10 +53,31 @@ pub struct Exchange {
     pub authority: Arc<str>,
 }
 
-/// A request that got no answer; with the request itself if nothing of it was sent.
+/// A response whose head has come, whichever version of HTTP it came by.
+pub(super) struct Answered {
+    pub(super) head: ReplyHead,
+    pub(super) coming: Coming,
+    pub(super) tunnel: Option<Tunnel>,
+    pub(super) ends_by_close: bool,
+    pub(super) unknown_coding: bool,
+}
+
+/// A request that got no answer; with the request itself if nothing of it was sent, or the endpoint did not look at it.
 pub(super) struct Failure {
     pub(super) error: OriginError,
     pub(super) unsent: Option<Box<Outgoing>>,
+}
+
+impl Failure {
+    pub(super) fn of(broken: Broken, unsent: Option<Box<Outgoing>>) -> Self {
+        Self { error: OriginError::exchanging(broken), unsent }
+    }
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        Self::of(broken, None)
+    }
 }
 
 impl From<OriginError> for Failure {
@@ -68,15 +87,15 @@ impl From<OriginError> for Failure {
 }
 
 impl Endpoint {
-    /// Sends `outgoing` on an idle connection or a new one, and waits for the head of the response. 1xx other
+    /// Sends `outgoing` on an open connection or a new one, and waits for the head of the response. 1xx other
     /// than 101 are heard by whoever the request was made with.
     ///
-    /// The endpoint may have closed an idle connection just now, which is no failure of its own: what was not sent
+    /// The endpoint may have closed an open connection just now, which is no failure of its own: what was not sent
     /// on it goes out on a new one; what may have been sent is sent once more only if there is a `spare`.
     ///
     /// An endpoint that is silent at `until` has failed as well, except where an upload may have taken the time.
     ///
-    /// Cancelled, the connection is closed, and the place says nothing about the endpoint.
+    /// Cancelled, the connection is closed, or the stream on it given up, and the place says nothing about the endpoint.
     pub(super) async fn attempt(
         self: &Arc<Self>,
         mut place: Place,
@@ -85,9 +104,9 @@ impl Endpoint {
         upload: Option<&Upload>,
         until: Option<Instant>,
     ) -> Result<Exchange, Failure> {
-        if let Some(mut connection) = self.reuse() {
-            match self.send(&mut connection, outgoing, upload, until).await {
-                Ok(came) => return Ok(self.received(came, connection, place)),
+        if let Some(line) = self.reuse(outgoing.leaves_http) {
+            match self.send(line, outgoing, upload, until).await {
+                Ok(came) => return Ok(self.received(came, place)),
                 Err(Failure { error, unsent }) => {
                     if error.error != ProxyError::ConnectionTerminated {
                         return Err(self.failed(&mut place, error, unsent));
@@ -95,16 +114,16 @@ impl Endpoint {
                     let again = unsent.or_else(|| spare.map(Spare::again).map(Box::new));
                     let Some(again) = again else { return Err(self.lost(error)) };
                     outgoing = again;
-                    tracing::debug!("an idle connection had been closed by the origin: trying a new one");
+                    tracing::debug!("an open connection had been closed by the origin: trying a new one");
                 }
             }
         }
-        let mut connection = match Box::pin(self.open(until)).await {
-            Ok(connection) => connection,
+        let line = match Box::pin(self.open(outgoing.leaves_http, until)).await {
+            Ok(line) => line,
             Err(error) => return Err(self.failed(&mut place, error, Some(outgoing))),
         };
-        match self.send(&mut connection, outgoing, upload, until).await {
-            Ok(came) => Ok(self.received(came, connection, place)),
+        match self.send(line, outgoing, upload, until).await {
+            Ok(came) => Ok(self.received(came, place)),
             Err(Failure { error, unsent }) => Err(self.failed(&mut place, error, unsent)),
         }
     }
@@ -121,7 +140,7 @@ impl Endpoint {
         Failure { error, unsent }
     }
 
-    /// A request that died with an idle connection, which says nothing about the endpoint.
+    /// A request that died with an open connection, which says nothing about the endpoint.
     fn lost(&self, error: OriginError) -> Failure {
         self.failures.fetch_add(1, Ordering::Relaxed);
         error.into()
@@ -130,78 +149,33 @@ impl Endpoint {
     /// Sends a request, and waits for the head of the response.
     async fn send(
         &self,
-        connection: &mut Connection,
+        line: Line,
         request: Box<Outgoing>,
         upload: Option<&Upload>,
         until: Option<Instant>,
     ) -> Result<Came, Failure> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut sending = connection.wire.begin(request);
         let until = until.filter(|_| upload.is_none());
-        let came = {
-            let head = std::pin::pin!(connection.wire.head(&mut sending, self.settings.max_head));
-            within(self.settings.first_byte_timeout, until, upload, head).await
-        };
-        match came {
-            Some(Ok(head)) => match framing_of(&head, &sending) {
-                Ok(framing) => Ok(Came { head, framing, sending }),
-                Err(broken) => Err(OriginError::exchanging(broken).into()),
-            },
-            Some(Err(broken)) => {
-                Err(Failure { error: OriginError::exchanging(broken), unsent: sending.unsent() })
-            }
-            None => Err(OriginError::timed_out(ProxyError::HttpResponseTimeout, Retry::Idempotent).into()),
-        }
+        let patience = Patience { limit: self.settings.first_byte_timeout, until, upload };
+        line.send(request, self.settings.max_head, patience).await
     }
 
-    /// What a head and the connection that it came on are to whoever asked.
-    fn received(self: &Arc<Self>, came: Came, connection: Connection, mut place: Place) -> Exchange {
+    /// What a head and what it came on are to whoever asked.
+    fn received(self: &Arc<Self>, came: Came, mut place: Place) -> Exchange {
         if place.answered() {
             tracing::info!(pool = %self.settings.name, endpoint = %self.authority, "an endpoint answers again");
         }
-        let Came { head: Head { status, headers, claims }, framing, sending } = came;
-        // Content that was not called for is not sent behind an answer, and then nobody can tell what would follow it.
-        let is_held = sending.is_held();
-        let (mut lease, mut tunnel) = (None, None);
-        if status == StatusCode::SWITCHING_PROTOCOLS {
-            let (begin, io) = connection.wire.leave_http();
-            let io: Box<dyn Io> = Box::new(Held::new(begin, io, place));
-            tunnel = Some(Tunnel::new(async { Ok(io) }));
-        } else {
-            let persists = claims.persists() && self.keeps_alive() && !is_held;
-            lease = Some(Lease { connection, home: Arc::clone(self), place, persists });
-        }
+        let Answered { head, coming, tunnel, ends_by_close, unknown_coding } = came.answered(self, place);
+        let between = self.settings.between_bytes_timeout;
         Exchange {
-            head: ReplyHead::new(status, headers),
-            body: IncomingBody {
-                content: Content::new(framing, self.settings.max_head),
-                between: self.settings.between_bytes_timeout,
-                deadline: None,
-                lease,
-                sending: (!sending.is_over() && !is_held).then(|| Box::new(sending)),
-                upload: None,
-            },
+            head,
+            body: IncomingBody { coming, between, deadline: None, upload: None },
             tunnel,
-            ends_by_close: framing == Framing::UntilClose,
-            unknown_coding: claims.has_unknown_coding(),
+            ends_by_close,
+            unknown_coding,
             authority: Arc::clone(&self.authority),
         }
     }
-}
-
-/// Where the content ends. Another protocol cannot begin while the request is still being sent (RFC 9110 §7.8).
-fn framing_of(head: &Head, sending: &Sending) -> Result<Framing, Broken> {
-    if head.status == StatusCode::SWITCHING_PROTOCOLS && !sending.is_over() {
-        return Err(Broken::Malformed("it switches protocols amid a request"));
-    }
-    head.claims.framing(head.status, sending.is_head())
-}
-
-/// A head that makes sense, and what is still to be sent of the request.
-struct Came {
-    head: Head,
-    framing: Framing,
-    sending: Sending,
 }
 
 impl Exchange {
@@ -213,25 +187,35 @@ impl Exchange {
     }
 }
 
-/// `future`'s output, unless `limit` passes in which the upload (if there is one) made no progress either, or `until`
-/// comes.
-async fn within<T>(
+/// How long a head is waited for.
+#[derive(Clone, Copy)]
+pub(super) struct Patience<'a> {
+    /// So long, and again as long as the upload (if there is one) made progress meanwhile.
     limit: Duration,
+    /// No longer than this.
     until: Option<Instant>,
-    upload: Option<&Upload>,
-    mut future: Pin<&mut impl Future<Output = T>>,
-) -> Option<T> {
-    let mut seen = upload.map(|upload| upload.0.progress());
-    loop {
-        let end = Instant::now() + limit;
-        let end = until.map_or(end, |until| until.min(end));
-        if let Ok(output) = tokio::time::timeout_at(end, future.as_mut()).await {
-            return Some(output);
+    upload: Option<&'a Upload>,
+}
+
+impl Patience<'_> {
+    /// `head`'s output, if it comes in time.
+    pub(super) async fn for_head<T>(
+        self,
+        mut head: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, OriginError> {
+        let progress = || self.upload.map(|upload| upload.0.progress());
+        let mut seen = progress();
+        loop {
+            let end = Instant::now() + self.limit;
+            let end = self.until.map_or(end, |until| until.min(end));
+            if let Ok(output) = tokio::time::timeout_at(end, head.as_mut()).await {
+                return Ok(output);
+            }
+            let now = progress();
+            if now == seen {
+                return Err(OriginError::timed_out(ProxyError::HttpResponseTimeout, Retry::Idempotent));
+            }
+            seen = now;
         }
-        let now = upload.map(|upload| upload.0.progress());
-        if now == seen {
-            return None;
-        }
-        seen = now;
     }
 }

@@ -43,6 +43,10 @@ pub(super) async fn fitted(
             request.headers.remove(name);
         }
     }
+    if settings.http_version == HttpVersion::Http2 {
+        // There is no other protocol to go over to (RFC 9113 §8.6).
+        request.headers.remove(header::UPGRADE);
+    }
     if is_10 || !settings.chunked {
         Box::pin(with_length(&mut request)).await?;
     }

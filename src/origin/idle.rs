@@ -14,7 +14,7 @@ use super::http1::Wire;
 const STACKS: usize = 16;
 
 /// The number of the worker (of any thread) that asks.
-fn here() -> usize {
+pub(super) fn here() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed);

@@ -4,9 +4,10 @@
 //! - [`Pool`]: which endpoint a request goes to, and to which next.
 //! - `roster`, `health`, `places`: whose turn it is, who is left alone, who has to wait.
 //! - `endpoint`, `idle`, [`connect`], [`resolve`], `tls`: how one endpoint is reached.
-//! - `fitted`, `exchange`, `hear`, `incoming`: one request, what is said before its response, and that.
-//! - [`http1`]: how that is written and read on one connection.
+//! - `fitted`, `outgoing`, `exchange`, `hear`, `incoming`: one request, what is said before its response, and that.
+//! - `line`: what that goes on. [`http1`], `http2`: how it is written and read there.
 
+mod broken;
 pub mod connect;
 mod endpoint;
 mod error;
@@ -16,8 +17,11 @@ mod health;
 mod hear;
 mod held;
 pub mod http1;
+mod http2;
 mod idle;
 mod incoming;
+mod line;
+mod outgoing;
 mod places;
 mod pool;
 pub mod resolve;

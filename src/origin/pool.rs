@@ -13,14 +13,15 @@ use super::exchange::{Exchange, OriginRequest};
 use super::fitted::{OURS, fitted};
 use super::health::Rules;
 use super::hear::Hear;
-use super::http1::{Outgoing, Spare};
 use super::incoming::Upload;
+use super::outgoing::{Outgoing, Spare};
 use super::places::{NoPlace, Places};
 use super::roster::Roster;
 use super::settings::Settings;
 use super::tls::{Tls, TlsError};
 use crate::base::blame::Retry;
 use crate::body::Body;
+use crate::body::budget::Budget;
 use crate::semantics::proxy_status::ProxyError;
 use crate::telemetry::endpoints::EndpointState;
 
@@ -61,7 +62,13 @@ pub enum PoolError {
 impl Pool {
     /// A pool whose endpoints are reached by `connector`. Files with certificates are read now; nothing is looked up
     /// or connected before the first request, so that a name that does not resolve keeps no node from starting.
-    pub fn new(mut settings: Settings, connector: Arc<dyn Connect>) -> Result<Self, PoolError> {
+    ///
+    /// What endpoints may send by HTTP/2 before it is taken is charged to `budget`.
+    pub fn new(
+        mut settings: Settings,
+        connector: Arc<dyn Connect>,
+        budget: &Arc<Budget>,
+    ) -> Result<Self, PoolError> {
         let pool = settings.name.clone();
         if let Some(field) = OURS.into_iter().find(|name| settings.send_fields.contains_key(name)) {
             return Err(PoolError::Field { pool, field });
@@ -71,13 +78,14 @@ impl Pool {
         let settings = Arc::new(settings);
         let wrong = |error| PoolError::Tls { pool: pool.clone(), error };
         let tls = settings.endpoints.iter().any(|endpoint| endpoint.url.is_tls());
-        let tls = tls.then(|| Tls::new(&settings.tls)).transpose().map_err(wrong)?;
+        let tls = tls.then(|| Tls::new(&settings.tls, settings.http_version)).transpose().map_err(wrong)?;
         if tls.is_some() && !settings.tls.verify {
             tracing::warn!(%pool, "certificates are NOT verified: whoever is on the way can read and change everything");
         }
         let connectors = std::iter::repeat_n(connector, settings.endpoints.len());
         let endpoints = settings.endpoints.iter().zip(connectors).map(|(endpoint, connector)| {
-            Endpoint::new(endpoint, &settings, tls.as_ref(), connector).map(Arc::new).map_err(wrong)
+            let made = Endpoint::new(endpoint, &settings, tls.as_ref(), connector, Arc::clone(budget));
+            made.map(Arc::new).map_err(wrong)
         });
         let endpoints: Vec<_> = endpoints.collect::<Result<_, _>>()?;
         if endpoints.is_empty() {
@@ -197,7 +205,7 @@ impl Pool {
                     .map_or_else(String::new, |endpoint| endpoint.url.to_string()),
                 up,
                 active: active as u64,
-                idle: endpoint.idle.sweep() as u64,
+                idle: endpoint.count_idle() as u64,
                 requests: count(&endpoint.requests),
                 failures: count(&endpoint.failures),
                 retries: count(&endpoint.retries),

@@ -14,7 +14,7 @@ pub struct Settings {
     pub name: String,
     /// Where requests go; at least one.
     pub endpoints: Vec<EndpointSettings>,
-    /// Most connections in use at a time, for each endpoint. Tunnels count.
+    /// Most requests at a time, for each endpoint; by HTTP/1 that is as many connections. Tunnels count.
     pub max_connections: usize,
     /// Most requests that wait for a connection, in the whole pool; beyond, they are answered with 503.
     pub queue: usize,
@@ -81,17 +81,32 @@ pub enum HttpVersion {
     /// HTTP/1.1.
     #[default]
     Http11,
+    /// HTTP/2, without TLS by prior knowledge (RFC 9113 §3.3): no upgrades.
+    Http2,
+    /// By TLS what the endpoint chooses of HTTP/2 and HTTP/1.1 (ALPN), otherwise HTTP/1.1.
+    Auto,
 }
 
 impl HttpVersion {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Http11, Self::Http10];
+    pub const ALL: [Self; 4] = [Self::Http11, Self::Http2, Self::Auto, Self::Http10];
+
+    /// Whether endpoints may be spoken to in HTTP/2.
+    pub(super) fn may_be_2(self, is_tls: bool) -> bool {
+        match self {
+            Self::Http2 => true,
+            Self::Auto => is_tls,
+            Self::Http10 | Self::Http11 => false,
+        }
+    }
 
     /// The name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http10 => "1.0",
             Self::Http11 => "1.1",
+            Self::Http2 => "2",
+            Self::Auto => "auto",
         }
     }
 }
@@ -105,11 +120,14 @@ pub struct TlsSettings {
     pub ca: Option<PathBuf>,
     /// The name to send as SNI and to verify; `None`: the endpoint's host.
     pub server_name: Option<String>,
+    /// What is shown to endpoints that ask who asks: PEM files with the certificate and those that vouch for it, and with
+    /// its key.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 impl Default for TlsSettings {
     fn default() -> Self {
-        Self { verify: true, ca: None, server_name: None }
+        Self { verify: true, ca: None, server_name: None, client: None }
     }
 }
 

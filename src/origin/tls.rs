@@ -8,11 +8,11 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
-use super::settings::TlsSettings;
+use super::settings::{HttpVersion, TlsSettings};
 use crate::body::tunnel::Io;
 use crate::semantics::proxy_status::ProxyError;
 
@@ -26,6 +26,25 @@ pub enum TlsError {
         path: PathBuf,
         /// What is wrong.
         error: rustls::pki_types::pem::Error,
+    },
+    /// The key of what is shown to endpoints cannot be read.
+    #[error("the key in {path} cannot be read: {error}; write it in PEM form", path = path.display())]
+    UnreadableKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: rustls::pki_types::pem::Error,
+    },
+    /// What is to be shown to endpoints does not fit together.
+    #[error("the certificate in {certificate} cannot be shown with the key in {key}: {error}",
+            certificate = certificate.display(), key = key.display())]
+    Client {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// What is wrong.
+        error: rustls::Error,
     },
     /// There are none to trust.
     #[error("there is no usable certificate in {}", .0.display())]
@@ -41,10 +60,17 @@ pub enum TlsError {
     Library(#[from] rustls::Error),
 }
 
+/// HTTP/2, and HTTP/1.1, as ALPN names them (RFC 7301).
+const H2: &[u8] = b"h2";
+const HTTP11: &[u8] = b"http/1.1";
+
 /// What all connections of a pool share: trust, sessions to resume, and the name if one was given.
 #[derive(Clone)]
 pub(super) struct Tls {
     connector: TlsConnector,
+    /// For what only HTTP/1.1 can do.
+    by_http1: TlsConnector,
+    version: HttpVersion,
     name: Option<ServerName<'static>>,
 }
 
@@ -55,8 +81,8 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Reads the certificates that are trusted.
-    pub(super) fn new(settings: &TlsSettings) -> Result<Self, TlsError> {
+    /// Reads the certificates that are trusted, and the one that is shown. `version` of HTTP is what is asked for (ALPN).
+    pub(super) fn new(settings: &TlsSettings, version: HttpVersion) -> Result<Self, TlsError> {
         // Named, never the process's default, which depends on what else is linked.
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -66,10 +92,27 @@ impl Tls {
         } else {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
         };
-        let mut config = builder.with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let config = match &settings.client {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let wrong =
+                    |error| TlsError::Client { certificate: certificate.clone(), key: key.clone(), error };
+                builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?).map_err(wrong)?
+            }
+        };
+        let asking_for = |protocols: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            TlsConnector::from(Arc::new(config))
+        };
+        let by_http1 = asking_for(&[HTTP11]);
+        let connector = match version {
+            HttpVersion::Http10 | HttpVersion::Http11 => by_http1.clone(),
+            HttpVersion::Http2 => asking_for(&[H2]),
+            HttpVersion::Auto => asking_for(&[H2, HTTP11]),
+        };
         let name = settings.server_name.as_deref().map(server_name).transpose()?;
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+        Ok(Self { connector, by_http1, version, name })
     }
 
     /// The name that an endpoint's certificate has to be for.
@@ -77,12 +120,22 @@ impl Tls {
         self.name.clone().map_or_else(|| server_name(host), Ok)
     }
 
-    /// The connection inside `io`, once `name` has shown its certificate. Cancelled, the connection is closed.
-    pub(super) async fn over(&self, io: Box<dyn Io>, name: ServerName<'static>) -> io::Result<Box<dyn Io>> {
-        match self.connector.connect(name, io).await {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(io::Error::new(error.kind(), TlsFailure(error))),
+    /// The connection inside `io`, once `name` has shown its certificate, and whether it is one of HTTP/2: never where
+    /// `only_http1` will do. Cancelled, the connection is closed.
+    pub(super) async fn over(
+        &self,
+        io: Box<dyn Io>,
+        name: ServerName<'static>,
+        only_http1: bool,
+    ) -> io::Result<(Box<dyn Io>, bool)> {
+        let connector = if only_http1 { &self.by_http1 } else { &self.connector };
+        let failed = |error: io::Error| io::Error::new(error.kind(), TlsFailure(error));
+        let stream = connector.connect(name, io).await.map_err(failed)?;
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
+        if self.version == HttpVersion::Http2 && !is_http2 {
+            return Err(failed(io::Error::other("the endpoint does not choose HTTP/2 (ALPN)")));
         }
+        Ok((Box::new(stream), is_http2))
     }
 }
 
@@ -93,14 +146,20 @@ fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
     }
 }
 
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unreadable = |error| TlsError::Unreadable { path: path.to_owned(), error };
+    CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(unreadable)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let unreadable = |error| TlsError::UnreadableKey { path: path.to_owned(), error };
+    PrivateKeyDer::from_pem_file(path).map_err(unreadable)
+}
+
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = ca {
-        let unreadable = |error| TlsError::Unreadable { path: path.to_owned(), error };
-        let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<_, _>>)
-            .map_err(unreadable)?;
-        roots.add_parsable_certificates(certificates);
+        roots.add_parsable_certificates(certificates(path)?);
         return if roots.is_empty() { Err(TlsError::NoCertificates(path.to_owned())) } else { Ok(roots) };
     }
     let found = rustls_native_certs::load_native_certs();

@@ -1,10 +1,10 @@
 //! Origins of limited HTTP: HTTP/1.0, one request a connection, no chunks; and the fields that an origin is owed.
 
 use forebay::body::Body;
-use forebay::origin::{HttpVersion, Pool, PoolError};
+use forebay::origin::{HttpVersion, PoolError};
 use http::Method;
 
-use crate::pool_rig::{Network, ask, get, pool_over, pool_settings, request, says, upload};
+use crate::pool_rig::{Network, ask, get, made, pool_over, pool_settings, request, says, upload};
 use crate::rig::{Pipes, settings};
 use crate::support::bytes::pattern;
 use crate::support::ms;
@@ -167,9 +167,9 @@ async fn fields_to_send_take_the_place_of_a_client_s_and_are_not_printed() {
 fn fields_of_the_connection_cannot_be_set() {
     let mut settings = pool_settings(&["http://a"]);
     settings.send_fields.insert("connection", "close".parse().unwrap());
-    let error = Pool::new(settings, Network::new()).expect_err("refused");
+    let error = made(settings, Network::new()).expect_err("refused");
     assert!(matches!(error, PoolError::Field { .. }), "{error}");
-    assert!(matches!(Pool::new(pool_settings(&[]), Network::new()), Err(PoolError::NoEndpoints(_))));
+    assert!(matches!(made(pool_settings(&[]), Network::new()), Err(PoolError::NoEndpoints(_))));
 }
 
 #[tokio::test(start_paused = true)]

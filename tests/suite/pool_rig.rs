@@ -15,7 +15,7 @@ use forebay::body::busy::{BusyBody, Means, Retention, SpillArea};
 use forebay::body::tunnel::Io;
 use forebay::origin::connect::{Connect, Connecting};
 use forebay::origin::resolve::{Resolve, Resolving};
-use forebay::origin::{EndpointSettings, Exchange, OriginError, OriginRequest, Pool, Settings};
+use forebay::origin::{EndpointSettings, Exchange, OriginError, OriginRequest, Pool, PoolError, Settings};
 use http::{HeaderMap, Method};
 use parking_lot::Mutex;
 
@@ -154,7 +154,12 @@ pub fn pool_settings(urls: &[&str]) -> Settings {
 }
 
 pub fn pool_over(settings: Settings, network: &Arc<Network>) -> Arc<Pool> {
-    Arc::new(Pool::new(settings, Arc::clone(network) as Arc<dyn Connect>).expect("a pool"))
+    Arc::new(made(settings, Arc::clone(network) as Arc<dyn Connect>).expect("a pool"))
+}
+
+/// A pool with a budget of its own.
+pub fn made(settings: Settings, connector: Arc<dyn Connect>) -> Result<Pool, PoolError> {
+    Pool::new(settings, connector, &Budget::new(64 << 20))
 }
 
 pub fn request(method: Method, target: &str, body: Body) -> OriginRequest {

@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 
 use forebay::body::tunnel::Io;
+use forebay::origin::Settings;
 use forebay::origin::connect::{Connect, Connecting};
-use forebay::origin::{Pool, Settings};
 use forebay::semantics::proxy_status::ProxyError;
 use tokio_rustls::TlsAcceptor;
 
-use crate::pool_rig::{Outcome, ask, get, pool_settings, says};
+use crate::pool_rig::{Outcome, ask, get, made, pool_settings, says};
 use crate::support::authority::Authority;
 use crate::support::origin::Origin;
 
@@ -51,7 +51,7 @@ fn settings_for(authority: &Authority) -> Settings {
 async fn asked(settings: Settings, acceptor: Option<TlsAcceptor>) -> (Outcome, Arc<Origin>) {
     let origin = Arc::new(Origin::pipe(says("secretly")));
     let behind = Behind { origin: Arc::clone(&origin), acceptor };
-    let pool = Pool::new(settings, Arc::new(behind)).expect("a pool");
+    let pool = made(settings, Arc::new(behind)).expect("a pool");
     let first = ask(&pool, get("/")).await;
     assert_eq!(first.is_ok(), ask(&pool, get("/")).await.is_ok());
     (first, origin)
@@ -93,7 +93,7 @@ async fn an_endpoint_that_speaks_no_tls_is_refused() {
     let authority = Authority::new();
     let origin = Arc::new(Origin::pipe(says("in the clear")));
     let behind = Behind { origin: Arc::clone(&origin), acceptor: None };
-    let pool = Pool::new(settings_for(&authority), Arc::new(behind)).expect("a pool");
+    let pool = made(settings_for(&authority), Arc::new(behind)).expect("a pool");
     let error = ask(&pool, get("/")).await.expect_err("no TLS");
     assert!(matches!(error.error, ProxyError::TlsProtocolError | ProxyError::ConnectionTimeout), "{error:?}");
     assert_eq!(origin.hits(), 0);
@@ -125,7 +125,7 @@ async fn verification_ends_only_when_somebody_says_so() {
     let unknown = Authority::new();
     let mut settings = pool_settings(&["https://origin.test"]);
     settings.tls.ca = Some(Authority::new().file());
-    assert!(Pool::new(settings.clone(), nobody()).is_err(), "its directory is gone");
+    assert!(made(settings.clone(), nobody()).is_err(), "its directory is gone");
     settings.tls.verify = false;
     let (outcome, _) = asked(settings, Some(unknown.server(&["other.test"], 2020))).await;
     assert!(outcome.is_ok(), "{outcome:?}");
@@ -139,7 +139,7 @@ fn what_cannot_be_set_up_is_told_at_the_start() {
     settings.tls.ca = Some(file.clone());
     for (content, complaint) in [("not PEM", "no usable certificate"), ("", "no usable certificate")] {
         std::fs::write(&file, content).expect("write");
-        let error = Pool::new(settings.clone(), nobody()).expect_err("refused").to_string();
+        let error = made(settings.clone(), nobody()).expect_err("refused").to_string();
         assert!(
             error.contains(complaint) && error.contains("ca.pem") && error.contains("pool test"),
             "{error}"
@@ -148,7 +148,7 @@ fn what_cannot_be_set_up_is_told_at_the_start() {
     let bad = pool_settings(&["https://not_a_name_"]);
     let mut bad = Settings { tls: forebay::origin::TlsSettings { verify: false, ..bad.tls.clone() }, ..bad };
     bad.tls.server_name = Some("two words".to_owned());
-    let error = Pool::new(bad, nobody()).expect_err("refused").to_string();
+    let error = made(bad, nobody()).expect_err("refused").to_string();
     assert!(error.contains("\"two words\""), "{error}");
 }
 

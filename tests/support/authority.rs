@@ -9,6 +9,7 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tempfile::TempDir;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -91,17 +92,28 @@ impl Authority {
 
     /// A server's side of TLS, with a certificate for these hosts that is good until a year.
     pub fn server(&self, hosts: &[&str], until: i32) -> TlsAcceptor {
+        self.server_of(hosts, until, &["http/1.1"], false)
+    }
+
+    /// The same that speaks these protocols, and lets only those in for whom this authority vouches, or all.
+    pub fn server_of(&self, hosts: &[&str], until: i32, protocols: &[&str], only_known: bool) -> TlsAcceptor {
         let (chain, key) = self.pem(hosts, until, serial("server"));
         let chain = vec![CertificateDer::from_pem_slice(chain.as_bytes()).expect("a certificate")];
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("a configuration");
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            .expect("versions");
+        let builder = if only_known {
+            let mut roots = RootCertStore::empty();
+            roots.add(self.issuer.der().clone()).expect("an authority");
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
+        } else {
+            builder.with_no_client_auth()
+        };
+        let mut config = builder.with_single_cert(chain, key).expect("a configuration");
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
 

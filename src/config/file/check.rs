@@ -2,6 +2,7 @@
 
 mod certificates;
 mod limits;
+mod pools;
 mod sites;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
     // What is missing may stand where nothing could be read.
     if reader.is_complete() {
         sites::check(configuration, reader);
+        pools::check(configuration, reader);
         certificates::check(configuration, reader);
     }
 }

@@ -273,7 +273,7 @@ table! {
     pub struct Pool {
         /// Where they are: `http://HOST:PORT`, `https://HOST`, or with a weight.
         endpoints: Vec<EndpointSettings>, list(endpoint()) => [];
-        /// Connections to each endpoint.
+        /// Requests to each endpoint at a time; by HTTP/1 each has a connection.
         max_connections: usize, whole(1..=1_000_000_usize) => 256;
         /// Requests that may wait for a connection, for the whole pool; beyond them, 503.
         queue: usize, whole(0..=1_000_000_usize) => 1024;
@@ -305,7 +305,8 @@ table! {
         max_backoff: Duration, time() => "30s";
         /// How often host names are resolved again.
         resolve_every: Duration, time() => "30s";
-        /// The version of HTTP that is spoken to the endpoints.
+        /// The version of HTTP that is spoken to the endpoints. `2` without TLS is spoken by prior knowledge; `auto` is what
+        /// an `https://` endpoint chooses of HTTP/2 and HTTP/1.1, and HTTP/1.1 to others.
         http: HttpVersion, choice() => "1.1";
         /// Whether a connection may serve more than one request.
         keep_alive: bool, flag() => true;
@@ -329,5 +330,9 @@ table! {
         ca: Option<PathBuf>, either("system", readable_file()) => "system";
         /// The name that is asked for (SNI) and verified; `auto` is the endpoint's host.
         server_name: Option<String>, either("auto", server_name()) => "auto";
+        /// What is shown to endpoints that ask who asks: a file with a certificate, then those that vouch for it, in PEM.
+        certificate: Option<PathBuf>, either("none", readable_file()) => "none";
+        /// The key of that certificate, in PEM.
+        key: Option<PathBuf>, either("none", readable_file()) => "none";
     }
 }

@@ -8,10 +8,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 
 use super::head::Head;
-use super::{Broken, Outgoing};
 use crate::body::Body;
 use crate::http1::framed::Framed;
 use crate::http1::outbox::Outbox;
+use crate::origin::broken::Broken;
+use crate::origin::outgoing::Outgoing;
 
 /// Content is taken from its source until so many bytes wait to be written, or so many pieces: it is in nobody's account
 /// any more.
@@ -48,7 +49,7 @@ impl Sending {
     /// Puts the head into the empty `outbox`, and short content with it, which is then one write.
     pub(super) fn begin(request: Box<Outgoing>, outbox: &mut Outbox) -> Self {
         let mut framed = Framed::new(request.delimiting);
-        outbox.push(request.head.clone());
+        outbox.push(request.written());
         let mut stage = Stage::Begins;
         if let (Body::Bytes(bytes), None) = (&request.body, request.waits_for_100) {
             // As long as its head says: that was made from it.

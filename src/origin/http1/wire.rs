@@ -10,12 +10,15 @@ use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::unconstrained;
 
+use super::content::Content;
 use super::head::{self, Head};
-use super::{Broken, Content, Outgoing, Sending};
+use super::sending::Sending;
 use crate::body::busy::BodyError;
 use crate::body::tunnel::Io;
 use crate::http1::input::Input;
 use crate::http1::outbox::Outbox;
+use crate::origin::broken::Broken;
+use crate::origin::outgoing::Outgoing;
 
 /// An open connection.
 pub(in crate::origin) struct Wire {

@@ -1,10 +1,10 @@
-//! Sites and pools.
+//! Sites, and what they name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::super::near::nearest;
 use super::super::reader::Reader;
-use super::super::tables::{Configuration, Pool, Site, Tls};
+use super::super::tables::{Configuration, Site};
 use super::complain_of_repeats;
 use crate::base::ids::SiteId;
 
@@ -16,16 +16,6 @@ pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
     identities(configuration, reader);
     for (name, site) in &configuration.sites {
         origins(&format!("sites.{name}"), site, configuration, reader);
-    }
-    let used: BTreeSet<&String> =
-        configuration.sites.values().filter_map(|site| site.pool.as_ref()).collect();
-    for (name, pool) in &configuration.pools {
-        endpoints(&format!("pools.{name}"), pool, reader);
-        backoff(&format!("pools.{name}"), pool, reader);
-        if reader.is_sound("sites") && !used.contains(name) {
-            let hint = format!("a site says pool = {name:?} to use it");
-            reader.doubt(&format!("pools.{name}"), format!("no site uses the pool {name:?}"), Some(hint));
-        }
     }
 }
 
@@ -125,36 +115,4 @@ fn dangling(path: &str, pool: &str, configuration: &Configuration, reader: &mut 
         }
     };
     reader.object(path, format!("there is no pool {pool:?}"), Some(hint));
-}
-
-fn endpoints(path: &str, pool: &Pool, reader: &mut Reader) {
-    let endpoints = format!("{path}.endpoints");
-    if !reader.is_sound(&endpoints) {
-        return;
-    }
-    let name = path.split('.').nth(1).unwrap_or("");
-    if pool.endpoints.is_empty() {
-        let hint = "such as endpoints = [\"http://10.0.0.1:3000\", \"http://10.0.0.2:3000\"]".to_owned();
-        return reader.object_to_key(path, format!("the pool {name:?} has no endpoints"), Some(hint));
-    }
-    let named = pool.endpoints.iter().enumerate();
-    let named = named.map(|(nth, endpoint)| (endpoint.url.to_string(), format!("{endpoints}[{nth}]")));
-    complain_of_repeats(named, |url, _, _| format!("the endpoint {url} is named twice"), reader);
-    let tls = format!("{path}.tls");
-    if pool.tls != Tls::default()
-        && !pool.endpoints.iter().any(|endpoint| endpoint.url.to_string().starts_with("https:"))
-    {
-        let message = format!("tls has no effect: the pool {name:?} has no https:// endpoint");
-        reader.doubt(&tls, message, None);
-    }
-}
-
-fn backoff(path: &str, pool: &Pool, reader: &mut Reader) {
-    let (least, most) = (format!("{path}.backoff"), format!("{path}.max_backoff"));
-    if reader.is_sound(&least) && reader.is_sound(&most) && pool.backoff > pool.max_backoff {
-        let (least_text, most_text) =
-            (humantime::format_duration(pool.backoff), humantime::format_duration(pool.max_backoff));
-        let at = if reader.is_said(&least) { least } else { most };
-        reader.object(&at, format!("backoff ({least_text}) is more than max_backoff ({most_text})"), None);
-    }
 }

@@ -1,29 +1,32 @@
-//! A request as HTTP/1.1 writes it, once, and again where that does no harm.
+//! A request on its way out: how its content is framed, and what is needed to send it again where that does no harm.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
+use super::OriginRequest;
+use super::hear::Hear;
+use super::http1::written;
+use super::settings::{HttpVersion, Settings};
 use crate::body::Body;
 use crate::http1::framed::Delimiting;
-use crate::http1::lines::all_fields;
-use crate::origin::OriginRequest;
-use crate::origin::hear::Hear;
-use crate::origin::settings::{HttpVersion, Settings};
 use crate::semantics::fields;
 
-/// A request whose head is written.
-pub(in crate::origin) struct Outgoing {
-    pub(super) head: Bytes,
+/// A request that is ready to be sent.
+pub(super) struct Outgoing {
+    head: Head,
     pub(super) body: Body,
     pub(super) delimiting: Delimiting,
-    /// Which trailers may follow. What is not announced is not sent.
+    /// Which trailers may follow, where nothing else may.
     pub(super) announced: Vec<HeaderName>,
     /// It asks for the head of a response alone.
     pub(super) is_head: bool,
+    /// It asks to leave HTTP.
+    pub(super) leaves_http: bool,
     /// It may be sent twice (RFC 9110 §9.2.2).
     is_idempotent: bool,
     /// How long it waits at most to be told to send its content, if it said that it would (RFC 9110 §10.1.1).
@@ -33,48 +36,87 @@ pub(in crate::origin) struct Outgoing {
 }
 
 /// What is needed to send a request once more.
-pub(in crate::origin) struct Spare {
-    head: Bytes,
+pub(super) struct Spare {
+    head: Head,
     is_head: bool,
+    leaves_http: bool,
     hears: Option<Arc<dyn Hear>>,
 }
 
+/// The head of a request.
+#[derive(Clone)]
+enum Head {
+    /// As HTTP/1 writes it: of a pool that speaks nothing else.
+    Written(Bytes),
+    /// Of one whose endpoints may be spoken to otherwise.
+    Fields(Arc<Fields>),
+}
+
+/// What is in a head, and goes out as the version of its connection has it.
+pub(super) struct Fields {
+    pub(super) method: Method,
+    pub(super) target: PathAndQuery,
+    pub(super) headers: HeaderMap,
+}
+
 impl Outgoing {
-    /// `request` in the pool's version of HTTP; `hears` is told of what is said before its answer.
-    pub(in crate::origin) fn new(
-        mut request: OriginRequest,
-        settings: &Settings,
-        hears: Option<Arc<dyn Hear>>,
-    ) -> Self {
+    /// `request` as the pool's endpoints may take it; `hears` is told of what is said before its answer.
+    pub(super) fn new(mut request: OriginRequest, settings: &Settings, hears: Option<Arc<dyn Hear>>) -> Self {
         let delimiting = say_own_length(&mut request);
         let OriginRequest { method, target, headers, body } = request;
-        let mut head = Vec::with_capacity(room_for(&headers) + target.as_str().len());
-        head.extend_from_slice(method.as_str().as_bytes());
-        head.push(b' ');
-        head.extend_from_slice(target.as_str().as_bytes());
-        head.extend_from_slice(version(settings.http_version));
-        all_fields(&mut head, &headers);
-        head.extend_from_slice(b"\r\n");
         let has_content = delimiting != Delimiting::None;
         let expects = has_content && headers.contains_key(header::EXPECT);
         Self {
-            head: head.into(),
             body,
             delimiting,
             announced: if has_content { announced(&headers) } else { Vec::new() },
             is_head: method == Method::HEAD,
+            leaves_http: headers.contains_key(header::UPGRADE),
             is_idempotent: method.is_idempotent(),
             waits_for_100: expects.then_some(settings.continue_timeout),
             hears,
+            head: match settings.http_version {
+                HttpVersion::Http10 | HttpVersion::Http11 => {
+                    Head::Written(written::request(&method, &target, settings.http_version, &headers))
+                }
+                HttpVersion::Http2 | HttpVersion::Auto => {
+                    Head::Fields(Arc::new(Fields { method, target, headers }))
+                }
+            },
         }
     }
 
+    /// Its head as HTTP/1 has it.
+    pub(super) fn written(&self) -> Bytes {
+        match &self.head {
+            Head::Written(lines) => lines.clone(),
+            Head::Fields(fields) => {
+                let Fields { method, target, headers } = &**fields;
+                written::request(method, target, HttpVersion::Http11, headers)
+            }
+        }
+    }
+
+    /// What is in its head, if it may go out in another version than HTTP/1.
+    pub(super) fn fields(&self) -> Option<&Fields> {
+        match &self.head {
+            Head::Written(_) => None,
+            Head::Fields(fields) => Some(fields),
+        }
+    }
+
+    /// Whether nothing follows its head.
+    pub(super) fn has_no_content(&self) -> bool {
+        self.delimiting == Delimiting::None
+    }
+
     /// None, if sending it twice may do harm, or its content would be gone (RFC 9110 §9.2.2).
-    pub(in crate::origin) fn spare(&self) -> Option<Spare> {
+    pub(super) fn spare(&self) -> Option<Spare> {
         let repeatable = self.is_idempotent && matches!(self.body, Body::Empty);
         repeatable.then(|| Spare {
             head: self.head.clone(),
             is_head: self.is_head,
+            leaves_http: self.leaves_http,
             hears: self.hears.clone(),
         })
     }
@@ -82,13 +124,14 @@ impl Outgoing {
 
 impl Spare {
     /// The request once more.
-    pub(in crate::origin) fn again(&self) -> Outgoing {
+    pub(super) fn again(&self) -> Outgoing {
         Outgoing {
             head: self.head.clone(),
             body: Body::Empty,
             delimiting: Delimiting::None,
             announced: Vec::new(),
             is_head: self.is_head,
+            leaves_http: self.leaves_http,
             is_idempotent: true,
             waits_for_100: None,
             hears: self.hears.clone(),
@@ -101,22 +144,6 @@ impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outgoing").field("delimiting", &self.delimiting).finish_non_exhaustive()
     }
-}
-
-/// What ends the first line.
-const fn version(version: HttpVersion) -> &'static [u8] {
-    match version {
-        HttpVersion::Http10 => b" HTTP/1.0\r\n",
-        HttpVersion::Http11 => b" HTTP/1.1\r\n",
-    }
-}
-
-/// Bytes that a head takes at most beside its target.
-fn room_for(headers: &HeaderMap) -> usize {
-    const FIRST_AND_LAST_LINE: usize = 32;
-    let line =
-        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + b": \r\n".len();
-    FIRST_AND_LAST_LINE + headers.iter().map(line).sum::<usize>()
 }
 
 /// What has its whole content at hand says how long that is, whatever its fields say: a length without as much content would
@@ -141,8 +168,16 @@ fn say_own_length(request: &mut OriginRequest) -> Delimiting {
     if length > 0 { Delimiting::Length(length) } else { Delimiting::None }
 }
 
-/// The trailers that are announced, but for those that mean something only before content (RFC 9110 §6.5.1).
+/// The trailers that are announced and may be.
 fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+    fields::list_members(headers, &header::TRAILER)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .filter(may_trail)
+        .collect()
+}
+
+/// Whether a field may follow content: not if it means something only before it (RFC 9110 §6.5.1).
+pub(super) fn may_trail(name: &HeaderName) -> bool {
     const NEVER: [HeaderName; 8] = [
         header::CONTENT_LENGTH,
         header::TRANSFER_ENCODING,
@@ -153,10 +188,7 @@ fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
         header::TE,
         header::TRAILER,
     ];
-    fields::list_members(headers, &header::TRAILER)
-        .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .filter(|name| !NEVER.contains(name) && !fields::is_hop_by_hop(name))
-        .collect()
+    !NEVER.contains(name) && !fields::is_hop_by_hop(name)
 }
 
 #[cfg(test)]
@@ -175,7 +207,7 @@ mod tests {
     }
 
     fn written(method: Method, headers: &[(HeaderName, &'static str)], body: Body) -> String {
-        String::from_utf8(outgoing(method, headers, body).head.to_vec()).expect("text")
+        String::from_utf8(outgoing(method, headers, body).written().to_vec()).expect("text")
     }
 
     #[test]

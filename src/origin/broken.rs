@@ -1,0 +1,18 @@
+//! What can go wrong on a connection to an endpoint, in whichever version of HTTP.
+
+/// Why there is no response, or no more of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The endpoint closed the connection, or it broke.
+    Gone,
+    /// The endpoint says that it has not looked at the request (RFC 9113 §8.7).
+    Refused,
+    /// The endpoint gave up this one request (RFC 9113 §5.4.2).
+    Reset,
+    /// What came is no response.
+    Malformed(&'static str),
+    /// The head is longer than it may be, or has too many fields.
+    LargeHead,
+    /// The content of the request broke off, or is not as long as was said.
+    Request,
+}
