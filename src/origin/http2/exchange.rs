@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::ResponseFuture;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::broken::of_content;
 use super::connection::Share;
@@ -86,7 +86,11 @@ impl Came {
     /// What it is to whoever asked.
     pub(in crate::origin) fn answered(self, place: Place) -> Answered {
         let Self { response, sending, window, share } = self;
-        let (head, stream) = response.into_parts();
+        let (mut head, stream) = response.into_parts();
+        if stream.is_end_stream() && !sending.is_head() && may_have_content(head.status) {
+            // Who answers a call of gRPC with its trailers alone has to be passed on as such.
+            head.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+        }
         // Content that was not called for is not sent behind an answer.
         let sending = Some(sending).filter(|sending| !sending.is_over() && !sending.is_held());
         let coming = Coming {
@@ -106,6 +110,11 @@ impl Came {
             unknown_coding: false,
         }
     }
+}
+
+/// RFC 9110 §6.4.1, but for what is asked by HEAD.
+fn may_have_content(status: StatusCode) -> bool {
+    ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
 }
 
 /// Begins a stream, when the codec has room for it.

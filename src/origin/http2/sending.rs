@@ -58,6 +58,11 @@ impl Sending {
         Self { request, stream, stage, piece: Bytes::new(), left, is_begun: false }
     }
 
+    /// Whether the response is to a HEAD.
+    pub(super) fn is_head(&self) -> bool {
+        self.request.is_head
+    }
+
     /// Whether all of it was handed over.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over)
