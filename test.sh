@@ -36,6 +36,12 @@ install_needs() {
     has nginx || packages+=(nginx-light)
     has npm || packages+=(npm)
     has python3 || packages+=(python3)
+    # For gRPC's client and server, which are installed into an environment of their own.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+    has openssl || packages+=(openssl)
+    has curl || packages+=(curl)
+    # Clients of HTTP/2.
+    has nghttp && has h2load || packages+=(nghttp2-client)
     # For promtool, which checks the metrics.
     has promtool || packages+=(prometheus)
     # A download over many connections.
@@ -115,6 +121,14 @@ run_conformance() {
     count "$((ok + bad))" "$ok" "$status"
 }
 
+# grpc: 24 passed, 0 failed
+run_grpc() {
+    local status=0 ok bad
+    run python3 tests/grpc || status=$?
+    read -r ok bad < <(sed -nE 's/^grpc: ([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log"; echo 0 0)
+    count "$((ok + bad))" "$ok" "$status"
+}
+
 # Whether the tests of this name were asked for.
 wanted() {
     local filter
@@ -145,6 +159,8 @@ if [ "$runner" = nextest ]; then
 else
     run_with_cargo -- "${filters[@]}"
 fi
+# A real client and a real server of gRPC.
+if wanted grpc; then run_grpc; fi
 # The public HTTP cache tests.
 if wanted conformance; then run_conformance; fi
 [ $((passed + failed)) -gt 0 ] || give_up "no test ran"
