@@ -153,6 +153,7 @@ fn tls(written: &Configuration) -> Option<listener::tls::Settings> {
         certificates: certificates.collect(),
         policies: policies(written),
         minimum: written.tls.minimum_version,
+        ticket_keys: written.tls.ticket_keys.clone(),
         handshake_timeout: written.tls.handshake_timeout,
         reload_every: written.tls.reload_every,
     })

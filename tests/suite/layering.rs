@@ -78,6 +78,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
             "tls::gate::Told",
             "tls::keeper::Named",
             "tls::provider",
+            "tls::tickets::TicketKey",
         ],
     ),
     ("config", "fetch", &["Settings"]),

@@ -81,6 +81,7 @@ mod site;
 mod sites;
 mod spoon;
 mod staleness;
+mod tickets;
 mod tls;
 mod unkeyed;
 mod variants;

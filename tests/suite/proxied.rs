@@ -125,6 +125,7 @@ async fn tls_follows_it() {
         settings.tls = Some(tls::Settings {
             certificates: vec![Named { name: "main".to_owned(), files, is_default: true }],
             policies: Vec::new(),
+            ticket_keys: Vec::new(),
             minimum: MinimumVersion::Tls12,
             handshake_timeout: LIMIT,
             reload_every: LIMIT,

@@ -78,6 +78,7 @@ impl Site {
         settings.tls = Some(tls::Settings {
             certificates: named.collect(),
             policies: Vec::new(),
+            ticket_keys: Vec::new(),
             minimum: MinimumVersion::Tls12,
             handshake_timeout: ms(5_000),
             reload_every: ms(3_600_000),
@@ -351,6 +352,7 @@ async fn what_cannot_be_shown_is_told_at_the_start() {
         settings.tls = Some(tls::Settings {
             certificates: vec![Named { name: "main".into(), files, is_default: false }],
             policies: Vec::new(),
+            ticket_keys: Vec::new(),
             minimum: MinimumVersion::default(),
             handshake_timeout: ms(1_000),
             reload_every: ms(1_000),

@@ -121,7 +121,11 @@ table! {
         default_certificate: Option<String>, either("none", certificate_name()) => "none";
         /// For a handshake, from the connection on.
         handshake_timeout: Duration, time() => "10s";
-        /// How often the files of certificates are looked at.
+        /// Files with keys of session tickets, of 80 random bytes each (`openssl rand -out FILE 80`). The first makes tickets,
+        /// all take them; nodes with the same files resume each other's sessions. Without any, each node makes keys of its
+        /// own, which end with it.
+        ticket_keys: Vec<PathBuf>, list(readable_file()) => [];
+        /// How often the files of certificates, authorities and keys of tickets are looked at.
         reload_every: Duration, time() => "10s";
     }
 }
