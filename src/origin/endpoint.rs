@@ -27,7 +27,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// One endpoint of a pool.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    /// `host:port`.
+    /// `host:port`, or a Unix socket.
     pub(super) authority: Arc<str>,
     pub(super) idle: IdleConnections,
     /// Somebody sweeps `idle`.
@@ -38,6 +38,8 @@ pub(super) struct Endpoint {
     pub(super) opened: AtomicU64,
     pub(super) settings: Arc<Settings>,
     names: Arc<Names>,
+    /// It has no name to look up.
+    is_unix: bool,
     tls: Option<(Tls, ServerName<'static>)>,
     connector: Arc<dyn Connect>,
     /// Why the last connection could not be had, for people.
@@ -67,6 +69,7 @@ impl Endpoint {
             opened: AtomicU64::default(),
             settings: Arc::clone(settings),
             names: Arc::new(Names::new(url.authority(), settings.resolve_every, patience)),
+            is_unix: url.is_unix(),
             tls,
             connector,
             cause: Mutex::default(),
@@ -130,7 +133,7 @@ impl Endpoint {
     }
 
     async fn connect(&self) -> io::Result<(Box<dyn Io>, Option<SocketAddr>)> {
-        let (io, address) = match self.connector.resolver() {
+        let (io, address) = match self.connector.resolver().filter(|_| !self.is_unix) {
             None => (self.connector.connect(&self.authority).await?, None),
             Some(resolver) => {
                 let addresses = self.names.addresses(resolver).await?;

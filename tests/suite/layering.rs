@@ -69,6 +69,10 @@ const ONLY: &[(&str, &str, &[&str])] = &[
         "listener",
         &[
             "Settings",
+            "address::Address",
+            "address::AddressError",
+            "address::Mode",
+            "proxied::Proxies",
             "tls::MinimumVersion",
             "tls::authorities::Authorities",
             "tls::certificate::CertificateName",

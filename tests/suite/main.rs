@@ -83,5 +83,7 @@ mod spoon;
 mod staleness;
 mod tickets;
 mod tls;
+mod tls_requests;
+mod unix_sockets;
 mod unkeyed;
 mod variants;

@@ -77,7 +77,7 @@ impl Fleet {
 }
 
 fn address(node: &Running) -> SocketAddr {
-    node.addresses[0].address
+    node.addresses[0].address.inet().expect("an address")
 }
 
 /// Shakes hands, asks for a page, and tells by what kind of a handshake.

@@ -65,7 +65,7 @@ impl Site {
         let (authority, origin) = (Authority::new(), Origin::tcp(script).await);
         let mut settings = settings(&origin.url());
         settings.listen = vec![Listen {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
             tls: true,
             http2: false,
             proxies: Vec::new(),
@@ -89,7 +89,7 @@ impl Site {
     }
 
     fn addr(&self) -> SocketAddr {
-        self.running.addresses[0].address
+        self.running.addresses[0].address.inet().expect("an address")
     }
 
     async fn shake(
@@ -277,7 +277,7 @@ async fn clients_without_tls_are_sent_to_it_and_those_with_it_stay() {
     };
     let change = |settings: &mut Settings| {
         settings.listen.push(Listen {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
             tls: false,
             http2: false,
             proxies: Vec::new(),
@@ -286,7 +286,7 @@ async fn clients_without_tls_are_sent_to_it_and_those_with_it_stay() {
         settings.sites[0].policy.strict_transport = Some(HeaderValue::from_static("max-age=600"));
     };
     let site = Site::of(&[("main", &["site.test"])], false, change, script).await;
-    let mut clear = Client::connect(site.running.addresses[1].address).await;
+    let mut clear = Client::connect(site.running.addresses[1].address.inet().expect("an address")).await;
     // Authorities look there before there is a certificate.
     assert_eq!(clear.get_with("/.well-known/acme-challenge/x", &[("Host", "site.test")]).await.status, 200);
     clear.request("OPTIONS", "*", &[("Host", "site.test")], b"").await;

@@ -18,7 +18,6 @@ mod watch;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +33,7 @@ use tokio_rustls::server::TlsStream;
 use super::stream::{self, Socket};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::ClientPolicy;
+use crate::base::peer::Peer;
 use crate::body::certificate::ClientCertificate;
 use crate::telemetry::counters::Counters;
 use authorities::{Authorities, AuthoritiesError};
@@ -257,7 +257,7 @@ impl Front {
 
     /// Shakes hands with a client, which may choose HTTP/2 if `http2` says so. `None`: nothing came of it, and the
     /// connection is closed. Dropped while it waits, the connection is closed.
-    pub async fn accept(&self, io: Socket, peer: SocketAddr, http2: bool) -> Option<Shaken> {
+    pub async fn accept(&self, io: Socket, peer: Peer, http2: bool) -> Option<Shaken> {
         let shaken = tokio::time::timeout(self.timeout, self.shake_hands(io, http2)).await;
         match shaken.unwrap_or(Err(Failure::Late)) {
             Ok(shaken) => {
@@ -311,7 +311,7 @@ impl Front {
 
     /// Counts what came to nothing. A client that was refused is read on until it knows: by TLS 1.3 it may have sent its
     /// request already.
-    async fn turn_away(&self, failure: Failure, peer: SocketAddr) {
+    async fn turn_away(&self, failure: Failure, peer: Peer) {
         self.counters.tls_failures.inc();
         tracing::debug!(%peer, %failure, "a TLS handshake came to nothing");
         match failure {
