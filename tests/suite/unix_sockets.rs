@@ -253,7 +253,7 @@ async fn nginx_at_a_unix_socket_is_an_origin() {
 async fn a_unix_socket_without_an_origin_is_an_origin_that_is_down() {
     let place = Place::new();
     let _node = node(&place, "s", &place.url("none"), |settings| {
-        settings.pools[0].backoff = Duration::from_millis(1)
+        settings.pools[0].backoff = Duration::from_millis(1);
     });
     let mut client = place.client("s").await;
     let status =

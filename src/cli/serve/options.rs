@@ -23,12 +23,13 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
-    /// The site to stand in front of, such as http://127.0.0.1:3000 or unix:/run/app.sock, in place of those of the file; given more than once, its endpoints take turns.
-    /// Without any, an embedded demo site
+    /// The site to stand in front of, in place of those of the file, by its URL or as "unix:" and the path of a Unix socket;
+    /// given more than once, its endpoints take turns. Without any, an embedded demo site
     #[arg(long, value_name = "http://HOST:PORT")]
     origin: Vec<OriginUrl>,
 
-    /// Where to listen: IP:PORT or unix:/PATH; may be given more than once [default: 127.0.0.1:8080]
+    /// Where to listen, IP:PORT or "unix:" and the path of a Unix socket; may be given more than once
+    /// [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<Address>,
 
