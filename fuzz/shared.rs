@@ -10,6 +10,7 @@ use forebay::listener::Settings;
 use forebay::listener::http1::framing::Framing;
 use forebay::listener::http1::head;
 use forebay::listener::proxied::header;
+use forebay::listener::tls::tickets::{TicketKey, TicketKeys};
 use forebay::origin::http1::framing::Framing as ResponseFraming;
 use forebay::origin::http1::head as response;
 use forebay::semantics::cache_control::{CacheControl, qualified_fields};
@@ -28,7 +29,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("cache_control", cache_control),
     ("targeted", targeted),
     ("vary", vary),
@@ -39,6 +40,7 @@ pub const TARGETS: [Target; 10] = [
     ("http1_chunked", http1_chunked),
     ("origin_head", origin_head),
     ("proxied", proxied),
+    ("ticket", ticket),
 ];
 
 /// Lines of `Cache-Control`, read as a response's and as a request's.
@@ -268,6 +270,18 @@ pub fn proxied(data: &[u8]) {
     for shorter in 1..length {
         assert_eq!(header(&data[..shorter]).unwrap(), None, "{shorter} of {length} bytes");
     }
+}
+
+/// A session ticket that somebody made up, and a session that becomes one.
+pub fn ticket(data: &[u8]) {
+    let key = |first: u8| TicketKey::new(&(first..first + 80).collect::<Vec<_>>()).unwrap();
+    let (keys, now) = (TicketKeys::new(vec![key(0), key(100)]), Timestamp::from_secs(1_800_000_000));
+    assert_eq!(keys.open(data, now), None);
+    let made = keys.seal(data, now).unwrap();
+    assert_eq!(keys.open(&made, now).as_deref(), Some(data));
+    // By a key that has this name, too.
+    let named = [made.get(..16).unwrap(), data].concat();
+    assert_eq!(keys.open(&named, now), None);
 }
 
 /// The content, and how it ended: the number of trailers and of bytes behind the end, nothing if more is to come.

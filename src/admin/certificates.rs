@@ -1,4 +1,4 @@
-//! Certificates as Prometheus reads them.
+//! Certificates and keys of tickets as Prometheus reads them.
 
 use crate::telemetry::certificates::CertificateState;
 use crate::telemetry::metrics::exposition::{Exposition, Family, Kind};
@@ -16,8 +16,15 @@ static REFUSED: Family = certificate(
     "1 if what is in the files of the certificate cannot be used and the one from before is shown.",
 );
 
+static TICKET_KEYS_REFUSED: Family = Family {
+    name: "forebay_ticket_keys_refused",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "1 if what is in the files of keys of session tickets cannot be used and those from before are.",
+};
+
 /// Writes how all of them are.
-pub(super) fn render(to: &mut Exposition, states: &[CertificateState]) {
+pub(super) fn render(to: &mut Exposition, states: &[CertificateState], ticket_keys: Option<bool>) {
     let mut expires = to.family(&EXPIRES);
     for state in states {
         expires.sample(&[&state.name], state.expires.as_millis() / 1000);
@@ -26,4 +33,5 @@ pub(super) fn render(to: &mut Exposition, states: &[CertificateState]) {
     for state in states {
         refused.sample(&[&state.name], u64::from(state.refused));
     }
+    to.single(&TICKET_KEYS_REFUSED, u64::from(ticket_keys == Some(true)));
 }

@@ -23,6 +23,7 @@ impl View {
             "draining": handles.draining.is_cancelled(),
             "disk": handles.cache.disk().map_or("none".to_owned(), |disk| disk.health().to_string()),
             "certificates": self.certificates(),
+            "ticket_keys": self.ticket_keys(),
         })
     }
 
@@ -35,6 +36,15 @@ impl View {
             (state.name, json!({ "days_left": days_left, "expired": expired, "refused": state.refused }))
         };
         (self.handles.certificates)().into_iter().map(certificate).collect::<serde_json::Map<_, _>>().into()
+    }
+
+    /// Whether the keys of session tickets are those in their files.
+    fn ticket_keys(&self) -> &'static str {
+        match (self.handles.ticket_keys)() {
+            None => "none",
+            Some(false) => "ok",
+            Some(true) => "refused",
+        }
     }
 
     /// Whether requests may be sent here, and if not, why.

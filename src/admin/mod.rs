@@ -42,6 +42,9 @@ pub type Endpoints = Arc<dyn Fn() -> Vec<EndpointState> + Send + Sync>;
 /// Tells how the certificates are that clients are shown.
 pub type Certificates = Arc<dyn Fn() -> Vec<CertificateState> + Send + Sync>;
 
+/// Tells whether what is in the files of keys of session tickets cannot be used, if there are any.
+pub type TicketKeys = Arc<dyn Fn() -> Option<bool> + Send + Sync>;
+
 /// What there is to look at.
 #[derive(Clone)]
 pub struct Handles {
@@ -59,6 +62,8 @@ pub struct Handles {
     pub endpoints: Endpoints,
     /// Certificates.
     pub certificates: Certificates,
+    /// Keys of session tickets.
+    pub ticket_keys: TicketKeys,
     /// Tells what would happen to a request.
     pub explain: Explain,
     /// The access log, if there is one.

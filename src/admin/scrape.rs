@@ -34,7 +34,7 @@ impl View {
         self.render_tiers(to);
         self.render_means(to);
         endpoints::render(to, &(self.handles.endpoints)());
-        certificates::render(to, &(self.handles.certificates)());
+        certificates::render(to, &(self.handles.certificates)(), (self.handles.ticket_keys)());
         self.render_process(to);
     }
 

@@ -174,7 +174,7 @@ mod tests {
             version,
             headers,
             body: Body::Empty,
-            peer: ([127, 0, 0, 1], 1).into(),
+            peer: std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into(),
             policy: ClientPolicy::NONE,
             certificate: None,
         }

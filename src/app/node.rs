@@ -84,7 +84,8 @@ impl Node {
         let counters = Arc::new(Counters::default());
         let metrics = Arc::new(Metrics::new(settings.workers, Arc::clone(&counters)));
         let router = Arc::new(Router::new(settings.sites.iter().cloned(), &metrics));
-        let front = settings.tls.as_ref().map(|tls| shake_hands(tls, &router, &counters)).transpose()?;
+        let front =
+            settings.tls.as_ref().map(|tls| shake_hands(tls, &router, &counters, &clock)).transpose()?;
         let control = log.as_ref().map(AccessLog::control);
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
         let pools =
@@ -116,6 +117,7 @@ impl Node {
     /// What the admin listener looks at.
     pub fn handles(&self, draining: CancellationToken) -> Handles {
         let (pools, front) = (Arc::clone(&self.pools), self.front.clone());
+        let tickets = front.clone();
         Handles {
             metrics: Arc::clone(&self.metrics),
             cache: Arc::clone(&self.cache),
@@ -126,6 +128,7 @@ impl Node {
             certificates: Arc::new(move || {
                 front.as_ref().map_or_else(Vec::new, |front| front.keeper().states())
             }),
+            ticket_keys: Arc::new(move || tickets.as_ref().and_then(|front| front.ticket_keys_are_refused())),
             explain: self.explain(),
             log: self.log.clone(),
             draining,
@@ -155,10 +158,11 @@ fn shake_hands(
     settings: &tls::Settings,
     router: &Arc<Router>,
     counters: &Arc<Counters>,
+    clock: &Clock,
 ) -> Result<Arc<Front>, TlsError> {
     let router = Arc::clone(router);
     let policy_of = PolicyOf::new(move |name| router.client_policy(name));
-    Front::new(settings, policy_of, Arc::clone(counters)).map(Arc::new)
+    Front::new(settings, policy_of, Arc::clone(counters), clock.clone()).map(Arc::new)
 }
 
 /// The status that tells why there is nothing to explain: a host of nobody's is not found, what else would be refused is

@@ -15,9 +15,12 @@ use crate::admin::{Admin, AdminError};
 use crate::base::clock::Clock;
 use crate::config::{Listen, Settings};
 use crate::listener::accept::Speaks;
+use crate::listener::address::Address;
 use crate::listener::proxied::Trusted;
 use crate::listener::tls::Front;
-use crate::listener::{Handler, Serving, accept, bind};
+use crate::listener::unix::SocketFile;
+use crate::listener::wire::Bound;
+use crate::listener::{Handler, Serving, accept, bind, unix};
 use crate::origin::connect::Tcp;
 use crate::telemetry::access_log::AccessLog;
 
@@ -34,7 +37,7 @@ pub enum RunError {
     #[error("cannot listen on {address}: {error}{hint}", hint = hint(.error))]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: Address,
         /// What the kernel said.
         error: io::Error,
     },
@@ -52,7 +55,10 @@ pub enum RunError {
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => " (another program listens there; choose another with --listen)",
-        io::ErrorKind::PermissionDenied => " (ports below 1024 need a privilege)",
+        io::ErrorKind::PermissionDenied => {
+            " (ports below 1024 need a privilege, Unix sockets a directory to write to)"
+        }
+        io::ErrorKind::NotFound => " (the directory of a Unix socket has to be there)",
         io::ErrorKind::AddrNotAvailable => " (this machine has no such address)",
         _ => "",
     }
@@ -65,6 +71,8 @@ pub struct Running {
     pub node: Node,
     /// Where it listens, ports filled in.
     pub addresses: Vec<Listen>,
+    /// The files of Unix sockets.
+    files: Vec<SocketFile>,
     draining: CancellationToken,
     workers: Vec<JoinHandle<()>>,
     admin: Option<Admin>,
@@ -75,7 +83,7 @@ impl Running {
     /// Binds every address, starts the workers, and the admin listener if there is to be one.
     pub fn start(settings: &Settings, log: Option<AccessLog>) -> Result<Self, RunError> {
         let node = Node::build(settings, Clock::system(), Arc::new(Tcp), log)?;
-        let (addresses, sockets) = bind_all(&settings.listen, settings.workers)?;
+        let Everywhere { addresses, sockets, files } = bind_all(&settings.listen, settings.workers)?;
         let caretaker = node.front.as_ref().zip(settings.tls.as_ref());
         let caretaker = caretaker.map(|(front, tls)| Caretaker::start(front, tls.reload_every));
         let caretaker = caretaker.transpose().map_err(RunError::Worker)?;
@@ -98,7 +106,7 @@ impl Running {
             };
             workers.push(worker.spawn(index).map_err(RunError::Worker)?);
         }
-        let mut running = Self { node, addresses, draining, workers, admin: None, caretaker };
+        let mut running = Self { node, addresses, files, draining, workers, admin: None, caretaker };
         if let Some(settings) = settings.admin {
             match Admin::start(settings, running.node.handles(running.draining.clone())) {
                 Ok(admin) => running.admin = Some(admin),
@@ -118,6 +126,8 @@ impl Running {
 
     /// Stops accepting, lets running responses finish within the deadline, and waits for the workers.
     pub fn drain(self) {
+        // As long as they are listened on, nobody else has put others there.
+        drop(self.files);
         self.draining.cancel();
         drop(self.caretaker);
         for worker in self.workers {
@@ -131,28 +141,45 @@ impl Running {
     }
 }
 
-/// Each address once for each worker: the sockets by worker.
-fn bind_all(addresses: &[Listen], workers: usize) -> Result<(Vec<Listen>, Vec<Vec<Socket>>), RunError> {
-    let mut by_worker: Vec<Vec<Socket>> = (0..workers.max(1)).map(|_| Vec::new()).collect();
-    let mut bound = Vec::with_capacity(addresses.len());
-    for listen in addresses {
-        let address = listen.address;
-        let failed = |error| RunError::Listen { address, error };
-        let sockets = bind::bind(address, by_worker.len()).map_err(failed)?;
-        if let Some(first) = sockets.first() {
-            bound.push(Listen { address: first.local_addr().map_err(failed)?, ..listen.clone() });
-        }
-        for (worker, socket) in by_worker.iter_mut().zip(sockets) {
+/// What is listened on.
+struct Everywhere {
+    /// Ports filled in.
+    addresses: Vec<Listen>,
+    /// By worker.
+    sockets: Vec<Vec<Socket>>,
+    files: Vec<SocketFile>,
+}
+
+/// Each address once for each worker.
+fn bind_all(wanted: &[Listen], workers: usize) -> Result<Everywhere, RunError> {
+    let mut sockets: Vec<Vec<Socket>> = (0..workers.max(1)).map(|_| Vec::new()).collect();
+    let (mut addresses, mut files) = (Vec::with_capacity(wanted.len()), Vec::new());
+    for listen in wanted {
+        let failed = |error| RunError::Listen { address: listen.address.clone(), error };
+        let (address, bound) = match &listen.address {
+            Address::Inet(address) => {
+                let bound = bind::bind(*address, sockets.len()).map_err(failed)?;
+                let address = bound.first().map_or(Ok(*address), TcpListener::local_addr).map_err(failed)?;
+                (address.into(), bound.into_iter().map(Bound::Tcp).collect::<Vec<_>>())
+            }
+            Address::Unix(socket, mode) => {
+                let (bound, file) = unix::bind(socket, *mode, sockets.len()).map_err(failed)?;
+                files.push(file);
+                (listen.address.clone(), bound.into_iter().map(Bound::Unix).collect())
+            }
+        };
+        addresses.push(Listen { address, ..listen.clone() });
+        for (worker, bound) in sockets.iter_mut().zip(bound) {
             let Listen { tls, http2, .. } = *listen;
-            worker.push(Socket { listener: socket, tls, http2, proxies: Trusted::new(&listen.proxies) });
+            worker.push(Socket { bound, tls, http2, proxies: Trusted::new(&listen.proxies) });
         }
     }
-    Ok((bound, by_worker))
+    Ok(Everywhere { addresses, sockets, files })
 }
 
 /// A listening socket.
 struct Socket {
-    listener: TcpListener,
+    bound: Bound,
     /// Whether clients speak TLS there.
     tls: bool,
     http2: bool,
@@ -187,8 +214,8 @@ impl<H: Handler> Worker<H> {
 
     async fn serve(self) -> io::Result<()> {
         let mut accepting = tokio::task::JoinSet::new();
-        for Socket { listener, tls, http2, proxies } in self.sockets {
-            let socket = tokio::net::TcpListener::from_std(listener)?;
+        for Socket { bound, tls, http2, proxies } in self.sockets {
+            let socket = bound.listen()?;
             let speaks = Speaks { front: self.front.clone().filter(|_| tls), http2, proxies };
             let (handler, serving) = (Arc::clone(&self.handler), self.serving.clone());
             accepting.spawn(accept::accept(socket, speaks, handler, serving, self.connections.clone()));

@@ -1,6 +1,8 @@
-//! What every other module may lean on: time, identities, units, and errors that carry blame.
+//! What every other module may lean on: time, identities, units, who and where, and errors that carry blame.
 
 pub mod blame;
 pub mod clock;
 pub mod ids;
+pub mod peer;
 pub mod units;
+pub mod unix;

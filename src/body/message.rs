@@ -1,7 +1,6 @@
 //! Messages as every module above the adapters speaks them.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -13,6 +12,7 @@ use super::Body;
 use super::certificate::ClientCertificate;
 use super::rendered::RenderedFields;
 use crate::base::ids::ClientPolicy;
+use crate::base::peer::Peer;
 use crate::telemetry::record::Record;
 
 /// A request, parsed and taken apart by an adapter. Nothing of its framing is left in it.
@@ -33,7 +33,7 @@ pub struct Request {
     /// The content.
     pub body: Body,
     /// The connection's other end.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// What was asked of it in its handshake.
     pub policy: ClientPolicy,
     /// The certificate that it showed there, if an origin is to be told of it.

@@ -118,8 +118,8 @@ fn bytes(size: u64) -> usize {
 }
 
 fn listen(written: &Listener) -> Listen {
-    let Listener { address, tls, http2, ref proxy_protocol } = *written;
-    Listen { address, tls, http2: http2.unwrap_or(tls), proxies: proxy_protocol.clone() }
+    let Listener { address, mode, tls, http2, proxy_protocol } = written.clone();
+    Listen { address: address.with_mode(mode), tls, http2: http2.unwrap_or(tls), proxies: proxy_protocol }
 }
 
 fn listener(written: &Configuration) -> listener::Settings {
@@ -153,6 +153,7 @@ fn tls(written: &Configuration) -> Option<listener::tls::Settings> {
         certificates: certificates.collect(),
         policies: policies(written),
         minimum: written.tls.minimum_version,
+        ticket_keys: written.tls.ticket_keys.clone(),
         handshake_timeout: written.tls.handshake_timeout,
         reload_every: written.tls.reload_every,
     })
@@ -344,6 +345,7 @@ mod tests {
 
     use super::*;
     use crate::config::file::{Listener, Site};
+    use crate::listener::address::Address;
     use crate::route::HostPattern;
 
     fn compile(change: impl FnOnce(&mut Configuration)) -> Settings {
@@ -453,8 +455,8 @@ mod tests {
 
     #[test]
     fn every_listener_is_listened_on() {
-        let address = "127.0.0.1:81".parse().expect("an address");
-        let listener = Listener { address, ..Listener::default() };
+        let address: Address = "127.0.0.1:81".parse().expect("an address");
+        let listener = Listener { address: address.clone(), ..Listener::default() };
         let settings = compile(|written| written.listeners.push(listener));
         assert_eq!(settings.listen.len(), 2);
         assert_eq!(

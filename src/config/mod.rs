@@ -5,12 +5,11 @@ mod disk;
 pub mod file;
 mod memory;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
+use crate::listener::address::Address;
+use crate::listener::proxied::Proxies;
 use crate::telemetry::access_log;
 use crate::{admin, cache, fetch, listener, origin, request, route};
 
@@ -66,13 +65,13 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// The address.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Whether clients speak TLS there.
     pub tls: bool,
     /// Whether they may speak HTTP/2: by choice where TLS is spoken, else at once or not at all.
     pub http2: bool,
     /// Who says for whom it connects, by the PROXY protocol.
-    pub proxies: Vec<IpNet>,
+    pub proxies: Vec<Proxies>,
 }
 
 /// The spill area.

@@ -34,7 +34,7 @@ pub struct Asked {
     /// The scheme that the client used.
     pub scheme: Scheme,
     /// The client's address.
-    pub peer: IpAddr,
+    pub peer: Option<IpAddr>,
     /// Its certificate, if the origin is told of it: the request then passes by the cache.
     pub certificate: Option<Arc<ClientCertificate>>,
     /// The client's HTTP version.

@@ -210,7 +210,7 @@ fn add_our_own(headers: &mut HeaderMap, ask: &Ask, tell_address: bool) {
     };
     let host = said.part(&said.host);
     set(header::HOST, host.clone());
-    if tell_address {
+    if !said.address.is_empty() {
         set(HeaderName::from_static("x-forwarded-for"), said.part(&said.address));
     }
     set(HeaderName::from_static("x-forwarded-proto"), said.part(&said.scheme));
@@ -227,7 +227,8 @@ struct Forwarded {
 }
 
 impl Forwarded {
-    /// An IPv6 address goes in brackets and quotes; so does anything with a port.
+    /// An IPv6 address goes in brackets and quotes; so does anything with a port. A client without an address is unknown
+    /// (§6.2), which `X-Forwarded-For` has no word for.
     fn of(ask: &Ask, tell_address: bool) -> Self {
         let mut text = String::with_capacity(64 + ask.host().len());
         let mut add = |before: &str, part: &dyn Display, after: &str| {
@@ -240,8 +241,12 @@ impl Forwarded {
         };
         let address = match ask.peer {
             _ if !tell_address => 0..0,
-            IpAddr::V4(address) => add("for=", &address, ";"),
-            IpAddr::V6(address) => add("for=\"[", &address, "]\";"),
+            Some(IpAddr::V4(address)) => add("for=", &address, ";"),
+            Some(IpAddr::V6(address)) => add("for=\"[", &address, "]\";"),
+            None => {
+                add("for=", &"unknown", ";");
+                0..0
+            }
         };
         let host = add("host=\"", &ask.host(), "\";");
         let scheme = add("proto=", &ask.scheme.as_str(), "");

@@ -1,13 +1,11 @@
 //! The accept loop of one worker, and how it drains.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -15,7 +13,9 @@ use super::link::Link;
 use super::proxied::{self, Trusted};
 use super::stream::{self, Socket, Stream};
 use super::tls::{Front, Shaken};
+use super::wire::{Listening, Wire};
 use super::{Handler, Serving, http1, http2};
+use crate::base::peer::Peer;
 
 /// Said to a connection over the limit, before its request is read.
 const TOO_MANY: &[u8] =
@@ -38,12 +38,13 @@ pub struct Speaks {
 /// Accepts connections until the listener drains, then closes the socket. Connections run in `tasks`; they finish the response
 /// that they are at and close.
 pub async fn accept<H: Handler>(
-    socket: TcpListener,
+    socket: impl Into<Listening>,
     speaks: Speaks,
     handler: Arc<H>,
     serving: Serving,
     tasks: TaskTracker,
 ) {
+    let socket = socket.into();
     // Each request looks at it: a token of its own keeps workers out of each other's way.
     let serving = Arc::new(Serving { draining: serving.draining.child_token(), ..serving });
     loop {
@@ -55,15 +56,18 @@ pub async fn accept<H: Handler>(
             Ok((stream, peer)) => {
                 let (handler, serving) = (Arc::clone(&handler), Arc::clone(&serving));
                 match speaks.clone() {
-                    Speaks { proxies: Some(trusted), front, http2 } if trusted.has(peer.ip()) => {
+                    Speaks { proxies: Some(trusted), front, http2 } if trusted.has(peer) => {
                         tasks.spawn(welcome_by_proxy(stream, (peer, front, http2), handler, serving))
                     }
                     Speaks { front: None, http2: true, .. } => {
                         tasks.spawn(welcome_by_either(Socket::new(stream), peer, handler, serving))
                     }
-                    Speaks { front: None, http2: false, .. } => {
-                        tasks.spawn(welcome(stream, peer, handler, serving))
-                    }
+                    Speaks { front: None, http2: false, .. } => match stream {
+                        Wire::Tcp(stream) => tasks.spawn(welcome(stream, peer, handler, serving)),
+                        stream @ Wire::Unix(_) => {
+                            tasks.spawn(welcome(Socket::new(stream), peer, handler, serving))
+                        }
+                    },
                     Speaks { front: Some(front), http2, .. } => {
                         let stream = Socket::new(stream);
                         tasks.spawn(welcome_by_tls(stream, peer, (front, http2), handler, serving))
@@ -89,8 +93,8 @@ fn is_the_client(error: &io::Error) -> bool {
 
 /// What comes from a proxy that says for whom it connects. One that does not say so in time, or says it wrong, is dropped.
 async fn welcome_by_proxy<H: Handler>(
-    mut stream: TcpStream,
-    (proxy, front, http2): (SocketAddr, Option<Arc<Front>>, bool),
+    mut stream: Wire,
+    (proxy, front, http2): (Peer, Option<Arc<Front>>, bool),
     handler: Arc<H>,
     serving: Arc<Serving>,
 ) {
@@ -104,7 +108,7 @@ async fn welcome_by_proxy<H: Handler>(
         Err(_) => return tracing::debug!(%proxy, "a proxy did not say in time for whom it connects"),
     };
     // It speaks for itself, to see whether this node is well.
-    let peer = client.unwrap_or(proxy);
+    let peer = client.map_or(proxy, Peer::At);
     let stream = Socket::that_began(begin, stream);
     match (front, http2) {
         (Some(front), http2) => {
@@ -115,7 +119,7 @@ async fn welcome_by_proxy<H: Handler>(
     }
 }
 
-async fn welcome<H: Handler>(stream: impl Stream, peer: SocketAddr, handler: Arc<H>, serving: Arc<Serving>) {
+async fn welcome<H: Handler>(stream: impl Stream, peer: Peer, handler: Arc<H>, serving: Arc<Serving>) {
     let link = Link::plain(peer);
     match handler.admit(&link) {
         Some(_guest) => http1::serve(stream, link, &*handler, &serving).await,
@@ -126,7 +130,7 @@ async fn welcome<H: Handler>(stream: impl Stream, peer: SocketAddr, handler: Arc
 /// The same for clients that may begin with HTTP/2.
 async fn welcome_by_either<H: Handler>(
     mut stream: Socket,
-    peer: SocketAddr,
+    peer: Peer,
     handler: Arc<H>,
     serving: Arc<Serving>,
 ) {
@@ -162,7 +166,7 @@ async fn read_beginning(stream: &mut Socket) -> io::Result<(BytesMut, bool)> {
 /// Over the limit there is nothing that could be said before a handshake, which costs more than the answer.
 async fn welcome_by_tls<H: Handler>(
     stream: Socket,
-    peer: SocketAddr,
+    peer: Peer,
     (front, may_choose): (Arc<Front>, bool),
     handler: Arc<H>,
     serving: Arc<Serving>,

@@ -1,4 +1,4 @@
-//! Listening sockets: one per worker on the same address (decision 1).
+//! Listening sockets of the network: one per worker on the same address (decision 1).
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -8,13 +8,14 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::body::tunnel::watch_over;
 
 /// Connections that the kernel completes before we accept them.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// Bytes that may wait in the kernel unsent before it calls a connection writable: what a slow client would have there
 /// otherwise are megabytes, of which nobody sees anything in the node's own memory.
 const MOST_UNSENT: u32 = 512 << 10;
 
-/// Binds `address` once for each of `workers`. Port 0 picks one port for all of them.
+/// Binds `address` once for each of `workers`. Port 0 picks one port for all of them. `[::]` is every address of IPv6 and none of
+/// IPv4, whatever the system would make of it, so that it may stand beside `0.0.0.0`.
 ///
 /// # Errors
 /// As the kernel says, `AddrInUse` also when another process of this user listens there with `SO_REUSEPORT`.

@@ -1,18 +1,18 @@
 //! What is known of a client's connection before its first request.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::uri::Scheme;
 
 use crate::base::ids::ClientPolicy;
+use crate::base::peer::Peer;
 use crate::body::certificate::ClientCertificate;
 
 /// Who is at the other end, and by which way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Its address.
-    pub peer: SocketAddr,
+    /// Where it is.
+    pub peer: Peer,
     /// Whether it speaks TLS.
     pub is_tls: bool,
     /// What was asked of it in the handshake.
@@ -23,12 +23,12 @@ pub struct Link {
 
 impl Link {
     /// A connection in the clear.
-    pub fn plain(peer: SocketAddr) -> Self {
-        Self { peer, is_tls: false, policy: ClientPolicy::NONE, certificate: None }
+    pub fn plain(peer: impl Into<Peer>) -> Self {
+        Self { peer: peer.into(), is_tls: false, policy: ClientPolicy::NONE, certificate: None }
     }
 
     /// One by TLS, of which nothing was asked so far.
-    pub fn tls(peer: SocketAddr) -> Self {
+    pub fn tls(peer: impl Into<Peer>) -> Self {
         Self { is_tls: true, ..Self::plain(peer) }
     }
 

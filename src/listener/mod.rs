@@ -1,9 +1,11 @@
 //! Sockets to requests. Knows a [`Handler`] and nothing of what is behind it.
 //!
 //! [`http1`] drives a connection by itself (decision 11), [`http2`] by a library's codec (decision 14); what they ask of one is
-//! in [`stream`]. [`tls`] is what comes before where clients speak it.
+//! in [`stream`]. [`tls`] is what comes before where clients speak it. [`bind`] and [`unix`] make the sockets of an [`address`],
+//! and [`wire`] is one of either kind.
 
 pub mod accept;
+pub mod address;
 mod alarm;
 pub mod bind;
 pub mod http1;
@@ -13,6 +15,8 @@ pub mod proxied;
 pub mod refusal;
 pub mod stream;
 pub mod tls;
+pub mod unix;
+pub mod wire;
 
 use std::fmt;
 use std::pin::Pin;

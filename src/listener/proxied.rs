@@ -3,14 +3,17 @@
 //! It is the client's word as much as the proxy's, so it is heard of those alone that are trusted. They have to say it: a
 //! listener that would take it or leave it lets whoever gets through such a proxy say it in its place.
 
+use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use ipnet::IpNet;
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::base::peer::Peer;
 
 /// How either version begins.
 const V1: &[u8] = b"PROXY ";
@@ -25,21 +28,54 @@ const MOST_OF_V1: usize = 107;
 /// How much is read at first. What is behind the header comes along.
 const USUAL: usize = 512;
 
+/// Proxies that are trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proxies {
+    /// Those of a network.
+    Of(IpNet),
+    /// Those that come by a Unix socket.
+    Local,
+}
+
+impl Proxies {
+    /// How the latter are called in the configuration.
+    pub const LOCAL: &str = "unix";
+}
+
+impl From<IpNet> for Proxies {
+    fn from(network: IpNet) -> Self {
+        Self::Of(network)
+    }
+}
+
+impl fmt::Display for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Of(network) => network.fmt(f),
+            Self::Local => f.write_str(Self::LOCAL),
+        }
+    }
+}
+
 /// Whose word is taken.
 #[derive(Clone, Debug)]
-pub struct Trusted(Arc<[IpNet]>);
+pub struct Trusted(Arc<[Proxies]>);
 
 impl Trusted {
-    /// These networks; `None` if there are none.
-    pub fn new(networks: &[IpNet]) -> Option<Self> {
-        (!networks.is_empty()).then(|| Self(networks.into()))
+    /// These; `None` if there are none.
+    pub fn new(proxies: &[Proxies]) -> Option<Self> {
+        (!proxies.is_empty()).then(|| Self(proxies.into()))
     }
 
     /// Whether this one is among them.
-    pub fn has(&self, address: IpAddr) -> bool {
+    pub fn has(&self, peer: Peer) -> bool {
         // Where one socket takes both, IPv4 comes as IPv6 (RFC 4291 §2.5.5.2).
-        let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
+        let address = peer.ip().map(|address| address.to_canonical());
+        self.0.iter().any(|proxies| match (proxies, address) {
+            (Proxies::Of(network), Some(address)) => network.contains(&address),
+            (Proxies::Local, address) => address.is_none(),
+            (Proxies::Of(_), None) => false,
+        })
     }
 }
 
@@ -122,6 +158,8 @@ mod tests {
         assert_eq!(told(b"PROXY UNKNOWN\r\n"), Ok(Some((None, 15))));
         let with_more = v2(1, 0x11, &[192, 0, 2, 7, 192, 0, 2, 1, 0x13, 0x88, 1, 0xbb, 4, 0, 1, 9]);
         assert_eq!(told(&with_more), Ok(Some((Some("192.0.2.7:5000".to_owned()), with_more.len()))));
+        let by_unix_socket = v2(1, 0x31, &[b'/'; 216]);
+        assert_eq!(told(&by_unix_socket), Ok(Some((None, by_unix_socket.len()))));
         let of_itself = v2(0, 0, &[]);
         assert_eq!(told(&of_itself), Ok(Some((None, of_itself.len()))));
     }
@@ -152,17 +190,22 @@ mod tests {
 
     #[test]
     fn addresses_are_trusted_by_network_in_either_form() {
-        let networks = ["10.0.0.0/8", "2001:db8::/32"].map(|network| network.parse().expect("a network"));
-        let trusted = Trusted::new(&networks).expect("some");
-        for (address, has) in [
+        let network = |network: &str| Proxies::Of(network.parse().expect("a network"));
+        let trusted = Trusted::new(&["10.0.0.0/8", "2001:db8::/32"].map(network)).expect("some");
+        let is_trusted = |trusted: &Trusted, address: &str| {
+            trusted.has(SocketAddr::new(address.parse().expect("an address"), 1).into())
+        };
+        for (address, expected) in [
             ("10.1.2.3", true),
             ("::ffff:10.1.2.3", true),
             ("2001:db8::9", true),
             ("11.0.0.1", false),
             ("::1", false),
         ] {
-            assert_eq!(trusted.has(address.parse().expect("an address")), has, "{address}");
+            assert_eq!(is_trusted(&trusted, address), expected, "{address}");
         }
-        assert!(Trusted::new(&[]).is_none());
+        assert!(!trusted.has(Peer::Local) && Trusted::new(&[]).is_none());
+        let local = Trusted::new(&[Proxies::Local]).expect("some");
+        assert!(local.has(Peer::Local) && !is_trusted(&local, "127.0.0.1"));
     }
 }

@@ -12,6 +12,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
+use super::wire::Wire;
+
 /// The most that is taken in from a client that is turned away.
 const MAX_UNREAD: u64 = 64 << 10;
 
@@ -63,17 +65,17 @@ impl Stream for TlsStream<Socket> {
 /// Without sockets: a pipe in memory, whose end looks the same in any case.
 impl Stream for DuplexStream {}
 
-/// A socket that counts what is written to it, and of which the beginning may have been read already.
+/// A connection that counts what is written to it, and of which the beginning may have been read already.
 #[derive(Debug)]
 pub struct Socket {
-    io: TcpStream,
+    io: Wire,
     begin: BytesMut,
     written: u64,
 }
 
 impl Socket {
     /// Nothing was read or written so far.
-    pub fn new(io: TcpStream) -> Self {
+    pub fn new(io: Wire) -> Self {
         Self::that_began(BytesMut::new(), io)
     }
 
@@ -84,7 +86,7 @@ impl Socket {
     }
 
     /// These bytes were read, and are read once more.
-    pub fn that_began(begin: BytesMut, io: TcpStream) -> Self {
+    pub fn that_began(begin: BytesMut, io: Wire) -> Self {
         Self { io, begin, written: 0 }
     }
 

@@ -7,10 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
 use super::resolve::{Resolve, System};
+use crate::base::unix::UnixSocket;
 use crate::body::tunnel::{Io, watch_over};
 
 /// A connection in the making.
@@ -19,10 +20,13 @@ pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> +
 /// How long one address may take before the next is tried beside it (RFC 8305 §5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
+/// How soon a Unix socket is tried again at which too many wait.
+const CROWDED: Duration = Duration::from_millis(5);
+
 /// Opens connections. A trait, so that tests can put a pipe in the place of a network.
 pub trait Connect: Debug + Send + Sync {
     /// A new connection to `authority`: `IP:port` if there is a [`Connect::resolver`], otherwise `host:port` as it
-    /// was configured. Dropping the future gives up the attempt.
+    /// was configured; or a Unix socket, `unix:/PATH`. Dropping the future gives up the attempt.
     fn connect<'a>(&'a self, authority: &'a str) -> Connecting<'a>;
 
     /// Who knows the addresses of hosts; `None` if `connect` needs none.
@@ -31,13 +35,16 @@ pub trait Connect: Debug + Send + Sync {
     }
 }
 
-/// Connects by TCP; the system resolves names.
+/// Connects by TCP, and to Unix sockets; the system resolves names.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tcp;
 
 impl Connect for Tcp {
     fn connect<'a>(&'a self, authority: &'a str) -> Connecting<'a> {
         Box::pin(async move {
+            if UnixSocket::is_meant(authority) {
+                return to_unix(&authority.parse().map_err(io::Error::other)?).await;
+            }
             let address: SocketAddr = authority.parse().map_err(io::Error::other)?;
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
@@ -48,6 +55,17 @@ impl Connect for Tcp {
 
     fn resolver(&self) -> Option<&dyn Resolve> {
         Some(&System)
+    }
+}
+
+/// A connection to a program on this host. While as many wait there as it allows, the system says so at once, where it would
+/// have a connection by TCP wait: this waits as that would. Cancelled, it is given up.
+async fn to_unix(socket: &UnixSocket) -> io::Result<Box<dyn Io>> {
+    loop {
+        match UnixStream::connect(socket.path()).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(CROWDED).await,
+            connected => return connected.map(|stream| Box::new(stream) as Box<dyn Io>),
+        }
     }
 }
 
@@ -80,4 +98,32 @@ pub(super) async fn to_any(
         }
     }
     Err(failure.unwrap_or_else(|| io::Error::other("no address could be tried")))
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, SockAddr, Socket, Type};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_at_a_unix_socket_is_waited_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let authority = format!("unix:{}/s", directory.path().display());
+        let socket: UnixSocket = authority.parse().expect("a socket");
+        let address = SockAddr::unix(socket.path()).expect("an address");
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        listener.bind(&address).expect("binds");
+        listener.listen(0).expect("listens");
+        // As many as may wait.
+        let mut waiting = Vec::new();
+        while let Ok(connected) = timeout(CROWDED, Tcp.connect(&authority)).await {
+            waiting.push(connected.expect("connects"));
+        }
+        let mut connecting = Tcp.connect(&authority);
+        assert!(timeout(CROWDED * 10, &mut connecting).await.is_err(), "it waits, and does not fail");
+        let _first = listener.accept().expect("accepts");
+        assert!(timeout(CROWDED * 2, connecting).await.expect("in time").is_ok());
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! - [`Pool`]: which endpoint a request goes to, and to which next.
 //! - `roster`, `health`, `places`: whose turn it is, who is left alone, who has to wait.
-//! - `endpoint`, `idle`, [`connect`], [`resolve`], `tls`: how one endpoint is reached.
+//! - `endpoint`, `idle`, `open`, [`connect`], [`resolve`], `tls`: how one endpoint is reached.
 //! - `fitted`, `outgoing`, `exchange`, `hear`, `incoming`: one request, what is said before its response, and that.
 //! - `line`: what that goes on. [`http1`], `http2`: how it is written and read there.
 
@@ -21,6 +21,7 @@ mod http2;
 mod idle;
 mod incoming;
 mod line;
+mod open;
 mod outgoing;
 mod places;
 mod pool;

@@ -6,11 +6,14 @@ use std::str::FromStr;
 
 use http::Uri;
 
-/// An origin: `http://HOST`, `https://HOST`, or either with `:PORT`.
+use crate::base::unix::{UnixSocket, UnixSocketError};
+
+/// An origin: `http://HOST`, `https://HOST`, or either with `:PORT`; or `unix:/PATH`, where HTTP is spoken in the clear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginUrl {
     authority: String,
     tls: bool,
+    unix: bool,
 }
 
 /// Why a text is no origin.
@@ -25,13 +28,16 @@ pub enum OriginUrlError {
     /// A path, which would have to be put before every path.
     #[error("{0:?}: an origin has no path or query; write only http://HOST:PORT")]
     Path(String),
+    /// A Unix socket that cannot be one.
+    #[error("{0:?}: {1}")]
+    Unix(String, UnixSocketError),
     /// A user name or password.
     #[error("an origin's URL carries no user name or password")]
     UserInfo,
 }
 
 impl OriginUrl {
-    /// `host:port`, the port always there.
+    /// `host:port`, the port always there; of a Unix socket, what it is written as.
     pub fn authority(&self) -> &str {
         &self.authority
     }
@@ -42,6 +48,11 @@ impl OriginUrl {
         host.trim_start_matches('[').trim_end_matches(']')
     }
 
+    /// Whether it is a Unix socket.
+    pub fn is_unix(&self) -> bool {
+        self.unix
+    }
+
     /// Whether it is reached by TLS.
     pub fn is_tls(&self) -> bool {
         self.tls
@@ -50,7 +61,7 @@ impl OriginUrl {
 
 impl From<SocketAddr> for OriginUrl {
     fn from(address: SocketAddr) -> Self {
-        Self { authority: address.to_string(), tls: false }
+        Self { authority: address.to_string(), tls: false, unix: false }
     }
 }
 
@@ -58,6 +69,11 @@ impl FromStr for OriginUrl {
     type Err = OriginUrlError;
 
     fn from_str(text: &str) -> Result<Self, OriginUrlError> {
+        if UnixSocket::is_meant(text.trim()) {
+            let unusable = |error| OriginUrlError::Unix(text.to_owned(), error);
+            let socket: UnixSocket = text.trim().parse().map_err(unusable)?;
+            return Ok(Self { authority: socket.to_string(), tls: false, unix: true });
+        }
         let not_a_url = || OriginUrlError::NotAUrl(text.to_owned());
         let uri: Uri = text.trim().parse().map_err(|_| not_a_url())?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -90,12 +106,15 @@ impl FromStr for OriginUrl {
         if authority.host().is_empty() {
             return Err(not_a_url());
         }
-        Ok(Self { authority: format!("{}:{port}", authority.host().to_ascii_lowercase()), tls })
+        Ok(Self { authority: format!("{}:{port}", authority.host().to_ascii_lowercase()), tls, unix: false })
     }
 }
 
 impl fmt::Display for OriginUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.unix {
+            return f.write_str(&self.authority);
+        }
         let scheme = if self.tls { "https" } else { "http" };
         write!(f, "{scheme}://{}", self.authority)
     }
@@ -128,6 +147,19 @@ mod tests {
     }
 
     #[test]
+    fn a_unix_socket_is_its_path() {
+        let url: OriginUrl = "unix:/run/App.sock".parse().expect("an origin");
+        assert!(url.is_unix() && !url.is_tls());
+        assert_eq!((url.authority(), url.to_string().as_str()), ("unix:/run/App.sock", "unix:/run/App.sock"));
+        for none in ["unix:app.sock", "unix:///run/app.sock", "unix:/run/"] {
+            assert!(matches!(authority(none), Err(OriginUrlError::Unix(..))), "{none}");
+        }
+        for other in ["http://unix:/run/app.sock", "http+unix:/run/app.sock"] {
+            assert!(authority(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
     fn anything_else_says_what_to_write() {
         assert!(matches!(authority("localhost:3000"), Err(OriginUrlError::NotAUrl(_))));
         assert!(matches!(authority("ftp://a"), Err(OriginUrlError::Scheme(..))));
@@ -140,7 +172,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics_and_what_is_accepted_reads_back(text in "\\PC{0,40}|https?://\\PC{0,30}") {
+        fn no_text_panics_and_what_is_accepted_reads_back(text in "\\PC{0,40}|https?://\\PC{0,30}|unix:/\\PC{0,30}") {
             if let Ok(origin) = text.parse::<OriginUrl>() {
                 prop_assert_eq!(origin.to_string().parse(), Ok(origin));
             }

@@ -25,7 +25,7 @@ pub(super) struct Begun {
 /// What a request says of itself, for the log.
 #[derive(Clone, Copy)]
 pub(super) struct Told<'a> {
-    pub(super) peer: IpAddr,
+    pub(super) peer: Option<IpAddr>,
     pub(super) site: Option<&'a str>,
     pub(super) method: &'a Method,
     pub(super) scheme: &'a str,

@@ -104,7 +104,7 @@ mod tests {
             version: Version::HTTP_11,
             headers: HeaderMap::new(),
             body: Body::Busy(reader),
-            peer: ([127, 0, 0, 1], 1).into(),
+            peer: std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into(),
             policy: ClientPolicy::NONE,
             certificate: None,
         };

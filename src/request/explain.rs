@@ -346,7 +346,7 @@ fn imagined(method: &str, url: &str, fields: &[(String, String)]) -> Result<Requ
         version: Version::HTTP_11,
         headers,
         body: Body::Empty,
-        peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(),
         policy: ClientPolicy::NONE,
         certificate: None,
     })

@@ -105,6 +105,8 @@ pub struct Counters {
     pub refused_connections: Counter,
     /// TLS handshakes with clients.
     pub tls_handshakes: Counter,
+    /// Those of them that resumed a session.
+    pub tls_resumptions: Counter,
     /// Those that came to nothing.
     pub tls_failures: Counter,
     /// Those of them in which a client had no certificate that counts, where it was asked for one.
@@ -130,7 +132,7 @@ impl Counters {
 
     /// Each with its family.
     #[rustfmt::skip]
-    fn all(&self) -> [(&'static Family, u64); 31] {
+    fn all(&self) -> [(&'static Family, u64); 32] {
         [
             (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, self.hits.get()),
             (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, self.disk_hits.get()),
@@ -159,6 +161,7 @@ impl Counters {
             (const { &family("forebay_unusable_parts_total", "Parts from origins that were not what was asked for, or contradicted themselves.") }, self.unusable_parts.get()),
             (const { &family("forebay_refused_connections_total", "Client connections refused because there were too many.") }, self.refused_connections.get()),
             (const { &family("forebay_tls_handshakes_total", "TLS handshakes with clients.") }, self.tls_handshakes.get()),
+            (const { &family("forebay_tls_resumptions_total", "TLS handshakes that resumed a session of this node, or of one with the same keys of tickets.") }, self.tls_resumptions.get()),
             (const { &family("forebay_tls_failures_total", "TLS handshakes with clients that came to nothing.") }, self.tls_failures.get()),
             (const { &family("forebay_refused_client_certificates_total", "TLS handshakes that came to nothing because the client had no certificate that counts.") }, self.refused_client_certificates.get()),
             (const { &family("forebay_http2_connections_total", "Connections of HTTP/2 from clients.") }, self.http2_connections.get()),

@@ -47,7 +47,7 @@ pub fn ask_with(method: http::Method) -> Ask {
         target,
         normal_target: None,
         scheme: Scheme::HTTP,
-        peer: PEER.ip(),
+        peer: Some(PEER.ip()),
         certificate: None,
         version: http::Version::HTTP_11,
         policy: Arc::default(),

@@ -12,7 +12,7 @@ use crate::support::process::{Process, run};
 
 pub const FOREBAY: &str = env!("CARGO_BIN_EXE_forebay");
 
-async fn forebay(args: &[&str]) -> (Option<i32>, String, String) {
+pub async fn forebay(args: &[&str]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = run(FOREBAY, args).await;
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     (status.code(), text(stdout), text(stderr))

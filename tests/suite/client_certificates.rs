@@ -134,7 +134,7 @@ impl Sites {
     }
 
     fn addr(&self) -> SocketAddr {
-        self.running.addresses[0].address
+        self.running.addresses[0].address.inet().expect("an address")
     }
 
     fn client(&self, shows: Option<&Pair>, version: &'static SupportedProtocolVersion) -> ClientConfig {
@@ -309,7 +309,7 @@ async fn a_connection_of_http2_is_not_shared_by_sites_that_ask_for_different_thi
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_anything_in_the_clear_where_a_certificate_is_required() {
     let sites = Sites::new().await;
-    let mut client = Client::connect(sites.running.addresses[1].address).await;
+    let mut client = Client::connect(sites.running.addresses[1].address.inet().expect("an address")).await;
     for target in ["/", "/.well-known/acme-challenge/x", "https://must.test/", "http://must.test/"] {
         for host in ["must.test", "x.must.test", "MUST.test."] {
             assert_eq!(client.get_with(target, &[("Host", host)]).await.status, 421, "{host} {target}");

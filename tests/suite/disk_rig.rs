@@ -104,7 +104,7 @@ impl DiskNode {
     }
 
     pub fn addr(&self) -> SocketAddr {
-        self.running().addresses[0].address
+        self.running().addresses[0].address.inet().expect("an address")
     }
 
     /// The file in which a block is kept.

@@ -706,7 +706,7 @@ async fn http2_in_the_clear_is_spoken_where_it_is_wished_and_http1_beside_it() {
         |_, _| vec![respond_chunked("200 OK", &[FRESH], &[b"page"])],
     )
     .await;
-    let address = sockets.running.addresses[0].address;
+    let address = sockets.running.addresses[0].address.inet().expect("an address");
     let stream = tokio::net::TcpStream::connect(address).await.expect("connects");
     let (mut send, connection) = client::handshake(stream).await.expect("a handshake");
     tokio::spawn(connection);

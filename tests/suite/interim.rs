@@ -42,7 +42,7 @@ pub fn request(method: Method, path: &str, fields: &[(&str, &str)]) -> Request {
         version: Version::HTTP_11,
         headers,
         body: Body::Empty,
-        peer: PEER,
+        peer: PEER.into(),
         policy: ClientPolicy::NONE,
         certificate: None,
     }

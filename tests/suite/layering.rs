@@ -69,6 +69,10 @@ const ONLY: &[(&str, &str, &[&str])] = &[
         "listener",
         &[
             "Settings",
+            "address::Address",
+            "address::AddressError",
+            "address::Mode",
+            "proxied::Proxies",
             "tls::MinimumVersion",
             "tls::authorities::Authorities",
             "tls::certificate::CertificateName",
@@ -78,6 +82,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
             "tls::gate::Told",
             "tls::keeper::Named",
             "tls::provider",
+            "tls::tickets::TicketKey",
         ],
     ),
     ("config", "fetch", &["Settings"]),

@@ -66,7 +66,7 @@ impl Load {
         let (stop, sent) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let mut clients = JoinSet::new();
         for number in 0..CLIENTS {
-            let mut client = Client::connect(node.addresses[0].address).await;
+            let mut client = Client::connect(node.addresses[0].address.inet().expect("an address")).await;
             let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
             clients.spawn(async move {
                 let mut samples = Vec::new();
@@ -112,7 +112,7 @@ fn count(samples: &[Sample], who: char) -> usize {
 
 /// Sends a round of requests until `who` answers some of them again.
 async fn until_back(node: &Running, who: char) {
-    let mut client = Client::connect(node.addresses[0].address).await;
+    let mut client = Client::connect(node.addresses[0].address.inet().expect("an address")).await;
     let limit = Instant::now() + Duration::from_secs(20);
     for number in 0.. {
         let answer = client.get(&format!("/back/{who}/{number}")).await;
@@ -251,7 +251,7 @@ async fn nginx_is_reached_by_name_and_by_tls() {
         let mut settings = settings("http://unused");
         settings.pools = vec![pool];
         let node = Running::start(&settings, None).expect("a running node");
-        let mut client = Client::connect(node.addresses[0].address).await;
+        let mut client = Client::connect(node.addresses[0].address.inet().expect("an address")).await;
         let (first, second) = (client.get("/1").await, client.get("/2").await);
         assert_eq!(first.status, second.status);
         let opened = node.node.pools[0].endpoints()[0].opened;

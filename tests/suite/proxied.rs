@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use forebay::app::Running;
 use forebay::config::Settings;
+use forebay::listener::proxied::Proxies;
 use forebay::listener::tls::certificate::Files;
 use forebay::listener::tls::keeper::Named;
 use forebay::listener::tls::{self, MinimumVersion};
@@ -35,13 +36,14 @@ async fn node(networks: &[&str], change: impl FnOnce(&mut Settings)) -> (Running
     })
     .await;
     let mut settings = settings(&origin.url());
-    settings.listen[0].proxies = networks.iter().map(|network| network.parse().expect("a network")).collect();
+    settings.listen[0].proxies =
+        networks.iter().map(|network| Proxies::Of(network.parse().expect("a network"))).collect();
     change(&mut settings);
     (Running::start(&settings, None).expect("a running node"), origin)
 }
 
 async fn connect(node: &Running) -> TcpStream {
-    TcpStream::connect(node.addresses[0].address).await.expect("connects")
+    TcpStream::connect(node.addresses[0].address.inet().expect("an address")).await.expect("connects")
 }
 
 async fn after(node: &Running, header: &[u8]) -> Client<TcpStream> {
@@ -125,6 +127,7 @@ async fn tls_follows_it() {
         settings.tls = Some(tls::Settings {
             certificates: vec![Named { name: "main".to_owned(), files, is_default: true }],
             policies: Vec::new(),
+            ticket_keys: Vec::new(),
             minimum: MinimumVersion::Tls12,
             handshake_timeout: LIMIT,
             reload_every: LIMIT,
@@ -142,7 +145,7 @@ async fn tls_follows_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_speaks_it_before_either_version_of_http() {
     let (node, _origin) = node(&["127.0.0.1/32"], |settings| settings.listen[0].http2 = true).await;
-    let url = format!("http://{}/", node.addresses[0].address);
+    let url = format!("http://{}/", node.addresses[0].address.inet().expect("an address"));
     for version in ["--http1.1", "--http2-prior-knowledge"] {
         let told = run("curl", &["-sS", version, "--haproxy-protocol", &url]).await;
         assert_eq!(String::from_utf8_lossy(&told.stdout), "127.0.0.1", "{version}: {told:?}");

@@ -50,7 +50,7 @@ async fn what_varies_by_our_own_fields_is_not_stored() {
         tokio::spawn(async move {
             forebay::listener::http1::serve(
                 far,
-                forebay::listener::link::Link::plain((ip, 1).into()),
+                forebay::listener::link::Link::plain(std::net::SocketAddr::from((ip, 1))),
                 &*machine,
                 &serving,
             )

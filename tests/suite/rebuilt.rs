@@ -56,8 +56,8 @@ async fn via_names_us_after_the_others() {
 #[tokio::test(start_paused = true)]
 async fn an_ipv6_address_is_told_in_brackets_and_quotes() {
     let pipes = Pipes::new(|_, _| vec![respond("200 OK", &[FRESH], "")]);
-    let peer = "[2001:db8::7]:4711".parse().expect("an address");
-    let request = Request { peer, ..request(Method::GET, "/", &[]) };
+    let peer: std::net::SocketAddr = "[2001:db8::7]:4711".parse().expect("an address");
+    let request = Request { peer: peer.into(), ..request(Method::GET, "/", &[]) };
     assert_eq!(pipes.node.machine.handle(request).reply().await.head.status, 200);
     let request = pipes.origin.exchange(0).request;
     assert_eq!(request.header("x-forwarded-for"), Some("2001:db8::7"));
@@ -377,7 +377,8 @@ async fn a_name_that_does_not_resolve_is_a_502() {
     // A label of 64 letters is no name, which the resolver knows without asking anybody.
     let settings = settings(&format!("http://{}.test", "a".repeat(64)));
     let running = Running::start(&settings, None).expect("a running node");
-    let answer = Client::connect(running.addresses[0].address).await.get("/").await;
+    let answer =
+        Client::connect(running.addresses[0].address.inet().expect("an address")).await.get("/").await;
     assert_failure(&answer, 502, "dns_error");
 }
 

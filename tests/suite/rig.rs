@@ -43,7 +43,7 @@ pub fn settings(origin: &str) -> Settings {
     written.node.workers = Some(2);
     let mut settings = Settings::compile(&written).expect("settings");
     settings.listen = vec![Listen {
-        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        address: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
         tls: false,
         http2: false,
         proxies: Vec::new(),
@@ -182,7 +182,7 @@ impl Sockets {
     }
 
     pub fn addr(&self) -> SocketAddr {
-        self.running.addresses[0].address
+        self.running.addresses[0].address.inet().expect("an address")
     }
 
     pub async fn client(&self) -> Client<TcpStream> {

@@ -65,7 +65,7 @@ impl Site {
         let (authority, origin) = (Authority::new(), Origin::tcp(script).await);
         let mut settings = settings(&origin.url());
         settings.listen = vec![Listen {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
             tls: true,
             http2: false,
             proxies: Vec::new(),
@@ -78,6 +78,7 @@ impl Site {
         settings.tls = Some(tls::Settings {
             certificates: named.collect(),
             policies: Vec::new(),
+            ticket_keys: Vec::new(),
             minimum: MinimumVersion::Tls12,
             handshake_timeout: ms(5_000),
             reload_every: ms(3_600_000),
@@ -88,7 +89,7 @@ impl Site {
     }
 
     fn addr(&self) -> SocketAddr {
-        self.running.addresses[0].address
+        self.running.addresses[0].address.inet().expect("an address")
     }
 
     async fn shake(
@@ -276,7 +277,7 @@ async fn clients_without_tls_are_sent_to_it_and_those_with_it_stay() {
     };
     let change = |settings: &mut Settings| {
         settings.listen.push(Listen {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
             tls: false,
             http2: false,
             proxies: Vec::new(),
@@ -285,7 +286,7 @@ async fn clients_without_tls_are_sent_to_it_and_those_with_it_stay() {
         settings.sites[0].policy.strict_transport = Some(HeaderValue::from_static("max-age=600"));
     };
     let site = Site::of(&[("main", &["site.test"])], false, change, script).await;
-    let mut clear = Client::connect(site.running.addresses[1].address).await;
+    let mut clear = Client::connect(site.running.addresses[1].address.inet().expect("an address")).await;
     // Authorities look there before there is a certificate.
     assert_eq!(clear.get_with("/.well-known/acme-challenge/x", &[("Host", "site.test")]).await.status, 200);
     clear.request("OPTIONS", "*", &[("Host", "site.test")], b"").await;
@@ -351,6 +352,7 @@ async fn what_cannot_be_shown_is_told_at_the_start() {
         settings.tls = Some(tls::Settings {
             certificates: vec![Named { name: "main".into(), files, is_default: false }],
             policies: Vec::new(),
+            ticket_keys: Vec::new(),
             minimum: MinimumVersion::default(),
             handshake_timeout: ms(1_000),
             reload_every: ms(1_000),

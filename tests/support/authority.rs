@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName,
-    DnType, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+    DnType, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RevokedCertParams, SerialNumber,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -65,13 +65,17 @@ impl Authority {
 
     /// Certificate and key in PEM form for these hosts, good until a year.
     fn pem(&self, hosts: &[&str], until: i32, serial: SerialNumber) -> (String, String) {
+        self.pem_of(&KeyPair::generate().expect("a key"), hosts, until, serial)
+    }
+
+    /// The same of this key.
+    fn pem_of(&self, key: &KeyPair, hosts: &[&str], until: i32, serial: SerialNumber) -> (String, String) {
         let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(hosts).expect("parameters");
         params.distinguished_name = named("a host");
         params.not_after = rcgen::date_time_ymd(until, 1, 1);
         params.serial_number = Some(serial);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let certificate = params.signed_by(key, &self.issuer).expect("a certificate");
         (certificate.pem(), key.serialize_pem())
     }
 
@@ -85,6 +89,16 @@ impl Authority {
     pub fn pair(&self, name: &str, hosts: &[&str], until: i32) -> Pair {
         let pair = self.path(name);
         let (chain, key) = self.pem(hosts, until, pair.serial.clone());
+        std::fs::write(&pair.chain, chain).expect("write");
+        std::fs::write(&pair.key, key).expect("write");
+        pair
+    }
+
+    /// The same as [`pair`](Self::pair), with an RSA key in place of one of P-256.
+    pub fn rsa_pair(&self, name: &str, hosts: &[&str], until: i32) -> Pair {
+        let pair = self.path(name);
+        let key = KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key");
+        let (chain, key) = self.pem_of(&key, hosts, until, pair.serial.clone());
         std::fs::write(&pair.chain, chain).expect("write");
         std::fs::write(&pair.key, key).expect("write");
         pair

@@ -116,7 +116,7 @@ pub fn request(fields: &[(&'static str, &'static str)]) -> Request {
         version: Version::HTTP_11,
         headers,
         body: Body::Empty,
-        peer: ([192, 0, 2, 7], 4711).into(),
+        peer: std::net::SocketAddr::from(([192, 0, 2, 7], 4711)).into(),
         policy: ClientPolicy::NONE,
         certificate: None,
     }

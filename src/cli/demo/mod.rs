@@ -16,6 +16,7 @@ use crate::body::budget::Budget;
 use crate::body::busy::{Means, SpillArea};
 use crate::config::{Listen, OriginUrl};
 use crate::listener::accept::Speaks;
+use crate::listener::address::Address;
 use crate::listener::{Serving, Settings, accept, bind};
 use site::DemoSite;
 
@@ -65,7 +66,20 @@ pub(super) fn start() -> io::Result<Demo> {
 
 /// Tells a newcomer what to look at.
 pub(super) fn say_what_to_try(listen: &Listen) {
-    let (address, scheme) = (listen.address, if listen.tls { "https" } else { "http" });
+    let scheme = if listen.tls { "https" } else { "http" };
+    let address = match &listen.address {
+        Address::Inet(address) => address,
+        Address::Unix(socket, _) => {
+            let path = socket.path().display();
+            return super::say(format_args!(
+                "
+  No --origin was given, so this is a demo site behind Forebay. In another terminal:
+
+    curl -i --unix-socket {path} {scheme}://localhost/
+"
+            ));
+        }
+    };
     super::say(format_args!(
         "
   No --origin was given, so this is a demo site behind Forebay. In another terminal:

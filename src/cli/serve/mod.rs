@@ -14,6 +14,7 @@ use crate::app::{RunError, Running};
 use crate::base::units::ByteSize;
 use crate::config::file::{Complaints, Report};
 use crate::config::{Configuration, Listen, Settings, SettingsError, Spill};
+use crate::listener::address::Address;
 use crate::listener::tls;
 use crate::telemetry::access_log::{AccessLog, Control, LogWriter, Sink};
 use crate::telemetry::human;
@@ -149,8 +150,10 @@ fn run_node(mut settings: Settings, demo: Option<demo::Demo>) -> Result<(), Serv
     let control = log.as_ref().map(AccessLog::control);
     let running = Running::start(&settings, log)?;
     for Listen { address, tls, .. } in &running.addresses {
-        let scheme = if *tls { "https" } else { "http" };
-        tracing::info!("listening on {scheme}://{address}");
+        match (address, if *tls { "https" } else { "http" }) {
+            (Address::Inet(address), scheme) => tracing::info!("listening on {scheme}://{address}"),
+            (Address::Unix(socket, _), scheme) => tracing::info!("listening on {socket} for {scheme}"),
+        }
     }
     if settings.tls.is_some() {
         tracing::info!(aes_by_cpu = tls::has_aes(), "TLS to clients");

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::admin;
 use crate::base::units::ByteSize;
 use crate::config::{Configuration, OriginUrl, file};
+use crate::listener::address::Address;
 use crate::telemetry::access_log::{self, Sink};
 
 /// Turns off what the file has. A directory of this name is `./off`, as in the file.
@@ -22,19 +23,20 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
-    /// The site to stand in front of, in place of those of the file; given more than once, its endpoints take turns.
-    /// Without any, an embedded demo site
+    /// The site to stand in front of, in place of those of the file, by its URL or as "unix:" and the path of a Unix socket;
+    /// given more than once, its endpoints take turns. Without any, an embedded demo site
     #[arg(long, value_name = "http://HOST:PORT")]
     origin: Vec<OriginUrl>,
 
-    /// Where to listen; may be given more than once [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
-    listen: Vec<SocketAddr>,
+    /// Where to listen, IP:PORT or "unix:" and the path of a Unix socket; may be given more than once
+    /// [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<Address>,
 
     /// Where to listen for clients that speak TLS; may be given more than once. With it, and without --listen, nothing is
     /// listened on in the clear
-    #[arg(long, value_name = "ADDR", value_parser = parse_tls_address)]
-    tls_listen: Vec<SocketAddr>,
+    #[arg(long, value_name = "ADDR")]
+    tls_listen: Vec<Address>,
 
     /// The certificate for --tls-listen in PEM form, then those that lead to an authority; it is shown whatever host a
     /// client asks for, in place of those of the file
@@ -107,14 +109,6 @@ fn parse_admin(text: &str) -> Result<Admin, admin::AddressError> {
     }
 }
 
-fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_| "write IP:PORT, for example 127.0.0.1:8080 or [::]:80")
-}
-
-fn parse_tls_address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_| "write IP:PORT, for example 127.0.0.1:8443 or [::]:443")
-}
-
 /// What the certificate of the command line is called.
 const OF_COMMAND_LINE: &str = "command-line";
 
@@ -128,10 +122,10 @@ impl Options {
     pub(super) fn repeated(&self) -> Option<String> {
         let origins = self.origin.iter().map(|origin| format!("--origin {origin}"));
         let mut said = BTreeSet::new();
-        let fixed = |address: &&SocketAddr| address.port() != 0;
+        let fixed = |address: &&Address| address.inet().is_none_or(|address| address.port() != 0);
         let listeners = self.listen.iter().filter(fixed).map(|address| format!("--listen {address}"));
         let repeated = origins.chain(listeners).find(|option| !said.insert(option.clone()));
-        let again = |address: &&SocketAddr| !said.insert(format!("--listen {address}"));
+        let again = |address: &&Address| !said.insert(format!("--listen {address}"));
         let mut by_tls = self.tls_listen.iter().filter(fixed).filter(again);
         repeated.or_else(|| by_tls.next().map(|address| format!("--tls-listen {address}")))
     }
@@ -158,7 +152,11 @@ impl Options {
         }
         if !self.listen.is_empty() || !self.tls_listen.is_empty() {
             let listener = |tls: bool| {
-                move |&address: &SocketAddr| file::Listener { address, tls, ..file::Listener::default() }
+                move |address: &Address| file::Listener {
+                    address: address.clone(),
+                    tls,
+                    ..file::Listener::default()
+                }
             };
             let (clear, tls) =
                 (self.listen.iter().map(listener(false)), self.tls_listen.iter().map(listener(true)));

@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use super::kinds::{
     HostPattern, Secret, admin_address, cdn_id, certificate_name, choice, either, endpoint, fields, flag,
-    host_pattern, list, listen_address, log_target, named, network, node_name, origin_url, path, pool_name,
-    readable_file, server_name, size, table_of, tables_of, time, time_or_none, unread_path, whole,
+    host_pattern, list, listen_address, log_target, named, node_name, origin_url, path, pool_name, proxies,
+    readable_file, server_name, size, socket_mode, table_of, tables_of, time, time_or_none, unread_path,
+    whole,
 };
 use super::policy::{Cache, SiteCache};
 use super::table::table;
@@ -18,6 +17,8 @@ use super::words::LogLevel;
 use crate::base::units::ByteSize;
 use crate::cache::Admission;
 use crate::config::OriginUrl;
+use crate::listener::address::{Address, Mode};
+use crate::listener::proxied::Proxies;
 use crate::listener::tls::MinimumVersion;
 use crate::listener::tls::gate::{ClientCertificates, Told};
 use crate::origin::{EndpointSettings, HttpVersion};
@@ -87,16 +88,19 @@ table! {
 table! {
     /// Where clients connect.
     pub struct Listener {
-        /// The address; `0.0.0.0` and `[::]` are every address of this host.
-        address: SocketAddr, listen_address() => "127.0.0.1:8080";
+        /// The address: `IP:PORT`, where `0.0.0.0` is every address of this host and `[::]` every one of IPv6, which is none of
+        /// IPv4; or `unix:/PATH`, a Unix socket for programs on this host.
+        address: Address, listen_address() => "127.0.0.1:8080";
+        /// The permissions of a Unix socket's file: who may write to it may connect.
+        mode: Mode, socket_mode() => "0660";
         /// Whether clients speak TLS here, with the certificates of `[certificates.NAME]`.
         tls: bool, flag() => false;
         /// Whether clients may speak HTTP/2 here: where they speak TLS by choice (ALPN), else by beginning with it (`h2c` by
         /// prior knowledge). `auto` is where they speak TLS.
         http2: Option<bool>, either("auto", flag()) => "auto";
         /// Who says by the PROXY protocol, version 1 or 2, for whom it connects: proxies that pass connections on as they are,
-        /// by their networks. They have to; of others it is not taken.
-        proxy_protocol: Vec<IpNet>, list(network()) => [];
+        /// by their networks, or `unix` for those that come by a Unix socket. They have to; of others it is not taken.
+        proxy_protocol: Vec<Proxies>, list(proxies()) => [];
     }
 }
 
@@ -121,7 +125,11 @@ table! {
         default_certificate: Option<String>, either("none", certificate_name()) => "none";
         /// For a handshake, from the connection on.
         handshake_timeout: Duration, time() => "10s";
-        /// How often the files of certificates are looked at.
+        /// Files with keys of session tickets, of 80 random bytes each (`openssl rand -out FILE 80`). The first makes tickets,
+        /// all take them; nodes with the same files resume each other's sessions. Without any, each node makes keys of its
+        /// own, which end with it.
+        ticket_keys: Vec<PathBuf>, list(readable_file()) => [];
+        /// How often the files of certificates, authorities and keys of tickets are looked at.
         reload_every: Duration, time() => "10s";
     }
 }
@@ -230,7 +238,8 @@ table! {
         /// A host (`example.com`), every host below a domain at any depth (`*.example.com`), or every host that no other
         /// site names (`*`).
         hosts: Vec<HostPattern>, list(host_pattern()) => [];
-        /// The endpoints of a pool of this site's own, with the defaults of pools.
+        /// The endpoints of a pool of this site's own, with the defaults of pools: `http://HOST:PORT`, `https://HOST`, or
+        /// `unix:/PATH` for HTTP by a Unix socket.
         origins: Vec<OriginUrl>, list(origin_url()) => [];
         /// The name of a pool, in place of `origins`.
         pool: Option<String>, either("", pool_name()) => "";
@@ -271,7 +280,7 @@ table! {
 table! {
     /// Endpoints that serve the same, and how they are asked.
     pub struct Pool {
-        /// Where they are: `http://HOST:PORT`, `https://HOST`, or with a weight.
+        /// Where they are: `http://HOST:PORT`, `https://HOST`, `unix:/PATH` for HTTP by a Unix socket; or with a weight.
         endpoints: Vec<EndpointSettings>, list(endpoint()) => [];
         /// Requests to each endpoint at a time; by HTTP/1 each has a connection.
         max_connections: usize, whole(1..=1_000_000_usize) => 256;

@@ -16,6 +16,7 @@ use rustls::{ServerConfig, ServerConnection};
 
 use super::authorities::{Authorities, AuthoritiesError};
 use super::shelf::Shelf;
+use super::tickets::Tickets;
 use super::watch::Watch;
 use super::{HTTP2, MinimumVersion, TlsError};
 use crate::body::certificate::ClientCertificate;
@@ -98,16 +99,20 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    /// For clients of whom nothing is asked. Their sessions are resumed by tickets.
-    pub(super) fn open(&self) -> Result<Configs, rustls::Error> {
+    /// For clients of whom nothing is asked. Their sessions are resumed by tickets: these, or such as nobody else takes.
+    pub(super) fn open(&self, tickets: Option<Arc<Tickets>>) -> Result<Configs, rustls::Error> {
         let mut config = self.config(WebPkiClientVerifier::no_client_auth())?;
         // Without, sessions are kept in memory, by each node for itself and not for long.
-        config.ticketer = aws_lc_rs::Ticketer::new()?;
+        config.ticketer = match tickets {
+            Some(tickets) => tickets,
+            None => aws_lc_rs::Ticketer::new()?,
+        };
         Ok(for_both(config))
     }
 
     /// For clients whose certificates are verified. Each time: a session that was resumed would bring one along that has
-    /// expired since, or been revoked, or that an authority vouched for which is none any more.
+    /// expired since, or been revoked, or that an authority vouched for which is none any more. No ticket is taken here, whoever has
+    /// made it.
     fn guarded(&self, verifier: Arc<dyn ClientCertVerifier>) -> Result<Configs, rustls::Error> {
         let mut config = self.config(verifier)?;
         config.session_storage = Arc::new(NoServerSessionStorage {});

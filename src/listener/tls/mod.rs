@@ -5,6 +5,7 @@
 //! - [`keeper`]: looks after the files, and puts what is new on the shelf.
 //! - [`authorities`]: whose word counts for certificates of clients.
 //! - [`gate`]: what is asked of clients before they are let in.
+//! - [`tickets`]: session tickets by keys that nodes share.
 //! - here: [`Front`], which shakes hands.
 
 pub mod authorities;
@@ -12,25 +13,27 @@ pub mod certificate;
 pub mod gate;
 pub mod keeper;
 pub mod shelf;
+pub mod tickets;
 mod watch;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::Acceptor;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, SupportedProtocolVersion};
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::stream::{self, Socket};
-use crate::base::clock::Timestamp;
+use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::ClientPolicy;
+use crate::base::peer::Peer;
 use crate::body::certificate::ClientCertificate;
 use crate::telemetry::counters::Counters;
 use authorities::{Authorities, AuthoritiesError};
@@ -38,6 +41,7 @@ use certificate::{CertificateError, Files};
 use gate::{Asked, Configs, Gate, Maker};
 use keeper::{Keeper, Named};
 use shelf::Shelf;
+use tickets::{TicketKeyError, Tickets};
 
 /// A fatal alert, before any key is agreed on: that the host is unknown here (RFC 6066 §3, RFC 8446 §6).
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
@@ -90,6 +94,8 @@ pub struct Settings {
     pub policies: Vec<Asked>,
     /// The oldest version.
     pub minimum: MinimumVersion,
+    /// Keys of session tickets: the first makes them, all take them. Without any, the process makes its own.
+    pub ticket_keys: Vec<PathBuf>,
     /// For a handshake, from the connection on.
     pub handshake_timeout: Duration,
     /// How often the files are looked at.
@@ -117,6 +123,14 @@ pub enum TlsError {
         /// What is wrong.
         error: Box<AuthoritiesError>,
     },
+    /// A key of session tickets.
+    #[error("{}: {error}", file.display())]
+    TicketKey {
+        /// Where it is.
+        file: PathBuf,
+        /// What is wrong.
+        error: TicketKeyError,
+    },
     /// The library refuses.
     #[error("TLS cannot be used: {0}")]
     Library(#[from] rustls::Error),
@@ -128,6 +142,8 @@ pub struct Front {
     keeper: Arc<Keeper>,
     shelf: Arc<Shelf>,
     maker: Maker,
+    /// By keys of files, if there are any.
+    tickets: Option<Arc<Tickets>>,
     /// For clients of whom nothing is asked.
     open: Configs,
     /// For those of the other policies, in their order.
@@ -197,18 +213,25 @@ impl Failure {
 }
 
 impl Front {
-    /// Reads the certificates, and whose word counts for those of clients. `policy_of` tells of whom what is asked.
-    /// Blocking.
-    pub fn new(settings: &Settings, policy_of: PolicyOf, counters: Arc<Counters>) -> Result<Self, TlsError> {
+    /// Reads the certificates, whose word counts for those of clients, and the keys of tickets, whose age is told by
+    /// `clock`. `policy_of` tells of whom what is asked. Blocking.
+    pub fn new(
+        settings: &Settings,
+        policy_of: PolicyOf,
+        counters: Arc<Counters>,
+        clock: Clock,
+    ) -> Result<Self, TlsError> {
         let provider = Arc::new(provider());
         let keeper = Arc::new(Keeper::open(settings.certificates.clone(), Arc::clone(&provider))?);
         let shelf = Arc::clone(keeper.shelf());
         let maker = Maker { provider, minimum: settings.minimum, shelf: Arc::clone(&shelf) };
-        let open = maker.open()?;
+        let files = Some(settings.ticket_keys.clone()).filter(|files| !files.is_empty());
+        let tickets = files.map(|files| Tickets::open(files, clock).map(Arc::new)).transpose()?;
+        let open = maker.open(tickets.clone())?;
         let gates = settings.policies.iter().map(|asked| Gate::new(asked.clone(), &maker));
         let gates = gates.collect::<Result<_, _>>()?;
         let timeout = settings.handshake_timeout;
-        Ok(Self { keeper, shelf, maker, open, gates, policy_of, timeout, counters })
+        Ok(Self { keeper, shelf, maker, tickets, open, gates, policy_of, timeout, counters })
     }
 
     /// Who looks after the certificates.
@@ -222,15 +245,27 @@ impl Front {
         for gate in &self.gates {
             gate.look(&self.maker);
         }
+        if let Some(tickets) = &self.tickets {
+            tickets.look();
+        }
+    }
+
+    /// Whether what is in the files of keys of tickets cannot be used, if there are any.
+    pub fn ticket_keys_are_refused(&self) -> Option<bool> {
+        self.tickets.as_deref().map(Tickets::are_refused)
     }
 
     /// Shakes hands with a client, which may choose HTTP/2 if `http2` says so. `None`: nothing came of it, and the
     /// connection is closed. Dropped while it waits, the connection is closed.
-    pub async fn accept(&self, io: Socket, peer: SocketAddr, http2: bool) -> Option<Shaken> {
+    pub async fn accept(&self, io: Socket, peer: Peer, http2: bool) -> Option<Shaken> {
         let shaken = tokio::time::timeout(self.timeout, self.shake_hands(io, http2)).await;
         match shaken.unwrap_or(Err(Failure::Late)) {
             Ok(shaken) => {
                 self.counters.tls_handshakes.inc();
+                let (_, session) = shaken.stream.get_ref();
+                if session.handshake_kind() == Some(HandshakeKind::Resumed) {
+                    self.counters.tls_resumptions.inc();
+                }
                 Some(shaken)
             }
             Err(failure) => {
@@ -276,7 +311,7 @@ impl Front {
 
     /// Counts what came to nothing. A client that was refused is read on until it knows: by TLS 1.3 it may have sent its
     /// request already.
-    async fn turn_away(&self, failure: Failure, peer: SocketAddr) {
+    async fn turn_away(&self, failure: Failure, peer: Peer) {
         self.counters.tls_failures.inc();
         tracing::debug!(%peer, %failure, "a TLS handshake came to nothing");
         match failure {

@@ -17,6 +17,7 @@ use super::field::Field;
 use super::layout::{Layout, MOST_LATE, Piece, Style};
 use super::time;
 use crate::base::clock::Timestamp;
+use crate::base::peer::Peer;
 
 /// What is known when the head of the answer is there. The words of `cache` are those of the `Cache-Status` field.
 #[derive(Debug)]
@@ -25,8 +26,8 @@ pub struct Head<'a> {
     pub time: Timestamp,
     /// The same moment on the clock that only runs forward.
     pub started: Instant,
-    /// The connection's other end.
-    pub peer: IpAddr,
+    /// The address of the connection's other end, if it has one.
+    pub peer: Option<IpAddr>,
     /// The site, if one was found.
     pub site: Option<&'a str>,
     /// As the client sent it.
@@ -145,7 +146,10 @@ impl Head<'_> {
     fn push(&self, line: &mut Vec<u8>, style: Style, field: Field) -> bool {
         match field {
             Field::Time => time::push(line, style, self.time),
-            Field::Client => push_address(line, self.peer),
+            Field::Client => match self.peer {
+                Some(address) => push_address(line, address),
+                None => push_word(line, Peer::LOCAL),
+            },
             Field::Site => return push_text(line, style, self.site),
             // A token, in which there is nothing to escape (RFC 9110 §5.6.2), but which may be of any length.
             Field::Method if self.method.as_str().len() <= LONGEST_TEXT => {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Field {
     /// When the request was complete, in UTC.
     Time,
-    /// The address of the connection's other end.
+    /// The address of the connection's other end; `unix:` of one that came by a Unix socket.
     Client,
     /// The site, by its name in the configuration.
     Site,
@@ -95,7 +95,9 @@ impl Field {
     pub const fn help(self) -> &'static str {
         match self {
             Self::Time => "when the request was complete, in UTC, to the millisecond",
-            Self::Client => "address of the connection's other end",
+            Self::Client => {
+                "address of the connection's other end; `unix:` of one that came by a Unix socket"
+            }
             Self::Site => "the site, by its name in the configuration",
             Self::Method => "the request's method",
             Self::Scheme => "`http` or `https`, of the client's connection",

@@ -35,7 +35,7 @@ fn line(settings: &Settings, asked: &Asked, ending: &Ending) -> String {
     let draft = log.begin(&Head {
         time: Timestamp::from_millis(951_782_400_123),
         started: Instant::now(),
-        peer: IpAddr::from([127, 0, 0, 1]),
+        peer: Some(IpAddr::from([127, 0, 0, 1])),
         site: Some("shop"),
         method: &Method::GET,
         scheme: "http",

@@ -34,7 +34,7 @@ pub(super) fn translate(
         version: head.version,
         headers: head.headers,
         body: receive(incoming, serving),
-        peer,
+        peer: peer.into(),
         policy: ClientPolicy::NONE,
         certificate: None,
     };

@@ -11,6 +11,7 @@ use crate::listener::tls::certificate::{CertificateName, Files};
 use crate::listener::tls::gate::{ClientCertificates, Told};
 use crate::listener::tls::keeper::Named;
 use crate::listener::tls::provider;
+use crate::listener::tls::tickets::TicketKey;
 
 pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
     let mut known = Vec::new();
@@ -48,6 +49,7 @@ pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
         hosts_without(configuration, &known, reader);
     }
     clients(configuration, reader);
+    ticket_keys(configuration, reader);
     for (name, site) in &configuration.sites {
         if site.tls.strict_below && site.tls.strict.is_none() {
             let message = "strict_below says more of strict, which is off";
@@ -59,6 +61,10 @@ pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
 /// Things of TLS that nobody speaks.
 fn without_listener(configuration: &Configuration, reader: &mut Reader) {
     let hint = || Some("a listener says tls = true to speak it".to_owned());
+    if !configuration.tls.ticket_keys.is_empty() {
+        let message = "no listener gives out tickets".to_owned();
+        reader.doubt("tls.ticket_keys", message, hint());
+    }
     for name in configuration.certificates.keys() {
         let message = format!("no listener shows the certificate {name:?}");
         reader.doubt(&format!("certificates.{name}"), message, hint());
@@ -144,6 +150,18 @@ fn clients_of_site(path: &str, tls: &SiteTls, reader: &mut Reader) {
             "it has no effect: clients without a certificate are let in, and nobody is told who has one";
         let hint = "tell_client_certificate = \"certificate\" tells the origin".to_owned();
         reader.doubt(&asks, message.to_owned(), Some(hint));
+    }
+}
+
+/// Keys of tickets that are none.
+fn ticket_keys(configuration: &Configuration, reader: &mut Reader) {
+    if !reader.is_sound("tls.ticket_keys") {
+        return;
+    }
+    for (nth, file) in configuration.tls.ticket_keys.iter().enumerate() {
+        if let Err(error) = TicketKey::read(file) {
+            reader.object(&format!("tls.ticket_keys[{nth}]"), error.to_string(), None);
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Limits and addresses.
 
-use std::net::SocketAddr;
-
 use super::super::reader::Reader;
-use super::super::tables::{Configuration, Disk, Log, Spill};
+use super::super::tables::{Configuration, Disk, Listener, Log, Spill};
 use super::complain_of_repeats;
 use crate::base::units::ByteSize;
 use crate::config::MemoryPlan;
 use crate::config::disk::LEAST as LEAST_DISK;
+use crate::listener::address::Mode;
+use crate::listener::proxied::Proxies;
 use crate::telemetry::access_log::Format;
 
 /// The part of the memory tier that one object may take.
@@ -126,12 +126,12 @@ fn listeners(configuration: &Configuration, reader: &mut Reader) {
     for (nth, listener) in listeners.iter().enumerate().filter(|(nth, _)| sound.contains(nth)) {
         let mut earlier = sound.iter().take_while(|earlier| **earlier < nth);
         let other = earlier.find(|other| {
-            listeners.get(**other).is_some_and(|other| overlap(listener.address, other.address))
+            listeners.get(**other).is_some_and(|other| listener.address.overlaps(&other.address))
         });
         if let Some(&other) = other {
             let there = format!("listeners[{other}].address");
-            let message = match listeners.get(other).map(|other| other.address) {
-                Some(address) if address != listener.address => {
+            let message = match listeners.get(other).map(|other| &other.address) {
+                Some(address) if *address != listener.address => {
                     format!("{} overlaps {address}: both cannot be listened on", listener.address)
                 }
                 _ => format!("{} is listened on already", listener.address),
@@ -143,13 +143,32 @@ fn listeners(configuration: &Configuration, reader: &mut Reader) {
             };
             reader.object(&format!("listeners[{nth}].address"), message, Some(hint));
         }
+        of_either_kind(nth, listener, reader);
+    }
+}
+
+/// What is said of a Unix socket where there is none, or of networks where there is one.
+fn of_either_kind(nth: usize, listener: &Listener, reader: &mut Reader) {
+    let by_network = listener.address.inet().is_some();
+    let mode = format!("listeners[{nth}].mode");
+    if by_network && listener.mode != Mode::default() && reader.is_said(&mode) {
+        let message = "mode has no effect: the address is no Unix socket's".to_owned();
+        reader.doubt(&mode, message, Some("such as address = \"unix:/run/forebay.sock\"".to_owned()));
+    }
+    for (proxy, proxies) in listener.proxy_protocol.iter().enumerate() {
+        let message = match proxies {
+            Proxies::Local if by_network => "nobody comes by a Unix socket here",
+            Proxies::Of(_) if !by_network => "who comes by a Unix socket has no address: write \"unix\"",
+            _ => continue,
+        };
+        reader.doubt(&format!("listeners[{nth}].proxy_protocol[{proxy}]"), message.to_owned(), None);
     }
 }
 
 fn admin(configuration: &Configuration, reader: &mut Reader) {
     let Some(admin) = configuration.admin.address else { return };
     for (nth, listener) in configuration.listeners.iter().enumerate() {
-        if overlap(admin, listener.address) && reader.is_sound(&format!("listeners[{nth}]")) {
+        if listener.address.overlaps(&admin.into()) && reader.is_sound(&format!("listeners[{nth}]")) {
             let message = format!("{admin} is where clients are listened for");
             let there = format!("listeners[{nth}].address");
             let hint = if reader.is_said(&there) {
@@ -160,12 +179,4 @@ fn admin(configuration: &Configuration, reader: &mut Reader) {
             return reader.object("admin.address", message, Some(hint));
         }
     }
-}
-
-/// Whether two addresses cannot be listened on at the same time. Port 0 is a port of its own each time.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    one.port() == other.port()
-        && one.port() != 0
-        && one.is_ipv4() == other.is_ipv4()
-        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
 }

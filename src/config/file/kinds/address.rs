@@ -8,6 +8,7 @@ use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::shown;
 use crate::admin::{AddressError, Settings};
+use crate::listener::address::{Address, AddressError as Unusable, Mode};
 
 /// Where to listen for clients.
 pub struct ListenAddress;
@@ -18,15 +19,21 @@ pub fn listen_address() -> ListenAddress {
 }
 
 impl Kind for ListenAddress {
-    type Value = SocketAddr;
+    type Value = Address;
 
     fn name(&self) -> String {
-        "IP:PORT".into()
+        "IP:PORT or unix:/PATH".into()
     }
 
-    fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<SocketAddr> {
+    fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<Address> {
         let text = reader.text(said, "an address", "\"127.0.0.1:8080\"")?;
-        let address = text.parse().ok();
+        let address = match text.parse() {
+            Err(Unusable::Unix(error)) => {
+                reader.complain(&said.span(), error.to_string(), None);
+                return None;
+            }
+            address => address.ok(),
+        };
         if address.is_none() {
             let hint = match text.strip_prefix("localhost:").or(text.strip_prefix(':')) {
                 Some(port) if port.parse::<u16>().is_ok() => {
@@ -34,14 +41,45 @@ impl Kind for ListenAddress {
                         "such as \"127.0.0.1:{port}\", or \"0.0.0.0:{port}\" for every address of this host"
                     )
                 }
-                _ => "write IP:PORT, such as \"127.0.0.1:8080\" or \"[::]:80\"".into(),
+                _ => "write IP:PORT or unix:/PATH, such as \"127.0.0.1:8080\" or \"[::]:80\"".into(),
             };
             reader.complain(&said.span(), format!("{} is no address: {text:?}", reader.key()), Some(hint));
         }
         address
     }
 
-    fn show(&self, value: &SocketAddr) -> Shown {
+    fn show(&self, value: &Address) -> Shown {
+        shown(value)
+    }
+}
+
+/// The permissions of a Unix socket's file.
+pub struct SocketMode;
+
+/// The permissions of a Unix socket's file.
+pub fn socket_mode() -> SocketMode {
+    SocketMode
+}
+
+impl Kind for SocketMode {
+    type Value = Mode;
+
+    fn name(&self) -> String {
+        "three octal digits".into()
+    }
+
+    fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<Mode> {
+        let text = reader.text(said, "octal digits in quotes", "\"0660\"")?;
+        let mode = text.parse().ok();
+        if mode.is_none() {
+            let message = format!("{} is no mode of a file: {text:?}", reader.key());
+            let hint = "write three octal digits, such as \"0660\" for its owner and its group".to_owned();
+            reader.complain(&said.span(), message, Some(hint));
+        }
+        mode
+    }
+
+    fn show(&self, value: &Mode) -> Shown {
         shown(value)
     }
 }

@@ -18,13 +18,13 @@ pub use host::HostPattern;
 pub use secret::{Secret, SecretSource};
 pub use status::StatusPattern;
 
-pub(super) use address::{admin_address, listen_address};
+pub(super) use address::{admin_address, listen_address, socket_mode};
 pub(super) use choice::{Words, choice, words};
 pub(super) use endpoint::{endpoint, origin_url};
 pub(super) use field::fields;
 pub(super) use host::{host_pattern, server_name};
 pub(super) use measure::{size, time, time_or_none};
-pub(super) use network::network;
+pub(super) use network::proxies;
 pub(super) use place::{log_target, path, readable_file, unread_path};
 pub(super) use plain::{either, flag, list, whole};
 pub(super) use status::times_by_status;

@@ -7,12 +7,13 @@ use ipnet::IpNet;
 use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::shown;
+use crate::listener::proxied::Proxies;
 
 /// A network, or one address.
 pub struct Network;
 
 /// A network, or one address.
-pub fn network() -> Network {
+fn network() -> Network {
     Network
 }
 
@@ -48,5 +49,35 @@ impl Kind for Network {
     /// One address is shown as such.
     fn show(&self, value: &IpNet) -> Shown {
         if value.prefix_len() == value.max_prefix_len() { shown(&value.addr()) } else { shown(value) }
+    }
+}
+
+/// Proxies of a network, or those that come by a Unix socket.
+pub struct SomeProxies;
+
+/// Proxies of a network, or those that come by a Unix socket.
+pub fn proxies() -> SomeProxies {
+    SomeProxies
+}
+
+impl Kind for SomeProxies {
+    type Value = Proxies;
+
+    fn name(&self) -> String {
+        format!("{} or {:?}", network().name(), Proxies::LOCAL)
+    }
+
+    fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<Proxies> {
+        if said.get_ref().as_str() == Some(Proxies::LOCAL) {
+            return Some(Proxies::Local);
+        }
+        reader.or_word(Proxies::LOCAL, |reader| network().read(said, reader)).map(Proxies::Of)
+    }
+
+    fn show(&self, value: &Proxies) -> Shown {
+        match value {
+            Proxies::Of(value) => network().show(value),
+            Proxies::Local => shown(value),
+        }
     }
 }
