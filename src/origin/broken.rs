@@ -7,8 +7,12 @@ pub enum Broken {
     Gone,
     /// The endpoint says that it has not looked at the request (RFC 9113 §8.7).
     Refused,
+    /// The same, and the connection takes no further requests.
+    Farewell,
     /// The endpoint gave up this one request (RFC 9113 §5.4.2).
     Reset,
+    /// A connection that had served others ended for what its endpoint said on it, perhaps to somebody else.
+    Upset,
     /// What came is no response.
     Malformed(&'static str),
     /// The head is longer than it may be, or has too many fields.

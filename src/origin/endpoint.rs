@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 
 use super::connect::Connect;
-use super::http2::{self, Lines};
+use super::http2::{self, Lines, Window};
 use super::idle::{Connection, IdleConnections};
 use super::line::Line;
 use super::resolve::Names;
@@ -40,8 +40,8 @@ pub(super) struct Endpoint {
     pub(super) is_unix: bool,
     pub(super) tls: Option<(Tls, ServerName<'static>)>,
     pub(super) connector: Arc<dyn Connect>,
-    /// For what may come by HTTP/2 before it is taken.
-    pub(super) budget: Arc<Budget>,
+    /// What may come on a stream of HTTP/2 before it is taken.
+    pub(super) window: Window,
     /// Why the last connection could not be had, for people.
     pub(super) cause: Mutex<Option<String>>,
 }
@@ -53,7 +53,7 @@ impl Endpoint {
         settings: &Arc<Settings>,
         tls: Option<&Tls>,
         connector: Arc<dyn Connect>,
-        budget: Arc<Budget>,
+        budget: &Arc<Budget>,
     ) -> Result<Self, TlsError> {
         let (url, patience) = (&endpoint.url, settings.connect_timeout);
         let tls = match tls.filter(|_| url.is_tls()) {
@@ -63,7 +63,10 @@ impl Endpoint {
         Ok(Self {
             authority: url.authority().into(),
             idle: IdleConnections::new(settings.max_idle, settings.idle_timeout),
-            lines: settings.http_version.may_be_2(url.is_tls()).then(|| Lines::new(settings.idle_timeout)),
+            lines: settings
+                .http_version
+                .may_be_2(url.is_tls())
+                .then(|| Lines::new(settings.idle_timeout, settings.max_idle)),
             is_swept: AtomicBool::new(false),
             requests: AtomicU64::default(),
             failures: AtomicU64::default(),
@@ -74,7 +77,7 @@ impl Endpoint {
             is_unix: url.is_unix(),
             tls,
             connector,
-            budget,
+            window: Window::new(budget, settings.max_connections),
             cause: Mutex::default(),
         })
     }

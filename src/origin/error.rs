@@ -54,7 +54,10 @@ impl OriginError {
     pub(super) fn exchanging(broken: Broken) -> Self {
         let (error, blame, retry) = match broken {
             Broken::Gone => (ProxyError::ConnectionTerminated, Blame::Origin, Retry::Idempotent),
-            Broken::Refused => (ProxyError::ConnectionTerminated, Blame::Origin, Retry::Always),
+            Broken::Refused | Broken::Farewell => {
+                (ProxyError::ConnectionTerminated, Blame::Origin, Retry::Always)
+            }
+            Broken::Upset => (ProxyError::HttpProtocolError, Blame::Origin, Retry::Idempotent),
             Broken::Reset => (ProxyError::HttpResponseIncomplete, Blame::Origin, Retry::Idempotent),
             Broken::LargeHead => (ProxyError::HttpResponseHeaderSectionSize, Blame::Origin, Retry::Never),
             Broken::Malformed(why) => {
@@ -83,6 +86,11 @@ impl OriginError {
                 | ProxyError::HttpResponseHeaderSectionSize
         );
         self.blame == Blame::Origin && !answered
+    }
+
+    /// The request is one that cannot be put into the words of the version that the pool speaks.
+    pub(super) fn unfit() -> Self {
+        Self::new(ProxyError::HttpRequestError, Blame::Client, Retry::Never)
     }
 
     /// The client broke off its content while it was being read for a request.

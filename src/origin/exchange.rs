@@ -62,15 +62,19 @@ pub(super) struct Answered {
     pub(super) unknown_coding: bool,
 }
 
-/// A request that got no answer; with the request itself if nothing of it was sent, or the endpoint did not look at it.
+/// A request that got no answer.
 pub(super) struct Failure {
     pub(super) error: OriginError,
+    /// The request itself, if nothing of it was sent, or the endpoint did not look at it.
     pub(super) unsent: Option<Box<Outgoing>>,
+    /// It says nothing of the endpoint, which may do better on another line.
+    pub(super) of_line: bool,
 }
 
 impl Failure {
     pub(super) fn of(broken: Broken, unsent: Option<Box<Outgoing>>) -> Self {
-        Self { error: OriginError::exchanging(broken), unsent }
+        let of_line = matches!(broken, Broken::Refused | Broken::Farewell | Broken::Upset);
+        Self { error: OriginError::exchanging(broken), unsent, of_line }
     }
 }
 
@@ -82,16 +86,21 @@ impl From<Broken> for Failure {
 
 impl From<OriginError> for Failure {
     fn from(error: OriginError) -> Self {
-        Self { error, unsent: None }
+        Self { error, unsent: None, of_line: false }
     }
 }
+
+/// Lines that a request is tried on at one endpoint, where one after the other turns out to be of no use: an endpoint that
+/// restarts may say farewell on several connections at once.
+const MOST_LINES: usize = 4;
 
 impl Endpoint {
     /// Sends `outgoing` on an open connection or a new one, and waits for the head of the response. 1xx other
     /// than 101 are heard by whoever the request was made with.
     ///
-    /// The endpoint may have closed an open connection just now, which is no failure of its own: what was not sent
-    /// on it goes out on a new one; what may have been sent is sent once more only if there is a `spare`.
+    /// The endpoint may have closed an open connection just now, or not look at what came on it, which is no failure of its
+    /// own: what was not sent there, or not looked at, goes out on another one; what may have been is sent once more only
+    /// if there is a `spare`.
     ///
     /// An endpoint that is silent at `until` has failed as well, except where an upload may have taken the time.
     ///
@@ -104,27 +113,36 @@ impl Endpoint {
         upload: Option<&Upload>,
         until: Option<Instant>,
     ) -> Result<Exchange, Failure> {
-        if let Some(line) = self.reuse(outgoing.leaves_http) {
+        let (mut may_reuse, mut lines_left) = (true, MOST_LINES);
+        loop {
+            let open = if may_reuse { self.reuse(outgoing.leaves_http) } else { None };
+            let was_open = open.is_some();
+            let line = match open {
+                Some(line) => line,
+                None => match Box::pin(self.open(outgoing.leaves_http, until)).await {
+                    Ok(line) => line,
+                    Err(error) => return Err(self.not_opened(&mut place, error, outgoing)),
+                },
+            };
+            // Of connections that are for one at a time a new one is certain to be none that was closed meanwhile.
+            may_reuse = line.is_shared();
+            let was_open = line.has_served().unwrap_or(was_open);
+            lines_left -= 1;
             match self.send(line, outgoing, upload, until).await {
                 Ok(came) => return Ok(self.received(came, place)),
-                Err(Failure { error, unsent }) => {
-                    if error.error != ProxyError::ConnectionTerminated {
+                Err(Failure { error, unsent, of_line }) => {
+                    let was_closed = was_open && error.error == ProxyError::ConnectionTerminated;
+                    if !was_closed && !of_line {
                         return Err(self.failed(&mut place, error, unsent));
                     }
                     let again = unsent.or_else(|| spare.map(Spare::again).map(Box::new));
-                    let Some(again) = again else { return Err(self.lost(error)) };
-                    outgoing = again;
-                    tracing::debug!("an open connection had been closed by the origin: trying a new one");
+                    match again {
+                        Some(again) if lines_left > 0 => outgoing = again,
+                        unsent => return Err(self.lost(error, unsent)),
+                    }
+                    tracing::debug!(%error, "a connection did not take a request: trying another");
                 }
             }
-        }
-        let line = match Box::pin(self.open(outgoing.leaves_http, until)).await {
-            Ok(line) => line,
-            Err(error) => return Err(self.failed(&mut place, error, Some(outgoing))),
-        };
-        match self.send(line, outgoing, upload, until).await {
-            Ok(came) => Ok(self.received(came, place)),
-            Err(Failure { error, unsent }) => Err(self.failed(&mut place, error, unsent)),
         }
     }
 
@@ -137,13 +155,22 @@ impl Endpoint {
             let (pool, endpoint, cause) = (&self.settings.name, &self.authority, self.cause.lock().take());
             tracing::warn!(%pool, %endpoint, %error, cause, ?pause, "an endpoint failed and is left alone for a while");
         }
-        Failure { error, unsent }
+        Failure { error, unsent, of_line: false }
     }
 
-    /// A request that died with an open connection, which says nothing about the endpoint.
-    fn lost(&self, error: OriginError) -> Failure {
+    /// A request that died with its connection, which says nothing about the endpoint.
+    fn lost(&self, error: OriginError, unsent: Option<Box<Outgoing>>) -> Failure {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        error.into()
+        Failure { error, unsent, of_line: true }
+    }
+
+    /// A connection that could not be had.
+    fn not_opened(&self, place: &mut Place, error: OriginError, unsent: Box<Outgoing>) -> Failure {
+        if unsent.leaves_http && self.lines.is_some() {
+            // It may be one that speaks HTTP/2 alone, and then clients decide whether it is asked for what it does not speak.
+            return self.lost(error, Some(unsent));
+        }
+        self.failed(place, error, Some(unsent))
     }
 
     /// Sends a request, and waits for the head of the response.

@@ -49,7 +49,11 @@ impl IncomingBody {
         let limit = Instant::now() + self.between;
         let limit = self.deadline.map_or(limit, |deadline| deadline.min(limit));
         let next = poll_fn(|cx| self.coming.poll_next(cx));
-        tokio::time::timeout_at(limit, next).await.map_err(|_| BodyError::Stalled)?
+        let came = tokio::time::timeout_at(limit, next).await;
+        came.unwrap_or_else(|_| {
+            self.coming.stalled();
+            Err(BodyError::Stalled)
+        })
     }
 
     /// Sends what is left of the request while nobody asks for the next of the response, which may have to wait for whoever
@@ -88,6 +92,13 @@ impl Coming {
         match self {
             Self::Http1(coming) => coming.poll_next(cx),
             Self::Http2(coming) => coming.poll_next(cx),
+        }
+    }
+
+    /// Nothing came for too long.
+    fn stalled(&self) {
+        if let Self::Http2(coming) = self {
+            coming.stalled();
         }
     }
 

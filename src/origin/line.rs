@@ -24,6 +24,19 @@ pub(super) enum Came {
 }
 
 impl Line {
+    /// Whether others may be on it.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared(_))
+    }
+
+    /// Whether something was answered on it before, if that is known.
+    pub(super) fn has_served(&self) -> Option<bool> {
+        match self {
+            Self::Own(_) => None,
+            Self::Shared(share) => Some(share.has_served()),
+        }
+    }
+
     /// Sends a request, and waits for the head of the response, which may have `max_head` bytes. Cancelled, the connection
     /// is closed, or the stream on it given up.
     pub(super) async fn send(

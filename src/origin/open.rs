@@ -30,62 +30,79 @@ impl Endpoint {
     ) -> Result<Line, OriginError> {
         let deadline = Instant::now() + self.settings.connect_timeout;
         let deadline = until.map_or(deadline, |until| until.min(deadline));
-        let too_slow = |_| OriginError::timed_out(ProxyError::ConnectionTimeout, Retry::Always);
-        tokio::time::timeout_at(deadline, self.line(leaves_http)).await.map_err(too_slow)?
+        let line = tokio::time::timeout_at(deadline, self.line(leaves_http)).await;
+        line.unwrap_or_else(|_| Err(too_slow()))
     }
 
     async fn line(self: &Arc<Self>, leaves_http: bool) -> Result<Line, OriginError> {
         let Some(lines) = self.lines.as_ref().filter(|_| !leaves_http) else {
             let (io, address, _) = self.connect(true).await?;
-            return Ok(own(io, address));
+            return Ok(Line::Own(new(io, address)));
         };
+        if !self.keeps_alive() {
+            return self.open_alone(lines).await;
+        }
+        let (mut failure, mut was_opened) = (None, false);
         loop {
-            let way = if self.keeps_alive() {
-                lines.way(|open| self.leads_there(open.address()))
-            } else {
-                Way::Alone
-            };
-            match way {
+            let mut outcome = match lines.way(|open| self.leads_there(open.address())) {
                 Way::Share(share) => return Ok(Line::Shared(share)),
-                Way::Alone => return self.open_alone(lines).await,
-                Way::Open(opening) => return self.open_for_all(opening).await,
-                Way::Wait(mut outcome) => {
-                    // Whoever opens it may have left: then it is looked again, and perhaps opened.
-                    let _ = outcome.changed().await;
-                    let failure = *outcome.borrow();
-                    failure.map_or(Ok(()), Err)?;
+                // What was opened for it to see what the endpoint chooses may be there.
+                Way::Alone => match self.reuse(false) {
+                    Some(line) => return Ok(line),
+                    None => return self.open_alone(lines).await,
+                },
+                Way::None => return Err(no_stream()),
+                _ if let Some(error) = failure => return Err(error),
+                // It was closed as soon as it was there.
+                Way::Open(..) if was_opened && lines.is_empty() => {
+                    return Err(OriginError::exchanging(Broken::Gone));
                 }
-            }
+                Way::Wait(outcome) => outcome,
+                Way::Open(opening, outcome) => {
+                    tokio::spawn(Arc::clone(self).open_for_all(opening));
+                    outcome
+                }
+            };
+            let _ = outcome.changed().await;
+            (failure, was_opened) = (*outcome.borrow(), true);
         }
     }
 
-    /// Opens a connection for all who wait for one.
-    async fn open_for_all(self: &Arc<Self>, opening: Opening<'_>) -> Result<Line, OriginError> {
-        match self.connect_for_many().await {
-            Ok(Opened::Own(line)) => {
-                opening.is_alone();
-                Ok(line)
-            }
-            Ok(Opened::Many(connection)) => {
-                let share = opening.opened(connection);
-                self.sweep();
-                share.map(Line::Shared).ok_or_else(no_stream)
-            }
-            Err(error) => {
-                opening.failed(error);
-                Err(error)
-            }
+    /// Opens a connection for all who wait for one. In a task of its own: who has asked for it may leave.
+    async fn open_for_all(self: Arc<Self>, opening: Opening) {
+        let opened = tokio::time::timeout(self.settings.connect_timeout, self.connect_for_many()).await;
+        match opened.unwrap_or_else(|_| Err(too_slow())) {
+            Ok(opened) => self.keep_opened(opened),
+            Err(error) => opening.failed(error),
         }
     }
 
     /// Opens a connection for one request, which others may use as well if it turns out to be of HTTP/2.
     async fn open_alone(self: &Arc<Self>, lines: &Lines) -> Result<Line, OriginError> {
-        match self.connect_for_many().await? {
-            Opened::Own(line) => Ok(line),
+        let connection = match self.connect_for_many().await? {
+            Opened::Many(connection) => connection,
+            Opened::Own(connection) => {
+                lines.is_alone();
+                return Ok(Line::Own(connection));
+            }
+        };
+        let share = connection.share(1).ok_or_else(no_stream)?;
+        if self.keeps_alive() {
+            self.keep_opened(Opened::Many(connection));
+        }
+        Ok(Line::Shared(share))
+    }
+
+    fn keep_opened(self: &Arc<Self>, opened: Opened) {
+        let Some(lines) = &self.lines else { return };
+        match opened {
+            Opened::Own(connection) => {
+                lines.is_alone();
+                self.keep(connection);
+            }
             Opened::Many(connection) => {
-                let share = if self.keeps_alive() { lines.add(connection) } else { connection.share() };
+                lines.add(connection);
                 self.sweep();
-                share.map(Line::Shared).ok_or_else(no_stream)
             }
         }
     }
@@ -93,10 +110,10 @@ impl Endpoint {
     async fn connect_for_many(&self) -> Result<Opened, OriginError> {
         let (io, address, is_http2) = self.connect(false).await?;
         if !is_http2 {
-            return Ok(Opened::Own(own(io, address)));
+            return Ok(Opened::Own(new(io, address)));
         }
         let scheme = if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
-        let begun = http2::Connection::begin(io, scheme, address, self.settings.max_head, &self.budget).await;
+        let begun = http2::Connection::begin(io, scheme, address, self.settings.max_head, &self.window).await;
         begun.map(Opened::Many).map_err(|error| self.could_not_connect(&error))
     }
 
@@ -139,12 +156,16 @@ impl Endpoint {
 
 /// A new connection, by what the endpoint has chosen.
 enum Opened {
-    Own(Line),
+    Own(Connection),
     Many(http2::Connection),
 }
 
-fn own(io: Box<dyn Io>, address: Option<SocketAddr>) -> Line {
-    Line::Own(Connection::opened_here(Box::new(Wire::new(io)), address))
+fn new(io: Box<dyn Io>, address: Option<SocketAddr>) -> Connection {
+    Connection::opened_here(Box::new(Wire::new(io)), address)
+}
+
+fn too_slow() -> OriginError {
+    OriginError::timed_out(ProxyError::ConnectionTimeout, Retry::Always)
 }
 
 /// It allows no streams at all.

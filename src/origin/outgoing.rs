@@ -21,8 +21,8 @@ pub(super) struct Outgoing {
     head: Head,
     pub(super) body: Body,
     pub(super) delimiting: Delimiting,
-    /// Which trailers may follow, where nothing else may.
-    pub(super) announced: Vec<HeaderName>,
+    /// Which trailers may follow.
+    announced: Vec<HeaderName>,
     /// It asks for the head of a response alone.
     pub(super) is_head: bool,
     /// It asks to leave HTTP.
@@ -110,6 +110,14 @@ impl Outgoing {
         self.delimiting == Delimiting::None
     }
 
+    /// The trailers that were announced, once the content is at its end. What is not announced is not sent: it was not looked
+    /// at before.
+    pub(super) fn trailers(&self) -> Option<HeaderMap> {
+        let came = self.body.trailers().filter(|_| !self.announced.is_empty())?;
+        let announced = came.iter().filter(|(name, _)| self.announced.contains(name));
+        Some(announced.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     /// None, if sending it twice may do harm, or its content would be gone (RFC 9110 §9.2.2).
     pub(super) fn spare(&self) -> Option<Spare> {
         let repeatable = self.is_idempotent && matches!(self.body, Body::Empty);
@@ -177,7 +185,7 @@ fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
 }
 
 /// Whether a field may follow content: not if it means something only before it (RFC 9110 §6.5.1).
-pub(super) fn may_trail(name: &HeaderName) -> bool {
+fn may_trail(name: &HeaderName) -> bool {
     const NEVER: [HeaderName; 8] = [
         header::CONTENT_LENGTH,
         header::TRANSFER_ENCODING,

@@ -84,7 +84,7 @@ impl Pool {
         }
         let connectors = std::iter::repeat_n(connector, settings.endpoints.len());
         let endpoints = settings.endpoints.iter().zip(connectors).map(|(endpoint, connector)| {
-            let made = Endpoint::new(endpoint, &settings, tls.as_ref(), connector, Arc::clone(budget));
+            let made = Endpoint::new(endpoint, &settings, tls.as_ref(), connector, budget);
             made.map(Arc::new).map_err(wrong)
         });
         let endpoints: Vec<_> = endpoints.collect::<Result<_, _>>()?;

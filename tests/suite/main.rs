@@ -64,6 +64,7 @@ mod origin_http1;
 mod origin_http2;
 mod origin_http2_frames;
 mod origin_http2_rig;
+mod origin_http2_shared;
 mod origin_http2_tls;
 mod pool;
 mod pool_cancel;

@@ -1,16 +1,19 @@
 //! Endpoints that break the rules of HTTP/2, frame by frame: what comes of it, and that nothing worse does.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use forebay::body::busy::BodyError;
 use forebay::body::tunnel::Io;
 use forebay::origin::connect::{Connect, Connecting};
 use forebay::semantics::proxy_status::ProxyError;
+use futures_util::future::join_all;
 use http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::Notify;
 
-use crate::origin_http2_rig::http2_settings;
-use crate::pool_rig::{get, made, request};
+use crate::origin_http2_rig::{Http2Origin, Reach, http2_settings};
+use crate::pool_rig::{ask, get, made};
 use crate::support::http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, PUSH_PROMISE, RST_STREAM, Raw,
     SETTINGS, block, field, frame, setting,
@@ -93,6 +96,11 @@ fn data(flags: u8, content: &str) -> Vec<u8> {
     frame(DATA, flags, 1, content.as_bytes())
 }
 
+/// The connection ended, before anything was answered on it.
+fn ended() -> Came {
+    Came::None(ProxyError::ConnectionTerminated)
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_no_response_is_taken_for_none() {
     let malformed = || Came::None(ProxyError::HttpProtocolError);
@@ -103,43 +111,39 @@ async fn what_is_no_response_is_taken_for_none() {
         [&2_u32.to_be_bytes()[..], &block(&[(":method", "GET"), (":scheme", "http"), (":path", "/")])];
     let cases = [
         ("one", [ok(&[]), data(END_STREAM, "yes")].concat(), Came::Whole(200, "yes".to_owned())),
-        ("text of HTTP/1.1", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec(), malformed()),
+        ("text of HTTP/1.1", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec(), ended()),
         ("no status", head_of(END_STREAM, &[("x", "y")]), malformed()),
-        ("a status that is none", head_of(END_STREAM, &[(":status", "20")]), malformed()),
+        ("a status that is none", head_of(END_STREAM, &[(":status", "20")]), ended()),
         ("two of them", head_of(END_STREAM, &[(":status", "200"), (":status", "200")]), malformed()),
         ("a status behind fields", head_of(END_STREAM, &[("x", "y"), (":status", "200")]), malformed()),
-        ("a name in capitals", ok(&[("Server", "x")]), malformed()),
+        ("a name in capitals", ok(&[("Server", "x")]), ended()),
         ("a field of the connection", ok(&[("connection", "close")]), malformed()),
         ("a transfer coding", ok(&[("transfer-encoding", "chunked")]), malformed()),
-        ("a line break in a value", ok(&[("x", "a\r\nset-cookie: b")]), malformed()),
-        ("a NUL in a value", ok(&[("x", "a\0")]), malformed()),
-        ("content before its head", data(END_STREAM, "yes"), malformed()),
+        ("a line break in a value", ok(&[("x", "a\r\nset-cookie: b")]), ended()),
+        ("a NUL in a value", ok(&[("x", "a\0")]), ended()),
+        ("content before its head", data(END_STREAM, "yes"), ended()),
         (
             "content behind an interim head",
             [head_of(0, &[(":status", "103")]), data(END_STREAM, "")].concat(),
-            malformed(),
+            ended(),
         ),
         ("an interim head that is the end", head_of(END_STREAM, &[(":status", "103")]), malformed()),
         ("another protocol", head_of(0, &[(":status", "101")]), malformed()),
-        (
-            "a promise",
-            [frame(PUSH_PROMISE, END_HEADERS, 1, &promise.concat()), ok(&[])].concat(),
-            malformed(),
-        ),
-        ("what cannot be decompressed", frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0x80]), malformed()),
+        ("a promise", [frame(PUSH_PROMISE, END_HEADERS, 1, &promise.concat()), ok(&[])].concat(), ended()),
+        ("what cannot be decompressed", frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0x80]), ended()),
         (
             "a head that never ends",
             [frame(HEADERS, 0, 1, &field(":status", "200")), data(0, "")].concat(),
-            malformed(),
+            ended(),
         ),
         ("far too many fields", ok(&many), malformed()),
         ("too long a head", ok(&[("x", &long)]), Came::None(ProxyError::HttpResponseHeaderSectionSize)),
         ("far too long a head", ok(&[("x", &longer)]), malformed()),
         ("silence", Vec::new(), Came::None(ProxyError::HttpResponseTimeout)),
         (
-            "a refusal",
+            "a refusal, and nothing when it is asked again",
             frame(RST_STREAM, 0, 1, &7_u32.to_be_bytes()),
-            Came::None(ProxyError::ConnectionTerminated),
+            Came::None(ProxyError::HttpResponseTimeout),
         ),
         (
             "a reset",
@@ -197,16 +201,17 @@ async fn a_head_that_comes_in_pieces_without_end_is_given_up() {
     let begin = frame(HEADERS, 0, 1, &field(":status", "200"));
     let piece = frame(CONTINUATION, 0, 1, &field("x", "y".repeat(1000)));
     let flood = [begin, piece.repeat(400)].concat();
-    assert_eq!(came_of(Method::GET, flood).await, Came::None(ProxyError::HttpProtocolError));
+    assert_eq!(came_of(Method::GET, flood).await, ended());
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_allows_no_streams_is_not_waited_for_for_ever() {
-    #[derive(Debug)]
-    struct None;
-    impl Connect for None {
+    #[derive(Debug, Default)]
+    struct Stingy(AtomicUsize);
+    impl Connect for Stingy {
         fn connect<'a>(&'a self, _authority: &'a str) -> Connecting<'a> {
             let (near, mut far) = tokio::io::duplex(1 << 16);
+            self.0.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(async move {
                 // MAX_CONCURRENT_STREAMS
                 let _ = far.write_all(&frame(SETTINGS, 0, 0, &setting(3, 0))).await;
@@ -216,13 +221,65 @@ async fn one_that_allows_no_streams_is_not_waited_for_for_ever() {
         }
     }
     let mut settings = http2_settings("http://a.test");
-    (settings.retries, settings.first_byte_timeout) = (0, ms(5000));
-    let pool = made(settings, Arc::new(None)).expect("a pool");
-    for _ in 0..3 {
-        let error = within(ms(20_000), pool.exchange(request(Method::GET, "/", forebay::body::Body::Empty)));
-        let error = error.await.expect_err("no stream").error;
+    (settings.retries, settings.first_byte_timeout) = (0, ms(500));
+    let stingy = Arc::new(Stingy::default());
+    let pool = made(settings, Arc::clone(&stingy) as Arc<dyn Connect>).expect("a pool");
+    for _ in 0..30 {
+        let error = within(ms(20_000), pool.exchange(get("/"))).await.expect_err("no stream").error;
         let expected = [ProxyError::HttpResponseTimeout, ProxyError::ConnectionTerminated];
         assert!(expected.contains(&error), "{error:?}");
+        tokio::time::sleep(ms(100)).await;
     }
+    let opened = stingy.0.load(Ordering::SeqCst);
+    assert!(opened <= 4, "{opened} in three seconds");
     assert_eq!(pool.endpoints()[0].active, 0);
+}
+
+/// Passes on what an origin says, and something that nobody may say when it is told to.
+#[derive(Debug)]
+struct Spoils(Reach, Arc<Notify>);
+
+impl Connect for Spoils {
+    fn connect<'a>(&'a self, authority: &'a str) -> Connecting<'a> {
+        Box::pin(async move {
+            let mut origin = self.0.connect(authority).await?;
+            let (near, mut far) = tokio::io::duplex(1 << 20);
+            let told = Arc::clone(&self.1);
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut far, &mut origin) => return,
+                    () = told.notified() => {}
+                }
+                // Content of the connection itself (RFC 9113 §6.1).
+                let _ = far.write_all(&frame(DATA, 0, 0, b"x")).await;
+                let _ = tokio::io::copy(&mut far, &mut tokio::io::sink()).await;
+            });
+            Ok(Box::new(near) as Box<dyn Io>)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_breaks_the_rules_breaks_no_request_that_may_be_sent_again_and_is_not_left_alone() {
+    let spoil = Arc::new(Notify::new());
+    let tells = Arc::clone(&spoil);
+    let origin = Http2Origin::new(move |mut asked, number| {
+        let tells = Arc::clone(&tells);
+        async move {
+            match (asked.connection, number) {
+                (0, 1..6) => std::future::pending().await,
+                (0, 6) => tells.notify_one(),
+                _ => asked.answer(200, &[], "hello"),
+            }
+        }
+    });
+    let mut settings = http2_settings("http://a.test");
+    settings.retries = 0;
+    let network = Arc::new(Spoils(Reach(Arc::clone(&origin)), spoil));
+    let pool = made(settings, network).expect("a pool");
+    assert_eq!(ask(&pool, get("/")).await.expect("an answer").1, "hello", "the connection serves");
+    for outcome in within(ms(20_000), join_all((0..6).map(|_| ask(&pool, get("/"))))).await {
+        assert_eq!(outcome.expect("an answer").1, "hello");
+    }
+    assert_eq!((origin.opened(), pool.endpoints()[0].up), (2, true));
 }

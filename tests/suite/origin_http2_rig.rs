@@ -14,8 +14,7 @@ use h2::{RecvStream, SendStream};
 use http::{Request, Response};
 use parking_lot::Mutex;
 use tokio::io::DuplexStream;
-use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::{Semaphore, watch};
 
 use crate::pool_rig::{made, pool_settings};
 
@@ -76,12 +75,13 @@ impl Asked {
 pub struct Http2Origin {
     serve: Box<Serve>,
     builder: server::Builder,
-    tls: Option<TlsAcceptor>,
     /// Connections are made when there is a permit.
     pub gate: Semaphore,
     opened: AtomicUsize,
     hits: AtomicUsize,
     under_way: Arc<AtomicUsize>,
+    /// What its connections are told to do.
+    told: watch::Sender<Told>,
     /// Why each connection has ended.
     pub ended: Mutex<Vec<String>>,
 }
@@ -97,12 +97,11 @@ impl Http2Origin {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self::built(|_| {}, None, serve)
+        Self::built(|_| {}, serve)
     }
 
     pub fn built<F>(
         change: impl FnOnce(&mut server::Builder),
-        tls: Option<TlsAcceptor>,
         serve: impl Fn(Asked, usize) -> F + Send + Sync + 'static,
     ) -> Arc<Self>
     where
@@ -113,11 +112,11 @@ impl Http2Origin {
         Arc::new(Self {
             serve: Box::new(move |asked, number| Box::pin(serve(asked, number))),
             builder,
-            tls,
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             opened: AtomicUsize::new(0),
             hits: AtomicUsize::new(0),
             under_way: Arc::default(),
+            told: watch::Sender::new(Told::Serve),
             ended: Mutex::default(),
         })
     }
@@ -137,14 +136,19 @@ impl Http2Origin {
         self.under_way.load(Ordering::SeqCst)
     }
 
+    /// Closes all connections that there are.
+    pub fn hang_up(&self) {
+        self.told.send_replace(Told::HangUp);
+        self.told.send_replace(Told::Serve);
+    }
+
+    /// Says farewell on all connections that there are, and serves what has begun on them.
+    pub fn say_farewell(&self) {
+        self.told.send_replace(Told::SayFarewell);
+    }
+
     async fn serve(self: Arc<Self>, far: DuplexStream, connection: usize) {
-        let ended = match &self.tls {
-            None => self.speak(far, connection).await,
-            Some(tls) => match tls.accept(far).await {
-                Ok(stream) => self.speak(stream, connection).await,
-                Err(error) => error.to_string(),
-            },
-        };
+        let ended = self.speak(far, connection).await;
         self.ended.lock().push(ended);
     }
 
@@ -153,7 +157,19 @@ impl Http2Origin {
             Ok(speaking) => speaking,
             Err(error) => return error.to_string(),
         };
-        while let Some(asked) = speaking.accept().await {
+        let mut told = self.told.subscribe();
+        loop {
+            let asked = tokio::select! {
+                Ok(()) = told.changed() => {
+                    if *told.borrow_and_update() == Told::SayFarewell {
+                        speaking.graceful_shutdown();
+                        continue;
+                    }
+                    return "hung up".to_owned();
+                }
+                asked = speaking.accept() => asked,
+            };
+            let Some(asked) = asked else { return "in good order".to_owned() };
             match asked {
                 Ok((request, respond)) => {
                     let number = self.hits.fetch_add(1, Ordering::SeqCst);
@@ -167,8 +183,15 @@ impl Http2Origin {
                 Err(error) => return error.to_string(),
             }
         }
-        "in good order".to_owned()
     }
+}
+
+/// What connections do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Serve,
+    SayFarewell,
+    HangUp,
 }
 
 /// A request that is being answered.

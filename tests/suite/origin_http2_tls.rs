@@ -14,7 +14,7 @@ use http::{HeaderValue, Method};
 use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsAcceptor;
 
-use crate::origin_http2_rig::{Asked, Http2Origin, Reach, pool_with};
+use crate::origin_http2_rig::{Asked, Http2Origin, Reach};
 use crate::pool_rig::{ask, get, made, pool_settings, request, says};
 use crate::support::authority::Authority;
 use crate::support::origin::{Act, Origin, SeenRequest};
@@ -98,7 +98,7 @@ async fn what_the_endpoint_chooses_of_both_is_spoken() {
         }
         // Connections of HTTP/1.1 go to one each, and are kept.
         let opened_by_all = either.opened.load(Ordering::SeqCst);
-        assert!(opened_by_all <= opened, "{protocols:?}: {opened_by_all}");
+        assert!(opened_by_all == opened, "{protocols:?}: {opened_by_all}");
         assert_eq!(ask(&pool, get("/")).await.expect("an answer").1, expected);
         assert_eq!(either.opened.load(Ordering::SeqCst), opened_by_all, "{protocols:?}");
     }
@@ -151,20 +151,38 @@ async fn what_leaves_http_goes_by_http1_beside_a_connection_of_http2() {
 async fn an_endpoint_that_asks_is_shown_who_this_is() {
     let authority = Authority::new();
     let pair = authority.pair("node", &["node.test"], 2999);
-    for version in [HttpVersion::Http11, HttpVersion::Http2] {
-        let acceptor = authority.server_of(&["origin.test"], 2999, &["h2", "http/1.1"], true);
-        let origin = Http2Origin::built(|_| {}, Some(acceptor), by_2);
+    for (version, protocol, said) in
+        [(HttpVersion::Http11, "http/1.1", "by 1.1"), (HttpVersion::Http2, "h2", "by 2, https")]
+    {
+        let either = Arc::new(Either {
+            http1: Arc::new(Origin::pipe(says("by 1.1"))),
+            http2: Http2Origin::new(by_2),
+            acceptor: authority.server_of(&["origin.test"], 2999, &[protocol], true),
+            opened: AtomicUsize::new(0),
+        });
         let mut settings = settings(&authority, version);
         settings.retries = 0;
-        let nobody = pool_with(settings.clone(), &origin);
-        ask(&nobody, get("/")).await.expect_err("it shows nothing");
-        assert_eq!(origin.hits(), 0);
-        if version == HttpVersion::Http2 {
-            settings.tls.client = Some((pair.chain.clone(), pair.key.clone()));
-            let outcome = ask(&pool_with(settings, &origin), get("/")).await;
-            assert_eq!(outcome.expect("an answer").1, "by 2, https");
-        }
+        let reached = || Arc::clone(&either) as Arc<dyn Connect>;
+        let nobody = made(settings.clone(), reached()).expect("a pool");
+        within(ms(20_000), ask(&nobody, get("/"))).await.expect_err("it shows nothing");
+        assert!(!nobody.endpoints()[0].up, "{said}");
+        assert_eq!((either.http1.hits(), either.http2.hits()), (0, 0));
+        settings.tls.client = Some((pair.chain.clone(), pair.key.clone()));
+        let pool = made(settings, reached()).expect("a pool");
+        assert_eq!(ask(&pool, get("/")).await.expect("an answer").1, said);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_of_http2_alone_is_not_left_alone_for_clients_that_want_to_leave_http() {
+    let authority = Authority::new();
+    let (pool, _) = either(&authority, &["h2"], HttpVersion::Auto);
+    assert_eq!(ask(&pool, get("/")).await.expect("an answer").1, "by 2, https");
+    let mut upgrade = request(Method::GET, "/", Body::Empty);
+    upgrade.headers.insert("connection", HeaderValue::from_static("upgrade"));
+    upgrade.headers.insert("upgrade", HeaderValue::from_static("chat"));
+    pool.exchange(upgrade).await.expect_err("it speaks no HTTP/1.1");
+    assert!(pool.endpoints()[0].up);
 }
 
 #[tokio::test(start_paused = true)]

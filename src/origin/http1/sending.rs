@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep};
 
@@ -165,19 +165,12 @@ impl Sending {
                 }
                 Poll::Ready(Some(Err(_))) => return Err(Broken::Request),
                 Poll::Ready(None) => {
-                    let trailers = self.trailers();
+                    let trailers = self.request.trailers();
                     self.framed.end(trailers.as_ref(), outbox).map_err(|_| Broken::Request)?;
                     (self.stage, self.request.body) = (Stage::Handed, Body::Empty);
                 }
             }
         }
         Ok(())
-    }
-
-    /// The trailers that were announced.
-    fn trailers(&self) -> Option<HeaderMap> {
-        let came = self.request.body.trailers().filter(|_| !self.request.announced.is_empty())?;
-        let announced = came.iter().filter(|(name, _)| self.request.announced.contains(name));
-        Some(announced.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 }

@@ -13,8 +13,10 @@ impl From<h2::Error> for Broken {
             // RFC 9113 §8.7: what it did not look at may be sent again, whatever it is.
             Some(Reason::REFUSED_STREAM) if by_endpoint && error.is_reset() => Self::Refused,
             // Streams that it still answers do not hear of it.
-            Some(_) if by_endpoint && error.is_go_away() => Self::Refused,
+            Some(_) if by_endpoint && error.is_go_away() => Self::Farewell,
             Some(_) if by_endpoint => Self::Reset,
+            // Of the connection, which may have broken for another's answer.
+            Some(_) if error.is_go_away() => Self::Upset,
             Some(_) => Self::Malformed("it breaks the rules of HTTP/2"),
             None => Self::Gone,
         }
@@ -23,5 +25,5 @@ impl From<h2::Error> for Broken {
 
 /// The same of content that broke off.
 pub(super) fn of_content(error: &h2::Error) -> BodyError {
-    if error.is_library() { BodyError::Malformed } else { BodyError::Incomplete }
+    if error.is_library() && error.is_reset() { BodyError::Malformed } else { BodyError::Incomplete }
 }

@@ -3,11 +3,14 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use tokio::time::Instant;
 
 use super::broken::of_content;
 use super::connection::Share;
@@ -37,8 +40,8 @@ pub(in crate::origin) struct Came {
 impl Came {
     /// Sends a request, and waits for the head of the response. Cancelled, the stream is reset.
     ///
-    /// An endpoint that is silent for too long may be so because the connection leads nowhere any more: it gets no further
-    /// streams.
+    /// Where nothing at all is heard meanwhile, be it until the time limit or until whoever asked leaves, the connection may
+    /// lead nowhere any more: it gets no further streams.
     pub(in crate::origin) async fn for_request(
         share: Share,
         outgoing: Box<Outgoing>,
@@ -46,11 +49,10 @@ impl Came {
         patience: Patience<'_>,
     ) -> Result<Self, Failure> {
         let Some(request) = outgoing.fields().and_then(|fields| request(fields, share.scheme())) else {
-            return Err(OriginError::internal().into());
+            return Err(OriginError::unfit().into());
         };
-        let Some(window) = share.charge_window() else {
-            return Err(Failure { error: OriginError::too_many(), unsent: Some(outgoing) });
-        };
+        let window = share.charge_window();
+        let mut silence = Silence::on(&share);
         let begun = {
             let begin = std::pin::pin!(begin(&share, request, outgoing.has_no_content()));
             patience.for_head(begin).await
@@ -62,23 +64,23 @@ impl Came {
                 tracing::debug!(%error, "a connection of HTTP/2 takes no further stream");
                 return Err(Failure::of(Broken::Gone, Some(outgoing)));
             }
-            Err(late) => {
-                share.retire();
-                return Err(Failure { error: late, unsent: Some(outgoing) });
-            }
+            Err(error) => return Err(Failure { error, unsent: Some(outgoing), of_line: false }),
         };
         let came = {
             let head = std::pin::pin!(head(&mut response, &mut sending));
-            patience.for_head(head).await.inspect_err(|_| share.retire())?
+            patience.for_head(head).await?
         };
+        silence.is_over = true;
+        drop(silence);
         match came.and_then(|response| within(max_head, response)) {
-            Ok(response) => Ok(Self { response, sending, window, share }),
+            Ok(response) => {
+                share.hears();
+                Ok(Self { response, sending, window, share })
+            }
             Err(broken) => {
-                if broken == Broken::Gone {
-                    share.retire();
-                }
-                let unsent = if broken == Broken::Refused { sending.untouched() } else { None };
-                Err(Failure::of(broken, unsent))
+                let is_untouched = matches!(broken, Broken::Refused | Broken::Farewell);
+                let unsent = if is_untouched { sending.untouched() } else { None };
+                Err(Failure::of(what_it_means(broken, &share), unsent))
             }
         }
     }
@@ -99,7 +101,7 @@ impl Came {
             trailers: None,
             is_whole: false,
             _window: window,
-            _share: share,
+            share,
             _place: place,
         };
         Answered {
@@ -108,6 +110,49 @@ impl Came {
             tunnel: None,
             ends_by_close: false,
             unknown_coding: false,
+        }
+    }
+}
+
+/// What is wrong with an exchange, and with the connection under it.
+fn what_it_means(broken: Broken, share: &Share) -> Broken {
+    match broken {
+        Broken::Gone | Broken::Farewell => share.retire(),
+        Broken::Refused => share.knows(),
+        Broken::Upset => {
+            share.retire();
+            if !share.has_served() {
+                // It may speak no HTTP/2 at all.
+                return Broken::Gone;
+            }
+        }
+        _ => share.hears(),
+    }
+    broken
+}
+
+/// Looks whether a connection leads anywhere while a head is waited for: if this is dropped after a while in which nothing
+/// was heard there, by nobody, the connection takes no further streams. What is under way on it goes on.
+struct Silence<'a> {
+    share: &'a Share,
+    since: Instant,
+    heard: u64,
+    is_over: bool,
+}
+
+impl<'a> Silence<'a> {
+    /// Less says nothing.
+    const LEAST: Duration = Duration::from_secs(1);
+
+    fn on(share: &'a Share) -> Self {
+        Self { share, since: Instant::now(), heard: share.heard(), is_over: false }
+    }
+}
+
+impl Drop for Silence<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.since.elapsed() >= Self::LEAST && self.share.heard() == self.heard {
+            self.share.retire();
         }
     }
 }
@@ -176,7 +221,7 @@ pub(in crate::origin) struct Coming {
     is_whole: bool,
     // Given back in this order, so that the next who gets the place finds room on the connection.
     _window: Charge,
-    _share: Share,
+    share: Share,
     _place: Place,
 }
 
@@ -198,6 +243,7 @@ impl Coming {
         while !self.is_whole {
             match ready!(self.stream.poll_data(cx)) {
                 Some(Ok(bytes)) => {
+                    self.share.hears();
                     // A stream that has ended meanwhile has no window to open.
                     let _ = self.stream.flow_control().release_capacity(bytes.len());
                     if !bytes.is_empty() {
@@ -227,6 +273,11 @@ impl Coming {
             }
             Poll::Ready(Err(_)) => Err(BodyError::Incomplete),
         }
+    }
+
+    /// Nothing came for too long: the connection may lead nowhere any more.
+    pub(in crate::origin) fn stalled(&self) {
+        self.share.retire();
     }
 
     /// The trailers, once the content is whole.

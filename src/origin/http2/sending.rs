@@ -5,13 +5,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use tokio::time::{Sleep, sleep};
 
 use crate::body::Body;
 use crate::http1::framed::Delimiting;
 use crate::origin::broken::Broken;
-use crate::origin::outgoing::{Outgoing, may_trail};
+use crate::origin::outgoing::Outgoing;
 
 /// The most that is handed to the codec at a time.
 const MOST_AT_ONCE: usize = 16 << 10;
@@ -141,7 +141,7 @@ impl Sending {
 
     /// The end of content of which nobody knew how long it is, with the trailers that came behind it.
     fn end(&mut self) -> Result<(), Broken> {
-        let ended = match self.trailers() {
+        let ended = match self.request.trailers().filter(|trailers| !trailers.is_empty()) {
             Some(trailers) => self.stream.send_trailers(trailers),
             None => self.stream.send_data(Bytes::new(), true),
         };
@@ -152,12 +152,5 @@ impl Sending {
 
     fn is_sent(&mut self) {
         (self.stage, self.request.body) = (Stage::Over, Body::Empty);
-    }
-
-    fn trailers(&self) -> Option<HeaderMap> {
-        let came = self.request.body.trailers()?;
-        let fit = came.iter().filter(|(name, _)| may_trail(name));
-        let trailers: HeaderMap = fit.map(|(name, value)| (name.clone(), value.clone())).collect();
-        (!trailers.is_empty()).then_some(trailers)
     }
 }
