@@ -21,7 +21,8 @@ use super::volume::{How, is_of_file};
 use super::{DiskTier, Shared};
 use crate::base::ids::Generation;
 use crate::body::block::BlockMemory;
-use crate::body::content::{BLOCK, Parts};
+use crate::body::budget::Charge;
+use crate::body::content::{BLOCK, INLINE_MAX, Parts};
 use crate::cache::key::Key;
 use crate::cache::lookup::{Held, Hit, is_newer};
 use crate::cache::object::Place;
@@ -278,6 +279,24 @@ impl Shared {
     }
 }
 
+/// The content that lies behind a record, read into memory of its own.
+struct Within {
+    bytes: Vec<u8>,
+    charge: Option<Charge>,
+}
+
+impl Within {
+    fn into_bytes(self) -> Bytes {
+        self.charge.map_or_else(Bytes::new, |charge| charge.attach(self.bytes))
+    }
+}
+
+impl AsMut<[u8]> for Within {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
 /// One request's search. Blocking, if it is patient.
 struct Search<'a> {
     shared: &'a Arc<Shared>,
@@ -339,13 +358,18 @@ impl Search<'_> {
             Some(Change::Gone(_) | Change::Store(_)) => true,
             Some(Change::Keep) | None => false,
         };
-        match self.mounted.record(slot, self.key, self.how) {
-            Ok(Some((entry, record))) => {
-                let object = record.object.filter(|_| !overtaken);
-                Ok((record.vary_sets, object.map(|object| (entry, object))))
+        let memory = |entry: &Entry| self.memory_for(entry);
+        match self.mounted.record_with_content(slot, self.key, self.how, memory) {
+            Ok(Some((entry, (record, content)))) => {
+                let object = record.object.filter(|_| !overtaken).map(|mut stored| {
+                    stored.within = content.into_bytes();
+                    (entry, stored)
+                });
+                Ok((record.vary_sets, object))
             }
             Ok(None) => Ok((Vec::new(), None)),
             Err((_, error)) if error.kind() == io::ErrorKind::WouldBlock => Err(NoHit::AtOnce),
+            Err((_, error)) if error.kind() == io::ErrorKind::OutOfMemory => Err(NoHit::NoMemory),
             Err((entry, error)) => {
                 if !self.quiet && !self.shared.suspect(&error) {
                     self.shared.damaged(self.mounted, slot, self.key, entry.generation, "a record");
@@ -355,16 +379,33 @@ impl Search<'_> {
         }
     }
 
+    /// Memory for the content that lies behind a record.
+    fn memory_for(&self, entry: &Entry) -> io::Result<Within> {
+        let (budget, length) = (&self.shared.means.budget, entry.place.within as usize);
+        let charge = match length {
+            0 => None,
+            // As the small amounts that heads are.
+            1..=INLINE_MAX => Some(budget.charge(length as u64)),
+            _ => Some(budget.try_charge_body(length as u64).ok_or(io::ErrorKind::OutOfMemory)?),
+        };
+        Ok(Within { bytes: vec![0; length], charge })
+    }
+
     /// The object with what a first answer needs of its content.
     fn with_content(&self, slot: u64, stored: Stored) -> Result<Hit, NoHit> {
-        let Stored { mut object, blocks } = stored;
-        let budget = &self.shared.means.budget;
-        object.charge = Some(budget.charge(object.head_weight() as u64));
-        if let Place::Inline(bytes) = &mut object.representation.place {
-            // A copy without the record around it, and charged.
-            let own = budget.charge(bytes.len() as u64).attach(bytes.to_vec());
-            *bytes = own.clone();
-            return Ok(Hit { object: Arc::new(object), content: Held::Memory(Parts::Inline(own)) });
+        let lies_within = stored.lies_within();
+        let Stored { mut object, blocks, within } = stored;
+        object.charge = Some(self.shared.means.budget.charge(object.head_weight() as u64));
+        if lies_within {
+            self.shared.read_errors.store(0, Ordering::Relaxed);
+            let parts = match &mut object.representation.place {
+                Place::Inline(bytes) => {
+                    bytes.clone_from(&within);
+                    Parts::Inline(within)
+                }
+                Place::Blocks { .. } => Parts::Blocks([within].into()),
+            };
+            return Ok(Hit { object: Arc::new(object), content: Held::Memory(parts) });
         }
         if let Place::Blocks { divided: true, .. } = object.representation.place {
             return Ok(Hit { object: Arc::new(object), content: Held::Divided });

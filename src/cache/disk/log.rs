@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -18,6 +19,23 @@ use super::volume::{How, SegmentFile, Volume};
 #[derive(Debug, Default)]
 pub struct Log {
     segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
+    /// Bytes of all their files.
+    bytes: AtomicU64,
+}
+
+/// A record that was read and verified.
+#[derive(Debug)]
+pub struct Read {
+    /// Header and head of its frame, of which the payload is this part.
+    bytes: Vec<u8>,
+    payload: Range<usize>,
+}
+
+impl Read {
+    /// The record.
+    pub fn payload(&self) -> &[u8] {
+        self.bytes.get(self.payload.clone()).unwrap_or_default()
+    }
 }
 
 /// A segment, and what of it is alive.
@@ -35,28 +53,42 @@ pub struct Segment {
 }
 
 impl Log {
-    /// The payload of the record at `place`; blocking, if it is read patiently. The error is `NotFound` if its segment is gone, which may
-    /// mean that the record has moved, and `InvalidData` if it is not what was written.
-    pub fn read(&self, slot: u64, place: Place, how: How) -> io::Result<Vec<u8>> {
+    /// The record at `place`, and its content, as far as `content` is not empty; blocking, if it is read patiently. The error
+    /// is `NotFound` if its segment is gone, which may mean that the record has moved, and `InvalidData` if it is not what
+    /// was written.
+    pub fn read(&self, slot: u64, place: Place, content: &mut [u8], how: How) -> io::Result<Read> {
         let segment = self.segment(place.spot.segment).ok_or(io::ErrorKind::NotFound)?;
-        let mut bytes = vec![0; place.length as usize];
-        let read = segment.file.read_at(&mut bytes, u64::from(place.spot.offset), how);
+        let mut bytes = vec![0; place.head() as usize];
+        let offset = u64::from(place.spot.offset);
+        let read = if content.is_empty() {
+            segment.file.read_at(&mut bytes, offset, how)
+        } else {
+            segment.file.read_both_at([&mut bytes, &mut *content], offset, how)
+        };
         read.map_err(|error| match error.kind() {
             // The file is shorter than it was.
             io::ErrorKind::UnexpectedEof => io::ErrorKind::InvalidData.into(),
             _ => error,
         })?;
-        let whole = Frame::verify(&bytes, place.spot);
-        if whole.is_none_or(|frame| frame.kind != Kind::Put || frame.slot != slot) {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        bytes.drain(..HEADER as usize);
-        Ok(bytes)
+        let whole = Frame::verify(&bytes, place.spot).filter(|frame| {
+            let is_it = frame.kind == Kind::Put && frame.slot == slot && frame.within == place.within;
+            is_it && (content.is_empty() || frame.verify_content(content))
+        });
+        let length = whole.ok_or(io::ErrorKind::InvalidData)?.payload.len();
+        let payload = HEADER as usize..HEADER as usize + length;
+        Ok(Read { bytes, payload })
     }
 
     /// Bytes of all segments.
     pub fn bytes(&self) -> u64 {
-        self.segments.read().values().map(|segment| segment.bytes.load(Ordering::Relaxed)).sum()
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The file of a segment is so long now, and so much of it is frames.
+    fn resize(&self, segment: &Segment, bytes: u64, frames: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes.fetch_sub(segment.bytes.swap(bytes, Ordering::Relaxed), Ordering::Relaxed);
+        segment.frames.store(frames, Ordering::Relaxed);
     }
 
     /// The table points to a record of so many bytes in a segment.
@@ -84,14 +116,17 @@ impl Log {
     /// `bytes` are those of the file, and of its frames.
     pub fn add(&self, number: u32, file: Arc<dyn SegmentFile>, (bytes, frames): (u64, u64)) {
         let (alive, emptied) = (AtomicU64::new(0), AtomicU64::new(0));
-        let (bytes, frames) = (AtomicU64::new(bytes), AtomicU64::new(frames));
-        let segment = Segment { number, file, bytes, frames, alive, emptied };
+        let (own, own_frames) = (AtomicU64::new(0), AtomicU64::new(0));
+        let segment = Segment { number, file, bytes: own, frames: own_frames, alive, emptied };
+        self.resize(&segment, bytes, frames);
         self.segments.write().insert(number, Arc::new(segment));
     }
 
     /// Takes a segment out. Who reads it now may go on.
     pub fn remove(&self, number: u32) {
-        self.segments.write().remove(&number);
+        if let Some(segment) = self.segments.write().remove(&number) {
+            self.bytes.fetch_sub(segment.bytes(), Ordering::Relaxed);
+        }
     }
 
     /// The lines of a segment, read from its file.
@@ -103,6 +138,11 @@ impl Log {
     /// Bytes of frames that say that a slot is empty.
     pub fn emptied(&self) -> u64 {
         self.segments.read().values().map(|segment| segment.emptied.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Bytes of all frames of a segment.
+    pub fn frames(&self, number: u32) -> u64 {
+        self.segment(number).map_or(0, |segment| segment.frames.load(Ordering::Relaxed))
     }
 
     /// The oldest segment but `active`.
@@ -191,8 +231,8 @@ impl Appender {
         {
             segment.file.cut(u64::from(found.end))?;
             segment.file.sync()?;
-            segment.bytes.store(u64::from(found.end), Ordering::Relaxed);
-            segment.frames.store(u64::from(found.end), Ordering::Relaxed);
+            let end = u64::from(found.end);
+            appender.log.resize(&segment, end, end);
             appender.active = Some(Active { segment, end: found.end, lines: found.lines });
         }
         Ok(appender)
@@ -208,21 +248,33 @@ impl Appender {
         self.active.as_ref().map_or(0, |active| active.lines.capacity() as u64 * size_of::<Line>() as u64)
     }
 
-    /// Blocking: appends the record of a slot, visible to readers once the table points to it.
-    pub fn put(&mut self, slot: u64, payload: &[u8], put: Put) -> io::Result<Place> {
-        self.append(Kind::Put, slot, payload, Some(put))
+    /// Blocking: appends the record of a slot with the content that lies behind it, visible to readers once the table points
+    /// to it.
+    pub fn put(&mut self, slot: u64, payload: &[u8], content: &[u8], put: Put) -> io::Result<Place> {
+        self.append(Kind::Put, slot, (payload, content), Some(put))
     }
 
     /// Blocking: says that a slot is empty.
     pub fn gone(&mut self, slot: u64) -> io::Result<()> {
-        let place = self.append(Kind::Gone, slot, &[], None)?;
+        let place = self.append(Kind::Gone, slot, (&[], &[]), None)?;
         self.log.note_emptied(place.spot.segment, place.length);
         Ok(())
     }
 
-    fn append(&mut self, kind: Kind, slot: u64, payload: &[u8], put: Option<Put>) -> io::Result<Place> {
-        let length = u32::try_from(payload.len()).ok().and_then(|length| length.checked_add(HEADER));
-        let length = length.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    fn append(
+        &mut self,
+        kind: Kind,
+        slot: u64,
+        (payload, content): (&[u8], &[u8]),
+        put: Option<Put>,
+    ) -> io::Result<Place> {
+        let within = u32::try_from(content.len()).ok().filter(|_| content.len() <= segment::MOST_CONTENT);
+        let head = u32::try_from(payload.len()).ok();
+        let head = head.and_then(|head| head.checked_add(segment::overhead(content.len())));
+        let length = within.zip(head).and_then(|(within, head)| head.checked_add(within));
+        let (Some(within), Some(length)) = (within, length) else {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        };
         if self.active.as_ref().is_some_and(|active| active.end.saturating_add(length) > self.size) {
             self.seal()?;
         }
@@ -231,13 +283,14 @@ impl Appender {
             None => self.active.insert(Self::begin(&*self.volume, &self.log, &mut self.next)?),
         };
         let at = Spot { segment: active.segment.number, offset: active.end };
-        active.segment.file.write_at(&segment::frame(kind, slot, payload, at), u64::from(at.offset))?;
+        let frame = segment::frame(kind, slot, payload, content, at);
+        active.segment.file.write_both_at([&frame, content], u64::from(at.offset))?;
         active.lines.push(Line { slot, offset: at.offset, length, put });
         active.end += length;
-        active.segment.bytes.store(u64::from(active.end), Ordering::Relaxed);
-        active.segment.frames.store(u64::from(active.end), Ordering::Relaxed);
+        let end = u64::from(active.end);
+        self.log.resize(&active.segment, end, end);
         self.dirty = true;
-        Ok(Place { spot: at, length })
+        Ok(Place { spot: at, length, within })
     }
 
     fn begin(volume: &dyn Volume, log: &Log, next: &mut u32) -> io::Result<Active> {
@@ -255,14 +308,15 @@ impl Appender {
         let (number, file) = (active.segment.number, &active.segment.file);
         let summary = postcard::to_allocvec(&active.lines).map_err(io::Error::other)?;
         let spot = Spot { segment: number, offset: active.end };
-        let mut tail = segment::frame(Kind::Summary, 0, &summary, spot);
+        let mut tail = segment::frame(Kind::Summary, 0, &summary, &[], spot);
         let trailer = u32::try_from(tail.len()).ok().and_then(|length| active.end.checked_add(length));
         if let Some(offset) = trailer {
             let spot = Spot { segment: number, offset };
-            tail.extend_from_slice(&segment::frame(Kind::Trailer, u64::from(active.end), &[], spot));
+            tail.extend_from_slice(&segment::frame(Kind::Trailer, u64::from(active.end), &[], &[], spot));
         }
         file.write_at(&tail, u64::from(active.end))?;
-        active.segment.bytes.store(u64::from(active.end) + tail.len() as u64, Ordering::Relaxed);
+        let end = u64::from(active.end);
+        self.log.resize(&active.segment, end + tail.len() as u64, end);
         // One that cannot be ended stays the active one, and is tried again.
         file.sync()?;
         self.dirty = false;

@@ -4,6 +4,7 @@
 //! fails waits until it is well. Because it alone writes, what it does needs no locks against itself. Hits never
 //! wait for it.
 
+mod clean;
 mod load;
 mod open;
 mod room;
