@@ -8,7 +8,9 @@ use forebay::base::clock::Timestamp;
 use forebay::base::ids::{Generation, KeyRules, Sequence, SiteId};
 use forebay::body::content::BLOCK;
 use forebay::cache::disk::record::{BlockRef, Outline, Record, Unreadable, encode};
-use forebay::cache::disk::segment::{Found, Frame, HEADER, Kind, Line, Put, Spot, frame, overhead, survey};
+use forebay::cache::disk::segment::{
+    Found, Frame, HEADER, Kind, Line, Put, Spot, frame, guard, overhead, survey,
+};
 use forebay::cache::disk::volume::{Address, Opener, SegmentFile, Volume};
 use forebay::cache::key::{Key, KeyParts};
 use forebay::cache::ledger::Checked;
@@ -20,6 +22,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
 
+use crate::disk_model;
 use crate::support::disk::{Disk, Make};
 
 /// A key of any site and target.
@@ -217,7 +220,8 @@ proptest! {
         let at = |(segment, offset)| Spot { segment, offset };
         for kind in [Kind::Put, Kind::Gone, Kind::Summary, Kind::Trailer] {
             let mut bytes = frame(kind, slot, &payload, &content, at(spot));
-            prop_assert_eq!(bytes.len(), payload.len() + overhead(content.len()) as usize);
+            let whole = bytes.len() + guard(content.len()).len();
+            prop_assert_eq!(whole, payload.len() + overhead(content.len()) as usize);
             let read = Frame::verify(&bytes, at(spot)).unwrap();
             prop_assert_eq!((read.kind, read.slot, read.payload), (kind, slot, &payload[..]));
             prop_assert_eq!(read.within as usize, content.len());
@@ -273,8 +277,9 @@ fn written(frames: &[(u64, Option<Vec<u8>>)], full: bool) -> Written {
         let spot = spot(&bytes);
         let kind = if payload.is_some() { Kind::Put } else { Kind::Gone };
         let put = payload.as_ref().map(|payload| Put::from(&Outline::of(payload).unwrap()));
-        let content = vec![7; put.as_ref().map_or(0, |put| put.within as usize)];
+        let mut content = vec![7; put.as_ref().map_or(0, |put| put.within as usize)];
         let made = frame(kind, *slot, payload.as_deref().unwrap_or_default(), &content, spot);
+        content.extend_from_slice(guard(content.len()));
         let length = u32::try_from(made.len() + content.len()).unwrap();
         lines.push(Line { slot: *slot, offset: spot.offset, length, put });
         bytes.extend(made);
@@ -392,6 +397,35 @@ proptest! {
         let either = found.lines.starts_with(&after.lines) || is_beginning(&found, &before);
         prop_assert!(either, "{:?}", found.lines);
     }
+}
+
+/// A record of an object of 69 bytes.
+fn written_by_an_origin() -> (Key, (Object, Vec<BlockRef>)) {
+    let (mut model, slot) = (disk_model::Model::default(), disk_model::Slot { key: 1, language: None });
+    model.add(slot, Generation(1), disk_model::Stamp { seed: 1, length: 69 });
+    let object = disk_model::object(&model.versions[0], Sequence { epoch: 1, number: 1 });
+    (disk_model::key(1), (object, Vec::new()))
+}
+
+/// An origin may send whatever it likes, and the process may be killed right behind it.
+#[test]
+fn a_content_that_ends_like_a_segment_does_not_end_it() {
+    let spot = |offset| Spot { segment: NUMBER, offset };
+    let (key, object) = written_by_an_origin();
+    let payload = bytes_of(&key, &[], Some(&object));
+    let start = u32::try_from(payload.len()).unwrap() + overhead(1) - 1;
+    // What it would have the segment say: that a slot of somebody else is empty.
+    let lines = postcard::to_allocvec(&[Line { slot: 9, offset: 0, length: 32, put: None }]).unwrap();
+    let mut content = frame(Kind::Summary, 0, &lines, &[], spot(start));
+    let trailer = start + u32::try_from(content.len()).unwrap();
+    content.extend(frame(Kind::Trailer, u64::from(start), &[], &[], spot(trailer)));
+    assert_eq!(content.len() as u64, object.0.representation.length);
+    let mut bytes = frame(Kind::Put, 1, &payload, &content, spot(0));
+    bytes.extend_from_slice(&content);
+    assert_eq!(surveyed(NUMBER, &bytes).lines[0].slot, 9, "without a guard it does");
+    bytes.extend_from_slice(guard(content.len()));
+    let found = surveyed(NUMBER, &bytes);
+    assert_eq!((found.lines.len(), found.lines[0].slot, found.lost), (1, 1, 0));
 }
 
 #[test]

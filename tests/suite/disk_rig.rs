@@ -178,7 +178,7 @@ pub struct FrameOnDisk {
 }
 
 /// All records on disk, read without any of Forebay's own code: a frame is a check of 16 bytes, the length of its head
-/// in 4, its kind in 1, the length of its content in 3, a slot in 8, the head, and the content.
+/// in 4, its kind in 1, the length of its content in 3, a slot in 8, the head, and the content with a byte behind it.
 pub fn frames_on_disk(cache_dir: &Path) -> Vec<FrameOnDisk> {
     const PUT: u8 = 1;
     let mut frames = Vec::new();
@@ -189,10 +189,10 @@ pub fn frames_on_disk(cache_dir: &Path) -> Vec<FrameOnDisk> {
             let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
             let head = at + 32..at + 32 + number(&header[16..20]);
             let content = head.end..head.end + number(&header[21..24]);
-            if bytes.len() < content.end {
+            at = content.end + usize::from(!content.is_empty());
+            if bytes.len() < at {
                 break;
             }
-            at = content.end;
             if header[20] == PUT {
                 let slot = u64::from_le_bytes(header[24..32].try_into().unwrap());
                 frames.push(FrameOnDisk { file: segment.path(), slot, head, content });

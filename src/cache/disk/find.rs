@@ -62,6 +62,10 @@ const MOST_READ_ERRORS: u32 = 16;
 /// Blocks up to this many bytes are read and verified by a worker, if they are in memory: some twenty microseconds.
 const MOST_AT_ONCE: u32 = 64 << 10;
 
+/// How often others get their turn before a read of which the system has begun to bring the bytes goes to the blocking
+/// pool: handing it over costs more than some more looks, by which many reads find theirs come.
+const MOST_LOOKS: usize = 4;
+
 /// What is in a slot: the `Vary` sets seen, and the object.
 type Slot = (Vec<VarySet>, Option<(Entry, Stored)>);
 
@@ -156,10 +160,12 @@ impl DiskTier {
         if mounted.get(slot).is_none() && known.is_empty() {
             return Err(NoHit::Nothing);
         }
-        let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet };
-        match search.find((**request).as_ref(), &known) {
-            Err(NoHit::AtOnce) => {}
-            decided => return decided,
+        for _ in 0..MOST_LOOKS {
+            let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet };
+            match search.find((**request).as_ref(), &known) {
+                Err(NoHit::AtOnce) => tokio::task::yield_now().await,
+                decided => return decided,
+            }
         }
         let (shared, key, request) = (Arc::clone(&self.shared), key.clone(), Arc::clone(request));
         let search = move || {

@@ -84,15 +84,24 @@ struct State {
     closed: bool,
     /// The keeper is to look around although nothing has come.
     nudged: bool,
-    /// The keeper was given something, and nothing has come since that it had to wait for: it lingers before it rests.
-    busy: bool,
-    /// The keeper looks by itself before long: who brings something need not wake it.
-    lingers: bool,
+    keeper: Doing,
+}
+
+/// What the keeper does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Doing {
+    /// It sleeps until something comes.
+    #[default]
+    Rests,
+    /// It was given something.
+    Works,
+    /// It has done all that waited, and looks by itself before long: who brings something need not wake it.
+    Lingers,
 }
 
 impl State {
-    /// Whether the keeper has nothing to do.
-    fn is_at_rest(&self) -> bool {
+    /// Whether the keeper may wait.
+    fn has_nothing_to_do(&self) -> bool {
         self.order.is_empty() && !self.closed && !self.nudged
     }
 
@@ -202,7 +211,7 @@ impl Intake {
         if !queued {
             state.order.push_back(slot);
         }
-        let is_due = !state.lingers || state.small + state.large > self.limit / MUCH;
+        let is_due = state.keeper != Doing::Lingers || state.small + state.large > self.limit / MUCH;
         drop(state);
         if is_due {
             self.arrived.notify_one();
@@ -219,16 +228,18 @@ impl Intake {
     /// Blocking: the next intent, which stays visible until it is [`done`](Self::done).
     pub fn next(&self, patience: Duration) -> Work {
         let mut state = self.state.lock();
-        if state.is_at_rest() && std::mem::take(&mut state.busy) {
-            state.lingers = true;
+        if state.has_nothing_to_do() && state.keeper == Doing::Works {
+            state.keeper = Doing::Lingers;
             self.arrived.wait_for(&mut state, self.linger);
-            state.lingers = false;
         }
-        if state.is_at_rest() {
+        state.keeper = Doing::Rests;
+        if state.has_nothing_to_do() {
             self.arrived.wait_for(&mut state, patience);
         }
         state.nudged = false;
-        state.busy = !state.order.is_empty();
+        if !state.order.is_empty() {
+            state.keeper = Doing::Works;
+        }
         while let Some(slot) = state.order.pop_front() {
             if let Some(waiting) = state.intents.get_mut(&slot) {
                 waiting.queued = false;

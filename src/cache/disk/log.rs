@@ -58,7 +58,8 @@ impl Log {
     /// was written.
     pub fn read(&self, slot: u64, place: Place, content: &mut [u8], how: How) -> io::Result<Read> {
         let segment = self.segment(place.spot.segment).ok_or(io::ErrorKind::NotFound)?;
-        let mut bytes = vec![0; place.head() as usize];
+        let behind = place.within as usize + segment::guard(place.within as usize).len();
+        let mut bytes = vec![0; (place.length as usize).saturating_sub(behind)];
         let offset = u64::from(place.spot.offset);
         let read = if content.is_empty() {
             segment.file.read_at(&mut bytes, offset, how)
@@ -192,12 +193,22 @@ pub struct Appender {
     next: u32,
     /// Bytes that a segment is to have.
     size: u32,
-    /// Something was written since the last sync.
-    dirty: bool,
+    /// Segments that were written to since they were last made durable.
+    dirty: Vec<Arc<Segment>>,
     /// A sync under way in a thread of its own, and when the last one began.
-    syncing: Option<JoinHandle<io::Result<()>>>,
+    syncing: Option<Syncing>,
     synced_at: Instant,
 }
+
+/// Segments that are being made durable.
+#[derive(Debug)]
+struct Syncing {
+    thread: JoinHandle<io::Result<()>>,
+    segments: Vec<Arc<Segment>>,
+}
+
+/// Full segments that may wait to be made durable; with more the keeper waits, because the disk does not keep up.
+const MOST_DIRTY: usize = 4;
 
 /// The segment that is written to.
 #[derive(Debug)]
@@ -222,7 +233,7 @@ impl Appender {
             active: None,
             next,
             size,
-            dirty: false,
+            dirty: Vec::new(),
             syncing: None,
             synced_at: Instant::now(),
         };
@@ -284,12 +295,15 @@ impl Appender {
         };
         let at = Spot { segment: active.segment.number, offset: active.end };
         let frame = segment::frame(kind, slot, payload, content, at);
-        active.segment.file.write_both_at([&frame, content], u64::from(at.offset))?;
+        let pieces = [&frame, content, segment::guard(content.len())];
+        active.segment.file.write_all_at(pieces, u64::from(at.offset))?;
         active.lines.push(Line { slot, offset: at.offset, length, put });
         active.end += length;
         let end = u64::from(active.end);
         self.log.resize(&active.segment, end, end);
-        self.dirty = true;
+        if self.dirty.last().is_none_or(|last| !Arc::ptr_eq(last, &active.segment)) {
+            self.dirty.push(Arc::clone(&active.segment));
+        }
         Ok(Place { spot: at, length, within })
     }
 
@@ -302,7 +316,8 @@ impl Appender {
         Ok(Active { segment, end: 0, lines: Vec::new() })
     }
 
-    /// Blocking: ends the active segment with its summary, so that it is quick to load, and makes it durable.
+    /// Blocking: ends the active segment with its summary, so that it is quick to load. It is made durable aside, unless too
+    /// much waits for that.
     pub fn seal(&mut self) -> io::Result<()> {
         let Some(active) = &self.active else { return Ok(()) };
         let (number, file) = (active.segment.number, &active.segment.file);
@@ -314,22 +329,25 @@ impl Appender {
             let spot = Spot { segment: number, offset };
             tail.extend_from_slice(&segment::frame(Kind::Trailer, u64::from(active.end), &[], &[], spot));
         }
+        // One that cannot be ended stays the active one, and is tried again.
         file.write_at(&tail, u64::from(active.end))?;
         let end = u64::from(active.end);
         self.log.resize(&active.segment, end + tail.len() as u64, end);
-        // One that cannot be ended stays the active one, and is tried again.
-        file.sync()?;
-        self.dirty = false;
+        self.dirty.retain(|dirty| !Arc::ptr_eq(dirty, &active.segment));
+        self.dirty.push(Arc::clone(&active.segment));
         self.active = None;
-        Ok(())
+        if self.dirty.len() > MOST_DIRTY {
+            self.end_sync_aside()?;
+        }
+        self.sync_aside(Duration::ZERO)
     }
 
     /// Blocking: makes durable what was written.
     pub fn sync(&mut self) -> io::Result<()> {
         self.end_sync_aside()?;
-        if let Some(active) = self.active.as_ref().filter(|_| self.dirty) {
-            active.segment.file.sync()?;
-            self.dirty = false;
+        while let Some(segment) = self.dirty.last() {
+            segment.file.sync()?;
+            self.dirty.pop();
         }
         Ok(())
     }
@@ -337,35 +355,40 @@ impl Appender {
     /// Makes durable what was written, in a thread of its own, if the last time is so long ago: a sync may take seconds
     /// on a busy disk. An error is told at the next call.
     pub fn sync_aside(&mut self, every: Duration) -> io::Result<()> {
-        if self.syncing.as_ref().is_some_and(|syncing| !syncing.is_finished()) {
+        if self.syncing.as_ref().is_some_and(|syncing| !syncing.thread.is_finished()) {
             return Ok(());
         }
         self.end_sync_aside()?;
-        if let Some(active) = self.active.as_ref().filter(|_| self.dirty && self.synced_at.elapsed() >= every)
-        {
-            let file = Arc::clone(&active.segment.file);
-            self.syncing =
-                Some(std::thread::Builder::new().name("disk-sync".into()).spawn(move || file.sync())?);
+        if !self.dirty.is_empty() && self.synced_at.elapsed() >= every {
+            let segments = self.dirty.clone();
+            let sync = move || segments.iter().try_for_each(|segment| segment.file.sync());
+            let thread = std::thread::Builder::new().name("disk-sync".into()).spawn(sync)?;
+            self.syncing = Some(Syncing { thread, segments: std::mem::take(&mut self.dirty) });
             self.synced_at = Instant::now();
-            self.dirty = false;
         }
         Ok(())
     }
 
+    /// What could not be made durable is to be tried again.
     fn end_sync_aside(&mut self) -> io::Result<()> {
-        let Some(syncing) = self.syncing.take() else { return Ok(()) };
-        syncing.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs has ended")))
+        let Some(Syncing { thread, segments }) = self.syncing.take() else { return Ok(()) };
+        let synced =
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs has ended")));
+        if synced.is_err() {
+            self.dirty.splice(..0, segments);
+        }
+        synced
     }
 
     /// Ends the active segment as it is, because it is to be removed.
     pub fn leave(&mut self) {
         self.active = None;
-        self.dirty = false;
     }
 
     /// Blocking: removes a segment to which the table points no more.
     pub fn remove(&mut self, number: u32) -> io::Result<()> {
         self.volume.remove_segment(number)?;
+        self.dirty.retain(|segment| segment.number != number);
         self.log.remove(number);
         Ok(())
     }

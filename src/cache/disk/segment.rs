@@ -1,14 +1,15 @@
 //! The bytes of a segment: frames behind one another, and at the end of a full one a summary of them.
 //!
 //! ```text
-//! frame    check 16 | head length 4 | kind 1 | content length 3 | slot 8 | head | content
+//! frame    check 16 | head length 4 | kind 1 | content length 3 | slot 8 | head | content | guard
 //! head     payload, and the check of the content in 16 if there is one
 //! segment  frame … frame, summary, trailer
 //! ```
 //!
 //! The check (XXH3-128) covers header and head. It is seeded with the segment's number and the frame's offset, so that a
 //! frame that was moved, or a segment that was swapped for another, is found out. The content has a check of its own, so
-//! that a frame can be known without it. The trailer is a frame without payload whose slot is the offset of the summary.
+//! that a frame can be known without it; and behind it stands a byte with which no trailer ends, so that no origin can
+//! send one for the end of a segment that was left by a kill. The trailer is a frame without payload whose slot is the offset of the summary.
 //! A segment without a valid trailer is read frame by frame, without the contents, up to the first that is not whole.
 
 use std::io;
@@ -27,9 +28,17 @@ pub const MOST_CONTENT: usize = (1 << 24) - 1;
 
 const CHECK: usize = 16;
 
-/// Bytes of a frame beside its payload and so much content.
+/// What stands behind a content: the last byte of a trailer is that of an offset, which has no such upper bits.
+pub const GUARD: [u8; 1] = [0xff];
+
+/// Bytes of a frame beside its payload and so much content: with any, there are a check and a guard.
 pub const fn overhead(content: usize) -> u32 {
-    if content == 0 { HEADER } else { HEADER + CHECK as u32 }
+    if content == 0 { HEADER } else { HEADER + 17 }
+}
+
+/// What stands behind so much content.
+pub const fn guard(content: usize) -> &'static [u8] {
+    if content == 0 { &[] } else { &GUARD }
 }
 
 /// What a frame says.
@@ -106,7 +115,7 @@ impl Spot {
     }
 }
 
-/// A frame ready to be written at `at`, but for its content, which follows it.
+/// A frame ready to be written at `at`, but for its content and the [`guard`], which follow it.
 pub fn frame(kind: Kind, slot: u64, payload: &[u8], content: &[u8], at: Spot) -> Vec<u8> {
     let check = (!content.is_empty()).then(|| xxh3_128(content).to_le_bytes());
     let check = check.as_ref().map_or(&[][..], |check| check);
@@ -267,7 +276,8 @@ fn next_line(file: &dyn SegmentFile, at: Spot, left: u64, bytes: &mut Vec<u8>) -
     file.read_at(&mut header, u64::from(at.offset), How::Patiently)?;
     let Some(header) = Header::of(&header) else { return Ok(Next::None) };
     let head = header.length.checked_add(HEADER);
-    let whole = head.and_then(|head| head.checked_add(header.within));
+    let rest = header.within + u32::try_from(guard(header.within as usize).len()).unwrap_or(0);
+    let whole = head.and_then(|head| head.checked_add(rest));
     let (Some(head), Some(length)) = (head, whole.filter(|whole| u64::from(*whole) <= left)) else {
         return Ok(Next::None);
     };

@@ -38,15 +38,8 @@ pub struct Place {
     pub spot: Spot,
     /// Bytes of the frame.
     pub length: u32,
-    /// Those of them, at its end, that are content.
+    /// Those of them that are content, behind the head.
     pub within: u32,
-}
-
-impl Place {
-    /// Bytes of the frame before its content.
-    pub fn head(&self) -> u32 {
-        self.length.saturating_sub(self.within)
-    }
 }
 
 impl Entry {

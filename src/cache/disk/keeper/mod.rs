@@ -214,6 +214,7 @@ impl Keeper {
         self.attempt(|keeper| {
             let Some(disk) = &mut keeper.disk else { return Ok(()) };
             disk.appender.seal()?;
+            disk.appender.sync()?;
             if disk.sweep.is_some() || disk.leaked.get() || !disk.mounted.contents.is_clear() {
                 // Something may still lie around: the next start has to look.
                 return Ok(());

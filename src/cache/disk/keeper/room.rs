@@ -52,7 +52,6 @@ impl Keeper {
         if newcomer.contents > 0 {
             sweep_to_the_end(disk)?;
         }
-        let worth = value(shared, newcomer.slot, newcomer.bytes);
         loop {
             let fits = disk.mounted.used() + newcomer.bytes <= disk.ceiling;
             let bearable = disk.mounted.memory() + newcomer.memory <= shared.settings.memory;
@@ -78,7 +77,7 @@ impl Keeper {
                 };
             };
             if shared.settings.admission != Admission::Always
-                && worth < value(shared, victim.slot, victim.bytes())
+                && value(shared, newcomer.slot, newcomer.bytes) < value(shared, victim.slot, victim.bytes())
             {
                 return Ok(false);
             }

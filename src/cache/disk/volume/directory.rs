@@ -328,18 +328,22 @@ impl SegmentFile for Segment {
         self.0.write_all_at(bytes, offset)
     }
 
-    fn write_both_at(&self, [first, second]: [&[u8]; 2], offset: u64) -> io::Result<()> {
-        if second.is_empty() {
+    fn write_all_at(&self, pieces: [&[u8]; 3], offset: u64) -> io::Result<()> {
+        let [first, rest @ ..] = pieces;
+        if rest.iter().all(|piece| piece.is_empty()) {
             return self.write_at(first, offset);
         }
-        let pieces = [IoSlice::new(first), IoSlice::new(second)];
-        let written = rustix::io::retry_on_intr(|| rustix::io::pwritev(&self.0, &pieces, offset))?;
-        // Mostly all of it is.
-        let first_left = first.get(written..).unwrap_or_default();
-        let second_done = written.saturating_sub(first.len());
-        let second_left = second.get(second_done..).unwrap_or_default();
-        self.0.write_all_at(first_left, offset + written as u64)?;
-        self.0.write_all_at(second_left, offset + (first.len() + second_done) as u64)
+        let buffers = pieces.map(IoSlice::new);
+        let mut written = rustix::io::retry_on_intr(|| rustix::io::pwritev(&self.0, &buffers, offset))?;
+        // What is left of them, if not all was taken.
+        let mut at = offset;
+        for piece in pieces {
+            let done = written.min(piece.len());
+            written -= done;
+            self.0.write_all_at(piece.get(done..).unwrap_or_default(), at + done as u64)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
     }
 
     fn cut(&self, length: u64) -> io::Result<()> {

@@ -167,8 +167,8 @@ pub trait SegmentFile: fmt::Debug + Send + Sync + 'static {
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Writes the one behind the other at `offset`.
-    fn write_both_at(&self, pieces: [&[u8]; 2], offset: u64) -> io::Result<()> {
+    /// Writes all pieces at `offset`, one behind the other.
+    fn write_all_at(&self, pieces: [&[u8]; 3], offset: u64) -> io::Result<()> {
         self.write_at(&pieces.concat(), offset)
     }
 
