@@ -415,7 +415,8 @@ fn a_content_that_ends_like_a_segment_does_not_end_it() {
     let payload = bytes_of(&key, &[], Some(&object));
     let start = u32::try_from(payload.len()).unwrap() + overhead(1) - 1;
     // What it would have the segment say: that a slot of somebody else is empty.
-    let lines = postcard::to_allocvec(&[Line { slot: 9, offset: 0, length: 32, put: None }]).unwrap();
+    let lines: &[Line] = &[Line { slot: 9, offset: 0, length: 32, put: None }];
+    let lines = postcard::to_allocvec(lines).unwrap();
     let mut content = frame(Kind::Summary, 0, &lines, &[], spot(start));
     let trailer = start + u32::try_from(content.len()).unwrap();
     content.extend(frame(Kind::Trailer, u64::from(start), &[], &[], spot(trailer)));

@@ -1,8 +1,9 @@
 //! How a request finds an object on disk, and a reader its blocks.
 //!
-//! What the kernel has in memory is read at once, by the worker: that costs a few microseconds. Everything else, and
-//! every larger block, is read on the blocking pool. Dropped while it waits, a request has left: the read ends there and is thrown
-//! away, and with it the pin.
+//! What the kernel has in memory is read at once, by the worker: that costs a few microseconds. Where it has not, it has
+//! begun to bring it, so the worker looks again when others had their turn. Everything else, and every larger block, is
+//! read on the blocking pool. Dropped while it waits, a request has left: the read ends there and is thrown away, and with
+//! it the pin.
 
 use std::io;
 use std::sync::Arc;
@@ -160,7 +161,9 @@ impl DiskTier {
         if mounted.get(slot).is_none() && known.is_empty() {
             return Err(NoHit::Nothing);
         }
-        for _ in 0..MOST_LOOKS {
+        // Of what is long, only the record might be found.
+        let looks = if self.may_have_at_once(key) { MOST_LOOKS } else { 1 };
+        for _ in 0..looks {
             let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet };
             match search.find((**request).as_ref(), &known) {
                 Err(NoHit::AtOnce) => tokio::task::yield_now().await,
