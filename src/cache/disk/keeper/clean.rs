@@ -66,8 +66,10 @@ impl Keeper {
                 None => {}
             }
         }
-        // What was moved must not be lost with what it was moved from: older records would come back.
-        disk.appender.sync()?;
+        if !is_oldest {
+            // What was moved must not be lost with what it was moved from: older records would come back.
+            disk.appender.sync()?;
+        }
         disk.appender.remove(number)
     }
 
