@@ -47,6 +47,8 @@ impl Rig {
     pub fn open(directory: &Path, disk: u64, index: u64, memory: u64, admission: Admission) -> Self {
         let mut disk = DiskSettings::new(directory.to_owned(), disk, index);
         disk.admission = admission;
+        // It is waited for after each store.
+        disk.linger = Duration::ZERO;
         let settings = Settings {
             memory,
             max_markers: 100,

@@ -88,8 +88,9 @@ impl Node {
             settings.tls.as_ref().map(|tls| shake_hands(tls, &router, &counters, &clock)).transpose()?;
         let control = log.as_ref().map(AccessLog::control);
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
-        let pools =
-            settings.pools.iter().map(|pool| Pool::new(pool.clone(), Arc::clone(&connector), &budget));
+        let connectors = std::iter::repeat_n(connector, settings.pools.len());
+        let pools = settings.pools.iter().zip(connectors);
+        let pools = pools.map(|(pool, connector)| Pool::new(pool.clone(), connector, &budget));
         let pools: Arc<[Pool]> = pools.collect::<Result<_, _>>()?;
         let means = Means { budget: Arc::clone(&budget), spill, window: WINDOW };
         let fetcher = Fetcher::new(

@@ -25,6 +25,10 @@ pub struct IncomingBody {
 
 /// What is still to come, by the version of its connection.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one: a box would be one more for each exchange"
+)]
 pub(super) enum Coming {
     Http1(http1::Coming),
     Http2(Box<http2::Coming>),

@@ -18,6 +18,10 @@ pub(super) enum Line {
 }
 
 /// A head that came.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one: a box would be one more for each exchange"
+)]
 pub(super) enum Came {
     Http1(http1::Came),
     Http2(Box<http2::Came>),

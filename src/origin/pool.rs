@@ -45,7 +45,7 @@ pub enum PoolError {
         /// The pool's name.
         pool: String,
         /// What is wrong.
-        error: TlsError,
+        error: Box<TlsError>,
     },
     /// A field that belongs to the connection.
     #[error(
@@ -76,7 +76,7 @@ impl Pool {
         // They may be secrets: nothing that prints a request shall print them.
         settings.send_fields.values_mut().for_each(|value| value.set_sensitive(true));
         let settings = Arc::new(settings);
-        let wrong = |error| PoolError::Tls { pool: pool.clone(), error };
+        let wrong = |error| PoolError::Tls { pool: pool.clone(), error: Box::new(error) };
         let tls = settings.endpoints.iter().any(|endpoint| endpoint.url.is_tls());
         let tls = tls.then(|| Tls::new(&settings.tls, settings.http_version)).transpose().map_err(wrong)?;
         if tls.is_some() && !settings.tls.verify {

@@ -123,6 +123,7 @@ pub fn disk_settings(limit: u64, index: u64, admission: Admission) -> DiskSettin
     settings.sync = Duration::from_millis(1);
     settings.check = Duration::from_millis(1);
     settings.sweep_pause = Duration::ZERO;
+    settings.linger = Duration::ZERO;
     settings.load_patience = Duration::from_millis(20);
     settings.read_patience = PATIENCE;
     settings.admission = admission;
@@ -237,10 +238,11 @@ impl Run {
         }
         self.next_content += 1;
         let length = match self.random.u8(..20) {
-            // Many of them fill segments.
-            0..14 if self.plan.inline => self.random.usize(6_000..=16 << 10),
-            0..9 => self.random.usize(..2_000),
-            9..12 => self.random.usize(..=16 << 10),
+            // Many of them fill segments. Those of these disks take contents of up to 32 KiB in.
+            0..14 if self.plan.inline => self.random.usize(6_000..=36 << 10),
+            0..8 => self.random.usize(..2_000),
+            8..10 => self.random.usize(..=16 << 10),
+            10..12 => [16, 32, 64][self.random.usize(..3)] * 1024 + self.random.usize(..2),
             12..19 => self.random.usize((16 << 10) + 1..120_000),
             _ if self.plan.limit < 6 << 20 => self.random.usize(120_000..400_000),
             _ => (1 << 20) + self.random.usize(..3) * 20_000,

@@ -22,12 +22,14 @@ use crate::support::origin::{Act, Origin, SeenRequest, respond};
 use crate::support::process::Process;
 
 /// Around each border of how content is kept.
-const SIZES: [usize; 10] = [
+const SIZES: [usize; 12] = [
     0,
     1 << 10,
     (16 << 10) - 1,
     16 << 10,
     (16 << 10) + 1,
+    64 << 10,
+    (64 << 10) + 1,
     100_000,
     (1 << 20) - 1,
     1 << 20,

@@ -8,7 +8,9 @@ use forebay::base::clock::Timestamp;
 use forebay::base::ids::{Generation, KeyRules, Sequence, SiteId};
 use forebay::body::content::BLOCK;
 use forebay::cache::disk::record::{BlockRef, Outline, Record, Unreadable, encode};
-use forebay::cache::disk::segment::{Found, Frame, HEADER, Kind, Line, Put, Spot, frame, survey};
+use forebay::cache::disk::segment::{
+    Found, Frame, HEADER, Kind, Line, Put, Spot, frame, guard, overhead, survey,
+};
 use forebay::cache::disk::volume::{Address, Opener, SegmentFile, Volume};
 use forebay::cache::key::{Key, KeyParts};
 use forebay::cache::ledger::Checked;
@@ -20,6 +22,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
 
+use crate::disk_model;
 use crate::support::disk::{Disk, Make};
 
 /// A key of any site and target.
@@ -61,10 +64,12 @@ fn any_vary() -> impl Strategy<Value = VarySet> {
     })
 }
 
-/// A body inline, or blocks of which all but the last are whole.
+/// A content behind the record, inline or as a block, or blocks of which all but the last are whole.
 fn any_place() -> impl Strategy<Value = (Representation, Vec<BlockRef>)> {
-    let inline = prop::collection::vec(any::<u8>(), 0..3_000).prop_map(|body| {
-        let (length, place) = (body.len() as u64, Place::Inline(Bytes::from(body)));
+    let within = (0..3_000_u64, any::<bool>()).prop_map(|(length, inline)| {
+        // Its bytes are not the record's.
+        let block = Place::Blocks { count: 1, divided: false };
+        let place = if inline { Place::Inline(Bytes::new()) } else { block };
         (Representation { length, place }, Vec::new())
     });
     let block = (any::<[u8; 32]>(), any::<u128>());
@@ -77,7 +82,7 @@ fn any_place() -> impl Strategy<Value = (Representation, Vec<BlockRef>)> {
         let length = blocks.iter().map(|block| u64::from(block.length)).sum();
         (Representation { length, place }, blocks)
     });
-    prop_oneof![inline, blocks]
+    prop_oneof![within, blocks]
 }
 
 fn any_stale() -> impl Strategy<Value = (Stale, bool)> {
@@ -136,6 +141,12 @@ fn bytes_of(key: &Key, vary_sets: &[VarySet], object: Option<&(Object, Vec<Block
     encode(key, vary_sets, object.map(|(object, blocks)| (object, &blocks[..])))
 }
 
+/// Bytes of content that belong behind the record of an object.
+fn within(object: Option<&(Object, Vec<BlockRef>)>) -> u32 {
+    let within = object.filter(|(_, blocks)| blocks.is_empty());
+    within.map_or(0, |(object, _)| u32::try_from(object.representation.length).unwrap())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -148,6 +159,7 @@ proptest! {
             (Some(read), Some((written, blocks))) => {
                 prop_assert_eq!(told(&read.object), told(written));
                 prop_assert_eq!(&read.blocks[..], &blocks[..]);
+                prop_assert_eq!(read.lies_within(), blocks.is_empty());
             }
             (None, None) => {}
             other => prop_assert!(false, "{:?}", other),
@@ -156,6 +168,7 @@ proptest! {
         prop_assert_eq!(outline.site, key.site().0);
         prop_assert_eq!(outline.generation, object.as_ref().map(|(object, _)| object.generation));
         prop_assert_eq!(outline.varies, !vary_sets.is_empty());
+        prop_assert_eq!(outline.within, within(object.as_ref()));
         prop_assert_eq!(outline.blocks, object.map_or(Vec::new(), |(_, blocks)| blocks));
         if other != key {
             prop_assert_eq!(Record::decode(&bytes, &other).err(), Some(Unreadable::OtherKey));
@@ -197,6 +210,7 @@ proptest! {
     fn a_frame_verifies_where_it_was_written_and_nowhere_else(
         slot in any::<u64>(),
         payload in prop::collection::vec(any::<u8>(), 0..300),
+        content in prop::collection::vec(any::<u8>(), 0..300),
         spot in any::<(u32, u32)>(),
         elsewhere in any::<(u32, u32)>(),
         flip in any::<prop::sample::Index>(),
@@ -205,9 +219,12 @@ proptest! {
     ) {
         let at = |(segment, offset)| Spot { segment, offset };
         for kind in [Kind::Put, Kind::Gone, Kind::Summary, Kind::Trailer] {
-            let mut bytes = frame(kind, slot, &payload, at(spot));
+            let mut bytes = frame(kind, slot, &payload, &content, at(spot));
+            let whole = bytes.len() + guard(content.len()).len();
+            prop_assert_eq!(whole, payload.len() + overhead(content.len()) as usize);
             let read = Frame::verify(&bytes, at(spot)).unwrap();
             prop_assert_eq!((read.kind, read.slot, read.payload), (kind, slot, &payload[..]));
+            prop_assert_eq!(read.within as usize, content.len());
             prop_assert!(elsewhere == spot || Frame::verify(&bytes, at(elsewhere)).is_none());
             prop_assert!(Frame::verify(&bytes, at((spot.0 ^ 1, spot.1))).is_none());
             prop_assert!(Frame::verify(&bytes, at((spot.0, spot.1 ^ 1))).is_none());
@@ -219,6 +236,27 @@ proptest! {
             bytes[flip] ^= 1 << bit;
             prop_assert!(Frame::verify(&bytes, at(spot)).is_none());
         }
+    }
+
+    #[test]
+    fn a_frame_knows_its_content_and_no_other(
+        content in prop::collection::vec(any::<u8>(), 1..300),
+        flip in any::<prop::sample::Index>(),
+        bit in 0..8_u8,
+    ) {
+        let at = Spot { segment: 1, offset: 2 };
+        let bytes = frame(Kind::Put, 3, b"payload", &content, at);
+        let read = Frame::verify(&bytes, at).unwrap();
+        prop_assert!(read.verify_content(&content));
+        prop_assert!(!read.verify_content(&content[1..]));
+        prop_assert!(!read.verify_content(&[&content[..], &[0]].concat()));
+        prop_assert!(!read.verify_content(&[]));
+        let mut damaged = content.clone();
+        damaged[flip.index(content.len())] ^= 1 << bit;
+        prop_assert!(!read.verify_content(&damaged));
+        let without = frame(Kind::Put, 3, b"payload", &[], at);
+        let without = Frame::verify(&without, at).unwrap();
+        prop_assert!(without.verify_content(&[]) && !without.verify_content(&content));
     }
 }
 
@@ -238,18 +276,21 @@ fn written(frames: &[(u64, Option<Vec<u8>>)], full: bool) -> Written {
     for (slot, payload) in frames {
         let spot = spot(&bytes);
         let kind = if payload.is_some() { Kind::Put } else { Kind::Gone };
-        let made = frame(kind, *slot, payload.as_deref().unwrap_or_default(), spot);
         let put = payload.as_ref().map(|payload| Put::from(&Outline::of(payload).unwrap()));
-        let length = u32::try_from(made.len()).unwrap();
+        let mut content = vec![7; put.as_ref().map_or(0, |put| put.within as usize)];
+        let made = frame(kind, *slot, payload.as_deref().unwrap_or_default(), &content, spot);
+        content.extend_from_slice(guard(content.len()));
+        let length = u32::try_from(made.len() + content.len()).unwrap();
         lines.push(Line { slot: *slot, offset: spot.offset, length, put });
         bytes.extend(made);
+        bytes.extend(content);
     }
     if full {
         let start = bytes.len() as u64;
         let summary = postcard::to_allocvec(&lines).unwrap();
-        let made = frame(Kind::Summary, 0, &summary, spot(&bytes));
+        let made = frame(Kind::Summary, 0, &summary, &[], spot(&bytes));
         bytes.extend(made);
-        let made = frame(Kind::Trailer, start, &[], spot(&bytes));
+        let made = frame(Kind::Trailer, start, &[], &[], spot(&bytes));
         bytes.extend(made);
     }
     Written { bytes, lines }
@@ -356,6 +397,36 @@ proptest! {
         let either = found.lines.starts_with(&after.lines) || is_beginning(&found, &before);
         prop_assert!(either, "{:?}", found.lines);
     }
+}
+
+/// A record of an object of 69 bytes.
+fn written_by_an_origin() -> (Key, (Object, Vec<BlockRef>)) {
+    let (mut model, slot) = (disk_model::Model::default(), disk_model::Slot { key: 1, language: None });
+    model.add(slot, Generation(1), disk_model::Stamp { seed: 1, length: 69 });
+    let object = disk_model::object(&model.versions[0], Sequence { epoch: 1, number: 1 });
+    (disk_model::key(1), (object, Vec::new()))
+}
+
+/// An origin may send whatever it likes, and the process may be killed right behind it.
+#[test]
+fn a_content_that_ends_like_a_segment_does_not_end_it() {
+    let spot = |offset| Spot { segment: NUMBER, offset };
+    let (key, object) = written_by_an_origin();
+    let payload = bytes_of(&key, &[], Some(&object));
+    let start = u32::try_from(payload.len()).unwrap() + overhead(1) - 1;
+    // What it would have the segment say: that a slot of somebody else is empty.
+    let lines: &[Line] = &[Line { slot: 9, offset: 0, length: 32, put: None }];
+    let lines = postcard::to_allocvec(lines).unwrap();
+    let mut content = frame(Kind::Summary, 0, &lines, &[], spot(start));
+    let trailer = start + u32::try_from(content.len()).unwrap();
+    content.extend(frame(Kind::Trailer, u64::from(start), &[], &[], spot(trailer)));
+    assert_eq!(content.len() as u64, object.0.representation.length);
+    let mut bytes = frame(Kind::Put, 1, &payload, &content, spot(0));
+    bytes.extend_from_slice(&content);
+    assert_eq!(surveyed(NUMBER, &bytes).lines[0].slot, 9, "without a guard it does");
+    bytes.extend_from_slice(guard(content.len()));
+    let found = surveyed(NUMBER, &bytes);
+    assert_eq!((found.lines.len(), found.lines[0].slot, found.lost), (1, 1, 0));
 }
 
 #[test]

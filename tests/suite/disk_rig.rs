@@ -163,24 +163,41 @@ pub fn content_file(cache_dir: &Path, bytes: &[u8]) -> Option<PathBuf> {
     files.into_iter().find(|path| fs::read(path).is_ok_and(|found| found == bytes))
 }
 
-/// Slots of which the index on disk has a record, read without any of Forebay's own code: a frame is a check of 16
-/// bytes, the length of its payload in 4, its kind in 4, a slot in 8, and the payload.
+/// Slots of which the index on disk has a record.
 pub fn slots_on_disk(cache_dir: &Path) -> HashSet<u64> {
+    frames_on_disk(cache_dir).into_iter().map(|frame| frame.slot).collect()
+}
+
+/// A record on disk, and where the content that lies behind it is.
+#[derive(Debug)]
+pub struct FrameOnDisk {
+    pub file: PathBuf,
+    pub slot: u64,
+    pub head: std::ops::Range<usize>,
+    pub content: std::ops::Range<usize>,
+}
+
+/// All records on disk, read without any of Forebay's own code: a frame is a check of 16 bytes, the length of its head
+/// in 4, its kind in 1, the length of its content in 3, a slot in 8, the head, and the content with a byte behind it.
+pub fn frames_on_disk(cache_dir: &Path) -> Vec<FrameOnDisk> {
     const PUT: u8 = 1;
-    let mut slots = HashSet::new();
+    let mut frames = Vec::new();
     for segment in fs::read_dir(cache_dir.join("index")).into_iter().flatten().flatten() {
         let bytes = fs::read(segment.path()).unwrap_or_default();
-        let mut rest = &bytes[..];
-        while rest.len() >= 32 {
-            let length = u32::from_le_bytes(rest[16..20].try_into().unwrap()) as usize;
-            if rest.len() < 32 + length {
+        let mut at = 0;
+        while let Some(header) = bytes.get(at..at + 32) {
+            let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+            let head = at + 32..at + 32 + number(&header[16..20]);
+            let content = head.end..head.end + number(&header[21..24]);
+            at = content.end + usize::from(!content.is_empty());
+            if bytes.len() < at {
                 break;
             }
-            if rest[20] == PUT {
-                slots.insert(u64::from_le_bytes(rest[24..32].try_into().unwrap()));
+            if header[20] == PUT {
+                let slot = u64::from_le_bytes(header[24..32].try_into().unwrap());
+                frames.push(FrameOnDisk { file: segment.path(), slot, head, content });
             }
-            rest = &rest[32 + length..];
         }
     }
-    slots
+    frames
 }

@@ -35,6 +35,7 @@ mod disk_mounts;
 mod disk_records;
 mod disk_rig;
 mod disk_rules;
+mod disk_within;
 mod divided;
 mod divided_findings;
 mod divided_origins;

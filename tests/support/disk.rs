@@ -65,6 +65,8 @@ struct State {
     operations: u64,
     failures: u64,
     peak: u64,
+    /// Bytes that were written to segments.
+    written: u64,
     notes: BTreeMap<&'static str, Vec<u8>>,
     files: Vec<File>,
     /// The segments that can be seen, as indices into `files`.
@@ -140,6 +142,7 @@ impl Disk {
                 operations: 0,
                 failures: 0,
                 peak: 0,
+                written: 0,
                 notes: BTreeMap::new(),
                 files: Vec::new(),
                 segments: BTreeMap::new(),
@@ -213,6 +216,11 @@ impl Disk {
     /// The most bytes of all files that there ever were.
     pub fn peak(&self) -> u64 {
         self.0.lock().peak
+    }
+
+    /// Bytes that were ever written to segments.
+    pub fn written(&self) -> u64 {
+        self.0.lock().written
     }
 
     /// Operations so far, and how many of them have failed.
@@ -670,6 +678,7 @@ impl SegmentFile for Segment {
         }
         let more = (at + bytes.len()).saturating_sub(state.files[self.file].now.len());
         state.has_room(more as u64)?;
+        state.written += bytes.len() as u64;
         state.apply(self.file, Change::Write(at, bytes.to_vec()));
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! How a request finds an object on disk, and a reader its blocks.
 //!
-//! What the kernel has in memory is read at once, by the worker: that costs a few microseconds. Everything else, and
-//! every larger block, is read on the blocking pool. Dropped while it waits, a request has left: the read ends there and is thrown
-//! away, and with it the pin.
+//! What the kernel has in memory is read at once, by the worker: that costs a few microseconds. Where it has not, it has
+//! begun to bring it, so the worker looks again when others had their turn. Everything else, and every larger block, is
+//! read on the blocking pool. Dropped while it waits, a request has left: the read ends there and is thrown away, and with
+//! it the pin.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +22,8 @@ use super::volume::{How, is_of_file};
 use super::{DiskTier, Shared};
 use crate::base::ids::Generation;
 use crate::body::block::BlockMemory;
-use crate::body::content::{BLOCK, Parts};
+use crate::body::budget::Charge;
+use crate::body::content::{BLOCK, INLINE_MAX, Parts};
 use crate::cache::key::Key;
 use crate::cache::lookup::{Held, Hit, is_newer};
 use crate::cache::object::Place;
@@ -60,6 +62,10 @@ const MOST_READ_ERRORS: u32 = 16;
 
 /// Blocks up to this many bytes are read and verified by a worker, if they are in memory: some twenty microseconds.
 const MOST_AT_ONCE: u32 = 64 << 10;
+
+/// How often others get their turn before a read of which the system has begun to bring the bytes goes to the blocking
+/// pool: handing it over costs more than some more looks, by which many reads find theirs come.
+const MOST_LOOKS: usize = 4;
 
 /// What is in a slot: the `Vary` sets seen, and the object.
 type Slot = (Vec<VarySet>, Option<(Entry, Stored)>);
@@ -155,10 +161,14 @@ impl DiskTier {
         if mounted.get(slot).is_none() && known.is_empty() {
             return Err(NoHit::Nothing);
         }
-        let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet };
-        match search.find((**request).as_ref(), &known) {
-            Err(NoHit::AtOnce) => {}
-            decided => return decided,
+        // Of what is long, only the record might be found.
+        let looks = if self.may_have_at_once(key) { MOST_LOOKS } else { 1 };
+        for _ in 0..looks {
+            let search = Search { shared: &self.shared, mounted: &mounted, key, how: How::AtOnce, quiet };
+            match search.find((**request).as_ref(), &known) {
+                Err(NoHit::AtOnce) => tokio::task::yield_now().await,
+                decided => return decided,
+            }
         }
         let (shared, key, request) = (Arc::clone(&self.shared), key.clone(), Arc::clone(request));
         let search = move || {
@@ -278,6 +288,24 @@ impl Shared {
     }
 }
 
+/// The content that lies behind a record, read into memory of its own.
+struct Within {
+    bytes: Vec<u8>,
+    charge: Option<Charge>,
+}
+
+impl Within {
+    fn into_bytes(self) -> Bytes {
+        self.charge.map_or_else(Bytes::new, |charge| charge.attach(self.bytes))
+    }
+}
+
+impl AsMut<[u8]> for Within {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
 /// One request's search. Blocking, if it is patient.
 struct Search<'a> {
     shared: &'a Arc<Shared>,
@@ -339,13 +367,18 @@ impl Search<'_> {
             Some(Change::Gone(_) | Change::Store(_)) => true,
             Some(Change::Keep) | None => false,
         };
-        match self.mounted.record(slot, self.key, self.how) {
-            Ok(Some((entry, record))) => {
-                let object = record.object.filter(|_| !overtaken);
-                Ok((record.vary_sets, object.map(|object| (entry, object))))
+        let memory = |entry: &Entry| self.memory_for(entry);
+        match self.mounted.record_with_content(slot, self.key, self.how, memory) {
+            Ok(Some((entry, (record, content)))) => {
+                let object = record.object.filter(|_| !overtaken).map(|mut stored| {
+                    stored.within = content.into_bytes();
+                    (entry, stored)
+                });
+                Ok((record.vary_sets, object))
             }
             Ok(None) => Ok((Vec::new(), None)),
             Err((_, error)) if error.kind() == io::ErrorKind::WouldBlock => Err(NoHit::AtOnce),
+            Err((_, error)) if error.kind() == io::ErrorKind::OutOfMemory => Err(NoHit::NoMemory),
             Err((entry, error)) => {
                 if !self.quiet && !self.shared.suspect(&error) {
                     self.shared.damaged(self.mounted, slot, self.key, entry.generation, "a record");
@@ -355,16 +388,33 @@ impl Search<'_> {
         }
     }
 
+    /// Memory for the content that lies behind a record.
+    fn memory_for(&self, entry: &Entry) -> io::Result<Within> {
+        let (budget, length) = (&self.shared.means.budget, entry.place.within as usize);
+        let charge = match length {
+            0 => None,
+            // As the small amounts that heads are.
+            1..=INLINE_MAX => Some(budget.charge(length as u64)),
+            _ => Some(budget.try_charge_body(length as u64).ok_or(io::ErrorKind::OutOfMemory)?),
+        };
+        Ok(Within { bytes: vec![0; length], charge })
+    }
+
     /// The object with what a first answer needs of its content.
     fn with_content(&self, slot: u64, stored: Stored) -> Result<Hit, NoHit> {
-        let Stored { mut object, blocks } = stored;
-        let budget = &self.shared.means.budget;
-        object.charge = Some(budget.charge(object.head_weight() as u64));
-        if let Place::Inline(bytes) = &mut object.representation.place {
-            // A copy without the record around it, and charged.
-            let own = budget.charge(bytes.len() as u64).attach(bytes.to_vec());
-            *bytes = own.clone();
-            return Ok(Hit { object: Arc::new(object), content: Held::Memory(Parts::Inline(own)) });
+        let lies_within = stored.lies_within();
+        let Stored { mut object, blocks, within } = stored;
+        object.charge = Some(self.shared.means.budget.charge(object.head_weight() as u64));
+        if lies_within {
+            self.shared.read_errors.store(0, Ordering::Relaxed);
+            let parts = match &mut object.representation.place {
+                Place::Inline(bytes) => {
+                    bytes.clone_from(&within);
+                    Parts::Inline(within)
+                }
+                Place::Blocks { .. } => Parts::Blocks([within].into()),
+            };
+            return Ok(Hit { object: Arc::new(object), content: Held::Memory(parts) });
         }
         if let Place::Blocks { divided: true, .. } = object.representation.place {
             return Ok(Hit { object: Arc::new(object), content: Held::Divided });

@@ -23,6 +23,9 @@ const INTENT_COST: u64 = 512;
 /// keep the others out.
 const LARGE: u64 = 32;
 
+/// When more than this part of the limit waits, the keeper is woken from its lingering.
+const MUCH: u64 = 16;
+
 /// What is to become of a slot.
 #[derive(Clone, Debug)]
 pub struct Intent {
@@ -65,6 +68,9 @@ pub struct Intake {
     room: Notify,
     /// Bytes that may wait.
     limit: u64,
+    /// How long the keeper lingers when it has done all that waited: to wake a thread costs the request that does it more
+    /// than all else that it has to do with the disk.
+    linger: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -78,9 +84,27 @@ struct State {
     closed: bool,
     /// The keeper is to look around although nothing has come.
     nudged: bool,
+    keeper: Doing,
+}
+
+/// What the keeper does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Doing {
+    /// It sleeps until something comes.
+    #[default]
+    Rests,
+    /// It was given something.
+    Works,
+    /// It has done all that waited, and looks by itself before long: who brings something need not wake it.
+    Lingers,
 }
 
 impl State {
+    /// Whether the keeper may wait.
+    fn has_nothing_to_do(&self) -> bool {
+        self.order.is_empty() && !self.closed && !self.nudged
+    }
+
     /// What is to become of the object of a slot, if it is of this key.
     fn change_of(&self, slot: u64, key: &Key) -> Option<&Change> {
         self.intents
@@ -110,9 +134,9 @@ struct Waiting {
 }
 
 impl Intake {
-    /// An empty queue in which so many bytes may wait.
-    pub fn new(limit: u64) -> Self {
-        Self { state: Mutex::default(), arrived: Condvar::new(), room: Notify::new(), limit }
+    /// An empty queue in which so many bytes may wait, and as a rule no longer than `linger` until they are asked for.
+    pub fn new(limit: u64, linger: Duration) -> Self {
+        Self { state: Mutex::default(), arrived: Condvar::new(), room: Notify::new(), limit, linger }
     }
 
     /// Takes an object in; false if too much is waiting. One alone may be larger than the limit.
@@ -187,8 +211,11 @@ impl Intake {
         if !queued {
             state.order.push_back(slot);
         }
+        let is_due = state.keeper != Doing::Lingers || state.small + state.large > self.limit / MUCH;
         drop(state);
-        self.arrived.notify_one();
+        if is_due {
+            self.arrived.notify_one();
+        }
         true
     }
 
@@ -201,10 +228,18 @@ impl Intake {
     /// Blocking: the next intent, which stays visible until it is [`done`](Self::done).
     pub fn next(&self, patience: Duration) -> Work {
         let mut state = self.state.lock();
-        if state.order.is_empty() && !state.closed && !state.nudged {
+        if state.has_nothing_to_do() && state.keeper == Doing::Works {
+            state.keeper = Doing::Lingers;
+            self.arrived.wait_for(&mut state, self.linger);
+        }
+        state.keeper = Doing::Rests;
+        if state.has_nothing_to_do() {
             self.arrived.wait_for(&mut state, patience);
         }
         state.nudged = false;
+        if !state.order.is_empty() {
+            state.keeper = Doing::Works;
+        }
         while let Some(slot) = state.order.pop_front() {
             if let Some(waiting) = state.intents.get_mut(&slot) {
                 waiting.queued = false;

@@ -146,7 +146,7 @@ impl DiskTier {
         let sketch = Sketch::new(settings.memory / (table::ENTRY_COST + 16) / 2);
         let shared = Arc::new(Shared {
             reads: Arc::new(Semaphore::new(settings.reads.clamp(1, Semaphore::MAX_PERMITS))),
-            intake: Intake::new(settings.queue()),
+            intake: Intake::new(settings.queue(), settings.linger),
             sketch,
             settings,
             means,

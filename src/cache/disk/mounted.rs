@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::contents::{CONTENT_COST, Contents};
-use super::log::Log;
+use super::log::{Log, Read};
 use super::record::{Record, Unreadable};
 use super::table::{ENTRY_COST, Entry, Table};
 use super::volume::{How, Volume};
@@ -22,7 +22,7 @@ const FIXED: u64 = 258 * 4096 + 64 * 1024;
 const MOVES: usize = 4;
 
 /// What a slot has, with its entry, or why it cannot be read.
-type Read<T> = Result<Option<(Entry, T)>, (Entry, io::Error)>;
+type Reading<T> = Result<Option<(Entry, T)>, (Entry, io::Error)>;
 
 /// An open disk.
 #[derive(Debug)]
@@ -133,23 +133,63 @@ impl Mounted {
         }
     }
 
-    /// The record of a slot; `None` if there is none for this key. Blocking, if it is read patiently.
-    pub(super) fn record(&self, slot: u64, key: &Key, how: How) -> Read<Record> {
-        let Some((entry, payload)) = self.payload(slot, how)? else { return Ok(None) };
-        match Record::decode(&payload, key) {
-            Ok(record) => Ok(Some((entry, record))),
+    /// The record of a slot without its content; `None` if there is none for this key. Blocking, if it is read patiently.
+    pub(super) fn record(&self, slot: u64, key: &Key, how: How) -> Reading<Record> {
+        let none = |_: &Entry| Ok(Vec::new());
+        self.decoded(slot, key, how, none).map(|found| found.map(|(entry, (record, _))| (entry, record)))
+    }
+
+    /// The same with the content that lies behind it, for which `memory` is asked: all of it, or an error.
+    pub(super) fn record_with_content<M: AsMut<[u8]>>(
+        &self,
+        slot: u64,
+        key: &Key,
+        how: How,
+        memory: impl Fn(&Entry) -> io::Result<M>,
+    ) -> Reading<(Record, M)> {
+        let found = self.decoded(slot, key, how, memory)?;
+        if let Some((entry, (Record { object: Some(stored), .. }, _))) = &found
+            && stored.lies_within()
+            && stored.object.representation.length != u64::from(entry.place.within)
+        {
+            return Err((*entry, io::ErrorKind::InvalidData.into()));
+        }
+        Ok(found)
+    }
+
+    fn decoded<M: AsMut<[u8]>>(
+        &self,
+        slot: u64,
+        key: &Key,
+        how: How,
+        memory: impl Fn(&Entry) -> io::Result<M>,
+    ) -> Reading<(Record, M)> {
+        let Some((entry, (read, content))) = self.read(slot, how, memory)? else { return Ok(None) };
+        match Record::decode(read.payload(), key) {
+            Ok(record) => Ok(Some((entry, (record, content)))),
             Err(Unreadable::OtherKey) => Ok(None),
             Err(Unreadable::Malformed) => Err((entry, io::ErrorKind::InvalidData.into())),
         }
     }
 
-    /// The bytes of a slot's record.
-    pub(super) fn payload(&self, slot: u64, how: How) -> Read<Vec<u8>> {
+    /// The bytes of a slot's record, without its content.
+    pub(super) fn payload(&self, slot: u64, how: How) -> Reading<Read> {
+        let none = |_: &Entry| Ok(Vec::new());
+        self.read(slot, how, none).map(|found| found.map(|(entry, (read, _))| (entry, read)))
+    }
+
+    fn read<M: AsMut<[u8]>>(
+        &self,
+        slot: u64,
+        how: How,
+        memory: impl Fn(&Entry) -> io::Result<M>,
+    ) -> Reading<(Read, M)> {
         let mut moves = 0;
         loop {
             let Some(entry) = self.get(slot) else { return Ok(None) };
-            match self.log.read(slot, entry.place, how) {
-                Ok(payload) => return Ok(Some((entry, payload))),
+            let mut content = memory(&entry).map_err(|error| (entry, error))?;
+            match self.log.read(slot, entry.place, content.as_mut(), how) {
+                Ok(read) => return Ok(Some((entry, (read, content)))),
                 Err(_) if moves < MOVES && self.get(slot) != Some(entry) => moves += 1,
                 Err(error) => return Err((entry, error)),
             }

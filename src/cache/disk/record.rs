@@ -1,8 +1,8 @@
-//! What the index keeps of a slot: the key, the `Vary` sets seen, and the object with its inline content or the
-//! addresses of its blocks.
+//! What the index keeps of a slot: the key, the `Vary` sets seen, and the object with the addresses of its blocks.
 //!
-//! A record is a length, that many bytes in postcard's encoding, and the inline content. [`VERSION`] is raised
-//! whenever the meaning of a byte changes; a directory of another version is set aside.
+//! A record is in postcard's encoding. A content that is not long has no address: it lies behind its record, in the
+//! same frame (decision 17). [`VERSION`] is raised whenever the meaning of a byte changes; a directory of another
+//! version is set aside.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::semantics::reuse::{Reuse, Stale, Terms};
 use crate::semantics::vary::VarySet;
 
 /// The version of records, segments and notes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// A block of a representation, as its head names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,13 +68,23 @@ pub struct Record {
     pub object: Option<Stored>,
 }
 
-/// An object with the addresses of its blocks; none if its content is inline.
+/// An object as its record has it.
 #[derive(Debug)]
 pub struct Stored {
-    /// The object. Nothing of it is charged to a budget.
+    /// The object, without inline bytes. Nothing of it is charged to a budget.
     pub object: Object,
-    /// Its blocks in order.
+    /// Its blocks in order; none if its content lies behind the record, or has records of its own.
     pub blocks: Arc<[BlockRef]>,
+    /// The content that lies behind the record, once it was read.
+    pub within: Bytes,
+}
+
+impl Stored {
+    /// Whether its content lies behind the record.
+    pub fn lies_within(&self) -> bool {
+        let divided = matches!(self.object.representation.place, Place::Blocks { divided: true, .. });
+        self.blocks.is_empty() && !divided
+    }
 }
 
 /// Why bytes are no record for a key.
@@ -86,7 +96,7 @@ pub enum Unreadable {
     Malformed,
 }
 
-/// The record of `key` as bytes.
+/// The record of `key` as bytes. The content of a whole object without blocks has to be put behind it.
 pub fn encode(key: &Key, vary_sets: &[VarySet], object: Option<(&Object, &[BlockRef])>) -> Vec<u8> {
     let written = Written {
         key: key.full(),
@@ -94,27 +104,19 @@ pub fn encode(key: &Key, vary_sets: &[VarySet], object: Option<(&Object, &[Block
         object: object.map(|(object, blocks)| written_object(object, blocks)),
     };
     // Writing into a vector cannot fail.
-    let mut out = postcard::to_extend(&written, vec![0; LENGTH]).unwrap_or_default();
-    let head = u32::try_from(out.len().saturating_sub(LENGTH)).unwrap_or(u32::MAX);
-    if let Some(prefix) = out.first_chunk_mut::<LENGTH>() {
-        *prefix = head.to_le_bytes();
-    }
-    if let Some(Place::Inline(bytes)) = object.map(|(object, _)| &object.representation.place) {
-        out.extend_from_slice(bytes);
-    }
-    out
+    postcard::to_extend(&written, Vec::with_capacity(USUAL)).unwrap_or_default()
 }
 
 impl Record {
     /// The record of `key` in `bytes`.
     pub fn decode(bytes: &[u8], key: &Key) -> Result<Self, Unreadable> {
-        let (written, inline) = Written::parse(bytes)?;
+        let written = Written::parse(bytes)?;
         if written.key != key.full() {
             return Err(Unreadable::OtherKey);
         }
         let vary_sets = written.vary_sets.iter().map(|names| vary_set(names)).collect::<Option<_>>();
         let object = match &written.object {
-            Some(object) => Some(object.restore(inline).ok_or(Unreadable::Malformed)?),
+            Some(object) => Some(object.restore().ok_or(Unreadable::Malformed)?),
             None => None,
         };
         Ok(Self { vary_sets: vary_sets.ok_or(Unreadable::Malformed)?, object })
@@ -132,26 +134,31 @@ pub struct Outline {
     pub varies: bool,
     /// Its blocks.
     pub blocks: Vec<BlockRef>,
+    /// Bytes of content that lie behind it.
+    pub within: u32,
 }
 
 impl Outline {
     /// The outline of the record in `bytes`, whatever its key.
     pub fn of(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let (written, _) = Written::parse(bytes)?;
+        let written = Written::parse(bytes)?;
         let site = written.key.first_chunk().map_or(0, |site| u32::from_be_bytes(*site));
-        let blocks = match written.object.as_ref().map(|object| &object.content) {
-            Some(WrittenContent::Blocks(blocks)) => blocks.to_vec(),
-            Some(WrittenContent::Inline | WrittenContent::Divided) | None => Vec::new(),
+        let (blocks, within) = match &written.object {
+            Some(WrittenObject { content: WrittenContent::Blocks(blocks), .. }) => (blocks.to_vec(), 0),
+            Some(WrittenObject {
+                content: WrittenContent::Inline | WrittenContent::Block, length, ..
+            }) => (Vec::new(), u32::try_from(*length).map_err(|_| Unreadable::Malformed)?),
+            Some(WrittenObject { content: WrittenContent::Divided, .. }) | None => (Vec::new(), 0),
         };
         let generation = written.object.map(|object| Generation(object.generation));
-        Ok(Self { site, generation, varies: !written.vary_sets.is_empty(), blocks })
+        Ok(Self { site, generation, varies: !written.vary_sets.is_empty(), blocks, within })
     }
 }
 
-/// Bytes of the length before the head.
-const LENGTH: usize = 4;
+/// Bytes that are enough for most records.
+const USUAL: usize = 1024;
 
-/// The head of a record as it is written. Never changes under one [`VERSION`].
+/// A record as it is written. Never changes under one [`VERSION`].
 #[derive(Serialize, Deserialize)]
 struct Written<'a> {
     #[serde(borrow)]
@@ -185,25 +192,28 @@ struct WrittenObject<'a> {
 
 #[derive(Serialize, Deserialize)]
 enum WrittenContent<'a> {
+    /// Behind the record, and in memory with the head.
     Inline,
+    /// Behind the record, and in memory a block.
+    Block,
     Blocks(Cow<'a, [BlockRef]>),
     /// Its blocks have records of their own (decision 10).
     Divided,
 }
 
 impl<'a> Written<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), Unreadable> {
-        let (length, rest) = bytes.split_first_chunk::<LENGTH>().ok_or(Unreadable::Malformed)?;
-        let length = u32::from_le_bytes(*length) as usize;
-        let (head, inline) = rest.split_at_checked(length).ok_or(Unreadable::Malformed)?;
-        let written = postcard::from_bytes(head).map_err(|_| Unreadable::Malformed)?;
-        Ok((written, inline))
+    fn parse(bytes: &'a [u8]) -> Result<Self, Unreadable> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((written, [])) => Ok(written),
+            _ => Err(Unreadable::Malformed),
+        }
     }
 }
 
 fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObject<'a> {
     let content = match object.representation.place {
         Place::Inline(_) => WrittenContent::Inline,
+        Place::Blocks { divided: false, .. } if blocks.is_empty() => WrittenContent::Block,
         Place::Blocks { divided: false, .. } => WrittenContent::Blocks(Cow::Borrowed(blocks)),
         Place::Blocks { divided: true, .. } => WrittenContent::Divided,
     };
@@ -247,7 +257,7 @@ impl WrittenObject<'_> {
     }
 
     /// The object; `None` if its parts do not fit together.
-    fn restore(&self, inline: &[u8]) -> Option<Stored> {
+    fn restore(&self) -> Option<Stored> {
         let mut fields = HeaderMap::try_with_capacity(self.fields.len()).ok()?;
         for (name, value) in &self.fields {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
@@ -255,8 +265,12 @@ impl WrittenObject<'_> {
         }
         let (representation, blocks): (_, Arc<[BlockRef]>) = match &self.content {
             WrittenContent::Inline => {
-                let (place, length) = (Place::Inline(Bytes::copy_from_slice(inline)), inline.len() as u64);
-                (Representation { length, place }, Arc::default())
+                let place = Place::Inline(Bytes::new());
+                (Representation { length: self.length, place }, Arc::default())
+            }
+            WrittenContent::Block => {
+                let place = Place::Blocks { count: 1, divided: false };
+                (Representation { length: self.length, place }, Arc::default())
             }
             WrittenContent::Divided => (Representation::divided(self.length)?, Arc::default()),
             WrittenContent::Blocks(blocks) => {
@@ -284,7 +298,7 @@ impl WrittenObject<'_> {
             checked: Checked::default(),
             charge: None,
         };
-        Some(Stored { object, blocks })
+        Some(Stored { object, blocks, within: Bytes::new() })
     }
 }
 

@@ -1,19 +1,21 @@
 //! The bytes of a segment: frames behind one another, and at the end of a full one a summary of them.
 //!
 //! ```text
-//! frame    check 16 | payload length 4 | kind 1 | 0 3 | slot 8 | payload
+//! frame    check 16 | head length 4 | kind 1 | content length 3 | slot 8 | head | content | guard
+//! head     payload, and the check of the content in 16 if there is one
 //! segment  frame … frame, summary, trailer
 //! ```
 //!
-//! The check (XXH3-128) is seeded with the segment's number and the frame's offset, so that a frame that was moved,
-//! or a segment that was swapped for another, is found out. The trailer is a frame without payload whose slot is
-//! the offset of the summary. A segment without a valid trailer is read frame by frame up to the first that is
-//! not whole.
+//! The check (XXH3-128) covers header and head. It is seeded with the segment's number and the frame's offset, so that a
+//! frame that was moved, or a segment that was swapped for another, is found out. The content has a check of its own, so
+//! that a frame can be known without it; and behind it stands a byte with which no trailer ends, so that no origin can
+//! send one for the end of a segment that was left by a kill. The trailer is a frame without payload whose slot is the offset of the summary.
+//! A segment without a valid trailer is read frame by frame, without the contents, up to the first that is not whole.
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
 use super::record::Outline;
 use super::volume::{How, SegmentFile, ShortAddress};
@@ -21,7 +23,23 @@ use super::volume::{How, SegmentFile, ShortAddress};
 /// Bytes of a frame before its payload.
 pub const HEADER: u32 = 32;
 
+/// The longest content that a frame can have.
+pub const MOST_CONTENT: usize = (1 << 24) - 1;
+
 const CHECK: usize = 16;
+
+/// What stands behind a content: the last byte of a trailer is that of an offset, which has no such upper bits.
+pub const GUARD: [u8; 1] = [0xff];
+
+/// Bytes of a frame beside its payload and so much content: with any, there are a check and a guard.
+pub const fn overhead(content: usize) -> u32 {
+    if content == 0 { HEADER } else { HEADER + 17 }
+}
+
+/// What stands behind so much content.
+pub const fn guard(content: usize) -> &'static [u8] {
+    if content == 0 { &[] } else { &GUARD }
+}
 
 /// What a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +84,8 @@ pub struct Put {
     pub varies: bool,
     /// The contents that it names, with their lengths.
     pub contents: Vec<(ShortAddress, u32)>,
+    /// Bytes of content in the frame itself.
+    pub within: u32,
 }
 
 impl From<&Outline> for Put {
@@ -75,6 +95,7 @@ impl From<&Outline> for Put {
             generation: outline.generation.map(|generation| generation.0),
             varies: outline.varies,
             contents: outline.blocks.iter().map(super::record::BlockRef::counted).collect(),
+            within: outline.within,
         }
     }
 }
@@ -94,45 +115,84 @@ impl Spot {
     }
 }
 
-/// A frame ready to be written at `at`.
-pub fn frame(kind: Kind, slot: u64, payload: &[u8], at: Spot) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEADER as usize + payload.len());
+/// A frame ready to be written at `at`, but for its content and the [`guard`], which follow it.
+pub fn frame(kind: Kind, slot: u64, payload: &[u8], content: &[u8], at: Spot) -> Vec<u8> {
+    let check = (!content.is_empty()).then(|| xxh3_128(content).to_le_bytes());
+    let check = check.as_ref().map_or(&[][..], |check| check);
+    let head = u32::try_from(payload.len() + check.len()).unwrap_or(u32::MAX);
+    let [first, second, third, _] = u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let mut out = Vec::with_capacity(HEADER as usize + payload.len() + check.len());
     out.extend_from_slice(&[0; CHECK]);
-    out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
-    out.extend_from_slice(&[kind as u8, 0, 0, 0]);
+    out.extend_from_slice(&head.to_le_bytes());
+    out.extend_from_slice(&[kind as u8, first, second, third]);
     out.extend_from_slice(&slot.to_le_bytes());
     out.extend_from_slice(payload);
+    out.extend_from_slice(check);
     if let Some((check, checked)) = out.split_first_chunk_mut::<CHECK>() {
         *check = xxh3_128_with_seed(checked, at.seed()).to_le_bytes();
     }
     out
 }
 
-/// A frame that was read and verified.
+/// A frame whose header and head were read and verified.
 #[derive(Debug)]
 pub struct Frame<'a> {
     /// What it says.
     pub kind: Kind,
     /// Of which slot.
     pub slot: u64,
-    /// The rest.
+    /// The rest, without content.
     pub payload: &'a [u8],
+    /// Bytes of content behind it.
+    pub within: u32,
+    /// What their check has to be.
+    check: Option<u128>,
 }
 
 impl<'a> Frame<'a> {
-    /// The frame that `bytes` are, if they are one that was written at `at`.
+    /// The frame that begins with `bytes`, which are its header and head, if it is one that was written at `at`.
     pub fn verify(bytes: &'a [u8], at: Spot) -> Option<Self> {
         let (check, checked) = bytes.split_first_chunk::<CHECK>()?;
         if u128::from_le_bytes(*check) != xxh3_128_with_seed(checked, at.seed()) {
             return None;
         }
-        let (length, rest) = checked.split_first_chunk::<4>()?;
-        let (kind, rest) = rest.split_first_chunk::<4>()?;
-        let (slot, payload) = rest.split_first_chunk::<8>()?;
-        if u32::from_le_bytes(*length) as usize != payload.len() {
+        let (header, head) = bytes.split_first_chunk::<{ HEADER as usize }>()?;
+        let Header { length, kind, within, slot } = Header::of(header)?;
+        if length as usize != head.len() {
             return None;
         }
-        Some(Self { kind: Kind::of(*kind.first()?)?, slot: u64::from_le_bytes(*slot), payload })
+        let (payload, check) = match within {
+            0 => (head, None),
+            _ => head.split_last_chunk::<CHECK>().map(|(payload, check)| (payload, Some(check)))?,
+        };
+        let check = check.map(|check| u128::from_le_bytes(*check));
+        Some(Self { kind: Kind::of(kind)?, slot, payload, within, check })
+    }
+
+    /// Whether this is its content.
+    pub fn verify_content(&self, content: &[u8]) -> bool {
+        content.len() == self.within as usize && self.check.is_none_or(|check| check == xxh3_128(content))
+    }
+}
+
+/// What a header says behind the check.
+struct Header {
+    length: u32,
+    kind: u8,
+    within: u32,
+    slot: u64,
+}
+
+impl Header {
+    fn of(header: &[u8; HEADER as usize]) -> Option<Self> {
+        let (length, rest) = header.get(CHECK..)?.split_first_chunk::<4>()?;
+        let ([kind, first, second, third], rest) = rest.split_first_chunk::<4>()?;
+        Some(Self {
+            length: u32::from_le_bytes(*length),
+            kind: *kind,
+            within: u32::from_le_bytes([*first, *second, *third, 0]),
+            slot: u64::from_le_bytes(*rest.first_chunk::<8>()?),
+        })
     }
 }
 
@@ -179,44 +239,58 @@ fn by_summary(file: &dyn SegmentFile, number: u32, length: u64) -> io::Result<Op
 
 fn by_frames(file: &dyn SegmentFile, number: u32, length: u64) -> io::Result<Found> {
     let mut found = Found::default();
-    let mut header = [0; HEADER as usize];
+    let mut bytes = Vec::new();
     loop {
         let offset = found.end;
         let left = length.saturating_sub(u64::from(offset));
-        let whole = if left < u64::from(HEADER) {
-            None
-        } else {
-            file.read_at(&mut header, u64::from(offset), How::Patiently)?;
-            frame_length(&header).filter(|whole| u64::from(*whole) <= left)
-        };
-        let Some(whole) = whole else {
-            found.lost = left;
-            return Ok(found);
-        };
-        let mut bytes = vec![0; whole as usize];
-        file.read_at(&mut bytes, u64::from(offset), How::Patiently)?;
-        let frame = Frame::verify(&bytes, Spot { segment: number, offset });
-        let put = match frame.as_ref().map(|frame| frame.kind) {
-            Some(Kind::Put) => {
-                frame.as_ref().and_then(|frame| Outline::of(frame.payload).ok()).map(|o| Some(Put::from(&o)))
+        match next_line(file, Spot { segment: number, offset }, left, &mut bytes)? {
+            Next::Line(line) => {
+                let Some(end) = offset.checked_add(line.length) else { return Ok(found) };
+                found.lines.push(line);
+                found.end = end;
             }
-            Some(Kind::Gone) => Some(None),
             // What follows is only the summary of what was read.
-            Some(Kind::Summary | Kind::Trailer) => return Ok(found),
-            None => None,
-        };
-        let (Some(frame), Some(put)) = (frame, put) else {
-            found.lost = left;
-            return Ok(found);
-        };
-        let Some(end) = offset.checked_add(whole) else { return Ok(found) };
-        found.lines.push(Line { slot: frame.slot, offset, length: whole, put });
-        found.end = end;
+            Next::Summary => return Ok(found),
+            Next::None => {
+                found.lost = left;
+                return Ok(found);
+            }
+        }
     }
 }
 
-/// The length of the frame that begins with this header, if it has one that makes sense.
-fn frame_length(header: &[u8; HEADER as usize]) -> Option<u32> {
-    let length = header.get(CHECK..CHECK + 4)?.first_chunk::<4>()?;
-    u32::from_le_bytes(*length).checked_add(HEADER)
+/// What stands behind the last frame that was read.
+enum Next {
+    Line(Line),
+    Summary,
+    /// Nothing that is whole.
+    None,
+}
+
+/// Reads the frame at `at`, without its content, into `bytes`, for which no more is read than is `left`.
+fn next_line(file: &dyn SegmentFile, at: Spot, left: u64, bytes: &mut Vec<u8>) -> io::Result<Next> {
+    if left < u64::from(HEADER) {
+        return Ok(Next::None);
+    }
+    let mut header = [0; HEADER as usize];
+    file.read_at(&mut header, u64::from(at.offset), How::Patiently)?;
+    let Some(header) = Header::of(&header) else { return Ok(Next::None) };
+    let head = header.length.checked_add(HEADER);
+    let rest = header.within + u32::try_from(guard(header.within as usize).len()).unwrap_or(0);
+    let whole = head.and_then(|head| head.checked_add(rest));
+    let (Some(head), Some(length)) = (head, whole.filter(|whole| u64::from(*whole) <= left)) else {
+        return Ok(Next::None);
+    };
+    bytes.resize(head as usize, 0);
+    file.read_at(bytes, u64::from(at.offset), How::Patiently)?;
+    let Some(frame) = Frame::verify(bytes, at) else { return Ok(Next::None) };
+    let put = match frame.kind {
+        Kind::Put => match Outline::of(frame.payload) {
+            Ok(outline) if outline.within == frame.within => Some(Put::from(&outline)),
+            _ => return Ok(Next::None),
+        },
+        Kind::Gone => None,
+        Kind::Summary | Kind::Trailer => return Ok(Next::Summary),
+    };
+    Ok(Next::Line(Line { slot: frame.slot, offset: at.offset, length, put }))
 }

@@ -25,6 +25,8 @@ pub struct Settings {
     pub reads: usize,
     /// Time between two attempts to use a disk that has failed.
     pub retry: Duration,
+    /// How long the keeper waits for more when it has written all that waited, before it has to be woken again.
+    pub linger: Duration,
     /// Pause between two steps of a sweep: nobody waits for it, and readers want the disk.
     pub sweep_pause: Duration,
     /// Time between two looks at the disk: whether it is still there and has room.
@@ -85,6 +87,7 @@ impl Settings {
             read_patience: Duration::from_secs(2),
             reads: 8,
             retry: Duration::from_secs(5),
+            linger: Duration::from_millis(2),
             sweep_pause: Duration::from_millis(20),
             check: Duration::from_secs(1),
             sync: Duration::from_secs(5),
@@ -97,6 +100,12 @@ impl Settings {
         const LEAST: u64 = ByteSize::kib(256).0;
         const MOST: u64 = ByteSize::mib(256).0;
         u32::try_from((self.limit / 256).min(self.memory * 4).clamp(LEAST, MOST)).unwrap_or(u32::MAX)
+    }
+
+    /// Contents up to so many bytes lie behind their records, and have no files: some of them fit into a segment.
+    pub fn most_within(&self) -> usize {
+        const MOST: u32 = 64 << 10;
+        (self.segment() / 8).min(MOST) as usize
     }
 
     /// Most segments there can be: each takes a file descriptor.

@@ -38,6 +38,8 @@ pub struct Place {
     pub spot: Spot,
     /// Bytes of the frame.
     pub length: u32,
+    /// Those of them that are content, behind the head.
+    pub within: u32,
 }
 
 impl Entry {
@@ -71,7 +73,8 @@ struct Packed {
     length: u32,
     blocks_kib: u32,
     site: u32,
-    varies: bool,
+    /// Bytes of content, and in the lowest bit whether it varies.
+    within_and_varies: u32,
 }
 
 impl From<Entry> for Packed {
@@ -84,7 +87,7 @@ impl From<Entry> for Packed {
             length: entry.place.length,
             blocks_kib: entry.blocks_kib,
             site: entry.site,
-            varies: entry.varies,
+            within_and_varies: entry.place.within << 1 | u32::from(entry.varies),
         }
     }
 }
@@ -97,10 +100,11 @@ impl From<Packed> for Entry {
             place: Place {
                 spot: Spot { segment: packed.segment, offset: packed.offset },
                 length: packed.length,
+                within: packed.within_and_varies >> 1,
             },
             blocks_kib: packed.blocks_kib,
             site: packed.site,
-            varies: packed.varies,
+            varies: packed.within_and_varies & 1 == 1,
         }
     }
 }
@@ -202,10 +206,10 @@ mod tests {
         Entry {
             slot,
             generation: Some(Generation(7)),
-            place: Place { spot: Spot { segment: 1, offset }, length: 40 },
+            place: Place { spot: Spot { segment: 1, offset }, length: 40, within: offset % 40 },
             blocks_kib: 0,
             site: 0,
-            varies: false,
+            varies: offset % 2 == 1,
         }
     }
 

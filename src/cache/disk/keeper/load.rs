@@ -149,7 +149,11 @@ impl Keeper {
         mounted.link(Entry {
             slot: line.slot,
             generation: put.generation.map(Generation),
-            place: Place { spot: Spot { segment, offset: line.offset }, length: line.length },
+            place: Place {
+                spot: Spot { segment, offset: line.offset },
+                length: line.length,
+                within: put.within,
+            },
             blocks_kib: u32::try_from(bytes >> 10).unwrap_or(u32::MAX),
             site: put.site,
             varies: put.varies,

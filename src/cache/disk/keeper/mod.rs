@@ -4,6 +4,7 @@
 //! fails waits until it is well. Because it alone writes, what it does needs no locks against itself. Hits never
 //! wait for it.
 
+mod clean;
 mod load;
 mod open;
 mod room;
@@ -213,6 +214,7 @@ impl Keeper {
         self.attempt(|keeper| {
             let Some(disk) = &mut keeper.disk else { return Ok(()) };
             disk.appender.seal()?;
+            disk.appender.sync()?;
             if disk.sweep.is_some() || disk.leaked.get() || !disk.mounted.contents.is_clear() {
                 // Something may still lie around: the next start has to look.
                 return Ok(());

@@ -1,4 +1,4 @@
-//! Making room: what goes, what is let in for it, and how the log is cleaned.
+//! Making room: what goes, and what is let in for it.
 //!
 //! A victim is the least valuable of a few entries chosen at random. Value is how often it was asked for of late,
 //! lightly weighed against size: a thousand small objects are worth more than one large one that is asked for as
@@ -12,16 +12,12 @@ use crate::cache::disk::Shared;
 use crate::cache::disk::segment::Spot;
 use crate::cache::disk::settings::{Admission, Settings};
 use crate::cache::disk::table::{Entry, Place};
-use crate::cache::disk::volume::How;
 
 /// Entries among which a victim is chosen.
 const CHOICE: usize = 16;
 
 /// Segments that are kept free: one to write to, one to clean into, and what is not counted exactly.
 const SPARE_SEGMENTS: u64 = 3;
-
-/// The part of the log that words of empty slots may take before the oldest segment is turned over.
-const EMPTIED_SHARE: u64 = 16;
 
 /// Left free for others when the file system is nearly full.
 const LEFT_FREE: u64 = 4 << 20;
@@ -56,14 +52,13 @@ impl Keeper {
         if newcomer.contents > 0 {
             sweep_to_the_end(disk)?;
         }
-        let worth = value(shared, newcomer.slot, newcomer.bytes);
         loop {
             let fits = disk.mounted.used() + newcomer.bytes <= disk.ceiling;
             let bearable = disk.mounted.memory() + newcomer.memory <= shared.settings.memory;
             if fits && bearable {
                 return Ok(true);
             }
-            if !fits && Self::clean_most_wasted(disk)? {
+            if !fits && Self::clean_most_wasted(shared, disk, &mut self.random)? {
                 continue;
             }
             let once_read = disk.mounted.used().saturating_sub(disk.mounted.contents.condemned());
@@ -82,7 +77,7 @@ impl Keeper {
                 };
             };
             if shared.settings.admission != Admission::Always
-                && worth < value(shared, victim.slot, victim.bytes())
+                && value(shared, newcomer.slot, newcomer.bytes) < value(shared, victim.slot, victim.bytes())
             {
                 return Ok(false);
             }
@@ -97,7 +92,7 @@ impl Keeper {
         let Some(disk) = &mut self.disk else { return Ok(()) };
         // What only readers keep goes with them: to evict more would help nobody.
         while disk.mounted.used().saturating_sub(disk.mounted.contents.condemned()) > disk.ceiling {
-            if Self::clean_most_wasted(disk)? {
+            if Self::clean_most_wasted(shared, disk, &mut self.random)? {
                 continue;
             }
             match victim(shared, disk, &mut self.random) {
@@ -111,9 +106,10 @@ impl Keeper {
 
     /// Cleans before room is needed, while there is nothing else to do.
     pub(super) fn clean_ahead(&mut self) -> io::Result<()> {
+        let shared = &self.shared;
         let Some(disk) = &mut self.disk else { return Ok(()) };
         if disk.mounted.used() > disk.ceiling / 16 * 15 {
-            Self::clean_most_wasted(disk)?;
+            Self::clean_most_wasted(shared, disk, &mut self.random)?;
         }
         Ok(())
     }
@@ -157,53 +153,6 @@ impl Keeper {
         Ok(())
     }
 
-    /// Cleans the segment with the most garbage; false if none has enough, or nothing came of it.
-    fn clean_most_wasted(disk: &mut Disk) -> io::Result<bool> {
-        let active = disk.appender.active();
-        let before = disk.mounted.log.bytes();
-        if let Some(number) = disk.mounted.log.most_wasted(active) {
-            Self::clean(disk, number)?;
-        } else if disk.turned_at != active
-            && disk.mounted.log.emptied() > before / EMPTIED_SHARE
-            && let Some(oldest) = disk.mounted.log.oldest(active)
-        {
-            // Words that slots are empty can only be dropped from the oldest segment: it gives way to the next, once for
-            // each segment that is begun.
-            Self::clean(disk, oldest)?;
-            disk.turned_at = disk.appender.active();
-        }
-        Ok(disk.mounted.log.bytes() < before)
-    }
-
-    /// Moves what is alive in a segment to the end of the log, and removes the segment.
-    fn clean(disk: &mut Disk, number: u32) -> io::Result<()> {
-        let is_oldest = disk.mounted.log.is_oldest(number);
-        for line in disk.mounted.log.lines(number)? {
-            let Some(put) = line.put else {
-                // Needed as long as an older segment may have a record of the slot.
-                if !is_oldest && disk.mounted.get(line.slot).is_none() {
-                    disk.appender.gone(line.slot)?;
-                }
-                continue;
-            };
-            let spot = Spot { segment: number, offset: line.offset };
-            let Some(entry) = disk.mounted.get(line.slot).filter(|entry| entry.place.spot == spot) else {
-                continue;
-            };
-            match disk.mounted.log.read(line.slot, entry.place, How::Patiently) {
-                Ok(payload) => {
-                    let place = disk.appender.put(line.slot, &payload, put)?;
-                    disk.mounted.link(Entry { place, ..entry });
-                }
-                // Damaged: it ends here.
-                Err(_) => Self::evict(disk, line.slot, &entry)?,
-            }
-        }
-        // What was moved must not be lost with what it was moved from: older records would come back.
-        disk.appender.sync()?;
-        disk.appender.remove(number)
-    }
-
     /// Removes a segment with all that is alive in it, writing nothing.
     pub(super) fn drop_segment(disk: &mut Disk, number: u32) -> io::Result<()> {
         for line in disk.mounted.log.lines(number).unwrap_or_default() {
@@ -221,7 +170,7 @@ impl Keeper {
 }
 
 /// The least valuable of a few entries; none if there are none.
-fn victim(shared: &Shared, disk: &Disk, random: &mut fastrand::Rng) -> Option<Entry> {
+pub(super) fn victim(shared: &Shared, disk: &Disk, random: &mut fastrand::Rng) -> Option<Entry> {
     // Some shards may be empty: so many tries find one if there is any to speak of.
     let tries = (0..CHOICE * 64).filter_map(|_| disk.mounted.random(random)).take(CHOICE);
     let age = |place: Place| (place.spot.segment, place.spot.offset);
@@ -232,7 +181,7 @@ fn victim(shared: &Shared, disk: &Disk, random: &mut fastrand::Rng) -> Option<En
 }
 
 /// What an entry of so many bytes is worth.
-fn value(shared: &Shared, slot: u64, bytes: u64) -> f32 {
+pub(super) fn value(shared: &Shared, slot: u64, bytes: u64) -> f32 {
     let frequency = f32::from(shared.sketch.estimate(slot));
     #[allow(clippy::cast_precision_loss, reason = "a weight")]
     let pages = (bytes >> 12) as f32;

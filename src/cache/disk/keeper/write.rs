@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::room::Newcomer;
 use super::{Disk, Keeper};
 use crate::base::ids::Generation;
@@ -10,7 +12,7 @@ use crate::body::content::{BLOCK, Parts};
 use crate::cache::disk::contents::{CONTENT_COST, on_disk};
 use crate::cache::disk::intake::{Change, Intent};
 use crate::cache::disk::record::{BlockRef, Outline, Record, Stored, encode};
-use crate::cache::disk::segment::{HEADER, Put};
+use crate::cache::disk::segment::{self, Put};
 use crate::cache::disk::settings::Admission;
 use crate::cache::disk::table::{ENTRY_COST, Entry};
 use crate::cache::disk::volume::How;
@@ -49,8 +51,9 @@ impl Keeper {
         let vary_sets = merged(old_sets, &intent.vary);
         // Named before room is made, so that making it does not take them.
         let known = Self::known_blocks(disk, &hit.object, old.as_ref(), hit);
+        let within = if known.is_some() { None } else { self.within(hit) };
         Self::name_all(disk, known.as_deref().unwrap_or_default());
-        let newcomer = newcomer(slot, &intent.key, hit, known.is_some());
+        let newcomer = newcomer(slot, &intent.key, hit, within, known.is_some());
         let readable = known.is_some() || matches!(hit.content, Held::Memory(_) | Held::Divided);
         let admitted = if readable && self.lets_in(&intent.key, entry.is_some()) {
             self.make_room(&newcomer)
@@ -65,18 +68,32 @@ impl Keeper {
             let replaced = held.unwrap_or_default().max(hit.object.generation);
             return self.forget(slot, intent, replaced);
         }
-        let blocks: Arc<[BlockRef]> = match known {
-            Some(blocks) => blocks,
-            None => Self::write_blocks(disk, hit)?.into(),
+        let blocks: Arc<[BlockRef]> = match (known, within) {
+            (Some(blocks), _) => blocks,
+            (None, Some(_)) => Arc::default(),
+            (None, None) => Self::write_blocks(disk, hit)?.into(),
         };
         // Unless it had to go to make room, what is replaced lets go of its contents.
         let replaced = disk.mounted.get(slot).and_then(|_| Self::blocks_of(disk, slot));
-        let written = Self::write_record(disk, slot, &intent.key, &vary_sets, Some((&hit.object, &blocks)));
+        let lies = Lies { blocks: &blocks, within: within.map_or(&[], |held| held) };
+        let written = Self::write_record(disk, slot, &intent.key, &vary_sets, Some((&hit.object, lies)));
         let released = if written.is_ok() { replaced.as_deref() } else { Some(&*blocks) };
         disk.mounted.contents.release(released.unwrap_or_default());
         written?;
         self.shared.means.counters.disk_stored.inc();
         Ok(())
+    }
+
+    /// The content of an object, if it is to lie behind its record.
+    fn within<'a>(&self, hit: &'a Hit) -> Option<&'a Bytes> {
+        match &hit.content {
+            Held::Memory(Parts::Inline(bytes)) => Some(bytes),
+            Held::Memory(Parts::Blocks(blocks)) => match &blocks[..] {
+                [only] if only.len() <= self.shared.settings.most_within() => Some(only),
+                _ => None,
+            },
+            Held::Disk(..) | Held::Divided => None,
+        }
     }
 
     fn name_all(disk: &Disk, blocks: &[BlockRef]) {
@@ -138,18 +155,19 @@ impl Keeper {
         slot: u64,
         key: &Key,
         vary_sets: &[VarySet],
-        object: Option<(&Object, &[BlockRef])>,
+        object: Option<(&Object, Lies)>,
     ) -> io::Result<()> {
-        let payload = encode(key, vary_sets, object);
-        let blocks = object.map_or(&[][..], |(_, blocks)| blocks);
+        let Lies { blocks, within } = object.map(|(_, lies)| lies).unwrap_or_default();
+        let payload = encode(key, vary_sets, object.map(|(object, _)| (object, blocks)));
         let generation = object.map(|(object, _)| object.generation);
         let outline = Outline {
             site: key.site().0,
             generation,
             varies: !vary_sets.is_empty(),
             blocks: blocks.to_vec(),
+            within: u32::try_from(within.len()).unwrap_or(u32::MAX),
         };
-        let place = disk.appender.put(slot, &payload, Put::from(&outline))?;
+        let place = disk.appender.put(slot, &payload, within, Put::from(&outline))?;
         let bytes: u64 = blocks.iter().map(|block| on_disk(u64::from(block.length))).sum();
         disk.mounted.link(Entry {
             slot,
@@ -165,15 +183,18 @@ impl Keeper {
     /// Notes `Vary` sets beside whatever a slot has.
     fn note(&mut self, slot: u64, intent: &Intent) -> io::Result<()> {
         let Some(disk) = &mut self.disk else { return Ok(()) };
-        let old =
-            disk.mounted.record(slot, &intent.key, How::Patiently).ok().flatten().map(|(_, record)| record);
-        let Record { vary_sets: old_sets, object } =
-            old.unwrap_or(Record { vary_sets: Vec::new(), object: None });
+        let memory = |entry: &Entry| Ok(vec![0; entry.place.within as usize]);
+        let old = disk.mounted.record_with_content(slot, &intent.key, How::Patiently, memory).ok().flatten();
+        let (Record { vary_sets: old_sets, object }, within) = match old {
+            Some((_, record)) => record,
+            None => (Record { vary_sets: Vec::new(), object: None }, Vec::new()),
+        };
         let vary_sets = merged(old_sets.clone(), &intent.vary);
         if vary_sets == old_sets {
             return Ok(());
         }
-        let object = object.as_ref().map(|stored| (&stored.object, &*stored.blocks));
+        let object =
+            object.as_ref().map(|stored| (&stored.object, Lies { blocks: &stored.blocks, within: &within }));
         Self::write_record(disk, slot, &intent.key, &vary_sets, object)
     }
 
@@ -204,18 +225,28 @@ impl Keeper {
     /// The blocks that the record of a slot names, if it can be read.
     pub(super) fn blocks_of(disk: &Disk, slot: u64) -> Option<Vec<BlockRef>> {
         let (_, payload) = disk.mounted.payload(slot, How::Patiently).ok().flatten()?;
-        Outline::of(&payload).ok().map(|outline| outline.blocks)
+        Outline::of(payload.payload()).ok().map(|outline| outline.blocks)
     }
 }
 
+/// Where the content of a whole object lies.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lies<'a> {
+    /// In files, of which these are the addresses,
+    blocks: &'a [BlockRef],
+    /// or behind the record.
+    within: &'a [u8],
+}
+
 /// What an object needs to be let in. What it replaces goes only afterwards.
-fn newcomer(slot: u64, key: &Key, hit: &Hit, content_is_there: bool) -> Newcomer {
+fn newcomer(slot: u64, key: &Key, hit: &Hit, within: Option<&Bytes>, content_is_there: bool) -> Newcomer {
     let object = &hit.object;
-    let record = (u64::from(HEADER) + key.weight() as u64) + object.weight() as u64;
     let length = object.representation.length;
+    let head = (u64::from(segment::overhead(1)) + key.weight() as u64) + object.head_weight() as u64;
+    let record = head + object.vary_values.len() as u64 + within.map_or(0, |held| held.len() as u64);
     let blocks = match &hit.content {
-        Held::Memory(Parts::Inline(_)) | Held::Divided => 0,
-        _ if content_is_there => 0,
+        Held::Divided => 0,
+        _ if content_is_there || within.is_some() => 0,
         _ => length.div_ceil(BLOCK as u64),
     };
     // Each block may need a directory of its own.

@@ -12,7 +12,7 @@
 //! All of it has mode 0700 and is opened below the directory without following links.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -311,8 +311,39 @@ impl SegmentFile for Segment {
         }
     }
 
+    fn read_both_at(&self, [first, second]: [&mut [u8]; 2], offset: u64, how: How) -> io::Result<()> {
+        let read = read_some(&self.0, [&mut *first, &mut *second], offset, how)?;
+        match how {
+            _ if read == first.len() + second.len() => Ok(()),
+            How::AtOnce => Err(io::ErrorKind::WouldBlock.into()),
+            // It is cut, or was read in part only.
+            How::Patiently => {
+                self.0.read_exact_at(first, offset)?;
+                self.0.read_exact_at(second, offset + first.len() as u64)
+            }
+        }
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
+    }
+
+    fn write_all_at(&self, pieces: [&[u8]; 3], offset: u64) -> io::Result<()> {
+        let [first, rest @ ..] = pieces;
+        if rest.iter().all(|piece| piece.is_empty()) {
+            return self.write_at(first, offset);
+        }
+        let buffers = pieces.map(IoSlice::new);
+        let mut written = rustix::io::retry_on_intr(|| rustix::io::pwritev(&self.0, &buffers, offset))?;
+        // What is left of them, if not all was taken.
+        let mut at = offset;
+        for piece in pieces {
+            let done = written.min(piece.len());
+            written -= done;
+            self.0.write_all_at(piece.get(done..).unwrap_or_default(), at + done as u64)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
     }
 
     fn cut(&self, length: u64) -> io::Result<()> {

@@ -158,8 +158,19 @@ pub trait SegmentFile: fmt::Debug + Send + Sync + 'static {
     /// Fills `buffer` with the bytes at `offset`, or fails.
     fn read_at(&self, buffer: &mut [u8], offset: u64, how: How) -> io::Result<()>;
 
+    /// Fills two buffers with what stands at `offset`, one behind the other, or fails.
+    fn read_both_at(&self, [first, second]: [&mut [u8]; 2], offset: u64, how: How) -> io::Result<()> {
+        self.read_at(first, offset, how)?;
+        self.read_at(second, offset + first.len() as u64, how)
+    }
+
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Writes all pieces at `offset`, one behind the other.
+    fn write_all_at(&self, pieces: [&[u8]; 3], offset: u64) -> io::Result<()> {
+        self.write_at(&pieces.concat(), offset)
+    }
 
     /// Cuts it to `length` bytes.
     fn cut(&self, length: u64) -> io::Result<()>;
