@@ -1,5 +1,6 @@
 //! Programs that others wrote as clients: nghttp and h2load by HTTP/2, OpenSSL with every suite that is offered.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -37,7 +38,8 @@ impl Front {
             origin.url()
         );
         for (nth, (chain, key)) in pairs.iter().enumerate() {
-            text += &format!("[certificates.c{nth}]\nchain = {chain:?}\nkey = {key:?}\n");
+            let (chain, key) = (chain.display(), key.display());
+            let _ = writeln!(text, "[certificates.c{nth}]\nchain = \"{chain}\"\nkey = \"{key}\"");
         }
         let file = directory.path().join("forebay.toml");
         std::fs::write(&file, text).expect("write");

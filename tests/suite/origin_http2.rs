@@ -49,11 +49,11 @@ fn with(mut request: OriginRequest, fields: &[(&'static str, &'static str)]) -> 
 #[tokio::test(start_paused = true)]
 async fn a_request_goes_out_as_http2_has_it() {
     let seen = Arc::<Mutex<Vec<(Method, String, Version, HeaderMap)>>>::default();
-    let notes = Arc::clone(&seen);
+    let pad = Arc::clone(&seen);
     let origin = Http2Origin::new(move |mut asked, _| {
         let head = &asked.request;
         let noted = (head.method().clone(), head.uri().to_string(), head.version(), head.headers().clone());
-        notes.lock().push(noted);
+        pad.lock().push(noted);
         async move { asked.answer(200, &[], "") }
     });
     let pool = pool_of(&origin);
@@ -291,8 +291,8 @@ async fn what_is_said_before_the_answer_is_heard() {
         asked.answer(200, &[], "");
     });
     let ear = Arc::new(Ear::default());
-    let hears = Arc::clone(&ear) as Arc<dyn Hear>;
-    pool_of(&origin).exchange_heard(Box::new(get("/")), Some(hears)).await.unwrap();
+    let listener = Arc::clone(&ear) as Arc<dyn Hear>;
+    pool_of(&origin).exchange_heard(Box::new(get("/")), Some(listener)).await.unwrap();
     let heard = ear.0.lock();
     let links: Vec<_> =
         heard.iter().map(|(status, headers)| (status.as_u16(), headers["link"].clone())).collect();

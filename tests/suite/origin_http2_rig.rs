@@ -152,7 +152,7 @@ impl Http2Origin {
         self.ended.lock().push(ended);
     }
 
-    async fn speak(self: &Arc<Self>, io: impl Io + Unpin, connection: usize) -> String {
+    async fn speak(self: &Arc<Self>, io: impl Io, connection: usize) -> String {
         let mut speaking = match self.builder.handshake::<_, Bytes>(io).await {
             Ok(speaking) => speaking,
             Err(error) => return error.to_string(),

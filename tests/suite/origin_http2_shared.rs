@@ -180,7 +180,7 @@ where
     (Arc::new(crate::pool_rig::made(settings, Arc::new(two)).unwrap()), first, second)
 }
 
-async fn reset(asked: &mut Asked, reason: Reason) {
+fn reset(asked: &mut Asked, reason: Reason) {
     asked.respond.send_reset(reason);
 }
 
@@ -188,7 +188,7 @@ async fn reset(asked: &mut Asked, reason: Reason) {
 async fn what_an_endpoint_did_not_look_at_goes_elsewhere_whatever_it_is() {
     for method in [Method::GET, Method::POST] {
         let (pool, first, second) =
-            first_of_two(|mut asked, _| async move { reset(&mut asked, Reason::REFUSED_STREAM).await });
+            first_of_two(|mut asked, _| async move { reset(&mut asked, Reason::REFUSED_STREAM) });
         let (_, content, who) =
             ask(&pool, request(method.clone(), "/", Body::Empty)).await.expect("an answer");
         assert_eq!((content.as_str(), who.as_str()), ("hello", "b:80"), "{method}");
@@ -200,7 +200,7 @@ async fn what_an_endpoint_did_not_look_at_goes_elsewhere_whatever_it_is() {
 #[tokio::test(start_paused = true)]
 async fn what_it_has_looked_at_goes_elsewhere_only_if_that_does_no_harm() {
     let (pool, _, second) =
-        first_of_two(|mut asked, _| async move { reset(&mut asked, Reason::INTERNAL_ERROR).await });
+        first_of_two(|mut asked, _| async move { reset(&mut asked, Reason::INTERNAL_ERROR) });
     let error = ask(&pool, request(Method::POST, "/", Body::Empty)).await.expect_err("reset");
     assert_eq!(error.error, ProxyError::HttpResponseIncomplete);
     assert_eq!(second.hits(), 0);
@@ -214,7 +214,7 @@ async fn what_it_has_looked_at_goes_elsewhere_only_if_that_does_no_harm() {
 async fn content_that_was_taken_is_not_sent_again() {
     let (pool, _, second) = first_of_two(|mut asked, _| async move {
         asked.request.body_mut().data().await.unwrap().unwrap();
-        reset(&mut asked, Reason::REFUSED_STREAM).await;
+        reset(&mut asked, Reason::REFUSED_STREAM);
     });
     let post = request(Method::POST, "/", upload(vec![b"abc".to_vec(), b"def".to_vec()], ms(10)));
     within(LIMIT, ask(&pool, post)).await.expect_err("a part of it is gone");
@@ -426,9 +426,9 @@ async fn an_exchange_may_be_dropped_anywhere() {
         }
         drop(exchange);
         if is_done {
-            done += 1
+            done += 1;
         } else {
-            dropped += 1
+            dropped += 1;
         }
         let state = &pool.endpoints()[0];
         assert_eq!((state.active, state.queued, state.up), (0, 0, true), "{turns}");
