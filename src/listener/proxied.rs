@@ -108,7 +108,10 @@ pub fn header(came: &[u8]) -> io::Result<Option<(Option<SocketAddr>, usize)>> {
         Ok((_, length)) if came.starts_with(V1) && length > MOST_OF_V1 => {
             Err(wrong("its PROXY header is too long"))
         }
-        Ok((header, length)) => Ok(Some((header.proxied_address().map(|proxied| proxied.source), length))),
+        Ok((header, length)) => {
+            let source = header.proxied_address().map(|proxied| canonical(proxied.source));
+            Ok(Some((source, length)))
+        }
         // Of version 2, what is whole and still too short has no room for its addresses.
         Err(Error::BufferTooShort) if length_said(came).is_some_and(|length| came.len() >= length) => {
             Err(wrong("its PROXY header is malformed"))
@@ -117,6 +120,11 @@ pub fn header(came: &[u8]) -> io::Result<Option<(Option<SocketAddr>, usize)>> {
         Err(Error::BufferTooShort) => Err(wrong("its PROXY header is too long")),
         Err(_) => Err(wrong("its PROXY header is malformed")),
     }
+}
+
+/// An address of IPv4 as such, in whichever clothes it comes.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// How long a header of version 2 is, as it says itself.
@@ -155,6 +163,8 @@ mod tests {
         assert_eq!(told(v1), Ok(Some((Some("192.0.2.7:5000".to_owned()), v1.len()))));
         let v1 = b"PROXY TCP6 2001:db8::7 2001:db8::1 5000 443\r\nGET";
         assert_eq!(told(v1), Ok(Some((Some("[2001:db8::7]:5000".to_owned()), v1.len() - 3))));
+        let v4_as_v6 = b"PROXY TCP6 ::ffff:192.0.2.7 ::1 5000 443\r\n";
+        assert_eq!(told(v4_as_v6), Ok(Some((Some("192.0.2.7:5000".to_owned()), v4_as_v6.len()))));
         assert_eq!(told(b"PROXY UNKNOWN\r\n"), Ok(Some((None, 15))));
         let with_more = v2(1, 0x11, &[192, 0, 2, 7, 192, 0, 2, 1, 0x13, 0x88, 1, 0xbb, 4, 0, 1, 9]);
         assert_eq!(told(&with_more), Ok(Some((Some("192.0.2.7:5000".to_owned()), with_more.len()))));

@@ -1,11 +1,12 @@
 //! Unix sockets to listen on: what is left of an old one is replaced, what somebody uses is not.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::fchmod;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -14,6 +15,10 @@ use super::address::Mode;
 use super::bind::BACKLOG;
 use crate::base::unix::UnixSocket;
 
+/// How often, and how long apart, the lock on a directory is tried for.
+const LOCK_TRIES: u32 = 100;
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
 /// The file of a socket that is listened on. Dropped, it is removed, unless somebody has put another in its place. It holds the
 /// socket too, so drop it when that is to end.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
+    /// Its permissions, as it was made with.
+    mode: u32,
     /// As long as it is there, no other file is given its inode.
     _socket: UnixListener,
 }
@@ -29,8 +36,11 @@ impl SocketFile {
     /// That of a socket that was just bound there.
     fn of(path: &Path, socket: &UnixListener) -> io::Result<Self> {
         let found = fs::symlink_metadata(path)?;
-        let (device, inode, socket) = (found.dev(), found.ino(), socket.try_clone()?);
-        Ok(Self { path: path.to_owned(), device, inode, _socket: socket })
+        if !found.file_type().is_socket() {
+            return Err(io::Error::other("somebody has put something else in the place of the socket"));
+        }
+        let (device, inode, mode, socket) = (found.dev(), found.ino(), found.mode(), socket.try_clone()?);
+        Ok(Self { path: path.to_owned(), device, inode, mode, _socket: socket })
     }
 }
 
@@ -52,7 +62,7 @@ pub fn bind(at: &UnixSocket, mode: Mode, workers: usize) -> io::Result<(Vec<Unix
     let path = at.path();
     // Of two that begin at once, both could find that nobody listens yet.
     let directory = File::open(path.parent().unwrap_or(path))?;
-    directory.lock()?;
+    lock(&directory)?;
     make_way(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // The file begins with these, less what umask takes: never with more.
@@ -62,9 +72,28 @@ pub fn bind(at: &UnixSocket, mode: Mode, workers: usize) -> io::Result<(Vec<Unix
     socket.set_nonblocking(true)?;
     let socket = UnixListener::from(socket);
     let file = SocketFile::of(path, &socket)?;
-    fs::set_permissions(path, Permissions::from_mode(mode.bits()))?;
+    if file.mode & 0o777 != mode.bits() {
+        fs::set_permissions(path, Permissions::from_mode(mode.bits()))?;
+    }
     let sockets = (1..workers).map(|_| socket.try_clone()).collect::<io::Result<Vec<_>>>()?;
     Ok((sockets.into_iter().chain([socket]).collect(), file))
+}
+
+/// Waits until nobody else begins to listen in a directory, but not for ever: others may hold that lock for reasons of their
+/// own. Where there is no such lock, none is taken.
+fn lock(directory: &File) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match directory.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_TRIES),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::TimedOut,
+        "another program holds a lock (flock) on the directory of the socket",
+    ))
 }
 
 /// Removes a socket that nobody listens on any more.

@@ -23,6 +23,9 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// How soon a Unix socket is tried again at which too many wait.
 const CROWDED: Duration = Duration::from_millis(5);
 
+/// The longest pause between two tries.
+const MOST_CROWDED: Duration = Duration::from_millis(80);
+
 /// Opens connections. A trait, so that tests can put a pipe in the place of a network.
 pub trait Connect: Debug + Send + Sync {
     /// A new connection to `authority`: `IP:port` if there is a [`Connect::resolver`], otherwise `host:port` as it
@@ -61,9 +64,13 @@ impl Connect for Tcp {
 /// A connection to a program on this host. While as many wait there as it allows, the system says so at once, where it would
 /// have a connection by TCP wait: this waits as that would. Cancelled, it is given up.
 async fn to_unix(socket: &UnixSocket) -> io::Result<Box<dyn Io>> {
+    let mut pause = CROWDED;
     loop {
         match UnixStream::connect(socket.path()).await {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(CROWDED).await,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MOST_CROWDED);
+            }
             connected => return connected.map(|stream| Box::new(stream) as Box<dyn Io>),
         }
     }
@@ -124,6 +131,6 @@ mod tests {
         let mut connecting = Tcp.connect(&authority);
         assert!(timeout(CROWDED * 10, &mut connecting).await.is_err(), "it waits, and does not fail");
         let _first = listener.accept().expect("accepts");
-        assert!(timeout(CROWDED * 2, connecting).await.expect("in time").is_ok());
+        assert!(timeout(MOST_CROWDED * 2, connecting).await.expect("in time").is_ok());
     }
 }

@@ -344,7 +344,7 @@ impl Search<'_> {
                 Ok((_, Some((entry, variant)))) if *variant.object.vary_values == *values => {
                     consider(entry, variant);
                 }
-                Err(NoHit::AtOnce) => return Err(NoHit::AtOnce),
+                Err(why @ (NoHit::AtOnce | NoHit::NoMemory)) => return Err(why),
                 _ => {}
             }
         }

@@ -85,6 +85,12 @@ impl Log {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes of all records that the table points to.
+    pub fn alive(&self) -> u64 {
+        let segments = self.segments.read();
+        segments.values().map(|segment| segment.alive.load(Ordering::Relaxed)).sum()
+    }
+
     /// The file of a segment is so long now, and so much of it is frames.
     fn resize(&self, segment: &Segment, bytes: u64, frames: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

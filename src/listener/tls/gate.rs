@@ -102,7 +102,8 @@ impl Maker {
     /// For clients of whom nothing is asked. Their sessions are resumed by tickets: these, or such as nobody else takes.
     pub(super) fn open(&self, tickets: Option<Arc<Tickets>>) -> Result<Configs, rustls::Error> {
         let mut config = self.config(WebPkiClientVerifier::no_client_auth())?;
-        // Without, sessions are kept in memory, by each node for itself and not for long.
+        // Tickets alone: what a node would keep by itself is good under no key, and never too old.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = match tickets {
             Some(tickets) => tickets,
             None => aws_lc_rs::Ticketer::new()?,

@@ -2,13 +2,15 @@
 //!
 //! A ticket is the name of its key, a nonce, and what is sealed by the key: when it was made, and the session. Sealed by
 //! AES-256-GCM-SIV (RFC 8452), because nodes that share a key know nothing of each other's nonces: a random one that comes
-//! twice reveals that two tickets are the same, and nothing else.
+//! twice reveals that two tickets are the same, and nothing else. What is sealed is written as rustls writes it, which it may
+//! change: keys are made for one series of it, so that nodes of another take such a ticket for one of nobody's.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -34,6 +36,9 @@ const TIME: usize = size_of::<u64>();
 
 /// How old a ticket may be, however long its key stays: what rustls does where the keys are its own.
 const LIFE: Duration = Duration::from_hours(12);
+
+/// How far the clock of a node may be ahead of another's.
+const MOST_AHEAD: Duration = Duration::from_mins(10);
 
 /// Why a file cannot be used as a key of tickets.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +74,10 @@ impl fmt::Debug for TicketKey {
 impl TicketKey {
     /// Reads one from a file. Blocking.
     pub fn read(file: &Path) -> Result<Self, TicketKeyError> {
+        // Of a pipe nobody knows when it would end.
+        if !fs::metadata(file)?.is_file() {
+            return Err(io::Error::other("it is no regular file").into());
+        }
         let mut secret = Vec::with_capacity(FILE + 1);
         File::open(file)?.take(FILE as u64 + 1).read_to_end(&mut secret)?;
         Self::new(&secret)
@@ -86,11 +95,11 @@ impl TicketKey {
             return Err(TicketKeyError::Guessable);
         }
         let mut name = [0; NAME];
-        blake3::Hasher::new_derive_key("forebay session tickets: name of a key")
+        blake3::Hasher::new_derive_key("forebay session tickets: name of a key, rustls 0.23")
             .update(secret)
             .finalize_xof()
             .fill(&mut name);
-        let key = blake3::derive_key("forebay session tickets: AES-256-GCM-SIV", secret);
+        let key = blake3::derive_key("forebay session tickets: AES-256-GCM-SIV, rustls 0.23", secret);
         let sealing = RandomizedNonceKey::new(&AES_256_GCM_SIV, &key).map_err(|_| TicketKeyError::Library)?;
         Ok(Self { name, sealing })
     }
@@ -131,8 +140,9 @@ impl TicketKeys {
     /// The session of a ticket that one of them made, unless it is too old `now`. Whatever else comes is none.
     pub fn open(&self, ticket: &[u8], now: Timestamp) -> Option<Vec<u8>> {
         let (made, session) = self.0.iter().find_map(|key| key.open(ticket))?;
-        // The clock of the node that made it may be ahead of ours.
-        (now.since(made) <= LIFE).then_some(session)
+        // The clock of the node that made it may be ahead of ours, but not by much.
+        let fits = now.since(made) <= LIFE && made.since(now) <= MOST_AHEAD;
+        fits.then_some(session)
     }
 }
 
@@ -141,8 +151,10 @@ impl TicketKeys {
 pub(super) struct Tickets {
     files: Vec<PathBuf>,
     keys: RwLock<TicketKeys>,
-    /// Held while files are read: by those who look, and nobody else.
+    /// Held while files are read, which may take long: by those who look, and nobody else.
     watch: Mutex<Watch>,
+    /// What is in the files could not be used at the last look.
+    is_refused: AtomicBool,
     clock: Clock,
 }
 
@@ -151,7 +163,7 @@ impl Tickets {
     pub(super) fn open(files: Vec<PathBuf>, clock: Clock) -> Result<Self, TlsError> {
         let watch = Mutex::new(Watch::new(files.clone()));
         let keys = read(&files).map_err(|Unusable { file, error }| TlsError::TicketKey { file, error })?;
-        Ok(Self { files, keys: RwLock::new(keys), watch, clock })
+        Ok(Self { files, keys: RwLock::new(keys), watch, is_refused: AtomicBool::new(false), clock })
     }
 
     /// Reads anew what has changed, or could not be used at the last look. Blocking.
@@ -159,15 +171,19 @@ impl Tickets {
         let tell = |Unusable { file, error }: &Unusable| {
             tracing::warn!(file = %file.display(), %error, "keys of tickets cannot be replaced; the old ones are used");
         };
-        if let Some(keys) = self.watch.lock().look(|| read(&self.files), tell) {
+        let mut watch = self.watch.lock();
+        let keys = watch.look(|| read(&self.files), tell);
+        self.is_refused.store(watch.is_refused(), Ordering::Relaxed);
+        drop(watch);
+        if let Some(keys) = keys {
             tracing::info!("the keys of tickets were read anew");
             *self.keys.write() = keys;
         }
     }
 
-    /// Whether what is in the files now cannot be used.
+    /// Whether what was in the files at the last look cannot be used.
     pub(super) fn are_refused(&self) -> bool {
-        self.watch.lock().is_refused()
+        self.is_refused.load(Ordering::Relaxed)
     }
 
     fn now(&self) -> TicketKeys {
@@ -253,6 +269,19 @@ mod tests {
         assert!(keys.open(&ticket, NOW.plus(LIFE)).is_some());
         assert!(keys.open(&ticket, NOW.plus(LIFE + Duration::from_secs(1))).is_none());
         assert!(keys.open(&ticket, Timestamp::from_secs(NOW.as_secs() - 60)).is_some());
+        assert!(
+            keys.open(&ticket, Timestamp::from_secs(NOW.as_secs() - 3_600)).is_none(),
+            "it would never be old"
+        );
+    }
+
+    #[test]
+    fn a_pipe_is_no_key_and_nobody_waits_for_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let pipe = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+        assert!(made.success());
+        assert!(matches!(TicketKey::read(&pipe), Err(TicketKeyError::Unreadable(_))));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Cleaning the log: what is alive in a segment is moved to its end, and the segment removed.
 //!
-//! Contents lie in the log (decision 17), so that moving costs what storing does. At most half of a segment is moved: what
-//! is left when a third of it was garbage already are its most valuable objects. So a byte that is stored at the limit has
-//! at most one other written with it, whatever is stored. What is worth no more than what would have to go next is not
-//! moved either: mostly that is all that was asked for but once, and next to nothing is moved.
+//! Contents lie in the log (decision 17), so that moving costs what storing does. As long as what is alive leaves room, some
+//! segment has much garbage, and all else of it is moved. Where it does not, at most half of a segment is: what is left when
+//! a third of it was garbage already are its most valuable objects. So about one byte at most is written beside each that is
+//! stored at the limit. What is worth no more than what would have to go next is not moved either then: mostly that is all
+//! that was asked for but once, and next to nothing is moved.
 
 use std::collections::HashSet;
 use std::io;
@@ -18,7 +19,10 @@ use crate::cache::disk::volume::How;
 /// The part of the log that words of empty slots may take before the oldest segment is turned over.
 const EMPTIED_SHARE: u64 = 16;
 
-/// What part of a segment is moved at most.
+/// What part of the ceiling may be alive without anything being thrown out for the sake of garbage.
+const ROOMY: (u64, u64) = (5, 8);
+
+/// What part of a segment is moved at most, where more is alive than that.
 const MOVED_SHARE: u64 = 2;
 
 impl Keeper {
@@ -47,8 +51,13 @@ impl Keeper {
     /// Moves what is worth it of a segment to the end of the log, and removes the segment.
     fn clean(shared: &Shared, disk: &mut Disk, random: &mut fastrand::Rng, number: u32) -> io::Result<()> {
         let lines = disk.mounted.log.lines(number)?;
-        let next_to_go = victim(shared, disk, random).map(|entry| value(shared, entry.slot, entry.bytes()));
-        let dropped = not_worth_moving(shared, disk, number, &lines, next_to_go.unwrap_or(f32::MIN));
+        let dropped = if is_roomy(disk) {
+            HashSet::new()
+        } else {
+            let next_to_go =
+                victim(shared, disk, random).map(|entry| value(shared, entry.slot, entry.bytes()));
+            not_worth_moving(shared, disk, number, &lines, next_to_go.unwrap_or(f32::MIN))
+        };
         let is_oldest = disk.mounted.log.is_oldest(number);
         for Line { slot, offset, put, .. } in lines {
             let entry = disk.mounted.get(slot);
@@ -86,6 +95,12 @@ impl Keeper {
             Err(_) => Self::evict(disk, entry.slot, &entry),
         }
     }
+}
+
+/// Whether what is alive leaves so much room that garbage alone need go.
+fn is_roomy(disk: &Disk) -> bool {
+    let alive = disk.mounted.log.alive() + disk.mounted.contents.bytes();
+    alive.saturating_mul(ROOMY.1) <= disk.ceiling.saturating_mul(ROOMY.0)
 }
 
 /// The slots of a segment that go with it: those with contents in it that are worth no more than `least`, and then the
