@@ -304,7 +304,7 @@ async fn what_fits_stays_while_a_part_of_it_is_written_again_and_again() {
     const LENGTH: usize = 12_000;
     let mut tier = Tier::new(16 << 20, Admission::Frequency).await;
     let many = (16 << 20) * 11 / 20 / LENGTH;
-    for round in 0..6 {
+    for round in 0..8 {
         for number in 0..many {
             if round == 0 || number % 2 == 0 {
                 tier.store(number, LENGTH).await;
