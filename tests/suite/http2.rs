@@ -307,6 +307,27 @@ async fn fields_that_grow_by_reference_end_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_sends_on_when_the_connection_has_ended_is_not_read_for_long() {
+    let pipes = Pipes::new(|_, _| vec![respond("200 OK", &[], "ok")]);
+    let mut raw = Raw::begin(connect_by(&pipes, 64 << 10), &[]).await;
+    // Content of the connection itself (RFC 9113 §6.1).
+    raw.send(&frame(DATA, 0, 0, b"x")).await;
+    let (mut reads, mut writes) = tokio::io::split(raw.io);
+    let told = tokio::spawn(async move {
+        let mut told = Vec::new();
+        let _ = reads.read_to_end(&mut told).await;
+        told
+    });
+    let mut sent = 0;
+    while writes.write_all(&[0; 16 << 10]).await.is_ok() {
+        sent += 16 << 10;
+        assert!(sent <= (1 << 20) + (128 << 10), "{sent} bytes were taken");
+    }
+    assert!(sent > 1 << 19, "{sent} bytes: what was on its way is read");
+    assert!(told.await.expect("what it was told").windows(4).any(|head| head[3] == GOAWAY));
+}
+
+#[tokio::test(start_paused = true)]
 async fn content_beyond_the_limit_is_refused() {
     let mut settings = crate::rig::settings("http://origin.test");
     settings.sites[0].max_body = 1_000;

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server;
-use tokio::io::{copy, sink};
+use tokio::io::{AsyncReadExt as _, copy, sink};
 use tokio::time::timeout;
 
 use super::link::Link;
@@ -52,6 +52,9 @@ const STREAM_WINDOW: u32 = 128 << 10;
 
 /// What is handed to the codec before all of it has left.
 const AT_ONCE: usize = 64 << 10;
+
+/// What is read of a client after it was told that its connection ends: more than was on its way by then, at usual distances.
+const MOST_UNREAD: u64 = 1 << 20;
 
 /// How long a client may take to notice that its connection ends.
 const LINGER: Duration = Duration::from_secs(2);
@@ -76,8 +79,9 @@ pub async fn serve<H: Handler>(io: impl Stream, link: Link, handler: &H, serving
     if end == End::Told
         && let Some(mut io) = wire.into_io()
     {
-        // Closing over unread bytes would reset the connection, and might lose what the client was told.
-        let _ = timeout(LINGER, copy(&mut io, &mut sink())).await;
+        // Closing over unread bytes would reset the connection, and might lose what the client was told. Who sends on and on
+        // does not listen.
+        let _ = timeout(LINGER, copy(&mut (&mut io).take(MOST_UNREAD), &mut sink())).await;
     }
 }
 
