@@ -34,6 +34,7 @@ impl Endpoint {
         line.unwrap_or_else(|_| Err(too_slow()))
     }
 
+    /// The same, however long it takes.
     async fn line(self: &Arc<Self>, leaves_http: bool) -> Result<Line, OriginError> {
         let Some(lines) = self.lines.as_ref().filter(|_| !leaves_http) else {
             let (io, address, _) = self.connect(true).await?;

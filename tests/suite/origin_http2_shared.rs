@@ -145,6 +145,25 @@ async fn a_connection_that_rests_too_long_is_closed_in_good_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_none_is_to_rest_one_does_that_was_opened_for_many() {
+    let origin = Http2Origin::new(hello);
+    let mut settings = http2_settings("http://a.test");
+    settings.max_idle = 0;
+    let pool = pool_with(settings, &origin);
+    for _ in 0..3 {
+        let asks = spawn_asks(&pool, 5);
+        // Looking is what lets go of those that are too many.
+        while pool.endpoints()[0].active > 0 || origin.hits() % 5 > 0 || origin.hits() == 0 {
+            tokio::task::yield_now().await;
+        }
+        for asked in join_all(asks).await {
+            asked.unwrap().expect("an answer");
+        }
+    }
+    assert_eq!((origin.opened(), origin.hits()), (1, 15));
+}
+
+#[tokio::test(start_paused = true)]
 async fn connections_that_are_not_kept_serve_one_request_each() {
     let origin = Http2Origin::new(hello);
     let mut settings = http2_settings("http://a.test");

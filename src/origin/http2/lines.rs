@@ -16,7 +16,8 @@ const REST: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(in crate::origin) struct Lines {
     inner: Mutex<Inner>,
-    /// How long one is kept that has no streams, and how many such there may be.
+    /// How long one is kept that has no streams, and how many such there may be: one at least, which may have been opened just
+    /// now for those who wait.
     timeout: Duration,
     max_idle: usize,
 }
@@ -56,10 +57,10 @@ pub(in crate::origin) struct Opening {
 }
 
 impl Lines {
-    /// None yet; `max_idle` of them are kept for `timeout` without streams.
+    /// None yet; `max_idle` of them, and one at least, are kept for `timeout` without streams.
     pub(in crate::origin) fn new(timeout: Duration, max_idle: usize) -> Self {
         let inner = Inner { open: Vec::new(), allows: MOST_STREAMS as usize, opening: None, is_alone: false };
-        Self { inner: Mutex::new(inner), timeout, max_idle }
+        Self { inner: Mutex::new(inner), timeout, max_idle: max_idle.max(1) }
     }
 
     /// A stream on an open connection that `is_good`, if one has room.
@@ -91,7 +92,7 @@ impl Lines {
     pub(in crate::origin) fn add(&self, connection: Connection) {
         let mut inner = self.inner.lock();
         inner.is_alone = false;
-        inner.keep_resting(self.max_idle.saturating_sub(1));
+        inner.keep_resting(self.max_idle - 1);
         inner.open.push(connection);
     }
 
