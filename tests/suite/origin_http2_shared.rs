@@ -153,7 +153,7 @@ async fn where_none_is_to_rest_one_does_that_was_opened_for_many() {
     for _ in 0..3 {
         let asks = spawn_asks(&pool, 5);
         // Looking is what lets go of those that are too many.
-        while pool.endpoints()[0].active > 0 || origin.hits() % 5 > 0 || origin.hits() == 0 {
+        while pool.endpoints()[0].active > 0 || !origin.hits().is_multiple_of(5) || origin.hits() == 0 {
             tokio::task::yield_now().await;
         }
         for asked in join_all(asks).await {
