@@ -1,8 +1,17 @@
 //! Lines of a message.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, header};
 
 use crate::body::rendered::push_line;
+
+/// Fields that say something of the connection that they are sent on, which no other version has (RFC 9113 §8.2.2).
+pub const OF_A_CONNECTION: [HeaderName; 5] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
 
 /// Whether every line ends in CR LF: a line feed alone ends a line for some readers and not for others (RFC 9112 §2.2).
 pub fn all_end_in_crlf(text: &[u8]) -> bool {

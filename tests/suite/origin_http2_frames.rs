@@ -84,6 +84,18 @@ async fn came_within(max_head: usize, method: Method, written: Vec<u8>) -> Came 
     }
 }
 
+/// Of each case what is expected has to come; all that do not are told.
+async fn all_come(cases: impl IntoIterator<Item = (&str, Vec<u8>, Came)>) {
+    let mut wrong = Vec::new();
+    for (what, written, expected) in cases {
+        let came = came_of(Method::GET, written).await;
+        if came != expected {
+            wrong.push(format!("{what}: {came:?}, not {expected:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 fn head_of(flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | flags, 1, &block(fields))
 }
@@ -152,14 +164,7 @@ async fn what_is_no_response_is_taken_for_none() {
         ),
         ("a farewell", frame(GOAWAY, 0, 0, &[0; 8]), Came::None(ProxyError::ConnectionTerminated)),
     ];
-    let mut wrong = Vec::new();
-    for (what, written, expected) in cases {
-        let came = came_of(Method::GET, written).await;
-        if came != expected {
-            wrong.push(format!("{what}: {came:?}, not {expected:?}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    all_come(cases).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,14 +181,7 @@ async fn content_is_as_long_as_its_head_says() {
             Came::Whole(200, "yes".to_owned()),
         ),
     ];
-    let mut wrong = Vec::new();
-    for (what, written, expected) in cases {
-        let came = came_of(Method::GET, written).await;
-        if came != expected {
-            wrong.push(format!("{what}: {came:?}, not {expected:?}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    all_come(cases).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,25 +2,17 @@
 
 use bytes::Bytes;
 use h2::ext::Protocol;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode, Version};
 
 use crate::body::message::{Interim, ReplyHead};
+use crate::http1::lines::OF_A_CONNECTION;
 use crate::listener::refusal::Refusal;
 
 /// RFC 8441 §5.
 const WEBSOCKET: &str = "websocket";
-
-/// Says something of the connection that it is sent on, of which there is none on this side (RFC 9113 §8.2.2).
-const OF_A_CONNECTION: [HeaderName; 5] = [
-    header::CONNECTION,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
 
 /// What a request's head came to.
 #[derive(Debug)]

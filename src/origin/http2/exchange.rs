@@ -126,7 +126,9 @@ fn what_it_means(broken: Broken, share: &Share) -> Broken {
                 return Broken::Gone;
             }
         }
-        _ => share.hears(),
+        // Nothing was heard: it is the client that broke off.
+        Broken::Request => {}
+        Broken::Reset | Broken::Malformed(_) | Broken::LargeHead => share.hears(),
     }
     broken
 }

@@ -3,16 +3,8 @@
 use http::uri::{Authority, Scheme};
 use http::{HeaderName, HeaderValue, Request, Uri, Version, header};
 
+use crate::http1::lines::OF_A_CONNECTION;
 use crate::origin::outgoing::Fields;
-
-/// Says something of the connection that it is sent on, of which there is none here (RFC 9113 §8.2.2).
-const OF_A_CONNECTION: [HeaderName; 5] = [
-    header::CONNECTION,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
 
 /// `fields` with the host as `:authority`; `None` if that is none.
 pub(super) fn request(fields: &Fields, scheme: &Scheme) -> Option<Request<()>> {
