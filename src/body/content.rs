@@ -10,7 +10,7 @@ use bytes::Bytes;
 pub const BLOCK: usize = 1 << 20;
 
 /// Bodies up to this many bytes sit inline with their head.
-pub const INLINE_MAX: usize = 16 << 10;
+pub const INLINE_MAX: usize = 64 << 10;
 
 /// A whole body that was received to its end.
 #[derive(Clone, Debug)]

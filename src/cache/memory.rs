@@ -95,6 +95,12 @@ impl MemoryTier {
         self.entries.policy().max_capacity().unwrap_or(0)
     }
 
+    /// Whether nothing would have to go for an object with all of its content.
+    pub(super) fn has_room_for(&self, object: &Object) -> bool {
+        let head = object.head_weight() + ENTRY_OVERHEAD;
+        self.entries.weighted_size() + head as u64 + object.representation.length <= self.limit()
+    }
+
     /// Calls `candidate` with each stored variant that the request's `values` select.
     pub(super) fn candidates(
         &self,

@@ -6,6 +6,7 @@
 //! - [`disk`]: the second tier, which outlives the process.
 //! - [`markers`]: keys whose last answer was not for sharing (hit-for-miss).
 //! - `divided`: objects whose blocks come, stay and go one by one.
+//! - `doorkeeper`: what is asked for once does not go from disk into memory.
 //! - `aliases`: other URLs of what is stored (`No-Vary-Search`).
 //! - `variants`: how many variants a key has.
 //! - [`ledger`]: the order of purges.
@@ -14,6 +15,7 @@
 mod aliases;
 pub mod disk;
 mod divided;
+mod doorkeeper;
 pub mod key;
 pub mod ledger;
 pub mod lookup;
@@ -41,6 +43,7 @@ use disk::DiskTier;
 use disk::find::{Found, NoBlock, NoHit, Pinned};
 pub use disk::settings::{Admission, Settings as DiskSettings};
 use disk::volume::{DirectoryOpener, OpenError, Opener};
+use doorkeeper::Doorkeeper;
 use key::Key;
 use ledger::Ledger;
 use ledger::receipt::Receipt;
@@ -88,6 +91,7 @@ impl Settings {
 pub struct Cache {
     memory: MemoryTier,
     disk: Option<DiskTier>,
+    doorkeeper: Doorkeeper,
     markers: Markers,
     aliases: Aliases,
     variants: Variants,
@@ -130,9 +134,11 @@ impl Cache {
             (Some(settings), Some(means)) => Some(DiskTier::start(settings.clone(), means)?),
             _ => None,
         };
+        let doorkeeper = Doorkeeper::of_tier(if disk.is_some() { settings.memory } else { 0 });
         Ok(Self {
-            memory: MemoryTier::new(settings.memory),
+            memory: MemoryTier::new(settings.memory.saturating_sub(doorkeeper.weight())),
             disk,
+            doorkeeper,
             markers: Markers::new(settings.max_markers, settings.marker_life),
             aliases: Aliases::new(settings.max_markers * LIST_SHARE),
             variants: Variants::new(settings.max_markers * LIST_SHARE),
@@ -229,12 +235,24 @@ impl Cache {
         if !disk.is_current(key, &found) {
             return None;
         }
+        if !self.is_worth_memory(key, &found.hit) {
+            return Some(found.hit);
+        }
         self.memory.store(key, &found.hit);
         if !disk.is_current(key, &found) {
             self.memory.remove(key, &found.hit.object);
             return None;
         }
         Some(found.hit)
+    }
+
+    /// Whether what the disk had is to go into memory: as long as there is room, and then what comes back soon. Of what is
+    /// long its head goes in any case, since blocks are told by it.
+    fn is_worth_memory(&self, key: &Key, hit: &Hit) -> bool {
+        let is_whole = matches!(hit.content, Held::Memory(_));
+        !is_whole
+            || self.memory.has_room_for(&hit.object)
+            || self.doorkeeper.knows(hit.object.slot(key).short())
     }
 
     /// A block of a hit that is on disk, from the tier that has it. Cancel-safe.

@@ -34,12 +34,13 @@ pub fn fetched(
         }
         return Reply::new(head.status, headers, Body::Tunnel(tunnel));
     }
-    let unchanged = normalised && to.is_unchanged(head.status, &head.headers);
-    let complete = fields::announced_length(&head.headers);
-    let wanted = if unchanged || !normalised {
-        Resolved::Whole
+    let may_be_less = normalised && to.may_want_less();
+    let unchanged = may_be_less && to.is_unchanged(head.status, &head.headers);
+    let complete = || fields::announced_length(&head.headers);
+    let wanted = if may_be_less && !unchanged {
+        to.wants(head.status, &head.headers, complete())
     } else {
-        to.wants(head.status, &head.headers, complete)
+        Resolved::Whole
     };
     // What the origin answered is not what the client sees.
     let changed = unchanged || wanted != Resolved::Whole;
@@ -50,12 +51,12 @@ pub fn fetched(
     let (status, mut headers, cut) = match wanted {
         _ if unchanged => (StatusCode::NOT_MODIFIED, validation::not_modified_fields(&head.headers), None),
         Resolved::Whole => (head.status, head.headers.clone(), None),
-        Resolved::Unsatisfiable => return unsatisfiable(complete.unwrap_or(0), &cache, to, now),
+        Resolved::Unsatisfiable => return unsatisfiable(complete().unwrap_or(0), &cache, to, now),
         Resolved::Parts(mut parts) => {
             // As they arrive, so that none waits for another, nor has to be kept for it.
             parts.sort_unstable_by_key(|part| part.first);
             let mut headers = head.headers.clone();
-            let cut = Cut::new(parts, complete.unwrap_or(0), &mut headers);
+            let cut = Cut::new(parts, complete().unwrap_or(0), &mut headers);
             (StatusCode::PARTIAL_CONTENT, headers, Some(cut))
         }
     };

@@ -12,16 +12,19 @@ use crate::semantics::targeted::{CDN_CACHE_CONTROL, SURROGATE_CONTROL};
 use crate::semantics::{client_cert, date, fields};
 
 /// What software answers behind this node is nobody's business; `Alt-Svc` would lead clients past it.
-const IDENTITY: [HeaderName; 8] = [
-    header::SERVER,
-    header::VIA,
-    header::ALT_SVC,
-    HeaderName::from_static("x-powered-by"),
-    HeaderName::from_static("x-aspnet-version"),
-    HeaderName::from_static("x-aspnetmvc-version"),
-    HeaderName::from_static("x-runtime"),
-    HeaderName::from_static("x-generator"),
-];
+fn tells_who_answers(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "server"
+            | "via"
+            | "alt-svc"
+            | "x-powered-by"
+            | "x-aspnet-version"
+            | "x-aspnetmvc-version"
+            | "x-runtime"
+            | "x-generator"
+    )
+}
 
 /// Fields that mean something only before the content: its framing and its form, who may have it, how long it
 /// may be kept, and where to go next.
@@ -62,9 +65,7 @@ pub(super) fn clean<'a>(
 ) -> ReplyHead {
     let ReplyHead { status, mut headers, .. } = head;
     fields::strip_hop_by_hop(&mut headers);
-    for name in &IDENTITY {
-        headers.remove(name);
-    }
+    fields::strip(&mut headers, tells_who_answers);
     // RFC 9110 §6.6.1: a recipient with a clock that stores or forwards adds a missing Date.
     if !headers.contains_key(header::DATE) && status != StatusCode::SWITCHING_PROTOCOLS {
         headers.insert(header::DATE, date::format_date(received));
@@ -92,9 +93,7 @@ pub(super) fn interim<'a>(
     let mut headers = headers.clone();
     fields::strip_hop_by_hop(&mut headers);
     headers.remove(header::CONTENT_LENGTH);
-    for name in IDENTITY.iter().chain(HEAD_ONLY.iter().filter(|_| !for_one)) {
-        headers.remove(name);
-    }
+    fields::strip(&mut headers, |name| tells_who_answers(name) || !for_one && HEAD_ONLY.contains(name));
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         hide_origin(&mut headers, name, ask, origins.clone());
     }
@@ -106,9 +105,7 @@ pub(super) fn interim<'a>(
 /// nothing that tells who the origin is.
 pub(super) fn clean_trailers(mut trailers: HeaderMap) -> HeaderMap {
     fields::strip_hop_by_hop(&mut trailers);
-    for name in IDENTITY.iter().chain(&HEAD_ONLY) {
-        trailers.remove(name);
-    }
+    fields::strip(&mut trailers, |name| tells_who_answers(name) || HEAD_ONLY.contains(name));
     trailers
 }
 

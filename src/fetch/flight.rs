@@ -7,9 +7,10 @@ use std::task::{Context, Poll};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::ask::Ask;
+use super::board::{Announcer, Board};
 use super::heard::{self, Heard};
 use super::running::Running;
 use crate::base::blame::Blame;
@@ -38,7 +39,9 @@ pub struct Flight {
     born: AtomicU64,
     /// What the origin has said before the head.
     pub(super) heard: Heard,
-    announced: watch::Receiver<Option<Announcement>>,
+    pub(super) board: Board,
+    /// Something was heard, announced, or will never be.
+    pub(super) news: Notify,
 }
 
 /// What the fetch machine tells all who wait, once. Cheap to clone.
@@ -192,11 +195,12 @@ impl Flight {
         passes: bool,
         busy: BusyBody,
         begun: Sequence,
-    ) -> (Arc<Self>, watch::Sender<Option<Announcement>>) {
-        let (announce, announced) = watch::channel(None);
+    ) -> (Arc<Self>, Announcer) {
         let born = AtomicU64::new(begun.ordinal());
-        let heard = Heard::default();
-        (Arc::new(Self { ask, attempt, passes, busy, born, heard, announced }), announce)
+        let (heard, board, news) = (Heard::default(), Board::default(), Notify::new());
+        let flight = Arc::new(Self { ask, attempt, passes, busy, born, heard, board, news });
+        let announcer = Announcer::of(&flight);
+        (flight, announcer)
     }
 
     /// Nothing that it brings is older than this.
@@ -212,7 +216,7 @@ impl Flight {
     /// Whether a request like `ask` may wait for this fetch, as far as is known: before the head by the
     /// `known` variants of the key, after it by its own `Vary`, and as long as it is fresh.
     pub(super) fn suits(&self, ask: &Ask, known: &[VarySet], now: Timestamp) -> bool {
-        match &*self.announced.borrow() {
+        match self.board.told() {
             None => known.iter().all(|set| set.selects_same(&self.ask.headers, &ask.headers)),
             Some(Announcement::Head(announced)) => {
                 let usable = |terms| !matches!(ask.decide(&terms, now), Decision::Validate(_));
@@ -246,9 +250,9 @@ impl Flight {
 
     fn seat_with(self: &Arc<Self>, reader: Reader, running: Option<Running>) -> Seat {
         // Who comes when the head is there has no use for what was said before it.
-        let told = if self.announced.borrow().is_some() { usize::MAX } else { 0 };
+        let told = if self.board.told().is_some() { usize::MAX } else { 0 };
         let leads = running.is_some();
-        Seat { flight: Arc::clone(self), running, reader, leads, told, announced: self.announced.clone() }
+        Seat { flight: Arc::clone(self), running, reader, leads, told }
     }
 
     fn advise(&self, announcement: Announcement, leads: bool, ask: &Ask) -> Advice {
@@ -328,7 +332,6 @@ pub struct Seat {
     leads: bool,
     /// How much it has been told of what the origin said before the head.
     told: usize,
-    announced: watch::Receiver<Option<Announcement>>,
 }
 
 impl Seat {
@@ -353,13 +356,12 @@ impl Seat {
         let flight = Arc::clone(&self.flight);
         let announcement = loop {
             // Before the look at what there is, so that nothing slips in between.
-            let news = flight.heard.news();
+            let news = flight.news.notified();
             self.tell(ask, &mut tell);
-            tokio::select! {
-                biased;
-                announcement = announcement(&mut self.announced) => break announcement,
-                () = news => {}
+            if let Some(announcement) = flight.board.told_or_over() {
+                break announcement;
             }
+            news.await;
         };
         let advice = flight.advise(announcement, self.leads, ask);
         if matches!(advice, Advice::Read(_) | Advice::Use(_) | Advice::Gather(_)) {
@@ -372,7 +374,7 @@ impl Seat {
     /// Moves the fetch along until it is over or has something to say: true for something before its announcement.
     fn poll_fetch(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let over = self.running.as_mut().is_none_or(|running| running.poll(cx).is_ready());
-        if over || self.announced.borrow().is_some() {
+        if over || self.flight.board.told().is_some() {
             return Poll::Ready(false);
         }
         if self.flight.heard.count() > self.told { Poll::Ready(true) } else { Poll::Pending }
@@ -414,13 +416,4 @@ impl Seat {
     pub fn into_reader(self) -> Reader {
         self.reader
     }
-}
-
-/// What is announced; that the fetch has failed, if it was ended without a word. Cancel-safe.
-async fn announcement(announced: &mut watch::Receiver<Option<Announcement>>) -> Announcement {
-    let announcement = match announced.wait_for(Option::is_some).await {
-        Ok(announcement) => announcement.clone(),
-        Err(_) => None,
-    };
-    announcement.unwrap_or(Announcement::Failed(OriginError::internal().into()))
 }

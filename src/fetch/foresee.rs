@@ -30,11 +30,10 @@ impl Fetcher {
     /// What [`Fetcher::join`] would meet.
     pub fn prospect(&self, ask: &Ask, now: Timestamp) -> Prospect {
         let shared = &self.shared;
-        let known = shared.cache.known_vary(&ask.key);
         let flights = shared.table.lock(ask.key.hash());
         Prospect {
             marker: shared.cache.marker(&ask.key, now),
-            under_way: self.suited(&flights, ask, &known, now).next().is_some(),
+            under_way: self.suited(&flights, ask, now).next().is_some(),
             full: shared.places.available_permits() == 0,
         }
     }

@@ -14,8 +14,6 @@ use std::sync::{Arc, Weak};
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 
 use super::Shared;
 use super::ask::Ask;
@@ -37,7 +35,6 @@ const MOST_BYTES: usize = 32 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     said: Mutex<Said>,
-    news: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -57,11 +54,6 @@ impl Heard {
         let said = self.said.lock();
         let new = said.interims.get(many..).unwrap_or_default();
         new.iter().map(|(interim, _)| Arc::clone(interim)).collect()
-    }
-
-    /// Resolves when there is more than there was when this was called. Cancel-safe.
-    pub(super) fn news(&self) -> Notified<'_> {
-        self.news.notified()
     }
 }
 
@@ -100,7 +92,7 @@ impl Hear for Ear {
         said.bytes += weight;
         said.interims.push((Arc::new(interim), self.shared.means.budget.charge(weight as u64)));
         drop(said);
-        flight.heard.news.notify_waiters();
+        flight.news.notify_waiters();
     }
 }
 

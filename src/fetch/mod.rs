@@ -8,6 +8,7 @@
 pub mod ask;
 mod backoff;
 pub mod blocks;
+mod board;
 mod cleaned;
 pub mod flight;
 pub mod foresee;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::base::clock::{Clock, Timestamp};
@@ -40,12 +41,12 @@ use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
 use crate::origin::{Exchange, OriginError, OriginRequest, Pool};
 use crate::semantics::reuse::{Cause, Decision};
-use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counters;
 use ask::Ask;
 use backoff::Backoff;
 use blocks::assembly::Assemblies;
-use flight::{Announcement, Flight, Seat};
+use board::Announcer;
+use flight::{Flight, Seat};
 use running::Running;
 use table::{Claim, FlightTable, Shard};
 
@@ -192,7 +193,6 @@ impl Fetcher {
     /// `attempt` counts the leaders that failed before, for this client.
     pub fn join(&self, ask: &Arc<Ask>, attempt: u8, now: Timestamp) -> Joined {
         let shared = &self.shared;
-        let known = shared.cache.known_vary(&ask.key);
         let mut flights = shared.table.lock(ask.key.hash());
         let found = shared.cache.look_again(&ask.key, &ask.headers);
         let (why, stale) = match found.if_kept(&ask.policy.outlasting, now) {
@@ -205,8 +205,7 @@ impl Fetcher {
         if let Some(marker) = shared.cache.marker(&ask.key, now) {
             return Joined::Marked(marker, why, stale);
         }
-        let seat = self.suited(&flights, ask, &known, now).find_map(flight::Flight::seat);
-        if let Some(seat) = seat {
+        if let Some(seat) = self.suited(&flights, ask, now).find_map(Flight::seat) {
             shared.counters.collapsed.inc();
             return Joined::Seat(seat, why, stale);
         }
@@ -221,13 +220,15 @@ impl Fetcher {
         &'a self,
         flights: &'a Shard,
         ask: &'a Ask,
-        known: &'a [VarySet],
         now: Timestamp,
     ) -> impl Iterator<Item = &'a Arc<Flight>> {
-        let under_way = flights.get(&ask.key.hash()).into_iter().flatten();
+        let cache = &self.shared.cache;
+        let under_way = flights.get(&ask.key.hash());
+        // Mostly there is none, and then nobody need know.
+        let known = under_way.map(|_| cache.known_vary(&ask.key)).unwrap_or_default();
         // What was purged while it was under way is not for those who ask afterwards.
-        let alive = |flight: &&Arc<Flight>| self.shared.cache.lets_live(&ask.key, flight.born());
-        under_way.filter(alive).filter(move |flight| flight.suits(ask, known, now))
+        let alive = |flight: &&Arc<Flight>| cache.lets_live(&ask.key, flight.born());
+        under_way.into_iter().flatten().filter(alive).filter(move |flight| flight.suits(ask, &known, now))
     }
 
     /// What is to be done with what is stored for `ask`. Who waits for nobody also refreshes nothing for others: what is
@@ -340,11 +341,11 @@ impl Fetcher {
         retention: Retention,
     ) -> (Arc<Flight>, Reader, Ready) {
         let (busy, writer, reader) = BusyBody::with_reader(self.shared.means.clone(), retention);
-        let (flight, announce) =
+        let (flight, announcer) =
             Flight::new(Arc::clone(ask), attempt, passes, busy, self.shared.cache.sequence());
         let heads = HEADS * map_weight(&ask.headers) as u64;
         let memory = self.shared.means.budget.charge(heads);
-        (flight, reader, Ready { announce, writer, memory, refresh: None })
+        (flight, reader, Ready { announcer, writer, memory, refresh: None })
     }
 
     /// The fetch, of which nothing happens before it is moved along.
@@ -356,14 +357,14 @@ impl Fetcher {
         stale: Option<Hit>,
         body: Body,
     ) -> Running {
-        let Ready { announce, writer, memory, refresh } = ready;
+        let Ready { announcer, writer, memory, refresh } = ready;
         // What is said to a refresh was said to nobody who waits for an answer.
         let for_one = !matches!(purpose, Purpose::Shared(_));
         let hears = refresh.is_none().then(|| heard::Ear::new(&self.shared, flight, for_one) as _);
         let lead = Box::new(lead::Lead {
             shared: Arc::clone(&self.shared),
             flight: Arc::clone(flight),
-            announce,
+            announcer,
             writer,
             purpose,
             hears,
@@ -380,7 +381,7 @@ impl Fetcher {
 
 /// What a fetch owns beside its flight.
 struct Ready {
-    announce: watch::Sender<Option<Announcement>>,
+    announcer: Announcer,
     writer: Writer,
     memory: Charge,
     refresh: Option<OwnedSemaphorePermit>,

@@ -1,28 +1,11 @@
 //! What all fields have in common: lists, dates, and which of them end at the next hop.
 
-use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName};
 
 use super::cdn_loop::CDN_LOOP;
 use super::date::parse_date;
 use crate::base::clock::Timestamp;
-
-/// Fields that concern one connection only, whether or not `Connection` names them (RFC 9110 §7.6.1).
-static HOP_BY_HOP: [HeaderName; 10] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-authentication-info"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
 
 /// The members of a comma-separated list, over all lines of the field (RFC 9110 §5.6.1).
 ///
@@ -56,7 +39,19 @@ pub fn connection_names(headers: &HeaderMap, token: &str) -> bool {
 
 /// Whether a field concerns one connection only, even if `Connection` does not name it (RFC 9110 §7.6.1).
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name)
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-authentication-info"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// Whether `Connection` says nothing but that it stays open, in each of its lines: no other field goes with it.

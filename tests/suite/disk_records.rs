@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay::base::clock::Timestamp;
 use forebay::base::ids::{Generation, KeyRules, Sequence, SiteId};
-use forebay::body::content::BLOCK;
+use forebay::body::content::{BLOCK, INLINE_MAX};
 use forebay::cache::disk::record::{BlockRef, Outline, Record, Unreadable, encode};
 use forebay::cache::disk::segment::{
     Found, Frame, HEADER, Kind, Line, Put, Spot, frame, guard, overhead, survey,
@@ -64,13 +64,11 @@ fn any_vary() -> impl Strategy<Value = VarySet> {
     })
 }
 
-/// A content behind the record, inline or as a block, or blocks of which all but the last are whole.
+/// A content behind the record, or blocks of which all but the last are whole.
 fn any_place() -> impl Strategy<Value = (Representation, Vec<BlockRef>)> {
-    let within = (0..3_000_u64, any::<bool>()).prop_map(|(length, inline)| {
+    let within = (0..=INLINE_MAX as u64).prop_map(|length| {
         // Its bytes are not the record's.
-        let block = Place::Blocks { count: 1, divided: false };
-        let place = if inline { Place::Inline(Bytes::new()) } else { block };
-        (Representation { length, place }, Vec::new())
+        (Representation { length, place: Place::Inline(Bytes::new()) }, Vec::new())
     });
     let block = (any::<[u8; 32]>(), any::<u128>());
     let blocks = (prop::collection::vec(block, 1..20), 1..=BLOCK).prop_map(|(blocks, last)| {

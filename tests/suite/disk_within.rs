@@ -4,27 +4,26 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use forebay::base::units::ByteSize;
-use forebay::body::budget::{Budget, Charge};
+use forebay::body::budget::Charge;
 use forebay::body::content::Parts;
+use forebay::cache::Admission;
 use forebay::cache::disk::find::NoHit;
-use forebay::cache::lookup::{Held, Hit};
-use forebay::cache::{Admission, Cache, Settings};
-use forebay::telemetry::counters::Counters;
+use forebay::cache::lookup::Held;
 
-use crate::disk_faults::{self, Request, disk_settings};
-use crate::disk_model::{Model, Slot, Stamp, key, object, request};
+use crate::disk_faults;
+use crate::disk_model::{Stamp, key};
 use crate::disk_rig::{DiskNode, FrameOnDisk, binary, content_files, frames_on_disk, until};
+use crate::disk_tier::Tier;
 use crate::support::bytes::pattern;
 use crate::support::client::Client;
-use crate::support::disk::{Disk, Make};
 use crate::support::origin::{Act, Origin, SeenRequest, respond};
 
 /// What lies in a frame at most, where segments are not small.
 const MOST: usize = 64 << 10;
-const INLINE: usize = 16 << 10;
+/// Memory for more than this is asked for.
+const SMALL: usize = 16 << 10;
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=600");
 
 /// An origin whose paths are lengths.
@@ -84,12 +83,12 @@ fn flip(file: &PathBuf, at: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contents_up_to_a_limit_lie_in_frames_and_no_others() {
-    let lengths = [0, 1, INLINE, INLINE + 1, MOST, MOST + 1];
+    let lengths = [0, 1, SMALL, SMALL + 1, MOST, MOST + 1];
     let mut node = node_with(ByteSize::mib(512), &lengths).await;
     let mut within: Vec<usize> =
         frames_on_disk(&node.cache_dir()).iter().map(|frame| frame.content.len()).collect();
     within.sort_unstable();
-    assert_eq!(within, [0, 0, 1, INLINE, INLINE + 1, MOST], "the empty one, and the head of the longest");
+    assert_eq!(within, [0, 0, 1, SMALL, SMALL + 1, MOST], "the empty one, and the head of the longest");
     let files = content_files(&node.cache_dir());
     assert_eq!(files.len(), 1, "{files:?}");
     assert_eq!(fs::read(&files[0]).unwrap(), body(MOST + 1));
@@ -115,7 +114,7 @@ async fn where_segments_are_small_less_lies_in_frames() {
 async fn after_a_kill_all_that_was_written_is_found() {
     let (origin, place) = (Origin::tcp(by_length).await, tempfile::tempdir().unwrap());
     let cache_dir = place.path().join("cache");
-    let lengths = [100, INLINE, INLINE + 1, 40_000, MOST, MOST + 1];
+    let lengths = [100, SMALL, SMALL + 1, 40_000, MOST, MOST + 1];
     let mut node = binary(&origin.url(), &cache_dir, &[]);
     let mut client = Client::connect(node.listening().await).await;
     for length in lengths {
@@ -133,7 +132,7 @@ async fn after_a_kill_all_that_was_written_is_found() {
 
 // ---- damage ----
 
-const FOUR: [usize; 4] = [INLINE, INLINE + 1, 40_000, MOST];
+const FOUR: [usize; 4] = [SMALL, SMALL + 1, 40_000, MOST];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_content_costs_its_object_and_no_other() {
@@ -179,7 +178,7 @@ async fn a_segment_that_lacks_its_last_byte_has_lost_its_last_object() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_segment_without_a_summary_is_loaded_with_damaged_contents_in_it() {
     let mut node = node_with(ByteSize::mib(512), &FOUR).await;
-    let (damaged, last) = (frame_of(&node.cache_dir(), INLINE + 1), frame_of(&node.cache_dir(), MOST));
+    let (damaged, last) = (frame_of(&node.cache_dir(), SMALL + 1), frame_of(&node.cache_dir(), MOST));
     flip(&damaged.file, damaged.content.start);
     // The last frame ends with a byte behind its content.
     fs::File::options().write(true).open(&last.file).unwrap().set_len(last.content.end as u64 + 1).unwrap();
@@ -189,55 +188,6 @@ async fn a_segment_without_a_summary_is_loaded_with_damaged_contents_in_it() {
 }
 
 // ---- the tier by itself ----
-
-/// A tier on a double of a disk, without a memory tier to speak of.
-struct Tier {
-    cache: Cache,
-    budget: Arc<Budget>,
-    counters: Arc<Counters>,
-    model: Model,
-    disk: Disk,
-}
-
-impl Tier {
-    async fn new(limit: u64, admission: Admission) -> Self {
-        let disk = Disk::new(1, Make { capacity: 1 << 40, ordered: true, cached: true });
-        let (budget, counters) = (Budget::new(64 << 20), Arc::<Counters>::default());
-        let settings = Settings {
-            memory: 1,
-            max_markers: 10,
-            marker_life: std::time::Duration::from_secs(1),
-            ledger: 1 << 20,
-            disk: Some(disk_settings(limit, 64 << 20, admission)),
-        };
-        let cache = Cache::open_on(&settings, Some(disk.process()), &budget, &counters).expect("a disk");
-        let tier = Self { cache, budget, counters, model: Model::default(), disk };
-        let serves = || {
-            let disk = tier.cache.disk().expect("a tier");
-            disk.health() == forebay::cache::disk::health::Health::Serving && disk.is_swept()
-        };
-        disk_faults::until("serving", serves).await.unwrap();
-        tier
-    }
-
-    async fn store(&mut self, number: usize, length: usize) {
-        let slot = Slot { key: number, language: None };
-        let content = Stamp { seed: number as u64, length };
-        self.model.add(slot, self.cache.next_generation(), content);
-        let object = object(self.model.versions.last().unwrap(), self.cache.sequence());
-        let hit = Hit { object: Arc::new(object), content: Held::Memory(content.content().parts) };
-        assert!(self.cache.store(&key(number), &hit));
-        let settled = || self.cache.disk().expect("a tier").is_settled();
-        disk_faults::until("settled", settled).await.unwrap();
-    }
-
-    async fn find(&self, number: usize) -> Result<Held, NoHit> {
-        let disk = self.cache.disk().expect("a tier");
-        disk.count(key(number).hash().short());
-        let request = Arc::new(Request(request(None)));
-        disk.find(&key(number), &request, Arc::default()).await.map(|found| found.hit.content)
-    }
-}
 
 /// The one piece in which a content is.
 fn only(held: &Held) -> &[u8] {
@@ -252,10 +202,10 @@ fn only(held: &Held) -> &[u8] {
 #[tokio::test]
 async fn a_content_comes_back_in_its_form_and_is_charged() {
     let mut tier = Tier::new(512 << 20, Admission::Always).await;
-    for (number, length) in [(1, INLINE), (2, INLINE + 1), (3, MOST)] {
+    for (number, length) in [(1, SMALL), (2, SMALL + 1), (3, MOST), (4, MOST + 1)] {
         tier.store(number, length).await;
         let held = tier.find(number).await.unwrap();
-        assert_eq!(matches!(held, Held::Memory(Parts::Inline(_))), length <= INLINE);
+        assert_eq!(matches!(held, Held::Memory(Parts::Inline(_))), length <= MOST);
         assert_eq!(only(&held), Stamp { seed: number as u64, length }.bytes(0, length));
         // Beside it what the keeper has just noted may be charged meanwhile, and the head for a moment.
         let with_it = tier.budget.used();
@@ -268,11 +218,11 @@ async fn a_content_comes_back_in_its_form_and_is_charged() {
 #[tokio::test]
 async fn where_no_memory_is_left_a_content_waits_for_some_and_stays() {
     let mut tier = Tier::new(512 << 20, Admission::Always).await;
-    tier.store(1, INLINE + 1).await;
+    tier.store(1, SMALL + 1).await;
     let all: Charge = tier.budget.try_charge_body(tier.budget.free_for_bodies()).expect("it is free");
     assert_eq!(tier.find(1).await.err(), Some(NoHit::NoMemory));
     drop(all);
-    assert_eq!(only(&tier.find(1).await.unwrap()).len(), INLINE + 1);
+    assert_eq!(only(&tier.find(1).await.unwrap()).len(), SMALL + 1);
     assert_eq!((tier.counters.disk_damaged.get(), tier.counters.disk_read_errors.get()), (0, 0));
 }
 
@@ -280,7 +230,7 @@ async fn where_no_memory_is_left_a_content_waits_for_some_and_stays() {
 #[tokio::test]
 async fn cleaning_keeps_what_is_asked_for_and_keeps_it_whole() {
     let mut tier = Tier::new(8 << 20, Admission::Always).await;
-    let lengths = [300, 9_000, INLINE, INLINE + 1, 25_000, 32 << 10];
+    let lengths = [300, 9_000, SMALL, SMALL + 1, 25_000, 32 << 10];
     for (number, length) in lengths.into_iter().enumerate() {
         tier.store(number, length).await;
     }

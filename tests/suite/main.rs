@@ -35,6 +35,8 @@ mod disk_mounts;
 mod disk_records;
 mod disk_rig;
 mod disk_rules;
+mod disk_take_up;
+mod disk_tier;
 mod disk_within;
 mod divided;
 mod divided_findings;

@@ -23,7 +23,7 @@ use super::{DiskTier, Shared};
 use crate::base::ids::Generation;
 use crate::body::block::BlockMemory;
 use crate::body::budget::Charge;
-use crate::body::content::{BLOCK, INLINE_MAX, Parts};
+use crate::body::content::{BLOCK, Parts};
 use crate::cache::key::Key;
 use crate::cache::lookup::{Held, Hit, is_newer};
 use crate::cache::object::Place;
@@ -66,6 +66,9 @@ const MOST_AT_ONCE: u32 = 64 << 10;
 /// How often others get their turn before a read of which the system has begun to bring the bytes goes to the blocking
 /// pool: handing it over costs more than some more looks, by which many reads find theirs come.
 const MOST_LOOKS: usize = 4;
+
+/// Memory for contents up to this many bytes is taken without asking, as that for heads is.
+const SMALL: usize = 16 << 10;
 
 /// What is in a slot: the `Vary` sets seen, and the object.
 type Slot = (Vec<VarySet>, Option<(Entry, Stored)>);
@@ -393,8 +396,7 @@ impl Search<'_> {
         let (budget, length) = (&self.shared.means.budget, entry.place.within as usize);
         let charge = match length {
             0 => None,
-            // As the small amounts that heads are.
-            1..=INLINE_MAX => Some(budget.charge(length as u64)),
+            1..=SMALL => Some(budget.charge(length as u64)),
             _ => Some(budget.try_charge_body(length as u64).ok_or(io::ErrorKind::OutOfMemory)?),
         };
         Ok(Within { bytes: vec![0; length], charge })
@@ -407,13 +409,8 @@ impl Search<'_> {
         object.charge = Some(self.shared.means.budget.charge(object.head_weight() as u64));
         if lies_within {
             self.shared.read_errors.store(0, Ordering::Relaxed);
-            let parts = match &mut object.representation.place {
-                Place::Inline(bytes) => {
-                    bytes.clone_from(&within);
-                    Parts::Inline(within)
-                }
-                Place::Blocks { .. } => Parts::Blocks([within].into()),
-            };
+            object.representation.place = Place::Inline(within.clone());
+            let parts = Parts::Inline(within);
             return Ok(Hit { object: Arc::new(object), content: Held::Memory(parts) });
         }
         if let Place::Blocks { divided: true, .. } = object.representation.place {

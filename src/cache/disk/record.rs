@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::volume::{Address, ShortAddress};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Sequence};
-use crate::body::content::BLOCK;
+use crate::body::content::{BLOCK, INLINE_MAX};
 use crate::cache::key::Key;
 use crate::cache::ledger::Checked;
 use crate::cache::object::{Heat, Object, Place, Representation, StoredHead};
@@ -24,7 +24,7 @@ use crate::semantics::reuse::{Reuse, Stale, Terms};
 use crate::semantics::vary::VarySet;
 
 /// The version of records, segments and notes.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// A block of a representation, as its head names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,9 +145,9 @@ impl Outline {
         let site = written.key.first_chunk().map_or(0, |site| u32::from_be_bytes(*site));
         let (blocks, within) = match &written.object {
             Some(WrittenObject { content: WrittenContent::Blocks(blocks), .. }) => (blocks.to_vec(), 0),
-            Some(WrittenObject {
-                content: WrittenContent::Inline | WrittenContent::Block, length, ..
-            }) => (Vec::new(), u32::try_from(*length).map_err(|_| Unreadable::Malformed)?),
+            Some(WrittenObject { content: WrittenContent::Behind, length, .. }) => {
+                (Vec::new(), u32::try_from(*length).map_err(|_| Unreadable::Malformed)?)
+            }
             Some(WrittenObject { content: WrittenContent::Divided, .. }) | None => (Vec::new(), 0),
         };
         let generation = written.object.map(|object| Generation(object.generation));
@@ -192,10 +192,8 @@ struct WrittenObject<'a> {
 
 #[derive(Serialize, Deserialize)]
 enum WrittenContent<'a> {
-    /// Behind the record, and in memory with the head.
-    Inline,
-    /// Behind the record, and in memory a block.
-    Block,
+    /// Behind the record.
+    Behind,
     Blocks(Cow<'a, [BlockRef]>),
     /// Its blocks have records of their own (decision 10).
     Divided,
@@ -212,10 +210,9 @@ impl<'a> Written<'a> {
 
 fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObject<'a> {
     let content = match object.representation.place {
-        Place::Inline(_) => WrittenContent::Inline,
-        Place::Blocks { divided: false, .. } if blocks.is_empty() => WrittenContent::Block,
-        Place::Blocks { divided: false, .. } => WrittenContent::Blocks(Cow::Borrowed(blocks)),
         Place::Blocks { divided: true, .. } => WrittenContent::Divided,
+        Place::Inline(_) | Place::Blocks { .. } if blocks.is_empty() => WrittenContent::Behind,
+        Place::Inline(_) | Place::Blocks { .. } => WrittenContent::Blocks(Cow::Borrowed(blocks)),
     };
     let terms = &object.terms;
     WrittenObject {
@@ -264,12 +261,9 @@ impl WrittenObject<'_> {
             fields.try_append(name, HeaderValue::from_bytes(value).ok()?).ok()?;
         }
         let (representation, blocks): (_, Arc<[BlockRef]>) = match &self.content {
-            WrittenContent::Inline => {
+            WrittenContent::Behind if self.length > INLINE_MAX as u64 => return None,
+            WrittenContent::Behind => {
                 let place = Place::Inline(Bytes::new());
-                (Representation { length: self.length, place }, Arc::default())
-            }
-            WrittenContent::Block => {
-                let place = Place::Blocks { count: 1, divided: false };
                 (Representation { length: self.length, place }, Arc::default())
             }
             WrittenContent::Divided => (Representation::divided(self.length)?, Arc::default()),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::units::ByteSize;
+use crate::body::content::INLINE_MAX;
 
 /// Limits and rules of the disk tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +105,7 @@ impl Settings {
 
     /// Contents up to so many bytes lie behind their records, and have no files: some of them fit into a segment.
     pub fn most_within(&self) -> usize {
-        const MOST: u32 = 64 << 10;
-        (self.segment() / 8).min(MOST) as usize
+        (self.segment() as usize / 8).min(INLINE_MAX)
     }
 
     /// Most segments there can be: each takes a file descriptor.

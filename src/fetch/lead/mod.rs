@@ -16,9 +16,10 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{self, HeaderMap};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use super::board::Announcer;
 use super::flight::{Announcement, Flight};
 use super::verdict::{self, Verdict};
 use super::{Purpose, Shared, outgoing};
@@ -37,7 +38,7 @@ use crate::semantics::validation;
 pub(super) struct Lead {
     pub(super) shared: Arc<Shared>,
     pub(super) flight: Arc<Flight>,
-    pub(super) announce: watch::Sender<Option<Announcement>>,
+    pub(super) announcer: Announcer,
     pub(super) writer: Writer,
     pub(super) purpose: Purpose,
     /// For whom what the origin says before its answer is heard, if for anybody.
@@ -169,7 +170,8 @@ impl Lead {
         let (born, sent_at) = (self.shared.cache.sequence(), self.shared.clock.now());
         self.flight.leaves(born);
         self.shared.counters.fetches.inc();
-        let conditional = request.headers.keys().any(validation::is_conditional);
+        let may_confirm = self.stale.is_some() || self.asks_for_part();
+        let conditional = may_confirm && request.headers.keys().any(validation::is_conditional);
         let begun = Instant::now();
         let asked = tokio::select! {
             // An answer that is there counts, whoever has left: it may tell of a change.
@@ -257,6 +259,6 @@ impl Lead {
     }
 
     fn tell(&self, announcement: Announcement) {
-        self.announce.send_replace(Some(announcement));
+        self.announcer.tell(announcement);
     }
 }

@@ -87,12 +87,10 @@ impl Keeper {
     /// The content of an object, if it is to lie behind its record.
     fn within<'a>(&self, hit: &'a Hit) -> Option<&'a Bytes> {
         match &hit.content {
-            Held::Memory(Parts::Inline(bytes)) => Some(bytes),
-            Held::Memory(Parts::Blocks(blocks)) => match &blocks[..] {
-                [only] if only.len() <= self.shared.settings.most_within() => Some(only),
-                _ => None,
-            },
-            Held::Disk(..) | Held::Divided => None,
+            Held::Memory(Parts::Inline(bytes)) => {
+                Some(bytes).filter(|bytes| bytes.len() <= self.shared.settings.most_within())
+            }
+            Held::Memory(Parts::Blocks(_)) | Held::Disk(..) | Held::Divided => None,
         }
     }
 
@@ -127,12 +125,13 @@ impl Keeper {
     /// Writes the blocks of a content, each named once it is there.
     fn write_blocks(disk: &Disk, hit: &Hit) -> io::Result<Vec<BlockRef>> {
         let blocks = match &hit.content {
-            Held::Memory(Parts::Inline(_)) | Held::Divided => return Ok(Vec::new()),
+            Held::Divided => return Ok(Vec::new()),
+            Held::Memory(Parts::Inline(bytes)) => std::slice::from_ref(bytes),
             Held::Memory(Parts::Blocks(blocks)) => blocks,
             Held::Disk(..) => return Err(io::ErrorKind::NotFound.into()),
         };
         let mut written: Vec<BlockRef> = Vec::with_capacity(blocks.len());
-        for block in blocks.iter() {
+        for block in blocks {
             match disk.mounted.volume.write_content(block) {
                 Ok(address) => {
                     let block = BlockRef::of(block, address);
