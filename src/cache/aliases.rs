@@ -11,7 +11,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::key::{Key, KeyHash};
-use super::memory::{BuildShortHasher, ShortHash};
+use super::short_hash::{BuildShortHasher, ShortHash};
 use crate::semantics::no_vary_search::SearchRule;
 
 /// The most rules that are remembered for one path; the oldest goes first. An origin should not have more than one

@@ -10,7 +10,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::key::{Key, KeyHash};
-use super::memory::{BuildShortHasher, ShortHash};
+use super::short_hash::{BuildShortHasher, ShortHash};
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
 

@@ -8,16 +8,17 @@
 //! block's hash is that of its slot and index, whatever its generation: so what is often asked for keeps its
 //! standing when it is fetched anew.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use moka::ops::compute::Op;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 
 use super::key::{Key, KeyHash};
 use super::lookup::{Held, Hit};
 use super::object::{Object, Place};
+use super::short_hash::{BuildShortHasher, ShortHash, scatter};
 use crate::base::ids::Generation;
 use crate::body::content::Parts;
 use crate::semantics::vary::VarySet;
@@ -31,7 +32,13 @@ const ENTRY_OVERHEAD: usize = 360;
 #[derive(Debug)]
 pub(super) struct MemoryTier {
     entries: Cache<ShortHash<EntryName>, Arc<Entry>, BuildShortHasher>,
+    /// Who changes a slot reads it, makes another and puts that in its place: one after the other. Each of the locks is
+    /// that of many slots.
+    changes: Box<[Mutex<()>]>,
 }
+
+/// Slots that may be changed at the same time, at most.
+const CHANGES: usize = 64;
 
 /// Names are small, because each entry has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +85,7 @@ impl MemoryTier {
             .max_capacity(capacity)
             .weigher(|_, entry: &Arc<Entry>| weight(entry))
             .build_with_hasher(BuildShortHasher);
-        Self { entries }
+        Self { entries, changes: (0..CHANGES).map(|_| Mutex::default()).collect() }
     }
 
     pub(super) fn used(&self) -> u64 {
@@ -261,20 +268,22 @@ impl MemoryTier {
         self.entries.get(&ShortHash(EntryName::slot(name)))
     }
 
-    /// Reads, changes and writes a slot of `key` in one step.
+    /// Reads, changes and writes a slot of `key` in one step. Only the policy may come in between, which can do nothing but
+    /// evict it.
     fn change_slot(&self, key: &Key, name: KeyHash, change: impl FnOnce(&mut Slot)) {
-        self.entries.entry(ShortHash(EntryName::slot(name))).and_compute_with(|found| {
-            let found = found.map(moka::Entry::into_value);
-            let slot = found.as_ref().and_then(|entry| entry.slot_of(key)).cloned();
-            let nothing = || Slot { key: key.shared_full(), object: None, vary_sets: Arc::default() };
-            let mut slot = slot.unwrap_or_else(nothing);
-            change(&mut slot);
-            if slot.object.is_none() && slot.vary_sets.is_empty() {
-                Op::Remove
-            } else {
-                Op::Put(Arc::new(Entry::Slot(slot)))
-            }
-        });
+        let place = usize::try_from(name.short() % CHANGES as u64).unwrap_or(0);
+        let _only_one = self.changes.get(place).map(Mutex::lock);
+        let found = self.entry(name);
+        let slot = found.as_ref().and_then(|entry| entry.slot_of(key)).cloned();
+        let nothing = || Slot { key: key.shared_full(), object: None, vary_sets: Arc::default() };
+        let mut slot = slot.unwrap_or_else(nothing);
+        change(&mut slot);
+        let name = ShortHash(EntryName::slot(name));
+        if slot.object.is_some() || !slot.vary_sets.is_empty() {
+            self.entries.insert(name, Arc::new(Entry::Slot(slot)));
+        } else if found.is_some() {
+            self.entries.invalidate(&name);
+        }
     }
 }
 
@@ -324,57 +333,8 @@ fn weight(entry: &Entry) -> u32 {
     u32::try_from(bytes + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
 }
 
-/// A name that is as good as random already, so that hashing it again would be waste.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ShortHash<T>(pub(super) T);
-
-impl Hash for ShortHash<KeyHash> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.short());
-    }
-}
-
 impl Hash for ShortHash<EntryName> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.0.counted);
-    }
-}
-
-/// Spreads counted numbers over 64 bits (the finaliser of `SplitMix64`).
-fn scatter(number: u64) -> u64 {
-    let mixed = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
-/// Passes a short hash through.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct BuildShortHasher;
-
-impl BuildHasher for BuildShortHasher {
-    type Hasher = PassThrough;
-
-    fn build_hasher(&self) -> PassThrough {
-        PassThrough(0)
-    }
-}
-
-/// Takes the one number that a [`ShortHash`] writes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PassThrough(u64);
-
-impl Hasher for PassThrough {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = scatter(self.0 ^ u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -9,6 +9,7 @@
 //! - `doorkeeper`: what is asked for once does not go from disk into memory.
 //! - `aliases`: other URLs of what is stored (`No-Vary-Search`).
 //! - `variants`: how many variants a key has.
+//! - [`short_hash`]: tables whose names are hashes already.
 //! - [`ledger`]: the order of purges.
 //! - [`lookup`]: the question that a request asks, and its possible answers.
 
@@ -22,6 +23,7 @@ pub mod lookup;
 pub mod markers;
 pub mod memory;
 pub mod object;
+pub mod short_hash;
 mod variants;
 
 use std::cell::Cell;
@@ -35,7 +37,6 @@ use tokio::time::Instant;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Generations, Sequence};
 use crate::body::budget::Budget;
-use crate::semantics::no_vary_search::{NO_VARY_SEARCH, SearchRule};
 use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counters;
 use aliases::Aliases;
@@ -387,7 +388,7 @@ impl Cache {
                     && self.ledger.lets_live(hit.object.born, key)
                     && may_be_used(&hit) =>
             {
-                let rule = SearchRule::of_lines(hit.object.head.values(&NO_VARY_SEARCH));
+                let rule = hit.object.head.search_rule();
                 rule.is_some_and(|rule| rule.equivalent(key.query(), other.query())).then_some(hit)
             }
             _ => None,
@@ -396,7 +397,7 @@ impl Cache {
 
     /// Has what is stored under `key` found under other URLs as well, if its fields say that these are the same.
     pub fn note_equivalents(&self, key: &Key, object: &Object) {
-        if let Some(rule) = SearchRule::of_lines(object.head.values(&NO_VARY_SEARCH)) {
+        if let Some(rule) = object.head.search_rule() {
             self.aliases.note(key, rule);
         }
     }

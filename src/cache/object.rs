@@ -13,6 +13,7 @@ use crate::base::ids::{Generation, Sequence};
 use crate::body::budget::Charge;
 use crate::body::content::{BLOCK, Content, Parts};
 use crate::body::rendered::{FieldLines, RenderedFields};
+use crate::semantics::no_vary_search::{NO_VARY_SEARCH, SearchRule};
 use crate::semantics::reuse::Terms;
 use crate::semantics::targeted::SURROGATE_CONTROL;
 use crate::semantics::vary::VarySet;
@@ -66,6 +67,8 @@ pub struct StoredHead {
     pub status: StatusCode,
     /// Whether there is a `Content-Encoding`: a hit need not look for one.
     coded: bool,
+    /// Whether there is a `No-Vary-Search`: nor need a store.
+    searches: bool,
     fields: FieldLines,
 }
 
@@ -77,7 +80,8 @@ impl StoredHead {
     /// socket is a slice of the buffer that it was read into, and would keep all of that alive.
     pub fn new(status: StatusCode, fields: &HeaderMap) -> Self {
         let coded = fields.contains_key(header::CONTENT_ENCODING);
-        Self { status, coded, fields: FieldLines::of(fields, |name| HIDDEN.contains(name)) }
+        let searches = fields.contains_key(NO_VARY_SEARCH);
+        Self { status, coded, searches, fields: FieldLines::of(fields, |name| HIDDEN.contains(name)) }
     }
 
     /// All fields as a map, which is made for the occasion: for what is more than a plain hit.
@@ -93,6 +97,11 @@ impl StoredHead {
     /// The values of one field, line by line.
     pub fn values<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.fields.values(name)
+    }
+
+    /// What it says by `No-Vary-Search` of the queries that it answers, if it says anything that makes a difference.
+    pub fn search_rule(&self) -> Option<SearchRule> {
+        if self.searches { SearchRule::of_lines(self.fields.values(&NO_VARY_SEARCH)) } else { None }
     }
 
     /// Whether the codings of the content are such as a client takes that sent this request.

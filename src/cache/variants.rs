@@ -14,8 +14,8 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 
 use super::key::{Key, KeyHash};
-use super::memory::{BuildShortHasher, ShortHash};
 use super::object::Object;
+use super::short_hash::{BuildShortHasher, ShortHash};
 use crate::base::clock::Timestamp;
 use crate::base::ids::Generation;
 use crate::semantics::vary::VarySet;

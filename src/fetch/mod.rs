@@ -39,6 +39,7 @@ use crate::cache::Cache;
 use crate::cache::key::Key;
 use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
+use crate::cache::short_hash::ShortHash;
 use crate::origin::{Exchange, OriginError, OriginRequest, Pool};
 use crate::semantics::reuse::{Cause, Decision};
 use crate::telemetry::counters::Counters;
@@ -223,7 +224,7 @@ impl Fetcher {
         now: Timestamp,
     ) -> impl Iterator<Item = &'a Arc<Flight>> {
         let cache = &self.shared.cache;
-        let under_way = flights.get(&ask.key.hash());
+        let under_way = flights.get(&ShortHash(ask.key.hash()));
         // Mostly there is none, and then nobody need know.
         let known = under_way.map(|_| cache.known_vary(&ask.key)).unwrap_or_default();
         // What was purged while it was under way is not for those who ask afterwards.
@@ -277,7 +278,7 @@ impl Fetcher {
 
     /// Whether a fetch is under way that will bring what a refresh of `hit` would.
     fn is_refreshed(flights: &Shard, ask: &Ask, hit: &Hit) -> bool {
-        let mut under_way = flights.get(&ask.key.hash()).into_iter().flatten();
+        let mut under_way = flights.get(&ShortHash(ask.key.hash())).into_iter().flatten();
         under_way.any(|flight| flight.refreshes(&hit.object.vary, ask))
     }
 
@@ -308,7 +309,7 @@ impl Fetcher {
 
     /// Whether a fetch for the key can be joined now, by whoever it suits.
     pub fn is_under_way(&self, key: &Key) -> bool {
-        self.shared.table.lock(key.hash()).contains_key(&key.hash())
+        self.shared.table.lock(key.hash()).contains_key(&ShortHash(key.hash()))
     }
 
     /// How many fetches can be joined now.

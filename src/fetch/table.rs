@@ -9,10 +9,12 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::flight::Flight;
 use crate::cache::key::KeyHash;
+use crate::cache::short_hash::{BuildShortHasher, ShortHash};
 
 const SHARDS: usize = 64;
 
-pub(super) type Shard = HashMap<KeyHash, Vec<Arc<Flight>>>;
+/// Fetches by the hash of their key.
+pub(super) type Shard = HashMap<ShortHash<KeyHash>, Vec<Arc<Flight>>, BuildShortHasher>;
 
 /// Fetches by key. A key has more than one while several variants of it are fetched.
 #[derive(Debug)]
@@ -27,9 +29,10 @@ impl FlightTable {
 
     /// The fetches of this key (and of others in its shard), locked.
     pub(super) fn lock(&self, key: KeyHash) -> MutexGuard<'_, Shard> {
-        // The remainder is below the number of shards, which is not zero.
+        // By bits that a shard's own table neither takes its places from nor its marks. The remainder is below the number of
+        // shards, which is not zero.
         #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
-        self.shards[key.short() as usize % SHARDS].lock()
+        self.shards[(key.short() >> 40) as usize % SHARDS].lock()
     }
 
     /// How many fetches can be joined.
@@ -48,7 +51,7 @@ pub(super) struct Claim {
 impl Claim {
     /// Puts `flight` into its shard, which the caller has locked.
     pub(super) fn insert(table: &Arc<FlightTable>, shard: &mut Shard, flight: &Arc<Flight>) -> Self {
-        shard.entry(flight.ask.key.hash()).or_default().push(Arc::clone(flight));
+        shard.entry(ShortHash(flight.ask.key.hash())).or_default().push(Arc::clone(flight));
         Self { table: Arc::clone(table), flight: Arc::clone(flight) }
     }
 }
@@ -57,10 +60,10 @@ impl Drop for Claim {
     fn drop(&mut self) {
         let hash = self.flight.ask.key.hash();
         let mut shard = self.table.lock(hash);
-        if let Some(flights) = shard.get_mut(&hash) {
+        if let Some(flights) = shard.get_mut(&ShortHash(hash)) {
             flights.retain(|flight| !Arc::ptr_eq(flight, &self.flight));
             if flights.is_empty() {
-                shard.remove(&hash);
+                shard.remove(&ShortHash(hash));
             }
         }
     }

@@ -10,9 +10,6 @@ use crate::base::clock::Timestamp;
 /// The last second that an HTTP date, with its four digits of year, can name.
 const LAST: Timestamp = Timestamp::from_secs(253_402_300_799);
 
-const MONTHS: [&[u8]; 12] =
-    [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
-
 const WEEKDAYS: [&[u8]; 7] =
     [b"monday", b"tuesday", b"wednesday", b"thursday", b"friday", b"saturday", b"sunday"];
 
@@ -119,18 +116,28 @@ impl Date {
     }
 }
 
-fn is_short_weekday(name: &[u8]) -> Option<()> {
-    WEEKDAYS
-        .iter()
-        .filter_map(|weekday| weekday.get(..3))
-        .find(|short| short.eq_ignore_ascii_case(name))
-        .map(|_| ())
+fn is_short_weekday(name: &[u8; 3]) -> Option<()> {
+    let name = name.map(|letter| letter.to_ascii_lowercase());
+    matches!(&name, b"mon" | b"tue" | b"wed" | b"thu" | b"fri" | b"sat" | b"sun").then_some(())
 }
 
 /// The month of this name, from 1.
-fn month(name: &[u8]) -> Option<u32> {
-    let place = MONTHS.iter().position(|month| month.eq_ignore_ascii_case(name))?;
-    u32::try_from(place + 1).ok()
+fn month(name: &[u8; 3]) -> Option<u32> {
+    Some(match &name.map(|letter| letter.to_ascii_lowercase()) {
+        b"jan" => 1,
+        b"feb" => 2,
+        b"mar" => 3,
+        b"apr" => 4,
+        b"may" => 5,
+        b"jun" => 6,
+        b"jul" => 7,
+        b"aug" => 8,
+        b"sep" => 9,
+        b"oct" => 10,
+        b"nov" => 11,
+        b"dec" => 12,
+        _ => return None,
+    })
 }
 
 /// A number of digits and nothing else.
