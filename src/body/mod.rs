@@ -69,6 +69,15 @@ impl Body {
         }
     }
 
+    /// The number of bytes to come, once all of them are here; `None` if that cannot be waited for. See
+    /// [`Reader::poll_whole`].
+    pub fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<u64>, BodyError>> {
+        match self {
+            Self::Busy(reader) => reader.poll_whole(cx),
+            other => Poll::Ready(Ok(other.known_length())),
+        }
+    }
+
     /// The next bytes, `None` after the last. Bytes count as taken when they are returned.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         match self {

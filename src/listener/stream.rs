@@ -36,6 +36,11 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// before the stream is dropped.
     fn break_off(&mut self) {}
 
+    /// Whether it can: otherwise an end is an end, whatever was to follow.
+    fn can_break_off(&self) -> bool {
+        true
+    }
+
     /// Bytes that have left below, of one that takes bytes before they leave: whether it makes progress is told by that
     /// alone.
     fn left_below(&self) -> u64 {
@@ -63,7 +68,11 @@ impl Stream for TlsStream<Socket> {
 }
 
 /// Without sockets: a pipe in memory, whose end looks the same in any case.
-impl Stream for DuplexStream {}
+impl Stream for DuplexStream {
+    fn can_break_off(&self) -> bool {
+        false
+    }
+}
 
 /// A connection that counts what is written to it, and of which the beginning may have been read already.
 #[derive(Debug)]
@@ -101,6 +110,10 @@ impl Socket {
 impl Stream for Socket {
     fn break_off(&mut self) {
         self.io.break_off();
+    }
+
+    fn can_break_off(&self) -> bool {
+        self.io.can_break_off()
     }
 }
 

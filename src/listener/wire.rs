@@ -80,6 +80,10 @@ impl Stream for Wire {
             io.break_off();
         }
     }
+
+    fn can_break_off(&self) -> bool {
+        matches!(self, Self::Tcp(_))
+    }
 }
 
 impl AsyncRead for Wire {

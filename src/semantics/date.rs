@@ -43,11 +43,11 @@ fn imf_fixdate(text: &[u8]) -> Option<Timestamp> {
     else {
         return None;
     };
-    is_short_weekday(&[*w1, *w2, *w3])?;
+    is_short_weekday([*w1, *w2, *w3])?;
     let time = time.strip_suffix_ignoring_case(b" gmt")?;
     let date = Date {
         year: number(&[*y1, *y2, *y3, *y4])?,
-        month: month(&[*m1, *m2, *m3])?,
+        month: month([*m1, *m2, *m3])?,
         day: number(&[*d1, *d2])?,
     };
     date.at(time)
@@ -60,7 +60,7 @@ fn rfc850_date(weekday: &[u8], rest: &[u8]) -> Option<Timestamp> {
     let time = time.strip_suffix_ignoring_case(b" gmt")?;
     let year = number(&[*y1, *y2])?;
     let century = if year < PIVOT { 2000 } else { 1900 };
-    Date { year: century + year, month: month(&[*m1, *m2, *m3])?, day: number(&[*d1, *d2])? }.at(time)
+    Date { year: century + year, month: month([*m1, *m2, *m3])?, day: number(&[*d1, *d2])? }.at(time)
 }
 
 /// `Sun Nov  6 08:49:37 1994`
@@ -68,9 +68,9 @@ fn asctime_date(text: &[u8]) -> Option<Timestamp> {
     let [w1, w2, w3, b' ', m1, m2, m3, b' ', d1, d2, b' ', time @ .., b' ', y1, y2, y3, y4] = text else {
         return None;
     };
-    is_short_weekday(&[*w1, *w2, *w3])?;
+    is_short_weekday([*w1, *w2, *w3])?;
     let day = if *d1 == b' ' { number(&[*d2])? } else { number(&[*d1, *d2])? };
-    Date { year: number(&[*y1, *y2, *y3, *y4])?, month: month(&[*m1, *m2, *m3])?, day }.at(time)
+    Date { year: number(&[*y1, *y2, *y3, *y4])?, month: month([*m1, *m2, *m3])?, day }.at(time)
 }
 
 /// A day of the calendar.
@@ -116,13 +116,13 @@ impl Date {
     }
 }
 
-fn is_short_weekday(name: &[u8; 3]) -> Option<()> {
+fn is_short_weekday(name: [u8; 3]) -> Option<()> {
     let name = name.map(|letter| letter.to_ascii_lowercase());
     matches!(&name, b"mon" | b"tue" | b"wed" | b"thu" | b"fri" | b"sat" | b"sun").then_some(())
 }
 
 /// The month of this name, from 1.
-fn month(name: &[u8; 3]) -> Option<u32> {
+fn month(name: [u8; 3]) -> Option<u32> {
     Some(match &name.map(|letter| letter.to_ascii_lowercase()) {
         b"jan" => 1,
         b"feb" => 2,

@@ -47,6 +47,7 @@ mod explain;
 mod faults;
 mod fuzz_corpus;
 mod http1;
+mod http10_whole;
 mod http1_strict;
 mod http2;
 mod http2_chromium;

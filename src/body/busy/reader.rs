@@ -144,6 +144,30 @@ impl Reader {
         }
     }
 
+    /// How long the body is, once all of it has come, of which nothing is taken meanwhile. `None` as soon as it is not kept
+    /// until then: it is too long, or one without an end. For a reader that has not begun, and reads the whole.
+    pub fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<u64>, BodyError>> {
+        let mut state = self.shared.state.lock();
+        match &state.end {
+            Some(End::Finished(_)) => return Poll::Ready(Ok(Some(state.len))),
+            Some(End::Failed(error)) => return Poll::Ready(Err(*error)),
+            None if state.retention == Retention::Window => return Poll::Ready(Ok(None)),
+            None => {}
+        }
+        let Some(slot) = state.readers.get_mut(self.slot) else {
+            return Poll::Ready(Err(BodyError::Aborted));
+        };
+        if let Some(error) = slot.ended {
+            return Poll::Ready(Err(error));
+        }
+        slot.waker = Some(cx.waker().clone());
+        if !std::mem::replace(&mut state.demanded, true) {
+            drop(state);
+            self.shared.room.notify_one();
+        }
+        Poll::Pending
+    }
+
     /// Puts back what this reader gave, in that order: it gives it once more before it goes on, and is then where it
     /// was, be that an error. `charge` is what this takes of the budget meanwhile.
     pub fn put_back(&mut self, pieces: Vec<Bytes>, charge: Charge) {

@@ -75,6 +75,50 @@ async fn a_window_holds_one_chunk_at_most_while_the_budget_is_used_up() {
     assert!(reader.next().await.expect("more").expect("bytes") == chunk);
 }
 
+async fn whole(reader: &mut Reader) -> Result<Option<u64>, BodyError> {
+    std::future::poll_fn(|cx| reader.poll_whole(cx)).await
+}
+
+#[tokio::test]
+async fn who_waits_for_the_whole_is_told_its_length_and_has_lost_nothing() {
+    let (_, mut writer, mut reader) = BusyBody::with_reader(plenty(), Retention::Spool);
+    let writing = async {
+        write(&mut writer, BLOCK, 10_000).await.expect("wanted");
+        tokio::task::yield_now().await;
+        writer.finish(None);
+    };
+    let (length, ()) = tokio::join!(biased; whole(&mut reader), writing);
+    assert_eq!(length, Ok(Some(BLOCK as u64)));
+    assert!(read_all(&mut reader).await.expect("whole") == bytes_at(0, BLOCK));
+}
+
+#[tokio::test]
+async fn who_waits_for_the_whole_is_told_that_it_broke_off() {
+    let (_, mut writer, mut reader) = BusyBody::with_reader(plenty(), Retention::Spool);
+    let writing = async {
+        write(&mut writer, 100, 10).await.expect("wanted");
+        tokio::task::yield_now().await;
+        writer.fail(BodyError::Incomplete);
+    };
+    let (length, ()) = tokio::join!(biased; whole(&mut reader), writing);
+    assert_eq!(length, Err(BodyError::Incomplete));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_whole_that_is_not_kept_is_told_at_once() {
+    let begun = tokio::time::Instant::now();
+    let (_, mut writer, mut reader) = BusyBody::with_reader(plenty(), Retention::Spool);
+    let lowering = async {
+        write(&mut writer, 100, 10).await.expect("wanted");
+        tokio::task::yield_now().await;
+        writer.lower_retention(Retention::Window);
+    };
+    let told = async { tokio::join!(biased; whole(&mut reader), lowering) };
+    let (length, ()) = tokio::time::timeout(std::time::Duration::from_secs(10), told).await.expect("told");
+    assert_eq!((length, begun.elapsed()), (Ok(None), std::time::Duration::ZERO));
+    assert_eq!(reader.next().await.expect("bytes").expect("bytes"), bytes_at(0, 10));
+}
+
 #[tokio::test]
 async fn every_reader_gets_every_byte_whenever_it_joins() {
     let (body, mut writer, mut early) = BusyBody::with_reader(plenty(), Retention::Store);

@@ -81,7 +81,8 @@ impl Writer {
             state.retention = retention;
             state.free_behind_slowest();
             state.abandon_if_unwanted();
-            drop(state);
+            // Who waits for the whole need not.
+            wake(state);
             self.blocks = Vec::new();
         }
     }

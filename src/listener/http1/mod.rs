@@ -16,6 +16,7 @@ pub mod head;
 pub mod render;
 mod sending;
 mod upload;
+mod whole;
 
 use super::link::Link;
 use super::stream::Stream;
