@@ -68,6 +68,7 @@ impl Site {
             address: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
             tls: true,
             http2: false,
+            early_data: false,
             proxies: Vec::new(),
         }];
         let named = certificates.iter().enumerate().map(|(nth, (name, hosts))| Named {
@@ -280,6 +281,7 @@ async fn clients_without_tls_are_sent_to_it_and_those_with_it_stay() {
             address: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
             tls: false,
             http2: false,
+            early_data: false,
             proxies: Vec::new(),
         });
         settings.sites[0].tls_port = Some(443);

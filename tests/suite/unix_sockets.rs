@@ -64,7 +64,7 @@ fn node(place: &Place, name: &str, origin: &str, change: impl FnOnce(&mut Settin
 
 fn listen(address: &str) -> Listen {
     let address = address.parse().expect("an address");
-    Listen { address, tls: false, http2: false, proxies: Vec::new() }
+    Listen { address, tls: false, http2: false, early_data: false, proxies: Vec::new() }
 }
 
 /// An origin that says what it was told of its client.
