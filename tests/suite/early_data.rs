@@ -500,3 +500,70 @@ async fn said(args: &[&str], input: &str) -> String {
     let output = within(ms(20_000), child.wait_with_output()).await.expect("openssl");
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_behind_an_early_answer_may_be_refused_and_is_tried_again() {
+    let stale = [("Cache-Control", "max-age=60, stale-while-revalidate=600"), ("Age", "100"), ("ETag", "\"1\"")];
+    let site = Site::new(move |request, _| match request.header("early-data") {
+        Some(_) => vec![respond("425 Too Early", &[], "too early")],
+        None if request.header("if-none-match").is_some() => vec![respond("304 Not Modified", &[FRESH], "")],
+        None => vec![respond("200 OK", &stale, "page")],
+    })
+    .await;
+    let client = site.known("/").await;
+    let mut half = site.early(&client, ask("GET", "/", "")).await;
+    half.hears("\r\n\r\npage").await;
+    assert!(half.text().contains("stale-while-revalidate"), "{}", half.text());
+    until("the refresh was refused", || site.origin.hits() == 2).await;
+    assert_eq!(site.origin.exchange(1).request.header("early-data"), Some("1"));
+    until("it is over", || site.node.node.fetcher.running() == 0).await;
+    // The next one is not held up by that.
+    a_round(&site, "/").await;
+    until("it was refreshed", || site.origin.hits() == 3).await;
+    until("it is over", || site.node.node.fetcher.running() == 0).await;
+    let (answer, _) = site.visit(&client, "/", &[]).await;
+    assert!(answer.cache_status().contains("; hit; ttl="), "{}", answer.cache_status());
+    assert!(!answer.cache_status().contains("stale"), "{}", answer.cache_status());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_in_blocks_waits_for_the_end() {
+    let (content, length) = (pattern(2, 3 << 20), 3 << 20);
+    let body = content.clone();
+    let site = Site::new(move |request, _| {
+        let fields = [FRESH, ("ETag", "\"1\"")];
+        let range = request.header("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+        match range {
+            _ if request.path() == "/" => vec![respond("200 OK", &[FRESH], "page")],
+            None => vec![respond("200 OK", &fields, body.clone())],
+            Some((first, last)) => {
+                let first: usize = first.parse().expect("a number");
+                let last = last.parse().unwrap_or(length - 1).min(length - 1);
+                let range = format!("bytes {first}-{last}/{length}");
+                let fields = [FRESH, ("ETag", "\"1\""), ("Content-Range", range.as_str())];
+                vec![respond("206 Partial Content", &fields, body.slice(first..=last))]
+            }
+        }
+    })
+    .await;
+    let whole = content.slice(10..20);
+    let part = "Range: bytes=10-19\r\n";
+    let (answer, _) = site.visit(&site.config(&["http/1.1"]), "/large", &[("Range", "bytes=10-19")]).await;
+    assert_eq!((answer.status, &answer.body[..]), (206, &whole[..]));
+    let client = site.known("/").await;
+    let hits = site.origin.hits();
+    // What is there, and what is not.
+    for (nth, first) in [10_usize, (2 << 20) + 10].into_iter().enumerate() {
+        let asked = part.replace("10-19", &format!("{first}-{}", first + 9));
+        let mut half = site.early(&client, ask("GET", "/", "") + &ask("GET", "/large", &asked)).await;
+        half.hears("\r\n\r\npage").await;
+        a_round(&site, &format!("/{nth}")).await;
+        assert_eq!(half.text().matches("HTTP/1.1").count(), 1);
+        half.finish().await;
+        let wanted = content.slice(first..first + 10);
+        half.until(|read| read.ends_with(&wanted)).await;
+        assert!(half.read.ends_with(&wanted) && half.text().contains("HTTP/1.1 206"));
+    }
+    let seen = site.origin.seen();
+    assert!(seen[hits..].iter().all(|seen| seen.header("early-data").is_none()));
+}
