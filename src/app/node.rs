@@ -84,8 +84,11 @@ impl Node {
         let counters = Arc::new(Counters::default());
         let metrics = Arc::new(Metrics::new(settings.workers, Arc::clone(&counters)));
         let router = Arc::new(Router::new(settings.sites.iter().cloned(), &metrics));
-        let front =
-            settings.tls.as_ref().map(|tls| shake_hands(tls, &router, (&counters, &budget), &clock)).transpose()?;
+        let front = settings
+            .tls
+            .as_ref()
+            .map(|tls| shake_hands(tls, &router, (&counters, &budget), &clock))
+            .transpose()?;
         let control = log.as_ref().map(AccessLog::control);
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
         let connectors = std::iter::repeat_n(connector, settings.pools.len());

@@ -156,7 +156,8 @@ fn tls(written: &Configuration, memory: &MemoryPlan) -> Option<listener::tls::Se
         policies: policies(written),
         minimum: written.tls.minimum_version,
         ticket_keys: written.tls.ticket_keys.clone(),
-        early_data_sessions: takes_early_data.then(|| written.tls.early_data_sessions.unwrap_or_else(|| bytes(memory.sessions))),
+        early_data_sessions: takes_early_data
+            .then(|| written.tls.early_data_sessions.unwrap_or_else(|| bytes(memory.sessions))),
         handshake_timeout: written.tls.handshake_timeout,
         reload_every: written.tls.reload_every,
     })

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::{aead, hkdf};
 use forebay::app::Running;
 use rustls::HandshakeKind;
 use rustls::version::TLS13;
@@ -307,7 +308,10 @@ async fn a_session_serves_once() {
     for _ in 0..4 {
         kinds.push(site.visit(&client, "/", &[]).await.1);
     }
-    assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed, HandshakeKind::Resumed]);
+    assert_eq!(
+        kinds,
+        [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed, HandshakeKind::Resumed]
+    );
     // Room for 16 sessions, of which each handshake makes two: those of long ago are forgotten.
     let site = Site::with("early_data = true\n", "early_data_sessions = 16\n", "", page).await;
     let client = site.known("/").await;
@@ -450,7 +454,10 @@ async fn of_clients_that_have_to_show_a_certificate_none_is_taken() {
     let ca = clients.file();
     let more = format!("[sites.s.tls]\nclient_certificates = \"required\"\nclient_ca = {ca:?}\n");
     // A site for all hosts is for clients that name one.
-    let more = more.replace("[sites.s.tls]", &format!("[sites.t]\nhosts = [{HOST:?}]\norigins = [\"http://127.0.0.1:1\"]\n[sites.t.tls]"));
+    let more = more.replace(
+        "[sites.s.tls]",
+        &format!("[sites.t]\nhosts = [{HOST:?}]\norigins = [\"http://127.0.0.1:1\"]\n[sites.t.tls]"),
+    );
     let site = Site::with("early_data = true\n", "", &more, page).await;
     let mut config = site.authority.client_who(Some(&own), &TLS13, &["http/1.1"]);
     config.enable_early_data = true;
@@ -477,7 +484,8 @@ async fn openssl_is_answered_early() {
     std::fs::write(&early, &request).expect("written");
     let first = said(&[&args[..], &["-ign_eof", "-sess_out", &session]].concat(), &request).await;
     assert!(first.contains("HTTP/1.1 200"), "{first}");
-    let again = said(&[&args[..], &["-ign_eof", "-sess_in", &session, "-early_data", &early]].concat(), "").await;
+    let again =
+        said(&[&args[..], &["-ign_eof", "-sess_in", &session, "-early_data", &early]].concat(), "").await;
     assert!(again.contains("Early data was accepted") && again.contains("; hit"), "{again}");
     // The session has served.
     let replayed = said(&[&args[..], &["-sess_in", &session, "-early_data", &early]].concat(), "").await;
@@ -490,7 +498,8 @@ async fn said(args: &[&str], input: &str) -> String {
     let mut openssl = tokio::process::Command::new("timeout");
     openssl.args(["5", "openssl"]);
     let piped = std::process::Stdio::piped;
-    let mut child = openssl.args(args).stdin(piped()).stdout(piped()).stderr(piped()).spawn().expect("openssl");
+    let mut child =
+        openssl.args(args).stdin(piped()).stdout(piped()).stderr(piped()).spawn().expect("openssl");
     let mut stdin = child.stdin.take().expect("stdin");
     let _ = stdin.write_all(input.as_bytes()).await;
     if input.is_empty() {
@@ -503,7 +512,8 @@ async fn said(args: &[&str], input: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_behind_an_early_answer_may_be_refused_and_is_tried_again() {
-    let stale = [("Cache-Control", "max-age=60, stale-while-revalidate=600"), ("Age", "100"), ("ETag", "\"1\"")];
+    let stale =
+        [("Cache-Control", "max-age=60, stale-while-revalidate=600"), ("Age", "100"), ("ETag", "\"1\"")];
     let site = Site::new(move |request, _| match request.header("early-data") {
         Some(_) => vec![respond("425 Too Early", &[], "too early")],
         None if request.header("if-none-match").is_some() => vec![respond("304 Not Modified", &[FRESH], "")],
@@ -566,4 +576,120 @@ async fn what_is_stored_in_blocks_waits_for_the_end() {
     }
     let seen = site.origin.seen();
     assert!(seen[hits..].iter().all(|seen| seen.header("early-data").is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_visit_brings_sessions_for_the_next_one() {
+    let site = Site::new(page).await;
+    let client = site.known("/").await;
+    for visit in 1..=5 {
+        let mut half = site.early(&client, ask("GET", "/", "")).await;
+        half.hears("\r\n\r\npage").await;
+        half.finish().await;
+        // Without another word of the client's.
+        half.until_it(|tls, _| tls.tls13_tickets_received() == 2).await;
+        assert_eq!((half.tls.tls13_tickets_received(), early_connections(&site.node)), (2, visit));
+    }
+    assert_eq!(site.origin.hits(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_early_data_than_may_be_ends_the_connection() {
+    let site = Site::new(page).await;
+    let mut config = site.authority.client_who(None, &TLS13, &["http/1.1"]);
+    config.enable_early_data = true;
+    let secret = Arc::new(Secret::default());
+    config.key_log = Arc::clone(&secret) as _;
+    let config = Arc::new(config);
+    site.visit(&config, "/", &[]).await;
+    let post = ask("POST", "/", "Content-Length: 100000\r\n");
+    let mut half = site.early(&config, &post).await;
+    let room = (16 << 10) - post.len();
+    half.io.write_all(&secret.record(1, &vec![b'x'; room])).await.expect("sent");
+    assert!(half.is_taken().await, "so much may be");
+    half.io.write_all(&secret.record(2, b"x")).await.expect("sent");
+    half.until(|_| false).await;
+    until("it was counted", || site.node.node.counters.tls_failures.get() == 1).await;
+    a_round(&site, "/round").await;
+    assert!(site.origin.seen().iter().all(|seen| seen.method == "GET"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_waits_for_no_handshake_that_goes_on() {
+    let site = Site::new(page).await;
+    let client = site.known("/").await;
+    let mut half = site.early(&client, ask("GET", "/", "")).await;
+    half.hears("\r\n\r\npage").await;
+    let node = site.node;
+    let drained = tokio::task::spawn_blocking(move || node.drain());
+    within(ms(3_000), drained).await.expect("drained");
+    half.until(|_| false).await;
+    assert!(half.ended);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn early_data_may_come_in_pieces() {
+    let site = Site::new(page).await;
+    let mut config = site.authority.client_who(None, &TLS13, &["http/1.1"]);
+    config.enable_early_data = true;
+    let secret = Arc::new(Secret::default());
+    config.key_log = Arc::clone(&secret) as _;
+    let config = Arc::new(config);
+    site.visit(&config, "/", &[]).await;
+    let request = ask("GET", "/", "") + &ask("GET", "/early", "");
+    let mut half = site.early(&config, &request[..5]).await;
+    assert!(half.is_taken().await);
+    for (nth, piece) in (1..).zip(request.as_bytes()[5..].chunks(40)) {
+        half.io.write_all(&secret.record(nth, piece)).await.expect("sent");
+        a_round(&site, &format!("/round/{nth}")).await;
+    }
+    half.until(|read| String::from_utf8_lossy(read).matches("\r\n\r\npage").count() == 2).await;
+    let early = site.origin.seen().into_iter().find(|seen| seen.path() == "/early").expect("asked");
+    assert_eq!(early.header("early-data"), Some("1"));
+}
+
+/// Tells the secret of early data (RFC 8446 §7.1), by which more can be sent than the library would.
+#[derive(Debug, Default)]
+struct Secret(std::sync::Mutex<Vec<u8>>);
+
+impl rustls::KeyLog for Secret {
+    fn log(&self, label: &str, _random: &[u8], secret: &[u8]) {
+        if label == "CLIENT_EARLY_TRAFFIC_SECRET" {
+            *self.0.lock().expect("a secret") = secret.to_vec();
+        }
+    }
+}
+
+struct Length(usize);
+
+impl hkdf::KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+impl Secret {
+    /// So many bytes by HKDF-Expand-Label (RFC 8446 §7.1), of the suite with SHA-384.
+    fn expand(&self, label: &str, length: usize) -> Vec<u8> {
+        let secret = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA384, &self.0.lock().expect("a secret"));
+        let label = format!("tls13 {label}");
+        let sizes = [0, u8::try_from(length).expect("short"), u8::try_from(label.len()).expect("short")];
+        let (info, mut made) = ([&sizes, label.as_bytes(), &[0]], vec![0; length]);
+        secret.expand(&info, Length(length)).expect("expands").fill(&mut made).expect("fills");
+        made
+    }
+
+    /// A record of early data, by its number.
+    fn record(&self, nth: u8, content: &[u8]) -> Vec<u8> {
+        let key = aead::UnboundKey::new(&aead::AES_256_GCM, &self.expand("key", 32)).expect("a key");
+        let mut nonce: [u8; 12] = self.expand("iv", 12).try_into().expect("twelve bytes");
+        nonce[11] ^= nth;
+        let mut sealed = [content, &[23]].concat();
+        let length = u16::try_from(sealed.len() + 16).expect("a record").to_be_bytes();
+        let head = [&[23, 3, 3][..], &length].concat();
+        let nonce = aead::Nonce::assume_unique_for_key(nonce);
+        let key = aead::LessSafeKey::new(key);
+        key.seal_in_place_append_tag(nonce, aead::Aad::from(&head), &mut sealed).expect("sealed");
+        [head, sealed].concat()
+    }
 }

@@ -162,8 +162,13 @@ impl Half {
 
     /// Reads until what came so far holds, or the end.
     pub async fn until(&mut self, holds: impl Fn(&[u8]) -> bool) {
+        self.until_it(|_, read| holds(read)).await;
+    }
+
+    /// The same of what is known of the connection.
+    pub async fn until_it(&mut self, holds: impl Fn(&ClientConnection, &[u8]) -> bool) {
         let mut buffer = vec![0; 64 << 10];
-        while !holds(&self.read) && !self.ended {
+        while !holds(&self.tls, &self.read) && !self.ended {
             let read = within(ms(10_000), self.io.read(&mut buffer)).await.unwrap_or(0);
             self.ended = read == 0;
             let mut came = &buffer[..read];

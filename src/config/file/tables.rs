@@ -134,7 +134,7 @@ table! {
         /// own, which end with it.
         ticket_keys: Vec<PathBuf>, list(readable_file()) => [];
         /// Sessions that are remembered where `early_data` is taken: those that were made last, each for one use. A client
-        /// is given two at a time. Each takes 512 bytes, for all of which memory is set aside; `auto` are as many as go into
+        /// is given two at a time. Each takes 640 bytes, for all of which memory is set aside; `auto` are as many as go into
         /// a 64th of what there is for the cache and all else that is counted, and four times that is the most.
         early_data_sessions: Option<usize>, either("auto", whole(16..=10_000_000_usize)) => "auto";
         /// How often the files of certificates, authorities and keys of tickets are looked at.

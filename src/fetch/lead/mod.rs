@@ -188,6 +188,7 @@ impl Lead {
             Ok(exchange) if is_early && depends_on_early(&exchange.head) => {
                 self.leave_table();
                 self.tell(Announcement::TooEarly);
+                exchange.body.release();
                 None
             }
             Ok(exchange) => {

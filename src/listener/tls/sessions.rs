@@ -13,7 +13,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::body::budget::Charge;
 
 /// What one takes with all that it takes to find it.
-pub const COST: u64 = 512;
+pub const COST: u64 = 640;
 
 /// Parts with a lock of their own, by the first byte of a session's name, which is random.
 const SHARDS: usize = 16;
@@ -152,7 +152,10 @@ mod tests {
             }
         }
         assert_eq!(sessions.get(&name(95, 3)), None);
-        assert_eq!((sessions.get(&name(97, 3)), sessions.get(&name(99, 3))), (Some(vec![97]), Some(vec![99])));
+        assert_eq!(
+            (sessions.get(&name(97, 3)), sessions.get(&name(99, 3))),
+            (Some(vec![97]), Some(vec![99]))
+        );
         let shard = sessions.shards[3].lock();
         assert!(shard.order.len() <= 4 && shard.sessions.len() <= 4);
     }

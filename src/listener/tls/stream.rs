@@ -189,9 +189,10 @@ impl TlsStream {
         if self.take_early(to)? {
             return Poll::Ready(Ok(()));
         }
+        // A client that has sent half of a request waits for our part of the handshake, and one that has ended it for its next
+        // sessions, whether or not anything is answered.
+        let _ = self.poll_leave(cx)?;
         if ended.is_pending() {
-            // A client that has sent half of a request waits for our part of the handshake.
-            let _ = self.poll_leave(cx)?;
             return Poll::Pending;
         }
         self.opening = None;

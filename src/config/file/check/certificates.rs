@@ -183,13 +183,16 @@ fn early_data(configuration: &Configuration, reader: &mut Reader) {
         }
         is_taken = true;
         if !configuration.tls.ticket_keys.is_empty() && reader.is_sound("tls.ticket_keys") {
-            let message = "early data is taken of sessions that this process alone remembers, and of none in tickets";
+            let message =
+                "early data is taken of sessions that this process alone remembers, and of none in tickets";
             let hint = "leave out early_data, or tls.ticket_keys, by which every node resumes sessions";
             reader.object(&at, message, Some(hint.to_owned()));
         }
     }
     let key = "tls.early_data_sessions";
-    let Some(sessions) = configuration.tls.early_data_sessions.filter(|_| reader.is_sound(key)) else { return };
+    let Some(sessions) = configuration.tls.early_data_sessions.filter(|_| reader.is_sound(key)) else {
+        return;
+    };
     if !is_taken && reader.is_sound("listeners") {
         let message = "it has no effect: no listener takes early data".to_owned();
         reader.doubt(key, message, Some("a listener with early_data = true takes it".to_owned()));
