@@ -465,7 +465,7 @@ mod tests {
         assert_eq!(settings.listen.len(), 2);
         assert_eq!(
             settings.listen.last(),
-            Some(&Listen { address, tls: false, http2: false, proxies: Vec::new() })
+            Some(&Listen { address, tls: false, http2: false, early_data: false, proxies: Vec::new() })
         );
     }
 }

@@ -80,7 +80,8 @@ impl Site {
         let shaken = TlsConnector::from(Arc::clone(config)).connect(name, stream).await.expect("a handshake");
         let kind = shaken.get_ref().1.handshake_kind().expect("a handshake");
         let mut client = Client::over(shaken);
-        let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let fields =
+            fields.iter().fold(String::new(), |lines, (name, value)| lines + name + ": " + value + "\r\n");
         client.send(&ask("GET", path, &fields)).await;
         (client.read_answer().await, kind)
     }
