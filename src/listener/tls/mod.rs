@@ -27,8 +27,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{Accepted, AcceptedAlert};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 
@@ -46,7 +47,7 @@ use gate::{Asked, Configs, Gate, Maker};
 use keeper::{Keeper, Named};
 use sessions::Sessions;
 use shelf::Shelf;
-use stream::{TlsStream, broken, hello, note_handshake};
+use stream::{TlsStream, broken, hello, note_handshake, tell};
 use tickets::{TicketKeyError, Tickets};
 
 /// A fatal alert, before any key is agreed on: that the host is unknown here (RFC 6066 §3, RFC 8446 §6).
@@ -221,6 +222,12 @@ enum Failure {
     Broken(#[from] io::Error),
 }
 
+/// Why a client's first message is answered by nothing but an alert.
+enum Unanswered {
+    UnknownHost,
+    Refused(rustls::Error, AcceptedAlert),
+}
+
 impl Failure {
     /// Of a handshake that was broken off with an alert.
     fn of(error: io::Error, io: Socket) -> Self {
@@ -305,37 +312,50 @@ impl Front {
 
     async fn shake_hands(&self, io: Socket, offer: Offer, deadline: Instant) -> Result<Shaken, Failure> {
         let (accepted, mut io) = hello(io).await?;
-        let hello = accepted.client_hello();
-        let name = hello.server_name();
-        if !self.shelf.answers(name) {
-            io.write_all(&UNRECOGNIZED_NAME).await?;
-            io.shutdown().await?;
-            return Err(Failure::UnknownHost);
-        }
-        let (policy, gate) = self.gate_of(name);
-        let configs = gate.map_or_else(|| Arc::clone(self.open_to(offer)), Gate::configs);
-        let [http1, both] = &*configs;
-        let config: &Arc<ServerConfig> = if offer.http2 { both } else { http1 };
-        let mut session = match accepted.into_connection(Arc::clone(config)) {
-            Ok(session) => session,
-            Err((error, mut alert)) => {
-                let mut said = Vec::new();
-                alert.write_all(&mut said)?;
-                io.write_all(&said).await?;
+        let (policy, session) = self.answer(accepted, offer);
+        let mut stream = match session {
+            Ok(session) => TlsStream::new(io, session),
+            Err(Unanswered::UnknownHost) => {
+                io.write_all(&UNRECOGNIZED_NAME).await?;
+                io.shutdown().await?;
+                return Err(Failure::UnknownHost);
+            }
+            Err(Unanswered::Refused(error, alert)) => {
+                tell(&mut io, alert).await?;
                 return Err(Failure::of(broken(error), io));
             }
         };
-        session.set_buffer_limit(Some(MOST_ENCRYPTED));
-        let mut stream = TlsStream::new(io, session);
         let early = stream.takes_early_data().then(|| stream.open_early(deadline, &self.counters));
         if early.is_none() {
             stream = stream.shake().await.map_err(|(error, io)| Failure::of(error, io))?;
         }
         let session = stream.session();
         let speaks_http2 = session.alpn_protocol() == Some(HTTP2);
-        let shown = gate.map_or(Ok(None), |gate| gate.certificate(session));
+        let shown = self.gate(policy).map_or(Ok(None), |gate| gate.certificate(session));
         let certificate = shown.map_err(Failure::LargeCertificates)?.map(Arc::new);
         Ok(Shaken { stream, speaks_http2, policy, certificate, early })
+    }
+
+    /// What is asked of a client by its first message, and what it is answered.
+    fn answer(
+        &self,
+        accepted: Accepted,
+        offer: Offer,
+    ) -> (ClientPolicy, Result<ServerConnection, Unanswered>) {
+        let hello = accepted.client_hello();
+        let name = hello.server_name();
+        if !self.shelf.answers(name) {
+            return (ClientPolicy::NONE, Err(Unanswered::UnknownHost));
+        }
+        let policy = self.policy(name);
+        let configs = self.gate(policy).map_or_else(|| Arc::clone(self.open_to(offer)), Gate::configs);
+        let [http1, both] = &*configs;
+        let config: &Arc<ServerConfig> = if offer.http2 { both } else { http1 };
+        let session = accepted.into_connection(Arc::clone(config)).map(|mut session| {
+            session.set_buffer_limit(Some(MOST_ENCRYPTED));
+            session
+        });
+        (policy, session.map_err(|(error, alert)| Unanswered::Refused(error, alert)))
     }
 
     /// How TLS is spoken with a client of whom nothing is asked.
@@ -344,13 +364,15 @@ impl Front {
     }
 
     /// What is asked of a client that asks for this host, or for none.
-    fn gate_of(&self, name: Option<&str>) -> (ClientPolicy, Option<&Gate>) {
+    fn policy(&self, name: Option<&str>) -> ClientPolicy {
         let policy = name.map_or(ClientPolicy::NONE, |name| (self.policy_of.0)(name));
-        let nth = usize::try_from(policy.0).ok().and_then(|nth| nth.checked_sub(1));
-        match nth.and_then(|nth| self.gates.get(nth)) {
-            Some(gate) => (policy, Some(gate)),
-            None => (ClientPolicy::NONE, None),
-        }
+        if self.gate(policy).is_some() { policy } else { ClientPolicy::NONE }
+    }
+
+    /// The way in for clients of whom that is asked, if anything is.
+    fn gate(&self, policy: ClientPolicy) -> Option<&Gate> {
+        let nth = usize::try_from(policy.0).ok()?.checked_sub(1)?;
+        self.gates.get(nth)
     }
 
     /// Counts what came to nothing. A client that was refused is read on until it knows: by TLS 1.3 it may have sent its

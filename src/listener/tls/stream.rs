@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustls::server::{Accepted, Acceptor};
+use rustls::server::{Accepted, AcceptedAlert, Acceptor};
 use rustls::{HandshakeKind, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -28,21 +28,25 @@ use crate::telemetry::counters::Counters;
 pub(super) async fn hello(mut io: Socket) -> io::Result<(Accepted, Socket)> {
     let mut acceptor = Acceptor::default();
     loop {
-        let read = poll_fn(|cx| poll_sync(acceptor.read_tls(&mut Sync { io: &mut io, cx }))).await?;
+        let read = poll_fn(|cx| polled(acceptor.read_tls(&mut AtOnce { io: &mut io, cx }))).await?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        match acceptor.accept() {
+        let (error, alert) = match acceptor.accept() {
             Ok(Some(accepted)) => return Ok((accepted, io)),
-            Ok(None) => {}
-            Err((error, mut alert)) => {
-                let mut said = Vec::new();
-                alert.write_all(&mut said)?;
-                io.write_all(&said).await?;
-                return Err(broken(error));
-            }
-        }
+            Ok(None) => continue,
+            Err(refused) => refused,
+        };
+        tell(&mut io, alert).await?;
+        return Err(broken(error));
     }
+}
+
+/// Tells a client why there is no handshake. Cancelled, it may have heard the half of it.
+pub(super) async fn tell(io: &mut Socket, mut alert: AcceptedAlert) -> io::Result<()> {
+    let mut said = Vec::new();
+    alert.write_all(&mut said)?;
+    io.write_all(&said).await
 }
 
 /// As the rules were broken, or the other side says that ours were.
@@ -54,7 +58,8 @@ pub(super) fn broken(error: rustls::Error) -> io::Error {
 #[derive(Debug)]
 pub struct TlsStream {
     io: Socket,
-    session: ServerConnection,
+    /// On the heap: it takes a KiB, and goes through many hands before it rests.
+    session: Box<ServerConnection>,
     /// There is early data to be given out, or the handshake is under way.
     opening: Option<Box<Opening>>,
     /// The client was told that nothing more comes.
@@ -78,7 +83,7 @@ struct Opening {
 impl TlsStream {
     /// After a client's first message, with what came along with it.
     pub(super) fn new(io: Socket, session: ServerConnection) -> Self {
-        Self { io, session, opening: None, is_shut: false }
+        Self { io, session: Box::new(session), opening: None, is_shut: false }
     }
 
     /// How TLS is spoken.
@@ -230,7 +235,7 @@ impl TlsStream {
 
     /// Reads once of what was encrypted; none at its end.
     fn poll_take_in(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let read = ready!(poll_sync(self.session.read_tls(&mut Sync { io: &mut self.io, cx })))?;
+        let read = ready!(polled(self.session.read_tls(&mut AtOnce { io: &mut self.io, cx })))?;
         self.process(cx)?;
         Poll::Ready(Ok(read))
     }
@@ -247,7 +252,7 @@ impl TlsStream {
     /// Writes what was encrypted. Ready when nothing of that waits here any more.
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.session.wants_write() {
-            if ready!(poll_sync(self.session.write_tls(&mut Sync { io: &mut self.io, cx })))? == 0 {
+            if ready!(polled(self.session.write_tls(&mut AtOnce { io: &mut self.io, cx })))? == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
         }
@@ -370,7 +375,7 @@ impl AsyncWrite for TlsStream {
 }
 
 /// A socket as the library wants it: one that says that it would block.
-struct Sync<'a, 'b> {
+struct AtOnce<'a, 'b> {
     io: &'a mut Socket,
     cx: &'a mut Context<'b>,
 }
@@ -383,14 +388,14 @@ fn or_would_block<T>(done: Poll<io::Result<T>>) -> io::Result<T> {
 }
 
 /// The same the other way round.
-fn poll_sync<T>(done: io::Result<T>) -> Poll<io::Result<T>> {
+fn polled<T>(done: io::Result<T>) -> Poll<io::Result<T>> {
     match done {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
         done => Poll::Ready(done),
     }
 }
 
-impl Read for Sync<'_, '_> {
+impl Read for AtOnce<'_, '_> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let mut to = ReadBuf::new(to);
         or_would_block(Pin::new(&mut *self.io).poll_read(self.cx, &mut to))?;
@@ -398,7 +403,7 @@ impl Read for Sync<'_, '_> {
     }
 }
 
-impl Write for Sync<'_, '_> {
+impl Write for AtOnce<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         or_would_block(Pin::new(&mut *self.io).poll_write(self.cx, bytes))
     }
