@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::{aead, hkdf};
 use forebay::app::Running;
 use rustls::HandshakeKind;
-use rustls::version::TLS13;
+use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -312,6 +312,11 @@ async fn a_session_serves_once() {
         kinds,
         [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed, HandshakeKind::Resumed]
     );
+    // TLS 1.2 has no early data, and resumes all the same.
+    let client = Arc::new(site.authority.client_who(None, &TLS12, &["http/1.1"]));
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
+        assert_eq!(site.visit(&client, "/", &[]).await.1, kind);
+    }
     // Room for 16 sessions, of which each handshake makes two: those of long ago are forgotten.
     let site = Site::with("early_data = true\n", "early_data_sessions = 16\n", "", page).await;
     let client = site.known("/").await;
@@ -452,11 +457,10 @@ async fn of_clients_that_have_to_show_a_certificate_none_is_taken() {
     let clients = crate::support::authority::Authority::new();
     let own = clients.pair("client", &["client.test"], 2999);
     let ca = clients.file();
-    let more = format!("[sites.s.tls]\nclient_certificates = \"required\"\nclient_ca = {ca:?}\n");
-    // A site for all hosts is for clients that name one.
-    let more = more.replace(
-        "[sites.s.tls]",
-        &format!("[sites.t]\nhosts = [{HOST:?}]\norigins = [\"http://127.0.0.1:1\"]\n[sites.t.tls]"),
+    // A client is asked by the host that it names.
+    let more = format!(
+        "[sites.t]\nhosts = [{HOST:?}]\norigins = [\"http://127.0.0.1:1\"]\n\
+         [sites.t.tls]\nclient_certificates = \"required\"\nclient_ca = {ca:?}\n"
     );
     let site = Site::with("early_data = true\n", "", &more, page).await;
     let mut config = site.authority.client_who(Some(&own), &TLS13, &["http/1.1"]);
