@@ -423,7 +423,7 @@ async fn without_the_end_of_its_handshake_a_connection_ends_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_end_of_a_handshake_ends_the_connection_and_does_nothing() {
-    let site = Site::new(page).await;
+    let site = Site::with("early_data = true\n", "handshake_timeout = \"60s\"\n", "", page).await;
     let client = site.known("/").await;
     let mut half = site.early(&client, ask("POST", "/", "Content-Length: 0\r\n")).await;
     assert!(half.is_taken().await);
@@ -599,7 +599,8 @@ async fn each_visit_brings_sessions_for_the_next_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_early_data_than_may_be_ends_the_connection() {
-    let site = Site::new(page).await;
+    // Which is not the end of its time.
+    let site = Site::with("early_data = true\n", "handshake_timeout = \"60s\"\n", "", page).await;
     let mut config = site.authority.client_who(None, &TLS13, &["http/1.1"]);
     config.enable_early_data = true;
     let secret = Arc::new(Secret::default());
