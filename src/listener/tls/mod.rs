@@ -10,6 +10,7 @@
 //! - [`stream`]: what a client says and is told, from its first message on.
 //! - here: [`Front`], which shakes hands.
 
+mod at_once;
 pub mod authorities;
 pub mod certificate;
 pub mod gate;

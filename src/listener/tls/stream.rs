@@ -10,7 +10,7 @@
 //! out and the end, moves the handshake along. A driver that flushes whenever it waits so needs to know nothing of that.
 
 use std::future::poll_fn;
-use std::io::{self, BufRead as _, IoSlice, Read, Write};
+use std::io::{self, BufRead as _, IoSlice, Read as _, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,6 +20,7 @@ use rustls::{HandshakeKind, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::at_once::{AtOnce, polled};
 use crate::base::early::{Early, Handshake};
 use crate::listener::stream::{Socket, Stream};
 use crate::telemetry::counters::Counters;
@@ -371,48 +372,5 @@ impl AsyncWrite for TlsStream {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(())),
         }
-    }
-}
-
-/// A socket as the library wants it: one that says that it would block.
-struct AtOnce<'a, 'b> {
-    io: &'a mut Socket,
-    cx: &'a mut Context<'b>,
-}
-
-fn or_would_block<T>(done: Poll<io::Result<T>>) -> io::Result<T> {
-    match done {
-        Poll::Ready(done) => done,
-        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-    }
-}
-
-/// The same the other way round.
-fn polled<T>(done: io::Result<T>) -> Poll<io::Result<T>> {
-    match done {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-        done => Poll::Ready(done),
-    }
-}
-
-impl Read for AtOnce<'_, '_> {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let mut to = ReadBuf::new(to);
-        or_would_block(Pin::new(&mut *self.io).poll_read(self.cx, &mut to))?;
-        Ok(to.filled().len())
-    }
-}
-
-impl Write for AtOnce<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        or_would_block(Pin::new(&mut *self.io).poll_write(self.cx, bytes))
-    }
-
-    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        or_would_block(Pin::new(&mut *self.io).poll_write_vectored(self.cx, bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        or_would_block(Pin::new(&mut *self.io).poll_flush(self.cx))
     }
 }
