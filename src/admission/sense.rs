@@ -55,6 +55,10 @@ pub enum Rejection {
         "this site is served on connections of its own, by TLS: its clients are asked for certificates there, or not"
     )]
     OtherPolicy,
+    /// It came before the end of its client's handshake, which came to nothing (RFC 8470 §5.2). Found out by the client
+    /// machine.
+    #[error("the request may be a replay: the handshake of its connection has not ended")]
+    TooEarly,
     /// The content is longer than the site takes (RFC 9110 §15.5.14).
     #[error("the request's content is longer than {0} bytes")]
     LargeContent(u64),
@@ -75,6 +79,7 @@ impl Rejection {
             Self::UnknownHost => "unknown-host",
             Self::NeedsTls(_) => "needs-tls",
             Self::OtherPolicy => "other-policy",
+            Self::TooEarly => "too-early",
             Self::LargeContent(_) => "large-content",
         }
     }
@@ -91,6 +96,7 @@ impl Rejection {
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::UnknownHost | Self::OtherPolicy => StatusCode::MISDIRECTED_REQUEST,
             Self::NeedsTls(_) => StatusCode::PERMANENT_REDIRECT,
+            Self::TooEarly => StatusCode::TOO_EARLY,
             Self::LargeContent(_) => StatusCode::PAYLOAD_TOO_LARGE,
         }
     }
@@ -177,6 +183,7 @@ mod tests {
             peer: std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into(),
             policy: ClientPolicy::NONE,
             certificate: None,
+            early: None,
         }
     }
 

@@ -84,8 +84,11 @@ impl Node {
         let counters = Arc::new(Counters::default());
         let metrics = Arc::new(Metrics::new(settings.workers, Arc::clone(&counters)));
         let router = Arc::new(Router::new(settings.sites.iter().cloned(), &metrics));
-        let front =
-            settings.tls.as_ref().map(|tls| shake_hands(tls, &router, &counters, &clock)).transpose()?;
+        let front = settings
+            .tls
+            .as_ref()
+            .map(|tls| shake_hands(tls, &router, (&counters, &budget), &clock))
+            .transpose()?;
         let control = log.as_ref().map(AccessLog::control);
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
         let connectors = std::iter::repeat_n(connector, settings.pools.len());
@@ -158,12 +161,12 @@ impl Node {
 fn shake_hands(
     settings: &tls::Settings,
     router: &Arc<Router>,
-    counters: &Arc<Counters>,
+    (counters, budget): (&Arc<Counters>, &Arc<Budget>),
     clock: &Clock,
 ) -> Result<Arc<Front>, TlsError> {
     let router = Arc::clone(router);
     let policy_of = PolicyOf::new(move |name| router.client_policy(name));
-    Front::new(settings, policy_of, Arc::clone(counters), clock.clone()).map(Arc::new)
+    Front::new(settings, policy_of, Arc::clone(counters), budget, clock.clone()).map(Arc::new)
 }
 
 /// The status that tells why there is nothing to explain: a host of nobody's is not found, what else would be refused is

@@ -170,8 +170,8 @@ fn bind_all(wanted: &[Listen], workers: usize) -> Result<Everywhere, RunError> {
         };
         addresses.push(Listen { address, ..listen.clone() });
         for (worker, bound) in sockets.iter_mut().zip(bound) {
-            let Listen { tls, http2, .. } = *listen;
-            worker.push(Socket { bound, tls, http2, proxies: Trusted::new(&listen.proxies) });
+            let Listen { tls, http2, early_data, .. } = *listen;
+            worker.push(Socket { bound, tls, http2, early_data, proxies: Trusted::new(&listen.proxies) });
         }
     }
     Ok(Everywhere { addresses, sockets, files })
@@ -183,6 +183,7 @@ struct Socket {
     /// Whether clients speak TLS there.
     tls: bool,
     http2: bool,
+    early_data: bool,
     proxies: Option<Trusted>,
 }
 
@@ -214,9 +215,9 @@ impl<H: Handler> Worker<H> {
 
     async fn serve(self) -> io::Result<()> {
         let mut accepting = tokio::task::JoinSet::new();
-        for Socket { bound, tls, http2, proxies } in self.sockets {
+        for Socket { bound, tls, http2, early_data, proxies } in self.sockets {
             let socket = bound.listen()?;
-            let speaks = Speaks { front: self.front.clone().filter(|_| tls), http2, proxies };
+            let speaks = Speaks { front: self.front.clone().filter(|_| tls), http2, early_data, proxies };
             let (handler, serving) = (Arc::clone(&self.handler), self.serving.clone());
             accepting.spawn(accept::accept(socket, speaks, handler, serving, self.connections.clone()));
         }

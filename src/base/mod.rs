@@ -1,7 +1,8 @@
-//! What every other module may lean on: time, identities, units, who and where, and errors that carry blame.
+//! What every other module may lean on: time, early data, identities, units, who and where, and errors that carry blame.
 
 pub mod blame;
 pub mod clock;
+pub mod early;
 pub mod ids;
 pub mod peer;
 pub mod units;

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::Body;
 use super::certificate::ClientCertificate;
 use super::rendered::RenderedFields;
+use crate::base::early::Early;
 use crate::base::ids::ClientPolicy;
 use crate::base::peer::Peer;
 use crate::telemetry::record::Record;
@@ -38,6 +39,15 @@ pub struct Request {
     pub policy: ClientPolicy,
     /// The certificate that it showed there, if an origin is to be told of it.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// That handshake, if it had not ended when the request came, which may be a replay as long as that is so.
+    pub early: Option<Early>,
+}
+
+impl Request {
+    /// Whether it may be a replay: it came before the end of its client's handshake, which has not ended since (RFC 8470).
+    pub fn is_early(&self) -> bool {
+        self.early.as_ref().is_some_and(Early::is_early)
+    }
 }
 
 /// The head of a response.

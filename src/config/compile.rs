@@ -59,7 +59,7 @@ impl Settings {
             workers: written.node.workers.map_or_else(one_per_core, usize::from),
             drain: written.node.drain,
             listener: listener(written),
-            tls: tls(written),
+            tls: tls(written, &memory),
             request: request::Settings {
                 node: name.clone(),
                 cdn_id: cdn_id.clone(),
@@ -118,8 +118,9 @@ fn bytes(size: u64) -> usize {
 }
 
 fn listen(written: &Listener) -> Listen {
-    let Listener { address, mode, tls, http2, proxy_protocol } = written.clone();
-    Listen { address: address.with_mode(mode), tls, http2: http2.unwrap_or(tls), proxies: proxy_protocol }
+    let Listener { address, mode, tls, http2, early_data, proxy_protocol } = written.clone();
+    let (address, http2) = (address.with_mode(mode), http2.unwrap_or(tls));
+    Listen { address, tls, http2, early_data: early_data && tls, proxies: proxy_protocol }
 }
 
 fn listener(written: &Configuration) -> listener::Settings {
@@ -136,7 +137,7 @@ fn listener(written: &Configuration) -> listener::Settings {
 }
 
 /// None, if nobody speaks it.
-fn tls(written: &Configuration) -> Option<listener::tls::Settings> {
+fn tls(written: &Configuration, memory: &MemoryPlan) -> Option<listener::tls::Settings> {
     if !written.listeners.iter().any(|listener| listener.tls) {
         return None;
     }
@@ -149,11 +150,14 @@ fn tls(written: &Configuration) -> Option<listener::tls::Settings> {
         },
         is_default: written.tls.default_certificate.as_ref() == Some(name),
     });
+    let takes_early_data = written.listeners.iter().any(|listener| listener.tls && listener.early_data);
     Some(listener::tls::Settings {
         certificates: certificates.collect(),
         policies: policies(written),
         minimum: written.tls.minimum_version,
         ticket_keys: written.tls.ticket_keys.clone(),
+        early_data_sessions: takes_early_data
+            .then(|| written.tls.early_data_sessions.unwrap_or_else(|| bytes(memory.sessions))),
         handshake_timeout: written.tls.handshake_timeout,
         reload_every: written.tls.reload_every,
     })
@@ -461,7 +465,7 @@ mod tests {
         assert_eq!(settings.listen.len(), 2);
         assert_eq!(
             settings.listen.last(),
-            Some(&Listen { address, tls: false, http2: false, proxies: Vec::new() })
+            Some(&Listen { address, tls: false, http2: false, early_data: false, proxies: Vec::new() })
         );
     }
 }

@@ -1,6 +1,7 @@
 //! How the memory limit of the process is shared out.
 
 use crate::base::units::ByteSize;
+use crate::listener::tls::sessions::COST as SESSION;
 
 /// The least that a node can work with.
 const LEAST: ByteSize = ByteSize::mib(64);
@@ -31,6 +32,8 @@ pub struct MemoryPlan {
     pub markers: u64,
     /// What the ledger's records may take of it.
     pub ledger: u64,
+    /// How many sessions of TLS are remembered in it, where they are and nothing else is said: a 64th of the budget.
+    pub sessions: u64,
 }
 
 /// Why a limit is refused.
@@ -45,6 +48,7 @@ impl MemoryPlan {
     /// Shares out `limit`.
     pub fn new(limit: ByteSize) -> Result<Self, MemoryError> {
         const MARKER: u64 = 256;
+        const SESSIONS: u64 = 64;
         // Enough for tens of thousands of purges where there is least, and for half a million at 1 GiB.
         const LEDGER: u64 = 28;
         const LEAST_LEDGER: u64 = ByteSize::mib(2).0;
@@ -54,7 +58,8 @@ impl MemoryPlan {
         let budget = limit.0 - FIXED - limit.0 / FRAGMENTED;
         let (tier, markers) = (budget / 4 * 3, budget / 100 / MARKER);
         let ledger = (budget / LEDGER).max(LEAST_LEDGER);
-        Ok(Self { limit: limit.0, budget, tier, disk: 0, markers, ledger })
+        let sessions = budget / SESSIONS / SESSION;
+        Ok(Self { limit: limit.0, budget, tier, disk: 0, markers, ledger, sessions })
     }
 
     /// The same limit shared out with a disk tier.

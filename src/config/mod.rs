@@ -70,6 +70,8 @@ pub struct Listen {
     pub tls: bool,
     /// Whether they may speak HTTP/2: by choice where TLS is spoken, else at once or not at all.
     pub http2: bool,
+    /// Whether early data is taken of those who speak TLS.
+    pub early_data: bool,
     /// Who says for whom it connects, by the PROXY protocol.
     pub proxies: Vec<Proxies>,
 }

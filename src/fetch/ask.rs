@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
 use super::unbelieved::{is_of_certificate, is_personal, is_unbelieved};
 use crate::base::clock::Timestamp;
+use crate::base::early::{Early, NeverEnded};
 use crate::base::ids::PoolId;
 use crate::body::certificate::ClientCertificate;
 use crate::cache::key::Key;
@@ -37,6 +38,8 @@ pub struct Asked {
     pub peer: Option<IpAddr>,
     /// Its certificate, if the origin is told of it: the request then passes by the cache.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// Its handshake, if that had not ended when the request came.
+    pub early: Option<Early>,
     /// The client's HTTP version.
     pub version: Version,
     /// What the site adds to the rules of HTTP.
@@ -162,6 +165,19 @@ impl Ask {
     /// Whether it is for one person, or must leave no trace: it waits for nobody.
     pub fn goes_alone(&self) -> bool {
         self.directives.no_store || storage::is_personal(&self.headers, &self.policy)
+    }
+
+    /// Whether it may be a replay: its client's handshake has not ended. Origins are told so (RFC 8470 §5.1).
+    pub fn is_early(&self) -> bool {
+        self.early.as_ref().is_some_and(Early::is_early)
+    }
+
+    /// Waits until it is early no more. Cancel-safe.
+    pub async fn end_of_handshake(&self) -> Result<(), NeverEnded> {
+        match &self.early {
+            Some(early) => early.end().await,
+            None => Ok(()),
+        }
     }
 
     /// The method by which the answer to this is fetched where it may be stored: a HEAD is answered from a GET.

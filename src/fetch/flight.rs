@@ -57,6 +57,8 @@ pub enum Announcement {
     Divided(Arc<Divided>),
     /// What came is of no use for anybody: all ask for themselves.
     Unshared,
+    /// The origin does not answer what may be a replay, as the request was that was sent (RFC 8470 §5.2).
+    TooEarly,
     /// No head came.
     Failed(Failure),
 }
@@ -181,6 +183,8 @@ pub enum Advice {
     TakeOver(Failure),
     /// Fetch alone: this answer is not for sharing.
     Alone,
+    /// Look again once the own handshake has ended: the request that went to the origin may be a replay, and was refused.
+    TooEarly,
     /// Give up together.
     Fail(Failure),
 }
@@ -228,6 +232,7 @@ impl Flight {
                 | Announcement::Stored(_)
                 | Announcement::Divided(_)
                 | Announcement::Unshared
+                | Announcement::TooEarly
                 | Announcement::Failed(_),
             ) => false,
         }
@@ -262,6 +267,7 @@ impl Flight {
             Announcement::Stored(hit) if leads => Advice::Hit(hit),
             Announcement::Divided(divided) if leads => Advice::Gather(divided),
             Announcement::Unshared => Advice::Alone,
+            Announcement::TooEarly => Advice::TooEarly,
             Announcement::Failed(failure) if leads => Advice::Fail(failure),
             Announcement::Head(announced) => {
                 let bridge = announced.bridge.clone();

@@ -12,6 +12,7 @@ use super::ask::Ask;
 use crate::body::Body;
 use crate::cache::object::Object;
 use crate::origin::OriginRequest;
+use crate::semantics::fields::EARLY_DATA;
 use crate::semantics::notable::Notable;
 use crate::semantics::ranges::{self, Part};
 use crate::semantics::{cdn_loop, client_cert, fields, validation};
@@ -152,6 +153,7 @@ pub(super) fn passed(ask: &Ask, body: Body, we: &Us) -> OriginRequest {
     if let Some(certificate) = &ask.certificate {
         client_cert::tell(&mut headers, &certificate.own, &certificate.beside);
     }
+    tell_early(&mut headers, ask);
     we.sign(&mut headers, Some(ask.version));
     if let Some(trailer) = &ask.trailer {
         headers.insert(header::TRAILER, trailer.clone());
@@ -181,8 +183,24 @@ fn for_many(ask: &Ask, we: &Us) -> HeaderMap {
     }
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     add_our_own(&mut headers, ask, !ask.policy.hide_clients);
+    tell_early(&mut headers, ask);
     we.sign(&mut headers, None);
     headers
+}
+
+/// Says that a request may be a replay: by what this node knows, or by what one before it has said, which is never taken off
+/// (RFC 8470 §5.1).
+fn tell_early(headers: &mut HeaderMap, ask: &Ask) {
+    let by_client = || ask.notable.may_have(Notable::EARLY_DATA) && headers.contains_key(EARLY_DATA);
+    if ask.is_early() || by_client() {
+        headers.insert(EARLY_DATA, HeaderValue::from_static("1"));
+    }
+}
+
+/// Whether a request says that it may be a replay by what this node alone knows: who gets a 425 for that can wait for the end
+/// of the handshake, and ask once more (RFC 8470 §5.2).
+pub(super) fn is_early_by_us(request: &OriginRequest, ask: &Ask) -> bool {
+    ask.early.is_some() && request.headers.contains_key(EARLY_DATA) && !ask.headers.contains_key(EARLY_DATA)
 }
 
 /// Whether a field stays here where the answer may be for many.

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::link::Link;
 use super::proxied::{self, Trusted};
 use super::stream::{self, Socket, Stream};
-use super::tls::{Front, Shaken};
+use super::tls::{Front, Offer, Shaken};
 use super::wire::{Listening, Wire};
 use super::{Handler, Serving, http1, http2};
 use crate::base::peer::Peer;
@@ -31,6 +31,8 @@ pub struct Speaks {
     pub front: Option<Arc<Front>>,
     /// Whether they may speak HTTP/2: with TLS by choice, else by beginning with it (RFC 9113 §3.3).
     pub http2: bool,
+    /// Whether early data is taken of those who speak TLS.
+    pub early_data: bool,
     /// Who says for whom it connects, if anybody does.
     pub proxies: Option<Trusted>,
 }
@@ -56,8 +58,9 @@ pub async fn accept<H: Handler>(
             Ok((stream, peer)) => {
                 let (handler, serving) = (Arc::clone(&handler), Arc::clone(&serving));
                 match speaks.clone() {
-                    Speaks { proxies: Some(trusted), front, http2 } if trusted.has(peer) => {
-                        tasks.spawn(welcome_by_proxy(stream, (peer, front, http2), handler, serving))
+                    Speaks { proxies: Some(trusted), front, http2, early_data } if trusted.has(peer) => {
+                        let offer = Offer { http2, early_data };
+                        tasks.spawn(welcome_by_proxy(stream, (peer, front, offer), handler, serving))
                     }
                     Speaks { front: None, http2: true, .. } => {
                         tasks.spawn(welcome_by_either(Socket::new(stream), peer, handler, serving))
@@ -68,9 +71,9 @@ pub async fn accept<H: Handler>(
                             tasks.spawn(welcome(Socket::new(stream), peer, handler, serving))
                         }
                     },
-                    Speaks { front: Some(front), http2, .. } => {
-                        let stream = Socket::new(stream);
-                        tasks.spawn(welcome_by_tls(stream, peer, (front, http2), handler, serving))
+                    Speaks { front: Some(front), http2, early_data, .. } => {
+                        let (stream, offer) = (Socket::new(stream), Offer { http2, early_data });
+                        tasks.spawn(welcome_by_tls(stream, peer, (front, offer), handler, serving))
                     }
                 };
             }
@@ -94,7 +97,7 @@ fn is_the_client(error: &io::Error) -> bool {
 /// What comes from a proxy that says for whom it connects. One that does not say so in time, or says it wrong, is dropped.
 async fn welcome_by_proxy<H: Handler>(
     mut stream: Wire,
-    (proxy, front, http2): (Peer, Option<Arc<Front>>, bool),
+    (proxy, front, offer): (Peer, Option<Arc<Front>>, Offer),
     handler: Arc<H>,
     serving: Arc<Serving>,
 ) {
@@ -110,12 +113,10 @@ async fn welcome_by_proxy<H: Handler>(
     // It speaks for itself, to see whether this node is well.
     let peer = client.map_or(proxy, Peer::At);
     let stream = Socket::that_began(begin, stream);
-    match (front, http2) {
-        (Some(front), http2) => {
-            Box::pin(welcome_by_tls(stream, peer, (front, http2), handler, serving)).await;
-        }
-        (None, true) => Box::pin(welcome_by_either(stream, peer, handler, serving)).await,
-        (None, false) => Box::pin(welcome(stream, peer, handler, serving)).await,
+    match front {
+        Some(front) => Box::pin(welcome_by_tls(stream, peer, (front, offer), handler, serving)).await,
+        None if offer.http2 => Box::pin(welcome_by_either(stream, peer, handler, serving)).await,
+        None => Box::pin(welcome(stream, peer, handler, serving)).await,
     }
 }
 
@@ -167,7 +168,7 @@ async fn read_beginning(stream: &mut Socket) -> io::Result<(BytesMut, bool)> {
 async fn welcome_by_tls<H: Handler>(
     stream: Socket,
     peer: Peer,
-    (front, may_choose): (Arc<Front>, bool),
+    (front, offer): (Arc<Front>, Offer),
     handler: Arc<H>,
     serving: Arc<Serving>,
 ) {
@@ -177,11 +178,11 @@ async fn welcome_by_tls<H: Handler>(
     let shaken = Box::pin(async {
         tokio::select! {
             () = serving.draining.cancelled() => None,
-            shaken = front.accept(stream, peer, may_choose) => shaken,
+            shaken = front.accept(stream, peer, offer) => shaken,
         }
     });
-    let Some(Shaken { stream, speaks_http2, policy, certificate }) = shaken.await else { return };
-    let link = Link { policy, certificate, ..link };
+    let Some(Shaken { stream, speaks_http2, policy, certificate, early }) = shaken.await else { return };
+    let link = Link { policy, certificate, early, ..link };
     if speaks_http2 {
         // On the heap as well, so that one of HTTP/1.1 is small.
         Box::pin(http2::serve(stream, link, &*handler, &serving)).await;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use http::uri::Scheme;
 
+use crate::base::early::Early;
 use crate::base::ids::ClientPolicy;
 use crate::base::peer::Peer;
 use crate::body::certificate::ClientCertificate;
 
 /// Who is at the other end, and by which way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Link {
     /// Where it is.
     pub peer: Peer,
@@ -19,17 +20,25 @@ pub struct Link {
     pub policy: ClientPolicy,
     /// The certificate that it showed there, if an origin is to be told of it.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// Its handshake, if that had not ended when it was first served.
+    pub early: Option<Early>,
 }
 
 impl Link {
     /// A connection in the clear.
     pub fn plain(peer: impl Into<Peer>) -> Self {
-        Self { peer: peer.into(), is_tls: false, policy: ClientPolicy::NONE, certificate: None }
+        Self { peer: peer.into(), is_tls: false, policy: ClientPolicy::NONE, certificate: None, early: None }
     }
 
     /// One by TLS, of which nothing was asked so far.
     pub fn tls(peer: impl Into<Peer>) -> Self {
         Self { is_tls: true, ..Self::plain(peer) }
+    }
+
+    /// The handshake of a connection on which a request comes now, if that has not ended: all that came so far is early, be it
+    /// by one byte of many.
+    pub fn early(&self) -> Option<Early> {
+        self.early.clone().filter(Early::is_early)
     }
 
     /// The scheme of what is asked for here.

@@ -10,7 +10,6 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::server::TlsStream;
 
 use super::wire::Wire;
 
@@ -56,17 +55,6 @@ impl Stream for TcpStream {
     }
 }
 
-impl Stream for TlsStream<Socket> {
-    /// What is missing is told by the want of a `close_notify` as well (RFC 8446 §6.1), for clients that look for one.
-    fn break_off(&mut self) {
-        self.get_mut().0.break_off();
-    }
-
-    fn left_below(&self) -> u64 {
-        self.get_ref().0.written
-    }
-}
-
 /// Without sockets: a pipe in memory, whose end looks the same in any case.
 impl Stream for DuplexStream {
     fn can_break_off(&self) -> bool {
@@ -97,6 +85,11 @@ impl Socket {
     /// These bytes were read, and are read once more.
     pub fn that_began(begin: BytesMut, io: Wire) -> Self {
         Self { io, begin, written: 0 }
+    }
+
+    /// Bytes that have left.
+    pub(super) fn written(&self) -> u64 {
+        self.written
     }
 
     fn counts(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {

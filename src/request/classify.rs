@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, Method, header};
 
 use super::Step;
 use super::begun::Begun;
@@ -15,6 +15,7 @@ use crate::cache::key::{Extras, Key, KeyParts};
 use crate::fetch::ask::{Ask, Asked, Fields};
 use crate::route::Site;
 use crate::semantics::cache_status::Forward;
+use crate::semantics::fields;
 use crate::semantics::notable::Notable;
 use crate::semantics::policy::Policy;
 use crate::semantics::validation;
@@ -78,9 +79,6 @@ impl Bypass {
     }
 }
 
-/// RFC 8470 §5.1.
-static EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
-
 /// The way of a request.
 pub(super) enum Way {
     /// The cache is asked.
@@ -129,10 +127,10 @@ pub(super) fn sort(
     site: &Site,
     key: Option<Key>,
 ) -> (Ask, Way, Body) {
-    let Request { method, scheme, target, version, headers, body, peer, certificate, .. } = request;
+    let Request { method, scheme, target, version, headers, body, peer, certificate, early, .. } = request;
     let (policy, pool) = (Arc::clone(&site.policy), site.pool);
-    let mut fields = Fields::new(headers, admitted.notable, version, &policy);
-    let way = match way(&method, target.path(), &fields, content.is_some(), &body, &policy) {
+    let mut taken = Fields::new(headers, admitted.notable, version, &policy);
+    let way = match way(&method, target.path(), &taken, content.is_some(), &body, &policy) {
         Way::Cache | Way::Through | Way::Pass(Bypass::Precondition) if certificate.is_some() => {
             Way::Pass(Bypass::Certificate)
         }
@@ -140,7 +138,7 @@ pub(super) fn sort(
     };
     let told_of_all = matches!(way, Way::Pass(Bypass::Precondition)) && method == Method::HEAD;
     if told_of_all || !matches!(way, Way::Pass(_)) {
-        fields.for_many(&policy, content.is_some() || matches!(way, Way::Through));
+        taken.for_many(&policy, content.is_some() || matches!(way, Way::Through));
     }
     let normal_target = policy.query.normal(&target);
     let parts = KeyParts {
@@ -151,7 +149,7 @@ pub(super) fn sort(
         target: normal_target.as_ref().unwrap_or(&target),
         arm: "",
     };
-    let made = || Key::with(&parts, &extras(&method, &fields.headers, content.as_ref(), &policy));
+    let made = || Key::with(&parts, &extras(&method, &taken.headers, content.as_ref(), &policy));
     let key = key.unwrap_or_else(made);
     let peer = peer.ip();
     let content = content.map(|content| content.0);
@@ -165,13 +163,14 @@ pub(super) fn sort(
             scheme,
             peer,
             certificate,
+            early,
             version,
             policy,
             content,
             pool,
             metrics,
         },
-        fields,
+        taken,
     );
     (ask, way, body)
 }
@@ -191,8 +190,8 @@ fn extras(method: &Method, headers: &HeaderMap, content: Option<&Content>, polic
     extras
 }
 
-fn way(method: &Method, path: &str, fields: &Fields, keyed: bool, body: &Body, policy: &Policy) -> Way {
-    let (headers, notable) = (&fields.headers, fields.notable);
+fn way(method: &Method, path: &str, taken: &Fields, keyed: bool, body: &Body, policy: &Policy) -> Way {
+    let (headers, notable) = (&taken.headers, taken.notable);
     let plain = *method == Method::GET || *method == Method::HEAD;
     let through = *method == Method::POST && policy.methods.post && !keyed;
     // Content that was to be part of the key, and is too long for it.
@@ -205,10 +204,10 @@ fn way(method: &Method, path: &str, fields: &Fields, keyed: bool, body: &Body, p
     if plain && !matches!(body, Body::Empty) {
         return Way::Pass(Bypass::Content);
     }
-    if fields.upgrade.is_some() {
+    if taken.upgrade.is_some() {
         return Way::Pass(Bypass::Upgrade);
     }
-    if notable.may_have(Notable::EARLY_DATA) && headers.contains_key(&EARLY_DATA) {
+    if notable.may_have(Notable::EARLY_DATA) && headers.contains_key(fields::EARLY_DATA) {
         return Way::Pass(Bypass::EarlyData);
     }
     if policy.bypass_paths.has(path) {

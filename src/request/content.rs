@@ -107,6 +107,7 @@ mod tests {
             peer: std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into(),
             policy: ClientPolicy::NONE,
             certificate: None,
+            early: None,
         };
         let methods = CacheableMethods { query: true, ..CacheableMethods::default() };
         Rig { budget, writer, request, policy: Policy { methods, ..Policy::default() } }

@@ -349,6 +349,7 @@ fn imagined(method: &str, url: &str, fields: &[(String, String)]) -> Result<Requ
         peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(),
         policy: ClientPolicy::NONE,
         certificate: None,
+        early: None,
     })
 }
 

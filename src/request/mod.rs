@@ -27,9 +27,11 @@ mod turn;
 use std::sync::Arc;
 
 use http::uri::Scheme;
+use http::{Method, header};
 
 use crate::admission::{self, Admitted, Connections, Guest, Rejection};
 use crate::base::clock::Clock;
+use crate::base::early::NeverEnded;
 use crate::body::Body;
 use crate::body::budget::{Budget, Charge};
 use crate::body::message::{InterimSender, Reply, Request};
@@ -146,6 +148,8 @@ enum Begin<'a> {
     OnItsWay(Box<(Turn, Step)>),
     /// To its content, which is part of the key and has to be collected.
     HasContent(Box<Received<'a>>),
+    /// Not any further before the end of its client's handshake.
+    TooEarly(Box<Request>),
 }
 
 /// A request that was let in.
@@ -189,6 +193,9 @@ impl ClientMachine {
                 return Begin::Answered(begun.logged_rejection(reply, &request, &rejection, site, log));
             }
         };
+        if request.is_early() && !may_be_a_replay(&request) {
+            return Begin::TooEarly(Box::new(request));
+        }
         let (key, found) = match self.at_once(&request, &admitted, site, begun) {
             Ok(reply) => return Begin::Answered(reply),
             Err(seen) => seen.map(|Seen { key, found }| (key, found)).unzip(),
@@ -209,8 +216,13 @@ impl ClientMachine {
     /// The rest of the way. What is said before the answer goes to the client as it comes. Dropped at any await, the client has
     /// left: nothing that others use is touched.
     async fn go_on(&self, begin: Begin<'_>, client: InterimSender) -> Reply {
+        let begin = match begin {
+            Begin::TooEarly(request) => self.begin_in_time(*request).await,
+            begin => begin,
+        };
         let (mut turn, mut step) = match begin {
             Begin::Answered(reply) => return reply,
+            Begin::TooEarly(request) => return self.too_early(&request),
             Begin::OnItsWay(way) => *way,
             Begin::HasContent(received) => {
                 let Received { mut request, admitted, site, begun } = *received;
@@ -232,6 +244,26 @@ impl ClientMachine {
                 Step::Done(reply) => return turn.recorded(reply, self.log.as_ref()),
             };
         }
+    }
+
+    /// Begins once the handshake has ended of a request that came before. Cancel-safe: dropped, nothing was begun.
+    async fn begin_in_time(&self, request: Request) -> Begin<'_> {
+        let ended = match &request.early {
+            Some(early) => early.end().await,
+            None => Ok(()),
+        };
+        match ended {
+            Ok(()) => self.begin(request),
+            Err(NeverEnded) => Begin::TooEarly(Box::new(request)),
+        }
+    }
+
+    /// Said to a request whose client's handshake came to nothing, if anybody hears it.
+    fn too_early(&self, request: &Request) -> Reply {
+        let (begun, refusal) = (Begun::now(&self.clock), Rejection::TooEarly);
+        self.metrics.rejected(refusal.name());
+        let reply = deliver::rejected(&refusal, &self.settings.node, &request.method, begun.time);
+        begun.logged_rejection(reply, request, &refusal, None, self.log.as_ref())
     }
 
     /// Whether the request goes any further, and to which site. A refusal tells the site as well, if it got so far.
@@ -256,6 +288,13 @@ impl ClientMachine {
         }
         Ok((admitted, site))
     }
+}
+
+/// Whether it does no harm to answer a request twice: it asks for nothing to be done (RFC 8470 §4). What it brings along, and
+/// what it would leave HTTP for, waits for the end of the handshake as well.
+fn may_be_a_replay(request: &Request) -> bool {
+    let asks = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&request.method);
+    asks && matches!(request.body, Body::Empty) && !request.headers.contains_key(header::UPGRADE)
 }
 
 /// Where authorities look whether a host is ours before they give it a certificate (RFC 8555 §8.3): in the clear.

@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 use super::preface::Preface;
 use super::turn::Turn;
 use super::{ClientMachine, Step};
+use crate::admission::Rejection;
 use crate::base::clock::Timestamp;
 use crate::body::Body;
 use crate::body::content::Blocks;
@@ -203,8 +204,35 @@ impl ClientMachine {
                 self.counters.released.inc();
                 Step::Alone(turn.stale.clone())
             }
+            Advice::TooEarly => self.asked_too_early(turn, seat).await,
             Advice::Fail(failure) => self.fail(turn, failure),
         }
+    }
+
+    /// The origin wants to be asked by nobody who may be a replay: asks it again once the client's handshake has ended, which it
+    /// has where it never was early. Cancel-safe: dropped while waiting, the client has left.
+    async fn asked_too_early(&self, turn: &mut Turn, seat: Seat) -> Step {
+        let (leads, passes) = (seat.leads(), seat.passes());
+        drop(seat);
+        if turn.ask.end_of_handshake().await.is_err() {
+            return self.never_ended(turn);
+        }
+        self.counters.too_early.inc();
+        match (leads, passes) {
+            (false, _) => send_back(self, turn),
+            // What came before the end of a handshake has no content, or it would have waited for that.
+            (true, true) => Step::Pass(Body::Empty),
+            (true, false) if goes_alone(&turn.ask, turn.stale.as_ref()) => Step::Alone(turn.stale.clone()),
+            (true, false) => Step::Join,
+        }
+    }
+
+    /// The handshake came to nothing, and with it the connection: hardly anybody will hear this.
+    fn never_ended(&self, turn: &mut Turn) -> Step {
+        let (refusal, now) = (Rejection::TooEarly, self.clock.now());
+        self.counters.forwarded.inc();
+        turn.detail = Some(refusal.name());
+        Step::Done(deliver::rejected(&refusal, &self.settings.node, &turn.ask.method, now))
     }
 
     /// Answered from what is stored, which is refreshed behind the answer where it is time for that.
@@ -299,6 +327,10 @@ impl ClientMachine {
     /// Waits for the first bytes of what is stored in blocks, and answers. Cancel-safe: dropped while waiting, the client
     /// has left.
     pub(super) async fn gather(&self, turn: &mut Turn, hit: &Hit, cache: CacheStatus) -> Step {
+        // Its blocks are fetched for all who want them, as they are read: by nobody who may be a replay.
+        if turn.ask.end_of_handshake().await.is_err() {
+            return self.never_ended(turn);
+        }
         let to = turn.answer(&self.settings.node, cache);
         let gathered = match deliver::content_of(hit, &to) {
             None => None,

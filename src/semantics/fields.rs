@@ -7,6 +7,10 @@ use super::cdn_loop::CDN_LOOP;
 use super::date::parse_date;
 use crate::base::clock::Timestamp;
 
+/// Says that a request was sent before the end of a handshake, and may be a replay (RFC 8470 §5.1). Whatever its value, and
+/// however often it stands there, it means the same.
+pub const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
+
 /// The members of a comma-separated list, over all lines of the field (RFC 9110 §5.6.1).
 ///
 /// Whitespace around a member is gone, empty members are left out, and a comma within a quoted string does
@@ -63,12 +67,12 @@ pub fn only_keeps_alive(headers: &HeaderMap) -> bool {
 /// always hop-by-hop (RFC 9110 §7.6.1).
 ///
 /// `Connection` may name any field but `Cache-Control`, which the RFC says is never a connection option:
-/// no peer can take off a `private` that way. Nor may it name `CDN-Loop`, which nobody may take off at all
-/// (RFC 8586 §2). Fields that the proxy sets itself are set after this call.
+/// no peer can take off a `private` that way. Nor may it name `CDN-Loop` or `Early-Data`, which nobody may
+/// take off at all (RFC 8586 §2, RFC 8470 §5.1). Fields that the proxy sets itself are set after this call.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = list_members(headers, &CONNECTION)
         .filter_map(|member| HeaderName::from_bytes(member).ok())
-        .filter(|name| *name != CACHE_CONTROL && *name != CDN_LOOP)
+        .filter(|name| ![CACHE_CONTROL, CDN_LOOP, EARLY_DATA].contains(name))
         .collect();
     for name in &named {
         headers.remove(name);

@@ -62,8 +62,8 @@ pub enum Refusal {
     Method,
     /// The request said `no-store`.
     RequestNoStore,
-    /// It is no final answer to a plain request (1xx, 304), no status of HTTP at all, or one that we do not
-    /// know under `must-understand`.
+    /// It is no final answer to a plain request (1xx, 304), one to a request that came too early (425, RFC 8470 §5.2), no
+    /// status of HTTP at all, or one that we do not know under `must-understand`.
     Status,
     /// It is a part of a representation (206).
     Partial,
@@ -161,7 +161,8 @@ fn refusal(
     policy: &Policy,
 ) -> Option<Refusal> {
     // A 304 and a 206 are answers to conditions and ranges, which a fetch that may be stored never sends.
-    let final_status = (200..600).contains(&status.as_u16()) && status != StatusCode::NOT_MODIFIED;
+    let is_of_another_kind = [StatusCode::NOT_MODIFIED, StatusCode::TOO_EARLY].contains(&status);
+    let final_status = (200..600).contains(&status.as_u16()) && !is_of_another_kind;
     let not_for_others = !shareable_despite_authorization(cc);
     [
         // What is meant for one client comes first, so that no other reason hides it.

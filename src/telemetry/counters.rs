@@ -93,6 +93,8 @@ pub struct Counters {
     pub surplus_variants: Counter,
     /// Waiters sent on alone because the head was not for them.
     pub released: Counter,
+    /// Requests that an origin did not answer before the end of their client's handshake, and that asked again.
+    pub too_early: Counter,
     /// Answers that this node made itself because the origin failed.
     pub origin_errors: Counter,
     /// Bodies that broke off on the way from the origin.
@@ -107,6 +109,8 @@ pub struct Counters {
     pub tls_handshakes: Counter,
     /// Those of them that resumed a session.
     pub tls_resumptions: Counter,
+    /// Connections whose early data was taken.
+    pub tls_early_data: Counter,
     /// Those that came to nothing.
     pub tls_failures: Counter,
     /// Those of them in which a client had no certificate that counts, where it was asked for one.
@@ -132,7 +136,7 @@ impl Counters {
 
     /// Each with its family.
     #[rustfmt::skip]
-    fn all(&self) -> [(&'static Family, u64); 32] {
+    fn all(&self) -> [(&'static Family, u64); 34] {
         [
             (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, self.hits.get()),
             (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, self.disk_hits.get()),
@@ -155,6 +159,7 @@ impl Counters {
             (const { &family("forebay_stored_objects_total", "Objects stored.") }, self.stored.get()),
             (const { &family("forebay_surplus_variants_total", "Variants that went because their key had more than max_variants.") }, self.surplus_variants.get()),
             (const { &family("forebay_released_requests_total", "Requests that waited for a fetch and were sent on because its answer was not for them.") }, self.released.get()),
+            (const { &family("forebay_too_early_requests_total", "Requests that asked an origin again, for it does not answer what came in early data (425).") }, self.too_early.get()),
             (const { &family("forebay_origin_errors_total", "Answers that this node made itself because the origin failed.") }, self.origin_errors.get()),
             (const { &family("forebay_broken_origin_bodies_total", "Bodies that broke off on the way from the origin.") }, self.broken_bodies.get()),
             (const { &family("forebay_changed_objects_total", "Objects dropped because the origin had another version when a block of them was asked for.") }, self.changed_objects.get()),
@@ -162,6 +167,7 @@ impl Counters {
             (const { &family("forebay_refused_connections_total", "Client connections refused because there were too many.") }, self.refused_connections.get()),
             (const { &family("forebay_tls_handshakes_total", "TLS handshakes with clients.") }, self.tls_handshakes.get()),
             (const { &family("forebay_tls_resumptions_total", "TLS handshakes that resumed a session of this node, or of one with the same keys of tickets.") }, self.tls_resumptions.get()),
+            (const { &family("forebay_tls_early_data_total", "Connections of clients whose early data (0-RTT) was taken.") }, self.tls_early_data.get()),
             (const { &family("forebay_tls_failures_total", "TLS handshakes with clients that came to nothing.") }, self.tls_failures.get()),
             (const { &family("forebay_refused_client_certificates_total", "TLS handshakes that came to nothing because the client had no certificate that counts.") }, self.refused_client_certificates.get()),
             (const { &family("forebay_http2_connections_total", "Connections of HTTP/2 from clients.") }, self.http2_connections.get()),

@@ -49,6 +49,7 @@ pub fn ask_with(method: http::Method) -> Ask {
         scheme: Scheme::HTTP,
         peer: Some(PEER.ip()),
         certificate: None,
+        early: None,
         version: http::Version::HTTP_11,
         policy: Arc::default(),
         content: None,

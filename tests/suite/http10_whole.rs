@@ -140,7 +140,8 @@ async fn nginx_in_front_takes_no_part_for_the_whole() {
     .await;
     let mut settings = settings(&origin.url());
     let address = format!("unix:{}", socket.display()).parse().expect("an address");
-    settings.listen = vec![Listen { address, tls: false, http2: false, proxies: Vec::new() }];
+    settings.listen =
+        vec![Listen { address, tls: false, http2: false, early_data: false, proxies: Vec::new() }];
     let _node = Running::start(&settings, None).expect("a running node");
     let said =
         format!("location / {{ proxy_http_version 1.0; proxy_pass http://unix:{}; }}", socket.display());

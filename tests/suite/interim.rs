@@ -45,6 +45,7 @@ pub fn request(method: Method, path: &str, fields: &[(&str, &str)]) -> Request {
         peer: PEER.into(),
         policy: ClientPolicy::NONE,
         certificate: None,
+        early: None,
     }
 }
 

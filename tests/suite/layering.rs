@@ -78,6 +78,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
             "tls::certificate::CertificateName",
             "tls::certificate::Files",
             "tls::gate::Asked",
+            "tls::sessions::COST",
             "tls::gate::ClientCertificates",
             "tls::gate::Told",
             "tls::keeper::Named",

@@ -43,6 +43,8 @@ mod divided_findings;
 mod divided_origins;
 mod divided_property;
 mod drain;
+mod early_data;
+mod early_data_rig;
 mod explain;
 mod faults;
 mod fuzz_corpus;

@@ -128,6 +128,7 @@ async fn tls_follows_it() {
             certificates: vec![Named { name: "main".to_owned(), files, is_default: true }],
             policies: Vec::new(),
             ticket_keys: Vec::new(),
+            early_data_sessions: None,
             minimum: MinimumVersion::Tls12,
             handshake_timeout: LIMIT,
             reload_every: LIMIT,

@@ -46,6 +46,7 @@ pub fn settings(origin: &str) -> Settings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
         tls: false,
         http2: false,
+        early_data: false,
         proxies: Vec::new(),
     }];
     settings

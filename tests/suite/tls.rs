@@ -68,6 +68,7 @@ impl Site {
             address: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
             tls: true,
             http2: false,
+            early_data: false,
             proxies: Vec::new(),
         }];
         let named = certificates.iter().enumerate().map(|(nth, (name, hosts))| Named {
@@ -79,6 +80,7 @@ impl Site {
             certificates: named.collect(),
             policies: Vec::new(),
             ticket_keys: Vec::new(),
+            early_data_sessions: None,
             minimum: MinimumVersion::Tls12,
             handshake_timeout: ms(5_000),
             reload_every: ms(3_600_000),
@@ -280,6 +282,7 @@ async fn clients_without_tls_are_sent_to_it_and_those_with_it_stay() {
             address: SocketAddr::from(([127, 0, 0, 1], 0)).into(),
             tls: false,
             http2: false,
+            early_data: false,
             proxies: Vec::new(),
         });
         settings.sites[0].tls_port = Some(443);
@@ -353,6 +356,7 @@ async fn what_cannot_be_shown_is_told_at_the_start() {
             certificates: vec![Named { name: "main".into(), files, is_default: false }],
             policies: Vec::new(),
             ticket_keys: Vec::new(),
+            early_data_sessions: None,
             minimum: MinimumVersion::default(),
             handshake_timeout: ms(1_000),
             reload_every: ms(1_000),

@@ -39,6 +39,7 @@ fn node(origin: &str, shown: &[&Pair], change: impl FnOnce(&mut Settings)) -> Ru
         certificates: named.collect(),
         policies: Vec::new(),
         ticket_keys: Vec::new(),
+        early_data_sessions: None,
         minimum: MinimumVersion::Tls12,
         handshake_timeout: LIMIT,
         reload_every: LIMIT,

@@ -64,7 +64,7 @@ fn node(place: &Place, name: &str, origin: &str, change: impl FnOnce(&mut Settin
 
 fn listen(address: &str) -> Listen {
     let address = address.parse().expect("an address");
-    Listen { address, tls: false, http2: false, proxies: Vec::new() }
+    Listen { address, tls: false, http2: false, early_data: false, proxies: Vec::new() }
 }
 
 /// An origin that says what it was told of its client.
@@ -140,6 +140,7 @@ async fn tls_is_spoken_by_it() {
             certificates: vec![Named { name: "main".to_owned(), files, is_default: true }],
             policies: Vec::new(),
             ticket_keys: Vec::new(),
+            early_data_sessions: None,
             minimum: MinimumVersion::Tls12,
             handshake_timeout: LIMIT,
             reload_every: LIMIT,

@@ -119,6 +119,7 @@ pub fn request(fields: &[(&'static str, &'static str)]) -> Request {
         peer: std::net::SocketAddr::from(([192, 0, 2, 7], 4711)).into(),
         policy: ClientPolicy::NONE,
         certificate: None,
+        early: None,
     }
 }
 

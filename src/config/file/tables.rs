@@ -98,6 +98,10 @@ table! {
         /// Whether clients may speak HTTP/2 here: where they speak TLS by choice (ALPN), else by beginning with it (`h2c` by
         /// prior knowledge). `auto` is where they speak TLS.
         http2: Option<bool>, either("auto", flag()) => "auto";
+        /// Whether clients that come back may send their first requests along with their first message (0-RTT): a round trip
+        /// less. Such requests are answered early only if they are safe, and origins are told of them. Sessions are then
+        /// remembered by this process alone, in place of tickets: not with `tls.ticket_keys`.
+        early_data: bool, flag() => false;
         /// Who says by the PROXY protocol, version 1 or 2, for whom it connects: proxies that pass connections on as they are,
         /// by their networks, or `unix` for those that come by a Unix socket. They have to; of others it is not taken.
         proxy_protocol: Vec<Proxies>, list(proxies()) => [];
@@ -129,6 +133,10 @@ table! {
         /// all take them; nodes with the same files resume each other's sessions. Without any, each node makes keys of its
         /// own, which end with it.
         ticket_keys: Vec<PathBuf>, list(readable_file()) => [];
+        /// Sessions that are remembered where `early_data` is taken: those that were made last, each for one use. A client
+        /// is given two at a time. Each takes 640 bytes, for all of which memory is set aside; `auto` are as many as go into
+        /// a 64th of what there is for the cache and all else that is counted, and four times that is the most.
+        early_data_sessions: Option<usize>, either("auto", whole(16..=10_000_000_usize)) => "auto";
         /// How often the files of certificates, authorities and keys of tickets are looked at.
         reload_every: Duration, time() => "10s";
     }

@@ -28,11 +28,14 @@ use crate::base::ids::Sequence;
 use crate::body::Body;
 use crate::body::budget::Charge;
 use crate::body::busy::Writer;
+use crate::body::message::ReplyHead;
 use crate::cache::lookup::Hit;
 use crate::origin::{Exchange, Hear, OriginError, OriginRequest, Pool};
+use crate::semantics::fields::EARLY_DATA;
 use crate::semantics::ranges::Part;
 use crate::semantics::reuse::Decision;
 use crate::semantics::validation;
+use crate::semantics::vary::VarySet;
 
 /// A fetch and everything that it owns.
 pub(super) struct Lead {
@@ -170,6 +173,7 @@ impl Lead {
         let (born, sent_at) = (self.shared.cache.sequence(), self.shared.clock.now());
         self.flight.leaves(born);
         self.shared.counters.fetches.inc();
+        let is_early = outgoing::is_early_by_us(&request, &self.flight.ask);
         let may_confirm = self.stale.is_some() || self.asks_for_part();
         let conditional = may_confirm && request.headers.keys().any(validation::is_conditional);
         let begun = Instant::now();
@@ -183,6 +187,12 @@ impl Lead {
             site.origin_took(begun.elapsed());
         }
         match asked.and_then(|exchange| self.makes_sense(exchange, conditional)) {
+            Ok(exchange) if is_early && depends_on_early(&exchange.head) => {
+                self.leave_table();
+                self.tell(Announcement::TooEarly);
+                exchange.body.release();
+                None
+            }
             Ok(exchange) => {
                 let times = Times { born, request: sent_at, response: self.shared.clock.now() };
                 let bridged = self.is_bridged(exchange.head.status);
@@ -261,4 +271,10 @@ impl Lead {
     fn tell(&self, announcement: Announcement) {
         self.announcer.tell(announcement);
     }
+}
+
+/// Whether an answer would have been another one to a request that is surely no replay.
+fn depends_on_early(head: &ReplyHead) -> bool {
+    let varies = || VarySet::of(&head.headers).is_some_and(|vary| vary.names().contains(&EARLY_DATA));
+    head.status == StatusCode::TOO_EARLY || varies()
 }

@@ -105,6 +105,7 @@ impl<S: Stream> Connection<'_, S> {
             peer: self.link.peer,
             policy: self.link.policy,
             certificate: self.link.certificate.clone(),
+            early: self.link.early(),
         };
         (request, exchange)
     }

@@ -81,6 +81,7 @@ impl<S: Stream, H: Handler> Connection<'_, S, H> {
             peer: self.link.peer,
             policy: self.link.policy,
             certificate: self.link.certificate.clone(),
+            early: self.link.early(),
         };
         let handler = self.handler;
         match handler.handle(request) {

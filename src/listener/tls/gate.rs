@@ -15,6 +15,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ServerConfig, ServerConnection};
 
 use super::authorities::{Authorities, AuthoritiesError};
+use super::sessions::Sessions;
 use super::shelf::Shelf;
 use super::tickets::Tickets;
 use super::watch::Watch;
@@ -23,6 +24,9 @@ use crate::body::certificate::ClientCertificate;
 
 /// The most bytes of certificates that a client may show: they are kept as long as its connection.
 const MOST_SHOWN: usize = 16 << 10;
+
+/// The most bytes of early data on one connection; more ends it. As much is what others take.
+const MOST_EARLY: u32 = 16 << 10;
 
 /// Whether clients of a site have to show a certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,6 +112,15 @@ impl Maker {
             Some(tickets) => tickets,
             None => aws_lc_rs::Ticketer::new()?,
         };
+        Ok(for_both(config))
+    }
+
+    /// The same where early data is taken: only of a session that is remembered, and so of none in a ticket.
+    pub(super) fn early(&self, sessions: Arc<Sessions>) -> Result<Configs, rustls::Error> {
+        let mut config = self.config(WebPkiClientVerifier::no_client_auth())?;
+        config.session_storage = sessions;
+        config.max_early_data_size = MOST_EARLY;
+        config.send_half_rtt_data = true;
         Ok(for_both(config))
     }
 

@@ -6,13 +6,18 @@
 //! - [`authorities`]: whose word counts for certificates of clients.
 //! - [`gate`]: what is asked of clients before they are let in.
 //! - [`tickets`]: session tickets by keys that nodes share.
+//! - [`sessions`]: sessions that are remembered, each for one use, where early data is taken.
+//! - [`stream`]: what a client says and is told, from its first message on.
 //! - here: [`Front`], which shakes hands.
 
+mod at_once;
 pub mod authorities;
 pub mod certificate;
 pub mod gate;
 pub mod keeper;
+pub mod sessions;
 pub mod shelf;
+pub mod stream;
 pub mod tickets;
 mod watch;
 
@@ -23,24 +28,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::Acceptor;
+use rustls::server::{Accepted, AcceptedAlert};
 use rustls::version::{TLS12, TLS13};
-use rustls::{HandshakeKind, ServerConfig, ServerConnection, SupportedProtocolVersion};
+use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use tokio::io::AsyncWriteExt;
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio::time::{Instant, timeout_at};
 
-use super::stream::{self, Socket};
+use super::stream::{Socket, end};
 use crate::base::clock::{Clock, Timestamp};
+use crate::base::early::Early;
 use crate::base::ids::ClientPolicy;
 use crate::base::peer::Peer;
+use crate::body::budget::Budget;
 use crate::body::certificate::ClientCertificate;
 use crate::telemetry::counters::Counters;
 use authorities::{Authorities, AuthoritiesError};
 use certificate::{CertificateError, Files};
 use gate::{Asked, Configs, Gate, Maker};
 use keeper::{Keeper, Named};
+use sessions::Sessions;
 use shelf::Shelf;
+use stream::{TlsStream, broken, hello, note_handshake, tell};
 use tickets::{TicketKeyError, Tickets};
 
 /// A fatal alert, before any key is agreed on: that the host is unknown here (RFC 6066 §3, RFC 8446 §6).
@@ -96,6 +104,8 @@ pub struct Settings {
     pub minimum: MinimumVersion,
     /// Keys of session tickets: the first makes them, all take them. Without any, the process makes its own.
     pub ticket_keys: Vec<PathBuf>,
+    /// How many sessions are remembered for listeners that take early data, if any does.
+    pub early_data_sessions: Option<usize>,
     /// For a handshake, from the connection on.
     pub handshake_timeout: Duration,
     /// How often the files are looked at.
@@ -146,6 +156,8 @@ pub struct Front {
     tickets: Option<Arc<Tickets>>,
     /// For clients of whom nothing is asked.
     open: Configs,
+    /// The same where their early data is taken, if it is anywhere.
+    early: Option<Configs>,
     /// For those of the other policies, in their order.
     gates: Box<[Gate]>,
     policy_of: PolicyOf,
@@ -174,13 +186,24 @@ impl fmt::Debug for PolicyOf {
 #[derive(Debug)]
 pub struct Shaken {
     /// What it says from here on.
-    pub stream: TlsStream<Socket>,
+    pub stream: TlsStream,
     /// Whether it chose HTTP/2.
     pub speaks_http2: bool,
     /// What was asked of it.
     pub policy: ClientPolicy,
     /// The certificate that it showed, if an origin is to be told of it.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// Its handshake, if that goes on while the client is served: its early data was taken.
+    pub early: Option<Early>,
+}
+
+/// What a client is offered on a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// HTTP/2 beside HTTP/1.1.
+    pub http2: bool,
+    /// To take its early data, if nothing else is asked of it.
+    pub early_data: bool,
 }
 
 /// Why a handshake came to nothing.
@@ -200,6 +223,12 @@ enum Failure {
     Broken(#[from] io::Error),
 }
 
+/// Why a client's first message is answered by nothing but an alert.
+enum Unanswered {
+    UnknownHost,
+    Refused(rustls::Error, AcceptedAlert),
+}
+
 impl Failure {
     /// Of a handshake that was broken off with an alert.
     fn of(error: io::Error, io: Socket) -> Self {
@@ -214,11 +243,12 @@ impl Failure {
 
 impl Front {
     /// Reads the certificates, whose word counts for those of clients, and the keys of tickets, whose age is told by
-    /// `clock`. `policy_of` tells of whom what is asked. Blocking.
+    /// `clock`. `policy_of` tells of whom what is asked. Sessions that are remembered are charged to `budget`. Blocking.
     pub fn new(
         settings: &Settings,
         policy_of: PolicyOf,
         counters: Arc<Counters>,
+        budget: &Arc<Budget>,
         clock: Clock,
     ) -> Result<Self, TlsError> {
         let provider = Arc::new(provider());
@@ -226,12 +256,17 @@ impl Front {
         let shelf = Arc::clone(keeper.shelf());
         let maker = Maker { provider, minimum: settings.minimum, shelf: Arc::clone(&shelf) };
         let files = Some(settings.ticket_keys.clone()).filter(|files| !files.is_empty());
-        let tickets = files.map(|files| Tickets::open(files, clock).map(Arc::new)).transpose()?;
+        let tickets = files.map(|files| Tickets::open(files, clock.clone()).map(Arc::new)).transpose()?;
         let open = maker.open(tickets.clone())?;
+        let sessions = settings.early_data_sessions.map(|most| {
+            let memory = budget.charge(sessions::COST.saturating_mul(most as u64));
+            Arc::new(Sessions::new(most, memory, clock))
+        });
+        let early = sessions.map(|sessions| maker.early(sessions)).transpose()?;
         let gates = settings.policies.iter().map(|asked| Gate::new(asked.clone(), &maker));
         let gates = gates.collect::<Result<_, _>>()?;
         let timeout = settings.handshake_timeout;
-        Ok(Self { keeper, shelf, maker, tickets, open, gates, policy_of, timeout, counters })
+        Ok(Self { keeper, shelf, maker, tickets, open, early, gates, policy_of, timeout, counters })
     }
 
     /// Who looks after the certificates.
@@ -255,16 +290,17 @@ impl Front {
         self.tickets.as_deref().map(Tickets::are_refused)
     }
 
-    /// Shakes hands with a client, which may choose HTTP/2 if `http2` says so. `None`: nothing came of it, and the
-    /// connection is closed. Dropped while it waits, the connection is closed.
-    pub async fn accept(&self, io: Socket, peer: Peer, http2: bool) -> Option<Shaken> {
-        let shaken = tokio::time::timeout(self.timeout, self.shake_hands(io, http2)).await;
+    /// Shakes hands with a client, which may choose of what it is offered. Where its early data is taken, that goes on while it
+    /// is served. `None`: nothing came of it, and the connection is closed. Dropped while it waits, the connection is closed.
+    pub async fn accept(&self, io: Socket, peer: Peer, offer: Offer) -> Option<Shaken> {
+        let deadline = Instant::now() + self.timeout;
+        let shaken = timeout_at(deadline, self.shake_hands(io, offer, deadline)).await;
         match shaken.unwrap_or(Err(Failure::Late)) {
             Ok(shaken) => {
-                self.counters.tls_handshakes.inc();
-                let (_, session) = shaken.stream.get_ref();
-                if session.handshake_kind() == Some(HandshakeKind::Resumed) {
-                    self.counters.tls_resumptions.inc();
+                if shaken.early.is_some() {
+                    self.counters.tls_early_data.inc();
+                } else {
+                    note_handshake(&self.counters, shaken.stream.session().handshake_kind());
                 }
                 Some(shaken)
             }
@@ -275,38 +311,69 @@ impl Front {
         }
     }
 
-    async fn shake_hands(&self, io: Socket, http2: bool) -> Result<Shaken, Failure> {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
-        let hello = start.client_hello();
+    async fn shake_hands(&self, io: Socket, offer: Offer, deadline: Instant) -> Result<Shaken, Failure> {
+        let (accepted, mut io) = hello(io).await?;
+        let (policy, session) = self.answer(accepted, offer);
+        let mut stream = match session {
+            Ok(session) => TlsStream::new(io, session),
+            Err(Unanswered::UnknownHost) => {
+                io.write_all(&UNRECOGNIZED_NAME).await?;
+                io.shutdown().await?;
+                return Err(Failure::UnknownHost);
+            }
+            Err(Unanswered::Refused(error, alert)) => {
+                tell(&mut io, alert).await?;
+                return Err(Failure::of(broken(error), io));
+            }
+        };
+        let early = stream.takes_early_data().then(|| stream.open_early(deadline, &self.counters));
+        if early.is_none() {
+            stream = stream.shake().await.map_err(|(error, io)| Failure::of(error, io))?;
+        }
+        let session = stream.session();
+        let speaks_http2 = session.alpn_protocol() == Some(HTTP2);
+        let shown = self.gate(policy).map_or(Ok(None), |gate| gate.certificate(session));
+        let certificate = shown.map_err(Failure::LargeCertificates)?.map(Arc::new);
+        Ok(Shaken { stream, speaks_http2, policy, certificate, early })
+    }
+
+    /// What is asked of a client by its first message, and what it is answered.
+    fn answer(
+        &self,
+        accepted: Accepted,
+        offer: Offer,
+    ) -> (ClientPolicy, Result<ServerConnection, Unanswered>) {
+        let hello = accepted.client_hello();
         let name = hello.server_name();
         if !self.shelf.answers(name) {
-            let mut io = start.io;
-            io.write_all(&UNRECOGNIZED_NAME).await?;
-            io.shutdown().await?;
-            return Err(Failure::UnknownHost);
+            return (ClientPolicy::NONE, Err(Unanswered::UnknownHost));
         }
-        let (policy, gate) = self.gate_of(name);
-        let configs = gate.map_or_else(|| Arc::clone(&self.open), Gate::configs);
+        let policy = self.policy(name);
+        let configs = self.gate(policy).map_or_else(|| Arc::clone(self.open_to(offer)), Gate::configs);
         let [http1, both] = &*configs;
-        let config: &Arc<ServerConfig> = if http2 { both } else { http1 };
-        let limited = |session: &mut ServerConnection| session.set_buffer_limit(Some(MOST_ENCRYPTED));
-        let accepted = start.into_stream_with(Arc::clone(config), limited).into_fallible().await;
-        let stream = accepted.map_err(|(error, io)| Failure::of(error, io))?;
-        let (_, session) = stream.get_ref();
-        let speaks_http2 = session.alpn_protocol() == Some(HTTP2);
-        let shown = gate.map_or(Ok(None), |gate| gate.certificate(session));
-        let certificate = shown.map_err(Failure::LargeCertificates)?.map(Arc::new);
-        Ok(Shaken { stream, speaks_http2, policy, certificate })
+        let config: &Arc<ServerConfig> = if offer.http2 { both } else { http1 };
+        let session = accepted.into_connection(Arc::clone(config)).map(|mut session| {
+            session.set_buffer_limit(Some(MOST_ENCRYPTED));
+            session
+        });
+        (policy, session.map_err(|(error, alert)| Unanswered::Refused(error, alert)))
+    }
+
+    /// How TLS is spoken with a client of whom nothing is asked.
+    fn open_to(&self, offer: Offer) -> &Configs {
+        self.early.as_ref().filter(|_| offer.early_data).unwrap_or(&self.open)
     }
 
     /// What is asked of a client that asks for this host, or for none.
-    fn gate_of(&self, name: Option<&str>) -> (ClientPolicy, Option<&Gate>) {
+    fn policy(&self, name: Option<&str>) -> ClientPolicy {
         let policy = name.map_or(ClientPolicy::NONE, |name| (self.policy_of.0)(name));
-        let nth = usize::try_from(policy.0).ok().and_then(|nth| nth.checked_sub(1));
-        match nth.and_then(|nth| self.gates.get(nth)) {
-            Some(gate) => (policy, Some(gate)),
-            None => (ClientPolicy::NONE, None),
-        }
+        if self.gate(policy).is_some() { policy } else { ClientPolicy::NONE }
+    }
+
+    /// The way in for clients of whom that is asked, if anything is.
+    fn gate(&self, policy: ClientPolicy) -> Option<&Gate> {
+        let nth = usize::try_from(policy.0).ok()?.checked_sub(1)?;
+        self.gates.get(nth)
     }
 
     /// Counts what came to nothing. A client that was refused is read on until it knows: by TLS 1.3 it may have sent its
@@ -317,7 +384,7 @@ impl Front {
         match failure {
             Failure::NoCertificate(io) | Failure::Certificate(_, io) => {
                 self.counters.refused_client_certificates.inc();
-                stream::end(*io).await;
+                end(*io).await;
             }
             Failure::LargeCertificates(_) => self.counters.refused_client_certificates.inc(),
             Failure::UnknownHost | Failure::Late | Failure::Broken(_) => {}

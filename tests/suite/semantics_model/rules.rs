@@ -304,7 +304,7 @@ fn reasons(exchange: &Exchange, site: &Site, said: &Said) -> Vec<&'static str> {
         // GET, and what a site may choose beside it.
         (!["GET", "POST", "QUERY"].contains(&exchange.method), "method"),
         (Wishes::of(request).no_store, "request-no-store"),
-        (*status < 200 || *status > 599 || *status == 304, "status"),
+        (*status < 200 || *status > 599 || *status == 304 || *status == 425, "status"),
         (must_understand && !understood.contains(status), "status"),
         (*status == 206, "partial"),
         (said.flag("no-store") && !must_understand, "no-store"),

@@ -37,6 +37,7 @@ pub(super) fn translate(
         peer: peer.into(),
         policy: ClientPolicy::NONE,
         certificate: None,
+        early: None,
     };
     (request, upgrade)
 }

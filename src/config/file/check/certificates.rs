@@ -6,12 +6,16 @@ use super::super::kinds::HostPattern;
 use super::super::near::nearest;
 use super::super::reader::Reader;
 use super::super::tables::{Configuration, SiteTls};
+use crate::config::MemoryPlan;
 use crate::listener::tls::authorities::Authorities;
 use crate::listener::tls::certificate::{CertificateName, Files};
 use crate::listener::tls::gate::{ClientCertificates, Told};
 use crate::listener::tls::keeper::Named;
 use crate::listener::tls::provider;
 use crate::listener::tls::tickets::TicketKey;
+
+/// How many times as many sessions may be remembered as are where nothing is said.
+const MOST_SESSIONS: u64 = 4;
 
 pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
     let mut known = Vec::new();
@@ -50,6 +54,7 @@ pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
     }
     clients(configuration, reader);
     ticket_keys(configuration, reader);
+    early_data(configuration, reader);
     for (name, site) in &configuration.sites {
         if site.tls.strict_below && site.tls.strict.is_none() {
             let message = "strict_below says more of strict, which is off";
@@ -162,6 +167,41 @@ fn ticket_keys(configuration: &Configuration, reader: &mut Reader) {
         if let Err(error) = TicketKey::read(file) {
             reader.object(&format!("tls.ticket_keys[{nth}]"), error.to_string(), None);
         }
+    }
+}
+
+/// Early data, and what it cannot be had with.
+fn early_data(configuration: &Configuration, reader: &mut Reader) {
+    let takers = configuration.listeners.iter().enumerate().filter(|(_, listener)| listener.early_data);
+    let mut is_taken = false;
+    for (nth, listener) in takers {
+        let at = format!("listeners[{nth}].early_data");
+        if !listener.tls {
+            let message = "it has no effect: early data comes by TLS, which is not spoken here".to_owned();
+            reader.doubt(&at, message, Some("tls = true has it spoken".to_owned()));
+            continue;
+        }
+        is_taken = true;
+        if !configuration.tls.ticket_keys.is_empty() && reader.is_sound("tls.ticket_keys") {
+            let message =
+                "early data is taken of sessions that this process alone remembers, and of none in tickets";
+            let hint = "leave out early_data, or tls.ticket_keys, by which every node resumes sessions";
+            reader.object(&at, message, Some(hint.to_owned()));
+        }
+    }
+    let key = "tls.early_data_sessions";
+    let Some(sessions) = configuration.tls.early_data_sessions.filter(|_| reader.is_sound(key)) else {
+        return;
+    };
+    if !is_taken && reader.is_sound("listeners") {
+        let message = "it has no effect: no listener takes early data".to_owned();
+        reader.doubt(key, message, Some("a listener with early_data = true takes it".to_owned()));
+    } else if let Ok(plan) = MemoryPlan::new(configuration.memory.limit)
+        && sessions as u64 > plan.sessions * MOST_SESSIONS
+    {
+        let most = plan.sessions * MOST_SESSIONS;
+        let message = format!("there is no memory for more than {most} sessions");
+        reader.object(key, message, Some("lower it, raise memory.limit, or leave it at \"auto\"".to_owned()));
     }
 }
 
