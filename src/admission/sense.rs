@@ -184,6 +184,7 @@ mod tests {
             policy: ClientPolicy::NONE,
             certificate: None,
             early: None,
+            can_break_off: true,
         }
     }
 

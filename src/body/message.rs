@@ -41,6 +41,9 @@ pub struct Request {
     pub certificate: Option<Arc<ClientCertificate>>,
     /// That handshake, if it had not ended when the request came, which may be a replay as long as that is so.
     pub early: Option<Early>,
+    /// Whether its connection can tell that an answer breaks off, where nothing but its end tells the end of one: by a
+    /// reset, as those of the network can.
+    pub can_break_off: bool,
 }
 
 impl Request {

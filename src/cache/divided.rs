@@ -66,7 +66,9 @@ impl Cache {
         let of_head = |hit: &Hit| hit.object.generation == object.generation;
         let bytes = |hit: Hit| match hit.content {
             Held::Memory(Parts::Blocks(blocks)) => blocks.first().cloned(),
-            _ => None,
+            // A short one, that lay behind its record.
+            Held::Memory(Parts::Inline(bytes)) => Some(bytes),
+            Held::Disk(..) | Held::Divided => None,
         };
         let deadline = Instant::now() + disk.patience();
         loop {

@@ -4,13 +4,17 @@
 //! go. The policy of the memory tier finds that out in the end, and each time for the price of an entry made, weighed and
 //! thrown out. A doorkeeper knows it from one number, before anything is made.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::body::budget::{Budget, Charge};
 
 /// Remembers the last visitor at each of its places. A visitor is forgotten when another one comes to the same place: so
 /// it is remembered for about as many visits as there are places, and nothing has to be aged.
 #[derive(Debug)]
 pub(super) struct Doorkeeper {
     last: Box<[AtomicU32]>,
+    _memory: Charge,
 }
 
 /// Bytes of the memory tier for each place: about as many visits are remembered as it holds objects of that size.
@@ -20,16 +24,13 @@ const BYTES_OF_PLACE: u64 = 8 << 10;
 const PLACES: (u64, u64) = (1 << 10, 1 << 24);
 
 impl Doorkeeper {
-    /// One before a tier of so many bytes.
-    pub(super) fn of_tier(bytes: u64) -> Self {
+    /// One before a tier of so many bytes, charged to the budget.
+    pub(super) fn of_tier(bytes: u64, budget: &Arc<Budget>) -> Self {
         let (fewest, most) = PLACES;
         let places = (bytes / BYTES_OF_PLACE).clamp(fewest, most).next_power_of_two();
-        Self { last: (0..places).map(|_| AtomicU32::new(0)).collect() }
-    }
-
-    /// Bytes that it takes.
-    pub(super) fn weight(&self) -> u64 {
-        std::mem::size_of_val(&*self.last) as u64
+        let last: Box<[AtomicU32]> = (0..places).map(|_| AtomicU32::new(0)).collect();
+        let _memory = budget.charge(std::mem::size_of_val(&*last) as u64);
+        Self { last, _memory }
     }
 
     /// Whether `visitor`, a hash, came by of late. From now on it has.
@@ -59,7 +60,7 @@ mod tests {
 
     #[test]
     fn one_who_comes_back_soon_is_known_and_after_many_others_is_not() {
-        let door = Doorkeeper::of_tier(0);
+        let door = Doorkeeper::of_tier(0, &Budget::new(1 << 20));
         let places = door.last.len() as u64;
         assert!(!door.knows(hash(1)));
         assert!(door.knows(hash(1)));
@@ -74,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_place_where_nobody_was_knows_nobody() {
-        let door = Doorkeeper::of_tier(1 << 20);
+        let door = Doorkeeper::of_tier(1 << 20, &Budget::new(1 << 20));
         assert!(!door.knows(0) && door.knows(0));
         assert!(!door.knows(1) && !door.knows(1 << 40 | 1));
     }

@@ -92,7 +92,8 @@ impl Settings {
 pub struct Cache {
     memory: MemoryTier,
     disk: Option<DiskTier>,
-    doorkeeper: Doorkeeper,
+    /// Before the memory tier, where there is a disk.
+    doorkeeper: Option<Doorkeeper>,
     markers: Markers,
     aliases: Aliases,
     variants: Variants,
@@ -135,11 +136,10 @@ impl Cache {
             (Some(settings), Some(means)) => Some(DiskTier::start(settings.clone(), means)?),
             _ => None,
         };
-        let doorkeeper = Doorkeeper::of_tier(if disk.is_some() { settings.memory } else { 0 });
         Ok(Self {
-            memory: MemoryTier::new(settings.memory.saturating_sub(doorkeeper.weight())),
+            memory: MemoryTier::new(settings.memory),
+            doorkeeper: disk.as_ref().map(|_| Doorkeeper::of_tier(settings.memory, budget)),
             disk,
-            doorkeeper,
             markers: Markers::new(settings.max_markers, settings.marker_life),
             aliases: Aliases::new(settings.max_markers * LIST_SHARE),
             variants: Variants::new(settings.max_markers * LIST_SHARE),
@@ -237,6 +237,8 @@ impl Cache {
             return None;
         }
         if !self.is_worth_memory(key, &found.hit) {
+            // By that the next requests are grouped all the same.
+            self.note_vary(key, &found.hit.object.vary);
             return Some(found.hit);
         }
         self.memory.store(key, &found.hit);
@@ -253,7 +255,7 @@ impl Cache {
         let is_whole = matches!(hit.content, Held::Memory(_));
         !is_whole
             || self.memory.has_room_for(&hit.object)
-            || self.doorkeeper.knows(hit.object.slot(key).short())
+            || self.doorkeeper.as_ref().is_none_or(|door| door.knows(hit.object.slot(key).short()))
     }
 
     /// A block of a hit that is on disk, from the tier that has it. Cancel-safe.

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use super::key::KeyHash;
 
-/// A name whose first half is its hash.
+/// A name that has its hash in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShortHash<T>(pub T);
 

@@ -35,10 +35,8 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// before the stream is dropped.
     fn break_off(&mut self) {}
 
-    /// Whether it can: otherwise an end is an end, whatever was to follow.
-    fn can_break_off(&self) -> bool {
-        true
-    }
+    /// Whether it can: otherwise its end is an end, whatever was to follow.
+    fn can_break_off(&self) -> bool;
 
     /// Bytes that have left below, of one that takes bytes before they leave: whether it makes progress is told by that
     /// alone.
@@ -52,6 +50,10 @@ impl Stream for TcpStream {
         if let Err(error) = SockRef::from(&*self).set_linger(Some(Duration::ZERO)) {
             tracing::debug!(%error, "a connection cannot be reset");
         }
+    }
+
+    fn can_break_off(&self) -> bool {
+        true
     }
 }
 

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, header};
 use super::Step;
 use super::begun::Begun;
 use super::content::Content;
+use super::hold::needs_whole;
 use super::turn::Turn;
 use crate::admission::Admitted;
 use crate::body::Body;
@@ -98,8 +99,10 @@ pub(super) fn classify(
     begun: Begun,
     key: Option<Key>,
 ) -> (Turn, Step) {
+    let needs_whole = needs_whole(&request);
     let (ask, way, body) = sort(request, content, admitted, site, key);
-    let turn = start(ask, &way, begun);
+    let mut turn = start(ask, &way, begun);
+    turn.needs_whole = needs_whole;
     let step = match way {
         Way::Cache => Step::Lookup,
         Way::Through => Step::Through(body),

@@ -108,6 +108,7 @@ mod tests {
             policy: ClientPolicy::NONE,
             certificate: None,
             early: None,
+            can_break_off: true,
         };
         let methods = CacheableMethods { query: true, ..CacheableMethods::default() };
         Rig { budget, writer, request, policy: Policy { methods, ..Policy::default() } }

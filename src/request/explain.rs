@@ -350,6 +350,7 @@ fn imagined(method: &str, url: &str, fields: &[(String, String)]) -> Result<Requ
         policy: ClientPolicy::NONE,
         certificate: None,
         early: None,
+        can_break_off: true,
     })
 }
 

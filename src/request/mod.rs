@@ -20,6 +20,7 @@ mod begun;
 mod classify;
 mod content;
 pub mod explain;
+mod hold;
 mod preface;
 mod steps;
 mod turn;
@@ -134,6 +135,8 @@ enum Step {
     Wait(Seat),
     /// Wait for the first bytes of what is stored in blocks.
     Gather(Hit, CacheStatus),
+    /// Wait for the end of an answer that has to be whole before it is sent.
+    Hold(Reply),
     /// The answer.
     Done(Reply),
 }
@@ -241,6 +244,7 @@ impl ClientMachine {
                 Step::Through(body) => self.through(&mut turn, body),
                 Step::Wait(seat) => self.wait(&mut turn, seat, &mut preface).await,
                 Step::Gather(hit, cache) => self.gather(&mut turn, &hit, cache).await,
+                Step::Hold(reply) => self.hold(&mut turn, reply).await,
                 Step::Done(reply) => return turn.recorded(reply, self.log.as_ref()),
             };
         }

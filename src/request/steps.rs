@@ -188,7 +188,10 @@ impl ClientMachine {
     /// client has left its seat.
     pub(super) async fn wait(&self, turn: &mut Turn, mut seat: Seat, preface: &mut Preface) -> Step {
         match seat.advice_told(&turn.ask, |interim| preface.tell(interim)).await {
-            Advice::Read(announced) => Step::Done(self.read(turn, &announced, seat)),
+            Advice::Read(announced) => {
+                let reply = self.read(turn, &announced, seat);
+                turn.answered(reply)
+            }
             Advice::Use(refreshed) => self.confirmed(turn, &refreshed, &seat),
             Advice::Gather(divided) => self.divided(turn, &divided, &seat),
             Advice::Hit(hit) => match self.fetcher.decide(&turn.ask, &hit, self.clock.now()) {
@@ -414,6 +417,11 @@ impl ClientMachine {
             Trouble::Answered(_) => return Step::Alone(turn.stale.clone()),
         };
         self.counters.forwarded.inc();
+        self.failed(turn, error, now)
+    }
+
+    /// Answered by the error itself.
+    pub(super) fn failed(&self, turn: &mut Turn, error: OriginError, now: Timestamp) -> Step {
         self.counters.origin_errors.inc();
         turn.detail = Some(error.error.token());
         let cache = CacheStatus { detail: None, ..turn.forwarded() };

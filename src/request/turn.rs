@@ -40,6 +40,8 @@ pub(super) struct Turn {
     pub(super) attempt: u8,
     /// The content of a request that is passed.
     pub(super) content: Option<BusyBody>,
+    /// An answer of unknown length has to be whole before any of it is sent.
+    pub(super) needs_whole: bool,
 }
 
 impl Turn {
@@ -55,6 +57,7 @@ impl Turn {
             sent_back: 0,
             attempt: 0,
             content: None,
+            needs_whole: false,
         }
     }
 

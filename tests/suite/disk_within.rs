@@ -4,16 +4,19 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use forebay::base::units::ByteSize;
 use forebay::body::budget::Charge;
 use forebay::body::content::Parts;
 use forebay::cache::Admission;
 use forebay::cache::disk::find::NoHit;
-use forebay::cache::lookup::Held;
+use forebay::cache::disk::intake::Intake;
+use forebay::cache::lookup::{Held, Hit};
 
 use crate::disk_faults;
-use crate::disk_model::{Stamp, key};
+use crate::disk_model::{Model, Slot, Stamp, key, object};
 use crate::disk_rig::{DiskNode, FrameOnDisk, binary, content_files, frames_on_disk, until};
 use crate::disk_tier::Tier;
 use crate::support::bytes::pattern;
@@ -196,6 +199,40 @@ fn only(held: &Held) -> &[u8] {
         Held::Memory(Parts::Blocks(blocks)) if blocks.len() == 1 => &blocks[0],
         other => panic!("{other:?}"),
     }
+}
+
+/// What waits to be written counts once, whichever form it has.
+#[tokio::test]
+async fn what_waits_is_counted_once() {
+    let (tier, mut model) = (Tier::new(512 << 20, Admission::Always).await, Model::default());
+    let mut waits = |length: usize| {
+        let intake = Intake::new(8 << 20, Duration::ZERO);
+        let taken = (0..1_000).take_while(|number| {
+            let (slot, seed) = (Slot { key: *number, language: None }, *number as u64);
+            model.add(slot, tier.cache.next_generation(), Stamp { seed, length });
+            let object = object(model.versions.last().unwrap(), tier.cache.sequence());
+            let content = Held::Memory(Stamp { seed, length }.content().parts);
+            intake.store(seed, &key(*number), Hit { object: Arc::new(object), content })
+        });
+        taken.count() * length
+    };
+    let (inline, block) = (waits(MOST - 4_000), waits(MOST + 4_000));
+    assert!(inline.abs_diff(block) < 300_000, "{inline} and {block} bytes wait");
+}
+
+/// What is left over of a divided object is short, and no file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_last_block_lies_in_a_frame() {
+    let long = (17 << 20) + 1_000;
+    let fields = [FRESH, ("ETag", "\"a\"")];
+    let mut node =
+        DiskNode::new(|_| {}, move |_, _| vec![respond("200 OK", &fields, pattern(3, long))]).await;
+    assert!(node.client().await.get("/film").await.body == pattern(3, long));
+    node.settled().await;
+    assert_eq!(content_files(&node.cache_dir()).len(), 17);
+    node.restart().await;
+    assert!(node.client().await.get("/film").await.body == pattern(3, long));
+    assert_eq!(node.origin.hits(), 1);
 }
 
 /// In memory a content has the form that it had when it was stored.

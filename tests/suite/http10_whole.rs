@@ -3,12 +3,17 @@
 
 use forebay::app::Running;
 use forebay::config::Listen;
+use forebay::listener::tls::certificate::Files;
+use forebay::listener::tls::keeper::Named;
+use forebay::listener::tls::{self, MinimumVersion};
 use tokio::io::{AsyncReadExt as _, DuplexStream};
 
 use crate::rig::{Pipes, settings};
 use crate::site::Nginx;
+use crate::support::authority::Authority;
+use crate::support::bytes::pattern;
 use crate::support::client::Client;
-use crate::support::origin::{Act, Gate, Origin, chunk, head, last_chunk, refusing_addr};
+use crate::support::origin::{Act, Gate, Origin, chunk, head, last_chunk, refusing_addr, respond};
 use crate::support::{ms, within};
 
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
@@ -44,27 +49,64 @@ async fn an_answer_of_unknown_length_comes_whole_with_its_length_and_the_connect
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_an_answer_that_breaks_off_nothing_is_sent() {
+async fn one_that_breaks_off_is_an_error_and_the_connection_goes_on() {
     for end in [Act::Close, Act::Reset] {
-        let pipes = Pipes::new(move |_, _| {
-            vec![
-                in_chunks(&[("Cache-Control", "max-age=60")]),
-                chunk("half of "),
-                Act::Wait(ms(500)),
-                end.clone(),
-            ]
+        let pipes = Pipes::new(move |_, asked| {
+            if asked > 0 {
+                return vec![respond("200 OK", &[], "well")];
+            }
+            let acts = [in_chunks(&[("Cache-Control", "max-age=60")]), chunk("half of "), Act::Wait(ms(500))];
+            acts.into_iter().chain([end.clone()]).collect()
         });
         let mut client = pipes.client();
-        client.send(OLD).await;
-        assert_eq!(all_of(client).await, "");
+        client.send(OLD_THAT_STAYS).await;
+        let answer = client.read_answer().await;
+        assert_eq!(answer.status, 502);
+        let told = answer.header("proxy-status").expect("why");
+        assert!(told.contains("error=http_response_incomplete"), "{told}");
+        client.send(OLD_THAT_STAYS).await;
+        assert_eq!(client.read_answer().await.text(), "well");
         pipes.quiet().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_content_is_not_waited_for() {
+    for (method, status) in [("HEAD", "200 OK"), ("GET", "204 No Content")] {
+        let pipes = Pipes::new(move |_, _| vec![head(status, &[("Cache-Control", "no-store")])]);
+        let mut client = pipes.client();
+        client.send(&format!("{method} / HTTP/1.0\r\nHost: test\r\n\r\n")).await;
+        assert!(within(LIMIT, all_of(client)).await.starts_with(&format!("HTTP/1.1 {status}\r\n")));
+    }
+}
+
+/// Without room for a file nobody can wait for all of it: neither the only one who reads it, nor one beside another.
+#[tokio::test]
+async fn what_there_is_no_room_for_is_sent_as_it_comes() {
+    for fields in [("Cache-Control", "no-store"), ("Cache-Control", "max-age=60")] {
+        let mut settings = settings("http://origin.test");
+        settings.spill.limit = 0;
+        settings.fetch.max_object = 64 << 10;
+        let long = pattern(7, 1 << 20);
+        let body = long.clone();
+        let pipes = Pipes::with(settings, move |_, _| {
+            vec![in_chunks(&[fields]), Act::Wait(ms(200)), chunk(&body), last_chunk(&[])]
+        });
+        let (mut old, mut new) = (pipes.client(), pipes.client());
+        old.send(OLD).await;
+        let (mut all, mut old) = (Vec::new(), old.into_inner());
+        let (read, answer) =
+            tokio::join!(within(LIMIT, old.read_to_end(&mut all)), within(LIMIT, new.get("/")));
+        read.expect("all of it");
+        assert!(all.ends_with(&long), "{} bytes", all.len());
+        assert!(answer.body == long, "{} bytes beside it", answer.body.len());
     }
 }
 
 /// More than fits into the window of a body, so that some of it is in a file when it is sent.
 #[tokio::test]
 async fn a_long_answer_comes_whole_too() {
-    let long = crate::support::bytes::pattern(7, 3 << 20);
+    let long = pattern(7, 3 << 20);
     let body = long.clone();
     let pipes = Pipes::new(move |_, _| {
         let fields = [("Cache-Control", "no-store"), ("Connection", "close")];
@@ -99,7 +141,7 @@ async fn what_is_too_long_to_be_kept_is_sent_as_it_comes() {
     let mut settings = settings("http://origin.test");
     settings.fetch.max_object = 64 << 10;
     settings.fetch.max_spool = 128 << 10;
-    let long = crate::support::bytes::pattern(9, 1 << 20);
+    let long = pattern(9, 1 << 20);
     let body = long.clone();
     let pipes = Pipes::with(settings, move |_, _| {
         vec![head("200 OK", &[("Connection", "close")]), Act::send(body.clone()), Act::Close]
@@ -128,25 +170,53 @@ async fn a_client_that_leaves_while_it_waits_is_noticed() {
     within(LIMIT, pipes.quiet()).await;
 }
 
-/// nginx asks by HTTP/1.0 unless it is told otherwise, and keeps what it takes for whole.
+/// nginx asks by HTTP/1.0 unless it is told otherwise, keeps what it takes for whole, and by TLS minds no missing
+/// `close_notify`. That an answer broke off is none of the node's failures to it.
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_in_front_takes_no_part_for_the_whole() {
-    let place = tempfile::tempdir().expect("a directory");
-    let socket = place.path().join("s");
-    let origin = Origin::tcp(|request, _| {
-        let end = if request.path() == "/whole" { last_chunk(&[]) } else { Act::Close };
-        vec![in_chunks(&[]), chunk("half of "), Act::Wait(ms(50)), chunk("it"), end]
-    })
-    .await;
-    let mut settings = settings(&origin.url());
-    let address = format!("unix:{}", socket.display()).parse().expect("an address");
-    settings.listen =
-        vec![Listen { address, tls: false, http2: false, early_data: false, proxies: Vec::new() }];
-    let _node = Running::start(&settings, None).expect("a running node");
-    let said =
-        format!("location / {{ proxy_http_version 1.0; proxy_pass http://unix:{}; }}", socket.display());
-    let front = Nginx::at(refusing_addr(), &said).await;
-    let mut client = Client::connect(front.address).await;
-    assert_eq!(within(LIMIT, client.get("/whole")).await.text(), "half of it");
-    assert_eq!(within(LIMIT, client.get("/part")).await.status, 502);
+    for by_tls in [false, true] {
+        let place = tempfile::tempdir().expect("a directory");
+        let socket = place.path().join("s");
+        let origin = Origin::tcp(|request, _| {
+            let end = if request.path() == "/whole" { last_chunk(&[]) } else { Act::Close };
+            vec![in_chunks(&[]), chunk("half of "), Act::Wait(ms(50)), chunk("it"), end]
+        })
+        .await;
+        let other = Origin::tcp(|_, _| vec![respond("200 OK", &[], "another node")]).await;
+        let mut settings = settings(&origin.url());
+        let address = format!("unix:{}", socket.display()).parse().expect("an address");
+        settings.listen =
+            vec![Listen { address, tls: by_tls, http2: false, early_data: false, proxies: Vec::new() }];
+        let authority = Authority::new();
+        settings.tls = by_tls.then(|| {
+            let pair = authority.pair("main", &["site.test"], 2999);
+            let files = Files { chain: pair.chain.clone(), key: pair.key.clone() };
+            tls::Settings {
+                certificates: vec![Named { name: "main".to_owned(), files, is_default: true }],
+                policies: Vec::new(),
+                ticket_keys: Vec::new(),
+                early_data_sessions: None,
+                minimum: MinimumVersion::Tls12,
+                handshake_timeout: LIMIT,
+                reload_every: LIMIT,
+            }
+        });
+        let _node = Running::start(&settings, None).expect("a running node");
+        let scheme = if by_tls { "https" } else { "http" };
+        let said = format!(
+            "location / {{ proxy_http_version 1.0; proxy_pass {scheme}://nodes; }} }}
+            upstream nodes {{ server unix:{}; server {} backup;",
+            socket.display(),
+            other.addr()
+        );
+        let front = Nginx::at(refusing_addr(), &said).await;
+        for (path, status, text) in
+            [("/whole", 200, "half of it"), ("/part", 502, ""), ("/whole", 200, "half of it")]
+        {
+            let mut client = Client::connect(front.address).await;
+            let answer = within(LIMIT, client.get(path)).await;
+            assert_eq!(answer.status, status, "{scheme} {path}");
+            assert!(status == 502 || answer.text() == text, "{scheme} {path}: {}", answer.text());
+        }
+    }
 }

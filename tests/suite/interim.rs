@@ -46,6 +46,7 @@ pub fn request(method: Method, path: &str, fields: &[(&str, &str)]) -> Request {
         policy: ClientPolicy::NONE,
         certificate: None,
         early: None,
+        can_break_off: true,
     }
 }
 

@@ -92,6 +92,7 @@ mod semantics_model;
 mod short_way;
 mod site;
 mod sites;
+mod slots;
 mod spoon;
 mod staleness;
 mod tickets;

@@ -120,6 +120,7 @@ pub fn request(fields: &[(&'static str, &'static str)]) -> Request {
         policy: ClientPolicy::NONE,
         certificate: None,
         early: None,
+        can_break_off: true,
     }
 }
 

@@ -144,21 +144,21 @@ impl Reader {
         }
     }
 
-    /// How long the body is, once all of it has come, of which nothing is taken meanwhile. `None` as soon as it is not kept
-    /// until then: it is too long, or one without an end. For a reader that has not begun, and reads the whole.
+    /// How long the body is, once all of it has come, of which nothing is taken meanwhile. `None` as soon as it cannot be kept
+    /// until then: it is too long, or without an end, or there is no room for it. For a reader that has not begun, and reads
+    /// the whole. Cancel-safe.
     pub fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<u64>, BodyError>> {
         let mut state = self.shared.state.lock();
-        match &state.end {
-            Some(End::Finished(_)) => return Poll::Ready(Ok(Some(state.len))),
-            Some(End::Failed(error)) => return Poll::Ready(Err(*error)),
-            None if state.retention == Retention::Window => return Poll::Ready(Ok(None)),
-            None => {}
-        }
+        let is_not_kept = state.retention == Retention::Window || state.is_pressed;
+        let (end, length) = (state.end.clone(), state.len);
         let Some(slot) = state.readers.get_mut(self.slot) else {
             return Poll::Ready(Err(BodyError::Aborted));
         };
-        if let Some(error) = slot.ended {
-            return Poll::Ready(Err(error));
+        match (slot.ended, end) {
+            (Some(error), _) | (None, Some(End::Failed(error))) => return Poll::Ready(Err(error)),
+            (None, Some(End::Finished(_))) => return Poll::Ready(Ok(Some(length))),
+            (None, None) if is_not_kept => return Poll::Ready(Ok(None)),
+            (None, None) => {}
         }
         slot.waker = Some(cx.waker().clone());
         if !std::mem::replace(&mut state.demanded, true) {

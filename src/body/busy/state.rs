@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) abandoned: bool,
     /// Some reader has asked for bytes that were not there.
     pub(super) demanded: bool,
+    /// There was no room for what followed, in memory or in a file, until its only reader took something.
+    pub(super) is_pressed: bool,
     /// Some reader reads parts only, and may wait far ahead of what is there.
     pub(super) skipping: bool,
     pub(super) readers: Readers,
@@ -70,6 +72,7 @@ impl State {
             end: None,
             abandoned: false,
             demanded: false,
+            is_pressed: false,
             skipping: false,
             readers: Readers::default(),
         }

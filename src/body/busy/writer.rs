@@ -210,9 +210,13 @@ impl Writer {
         }
     }
 
-    /// One reader gets back-pressure; of several, the farthest behind is ended.
+    /// One reader gets back-pressure, and is told that it has to take what there is, if it waits for the end; of several,
+    /// the farthest behind is ended.
     fn over_every_budget(mut state: parking_lot::MutexGuard<'_, State>) -> Outcome {
         if state.readers.count() <= 1 {
+            if !std::mem::replace(&mut state.is_pressed, true) {
+                wake(state);
+            }
             return Outcome::NoRoom;
         }
         let ended = state.readers.end_slowest(BodyError::TooSlow);

@@ -306,12 +306,13 @@ fn cost(change: &Change) -> u64 {
     match change {
         Change::Keep | Change::Gone(_) => INTENT_COST,
         Change::Store(hit) => {
+            let object = &hit.object;
             let content = match &hit.content {
-                Held::Memory(_) => hit.object.representation.length,
+                Held::Memory(_) => object.representation.length,
                 // It is on disk, and stays there, or its blocks come one by one.
                 Held::Disk(..) | Held::Divided => 0,
             };
-            INTENT_COST + hit.object.weight() as u64 + content
+            INTENT_COST + (object.head_weight() + object.vary_values.len()) as u64 + content
         }
     }
 }

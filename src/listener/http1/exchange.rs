@@ -13,13 +13,11 @@ use super::head::Head;
 use super::render::{self, Asked, Fate};
 use super::sending::{Filled, Sending};
 use super::upload::{End, Upload};
-use super::whole::Unsent;
 use crate::body::Body;
 use crate::body::message::{Interim, Reply, Request};
 use crate::http1::framed::Delimiting;
 use crate::listener::Later;
 use crate::listener::stream::Stream;
-use crate::telemetry::record::Record;
 
 /// What is read ahead of later requests while one is answered; more is left in the system until then.
 const READ_AHEAD: usize = 16 << 10;
@@ -36,7 +34,7 @@ const UNWANTED: Duration = Duration::from_secs(2);
     reason = "each is what the head says or what becomes of it, on its own"
 )]
 pub(super) struct Exchange {
-    pub(super) asked: Asked,
+    asked: Asked,
     /// The client may be sending more: it has not said that it would close.
     may_send: bool,
     /// The connection may go on afterwards.
@@ -49,7 +47,7 @@ pub(super) struct Exchange {
 }
 
 /// The client has left, or its connection is broken.
-pub(super) struct Gone;
+struct Gone;
 
 impl Exchange {
     /// What is answered although it was no request.
@@ -106,6 +104,7 @@ impl<S: Stream> Connection<'_, S> {
             policy: self.link.policy,
             certificate: self.link.certificate.clone(),
             early: self.link.early(),
+            can_break_off: self.io.can_break_off(),
         };
         (request, exchange)
     }
@@ -158,15 +157,12 @@ impl<S: Stream> Connection<'_, S> {
                 (head.status, exchange.persists) = (StatusCode::BAD_GATEWAY, false);
             }
         }
-        let length = match self.length_of(&head, &mut body, &mut exchange).await {
-            Ok(length) => length,
-            Err(why) => return Self::unsent(&why, record),
-        };
         let connection = match &tunnel {
             Some(_) => Fate::Switches,
             None if self.may_persist(&exchange) => Fate::Persists,
             None => Fate::Closes,
         };
+        let length = body.known_length();
         self.outbox.make_room(length.unwrap_or(0));
         let (delimiting, connection) =
             render::head(self.outbox.head(), &head, length, exchange.asked, connection);
@@ -196,17 +192,6 @@ impl<S: Stream> Connection<'_, S> {
             }
             _ => After::Close(How::Lingering),
         }
-    }
-
-    /// Of an answer nothing was sent, and nothing will be.
-    fn unsent(why: &Unsent, record: Option<Box<Record>>) -> After {
-        if let Some(mut record) = record {
-            if let Unsent::Broken(error) = why {
-                record.broke_off(error.name());
-            }
-            record.finish(false);
-        }
-        After::Gone
     }
 
     /// Whether the connection may go on after the answer that is about to be sent.
@@ -251,7 +236,7 @@ impl<S: Stream> Connection<'_, S> {
     }
 
     /// Reads content, or ahead, or finds out that the client has left.
-    pub(super) fn poll_content(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Result<(), Gone> {
+    fn poll_content(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Result<(), Gone> {
         if let Some(upload) = exchange.coming()
             && upload.poll(&mut self.io, &mut self.input, cx) == Poll::Ready(End::Gone)
         {
@@ -309,7 +294,7 @@ impl<S: Stream> Connection<'_, S> {
     }
 
     /// Looks whether the client lets us wait for too long: for room to write, or for its content.
-    pub(super) fn poll_times(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Result<(), Gone> {
+    fn poll_times(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Result<(), Gone> {
         let settings = &self.serving.settings;
         let upload = exchange.coming();
         let written = self.stalled.map(|since| since + settings.write_timeout);

@@ -16,7 +16,6 @@ pub mod head;
 pub mod render;
 mod sending;
 mod upload;
-mod whole;
 
 use super::link::Link;
 use super::stream::Stream;

@@ -82,6 +82,8 @@ impl<S: Stream, H: Handler> Connection<'_, S, H> {
             policy: self.link.policy,
             certificate: self.link.certificate.clone(),
             early: self.link.early(),
+            // Each answer has an end of its own.
+            can_break_off: true,
         };
         let handler = self.handler;
         match handler.handle(request) {

@@ -297,6 +297,11 @@ impl Stream for TlsStream {
         self.io.break_off();
     }
 
+    /// The want of a `close_notify` would tell it too, but is passed over by too many clients.
+    fn can_break_off(&self) -> bool {
+        self.io.can_break_off()
+    }
+
     fn left_below(&self) -> u64 {
         self.io.written()
     }

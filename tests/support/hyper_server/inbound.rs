@@ -38,6 +38,7 @@ pub(super) fn translate(
         policy: ClientPolicy::NONE,
         certificate: None,
         early: None,
+        can_break_off: true,
     };
     (request, upgrade)
 }

@@ -86,12 +86,13 @@ impl Keeper {
 
     /// The content of an object, if it is to lie behind its record.
     fn within<'a>(&self, hit: &'a Hit) -> Option<&'a Bytes> {
-        match &hit.content {
-            Held::Memory(Parts::Inline(bytes)) => {
-                Some(bytes).filter(|bytes| bytes.len() <= self.shared.settings.most_within())
-            }
+        let only = match &hit.content {
+            Held::Memory(Parts::Inline(bytes)) => Some(bytes),
+            // The last block of something long, by itself.
+            Held::Memory(Parts::Blocks(blocks)) if blocks.len() == 1 => blocks.first(),
             Held::Memory(Parts::Blocks(_)) | Held::Disk(..) | Held::Divided => None,
-        }
+        };
+        only.filter(|content| content.len() <= self.shared.settings.most_within())
     }
 
     fn name_all(disk: &Disk, blocks: &[BlockRef]) {
