@@ -29,8 +29,8 @@ impl Doorkeeper {
         let (fewest, most) = PLACES;
         let places = (bytes / BYTES_OF_PLACE).clamp(fewest, most).next_power_of_two();
         let last: Box<[AtomicU32]> = (0..places).map(|_| AtomicU32::new(0)).collect();
-        let _memory = budget.charge(std::mem::size_of_val(&*last) as u64);
-        Self { last, _memory }
+        let memory = budget.charge(std::mem::size_of_val(&*last) as u64);
+        Self { last, _memory: memory }
     }
 
     /// Whether `visitor`, a hash, came by of late. From now on it has.

@@ -217,6 +217,11 @@ impl Flight {
         self.born.store(born.ordinal(), Ordering::Release);
     }
 
+    /// Whether its leader's handshake had not ended when it began.
+    pub(super) fn began_early(&self) -> bool {
+        self.ask.early.is_some()
+    }
+
     /// Whether a request like `ask` may wait for this fetch, as far as is known: before the head by the
     /// `known` variants of the key, after it by its own `Vary`, and as long as it is fresh.
     pub(super) fn suits(&self, ask: &Ask, known: &[VarySet], now: Timestamp) -> bool {

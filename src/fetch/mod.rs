@@ -191,8 +191,9 @@ impl Fetcher {
     /// Joins the fetch that `ask` may wait for, or starts it; all decided under one short lock, under which
     /// memory is read once more, because a fetch leaves the table only when its store is visible.
     ///
-    /// `attempt` counts the leaders that failed before, for this client.
-    pub fn join(&self, ask: &Arc<Ask>, attempt: u8, now: Timestamp) -> Joined {
+    /// `attempt` counts the leaders that failed before, for this client. `surely`: no fetch whose leader may be a replay, as
+    /// the origin has refused one.
+    pub fn join(&self, ask: &Arc<Ask>, attempt: u8, surely: bool, now: Timestamp) -> Joined {
         let shared = &self.shared;
         let mut flights = shared.table.lock(ask.key.hash());
         let found = shared.cache.look_again(&ask.key, &ask.headers);
@@ -206,7 +207,9 @@ impl Fetcher {
         if let Some(marker) = shared.cache.marker(&ask.key, now) {
             return Joined::Marked(marker, why, stale);
         }
-        if let Some(seat) = self.suited(&flights, ask, now).find_map(Flight::seat) {
+        let is_sure = |flight: &&Arc<Flight>| !(surely && flight.began_early());
+        let seat = self.suited(&flights, ask, now).filter(is_sure).find_map(Flight::seat);
+        if let Some(seat) = seat {
             shared.counters.collapsed.inc();
             return Joined::Seat(seat, why, stale);
         }

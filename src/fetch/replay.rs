@@ -199,7 +199,7 @@ impl Replay {
         if self.ask.goes_alone() {
             return Ok(self.fetcher.alone(&self.ask, None));
         }
-        match self.fetcher.join(&self.ask, attempt, self.shared().clock.now()) {
+        match self.fetcher.join(&self.ask, attempt, false, self.shared().clock.now()) {
             Joined::Hit(hit, _) => Err(hit),
             Joined::Seat(seat, ..) => Ok(seat),
             Joined::Marked(..) => Ok(self.fetcher.alone(&self.ask, None)),

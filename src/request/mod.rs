@@ -63,6 +63,9 @@ const CONNECTION_COST: u64 = 20 << 10;
 /// What one by TLS is charged beside that: its session, and a record in each direction.
 const TLS_COST: u64 = 44 << 10;
 
+/// What one by TLS is charged beside that whose client sends something early: as much of it as is taken.
+const EARLY_COST: u64 = 16 << 10;
+
 /// Rules of the client machine.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -320,7 +323,8 @@ impl Handler for ClientMachine {
     type Guest = (Guest, Charge);
 
     fn admit(&self, link: &Link) -> Option<Self::Guest> {
-        let cost = CONNECTION_COST + if link.is_tls { TLS_COST } else { 0 };
+        let of_tls = if link.is_tls { TLS_COST } else { 0 };
+        let cost = CONNECTION_COST + of_tls + if link.early.is_some() { EARLY_COST } else { 0 };
         let place = self.connections.admit().zip(self.budget.try_charge(cost));
         if place.is_none() {
             self.counters.refused_connections.inc();

@@ -144,7 +144,7 @@ impl ClientMachine {
     pub(super) fn join(&self, turn: &mut Turn) -> Step {
         // Asked anew: the request may have waited since it came.
         let now = self.clock.now();
-        match self.fetcher.join(&turn.ask, turn.attempt, now) {
+        match self.fetcher.join(&turn.ask, turn.attempt, turn.joins_surely, now) {
             Joined::Hit(hit, decision) => self.hit(turn, &hit, decision),
             Joined::Seat(seat, why, stale) => {
                 turn.note(why);
@@ -222,7 +222,10 @@ impl ClientMachine {
         }
         self.counters.too_early.inc();
         match (leads, passes) {
-            (false, _) => send_back(self, turn),
+            (false, _) => {
+                turn.joins_surely = true;
+                Step::Join
+            }
             // What came before the end of a handshake has no content, or it would have waited for that.
             (true, true) => Step::Pass(Body::Empty),
             (true, false) if goes_alone(&turn.ask, turn.stale.as_ref()) => Step::Alone(turn.stale.clone()),

@@ -20,6 +20,7 @@ use crate::telemetry::metrics::Outcome;
 const ONLY_IF_CACHED: &str = "only-if-cached";
 
 /// One request's turn.
+#[allow(clippy::struct_excessive_bools, reason = "each is one thing that became of it, on its own")]
 #[derive(Debug)]
 pub(super) struct Turn {
     pub(super) ask: Arc<Ask>,
@@ -36,6 +37,8 @@ pub(super) struct Turn {
     pub(super) stale: Option<Hit>,
     /// How often it was sent back because what it waited for was not for it.
     pub(super) sent_back: u8,
+    /// It waits for no leader any more whose own handshake has not ended.
+    pub(super) joins_surely: bool,
     /// How many leaders failed that it waited for.
     pub(super) attempt: u8,
     /// The content of a request that is passed.
@@ -55,6 +58,7 @@ impl Turn {
             unsatisfied: false,
             stale: None,
             sent_back: 0,
+            joins_surely: false,
             attempt: 0,
             content: None,
             needs_whole: false,

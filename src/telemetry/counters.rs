@@ -159,7 +159,7 @@ impl Counters {
             (const { &family("forebay_stored_objects_total", "Objects stored.") }, self.stored.get()),
             (const { &family("forebay_surplus_variants_total", "Variants that went because their key had more than max_variants.") }, self.surplus_variants.get()),
             (const { &family("forebay_released_requests_total", "Requests that waited for a fetch and were sent on because its answer was not for them.") }, self.released.get()),
-            (const { &family("forebay_too_early_requests_total", "Requests that asked an origin again, for it does not answer what came in early data (425).") }, self.too_early.get()),
+            (const { &family("forebay_too_early_requests_total", "Requests that had to look again, for the origin does not answer what came in early data (425).") }, self.too_early.get()),
             (const { &family("forebay_origin_errors_total", "Answers that this node made itself because the origin failed.") }, self.origin_errors.get()),
             (const { &family("forebay_broken_origin_bodies_total", "Bodies that broke off on the way from the origin.") }, self.broken_bodies.get()),
             (const { &family("forebay_changed_objects_total", "Objects dropped because the origin had another version when a block of them was asked for.") }, self.changed_objects.get()),

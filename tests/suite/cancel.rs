@@ -110,7 +110,7 @@ fn drop_after(turns: usize, cache_control: &'static str) -> Seen {
 }
 
 fn join(rig: &Pipes, ask: &Arc<Ask>) -> Seat {
-    match rig.node.fetcher.join(ask, 0, rig.clock.now()) {
+    match rig.node.fetcher.join(ask, 0, false, rig.clock.now()) {
         Joined::Seat(seat, ..) => seat,
         other => panic!("nothing is stored yet: {other:?}"),
     }

@@ -65,7 +65,7 @@ fn fill(directory: &Path) {
 /// The seat of a client that wants what is on disk, after so many turns of the scheduler.
 async fn sit(rig: &Pipes, ask: &Arc<Ask>, turns: usize) -> Seat {
     rig.node.cache.disk().unwrap().wait_for(|health| *health == Health::Serving).await;
-    let Joined::Seat(mut seat, ..) = rig.node.fetcher.join(ask, 0, rig.clock.now()) else {
+    let Joined::Seat(mut seat, ..) = rig.node.fetcher.join(ask, 0, false, rig.clock.now()) else {
         panic!("nothing is in memory")
     };
     seat.hand_over();

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::{aead, hkdf};
 use forebay::app::Running;
-use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, HandshakeKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::disk_rig::until;
 use crate::early_data_rig::{HOST, Half, Site, ask, start};
+use crate::early_data_secret::Secret;
 use crate::support::bytes::pattern;
 use crate::support::http2::{self, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame};
 use crate::support::origin::{Act, Gate, SeenRequest, respond};
@@ -19,7 +19,7 @@ use crate::support::{ms, within};
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 
-fn page(_: &SeenRequest, _: usize) -> Vec<Act> {
+pub fn page(_: &SeenRequest, _: usize) -> Vec<Act> {
     vec![respond("200 OK", &[FRESH], "page")]
 }
 
@@ -32,7 +32,7 @@ fn strict(request: &SeenRequest, _: usize) -> Vec<Act> {
 }
 
 /// Requests that took the way of one that has ended its handshake, there and back, by a client of their own.
-async fn a_round(site: &Site, path: &str) {
+pub async fn a_round(site: &Site, path: &str) {
     let (answer, _) = site.visit(&site.config(&["http/1.1"]), path, &[]).await;
     assert_eq!(answer.status, 200);
 }
@@ -338,7 +338,7 @@ async fn hears_by_http2(half: &mut Half) -> String {
 }
 
 /// A request of HTTP/2 for the site.
-fn ask_by_http2(stream: u32, method: &str, path: &str, flags: u8) -> Vec<u8> {
+pub fn ask_by_http2(stream: u32, method: &str, path: &str, flags: u8) -> Vec<u8> {
     let fields = [(":method", method), (":scheme", "https"), (":authority", HOST), (":path", path)];
     frame(HEADERS, flags | END_HEADERS, stream, &http2::block(&fields))
 }
@@ -632,15 +632,21 @@ async fn a_drain_waits_for_no_handshake_that_goes_on() {
     assert!(half.ended);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn early_data_may_come_in_pieces() {
-    let site = Site::new(page).await;
+/// A client that has been here before, and tells its secret.
+pub async fn secretive(site: &Site) -> (Arc<ClientConfig>, Arc<Secret>) {
     let mut config = site.authority.client_who(None, &TLS13, &["http/1.1"]);
     config.enable_early_data = true;
     let secret = Arc::new(Secret::default());
     config.key_log = Arc::clone(&secret) as _;
     let config = Arc::new(config);
     site.visit(&config, "/", &[]).await;
+    (config, secret)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn early_data_may_come_in_pieces() {
+    let site = Site::new(page).await;
+    let (config, secret) = secretive(&site).await;
     let request = ask("GET", "/", "") + &ask("GET", "/early", "");
     let mut half = site.early(&config, &request[..5]).await;
     assert!(half.is_taken().await);
@@ -651,50 +657,4 @@ async fn early_data_may_come_in_pieces() {
     half.until(|read| String::from_utf8_lossy(read).matches("\r\n\r\npage").count() == 2).await;
     let early = site.origin.seen().into_iter().find(|seen| seen.path() == "/early").expect("asked");
     assert_eq!(early.header("early-data"), Some("1"));
-}
-
-/// Tells the secret of early data (RFC 8446 §7.1), by which more can be sent than the library would.
-#[derive(Debug, Default)]
-struct Secret(std::sync::Mutex<Vec<u8>>);
-
-impl rustls::KeyLog for Secret {
-    fn log(&self, label: &str, _random: &[u8], secret: &[u8]) {
-        if label == "CLIENT_EARLY_TRAFFIC_SECRET" {
-            *self.0.lock().expect("a secret") = secret.to_vec();
-        }
-    }
-}
-
-struct Length(usize);
-
-impl hkdf::KeyType for Length {
-    fn len(&self) -> usize {
-        self.0
-    }
-}
-
-impl Secret {
-    /// So many bytes by HKDF-Expand-Label (RFC 8446 §7.1), of the suite with SHA-384.
-    fn expand(&self, label: &str, length: usize) -> Vec<u8> {
-        let secret = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA384, &self.0.lock().expect("a secret"));
-        let label = format!("tls13 {label}");
-        let sizes = [0, u8::try_from(length).expect("short"), u8::try_from(label.len()).expect("short")];
-        let (info, mut made) = ([&sizes, label.as_bytes(), &[0]], vec![0; length]);
-        secret.expand(&info, Length(length)).expect("expands").fill(&mut made).expect("fills");
-        made
-    }
-
-    /// A record of early data, by its number.
-    fn record(&self, nth: u8, content: &[u8]) -> Vec<u8> {
-        let key = aead::UnboundKey::new(&aead::AES_256_GCM, &self.expand("key", 32)).expect("a key");
-        let mut nonce: [u8; 12] = self.expand("iv", 12).try_into().expect("twelve bytes");
-        nonce[11] ^= nth;
-        let mut sealed = [content, &[23]].concat();
-        let length = u16::try_from(sealed.len() + 16).expect("a record").to_be_bytes();
-        let head = [&[23, 3, 3][..], &length].concat();
-        let nonce = aead::Nonce::assume_unique_for_key(nonce);
-        let key = aead::LessSafeKey::new(key);
-        key.seal_in_place_append_tag(nonce, aead::Aad::from(&head), &mut sealed).expect("sealed");
-        [head, sealed].concat()
-    }
 }

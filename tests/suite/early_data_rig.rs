@@ -195,7 +195,7 @@ impl Half {
 
     /// Waits for the node's part of the handshake, and tells whether it took the early data.
     pub async fn is_taken(&mut self) -> bool {
-        let mut buffer = vec![0; 64 << 10];
+        let mut buffer = vec![0; 2 << 10];
         while self.tls.is_handshaking() {
             let read = within(ms(10_000), self.io.read(&mut buffer)).await.expect("read");
             assert!(read > 0, "the handshake broke off");

@@ -36,6 +36,7 @@ pub(super) enum Place {
     File(Arc<SpillFile>, u64),
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "each is one thing that has happened, on its own")]
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) retention: Retention,

@@ -133,7 +133,9 @@ impl<'a, S: Stream> Connection<'a, S> {
         self.input.take();
         // By TLS there is something left to say, for which there may be no room.
         let closed = timeout(self.serving.settings.write_timeout, self.io.shutdown()).await;
-        if matches!(closed, Ok(Ok(()))) && how == How::Lingering {
+        // The end of a handshake that goes on is still to come.
+        let lingers = how == How::Lingering || self.link.early().is_some();
+        if matches!(closed, Ok(Ok(()))) && lingers {
             let _ = timeout(LINGER, self.read_until_silence()).await;
         }
     }

@@ -7,7 +7,7 @@
 //! - [`gate`]: what is asked of clients before they are let in.
 //! - [`tickets`]: session tickets by keys that nodes share.
 //! - [`sessions`]: sessions that are remembered, each for one use, where early data is taken.
-//! - [`stream`]: what a client says and is told, from its first message on.
+//! - `stream`: what a client says and is told, from its first message on; `opening`: before the end of its handshake.
 //! - here: [`Front`], which shakes hands.
 
 mod at_once;
@@ -15,9 +15,10 @@ pub mod authorities;
 pub mod certificate;
 pub mod gate;
 pub mod keeper;
+mod opening;
 pub mod sessions;
 pub mod shelf;
-pub mod stream;
+mod stream;
 pub mod tickets;
 mod watch;
 
@@ -46,9 +47,10 @@ use authorities::{Authorities, AuthoritiesError};
 use certificate::{CertificateError, Files};
 use gate::{Asked, Configs, Gate, Maker};
 use keeper::{Keeper, Named};
+use opening::note_handshake;
 use sessions::Sessions;
 use shelf::Shelf;
-use stream::{TlsStream, broken, hello, note_handshake, tell};
+use stream::{TlsStream, broken, hello, tell};
 use tickets::{TicketKeyError, Tickets};
 
 /// A fatal alert, before any key is agreed on: that the host is unknown here (RFC 6066 §3, RFC 8446 §6).

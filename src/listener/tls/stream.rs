@@ -6,22 +6,24 @@
 //! ```
 //!
 //! Where a client's early data was taken, the stream is handed out while its handshake is under way: it gives out early data
-//! first, answers may leave before the client's `Finished` (RFC 8446 §4.4.4), and whatever is asked of it, reading, writing
-//! out and the end, moves the handshake along. A driver that flushes whenever it waits so needs to know nothing of that.
+//! first, answers may leave before the client's `Finished` (RFC 8446 §4.4.4), and whatever is asked of it, reading and writing
+//! out, moves the handshake along. A driver that flushes whenever it waits so needs to know nothing of that, but that the end
+//! of a handshake may still come when it has said all that it had to say.
 
 use std::future::poll_fn;
-use std::io::{self, BufRead as _, IoSlice, Read as _, Write as _};
+use std::io::{self, BufRead as _, IoSlice, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use rustls::ServerConnection;
 use rustls::server::{Accepted, AcceptedAlert, Acceptor};
-use rustls::{HandshakeKind, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::at_once::{AtOnce, polled};
-use crate::base::early::{Early, Handshake};
+use super::opening::Opening;
+use crate::base::early::Early;
 use crate::listener::stream::{Socket, Stream};
 use crate::telemetry::counters::Counters;
 
@@ -65,26 +67,14 @@ pub struct TlsStream {
     opening: Option<Box<Opening>>,
     /// The client was told that nothing more comes.
     is_shut: bool,
-}
-
-/// A connection that was handed out before the end of its handshake.
-#[derive(Debug)]
-struct Opening {
-    /// `None`: it has ended.
-    handshake: Option<Handshake>,
-    /// When it is given up.
-    deadline: Pin<Box<Sleep>>,
-    /// Something came that may be for whoever reads.
-    has_news: bool,
-    /// It came to nothing.
-    has_failed: bool,
-    counters: Arc<Counters>,
+    /// That has left: what the end of a handshake brings for later has nowhere to go.
+    is_silent: bool,
 }
 
 impl TlsStream {
     /// After a client's first message, with what came along with it.
     pub(super) fn new(io: Socket, session: ServerConnection) -> Self {
-        Self { io, session: Box::new(session), opening: None, is_shut: false }
+        Self { io, session: Box::new(session), opening: None, is_shut: false, is_silent: false }
     }
 
     /// How TLS is spoken.
@@ -99,14 +89,8 @@ impl TlsStream {
 
     /// Hands it out before the end of its handshake, which is given up at `deadline`.
     pub(super) fn open_early(&mut self, deadline: Instant, counters: &Arc<Counters>) -> Early {
-        let (handshake, early) = Handshake::begun();
-        self.opening = Some(Box::new(Opening {
-            handshake: Some(handshake),
-            deadline: Box::pin(sleep_until(deadline)),
-            has_news: false,
-            has_failed: false,
-            counters: Arc::clone(counters),
-        }));
+        let (opening, early) = Opening::begun(deadline, counters);
+        self.opening = Some(Box::new(opening));
         early
     }
 
@@ -154,45 +138,29 @@ impl TlsStream {
     }
 
     fn poll_end(&mut self, opening: &mut Opening, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if opening.has_failed {
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        }
-        if opening.handshake.is_none() {
-            return Poll::Ready(Ok(()));
-        }
-        self.process(cx)?;
-        while self.session.is_handshaking() {
-            match self.poll_take_in(cx)? {
-                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-                Poll::Ready(_) => opening.has_news = true,
-                Poll::Pending => {
-                    // Also where the task has had its share for now.
-                    if Instant::now() < opening.deadline.deadline() {
-                        ready!(opening.deadline.as_mut().poll(cx));
-                    }
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        if opening.goes_on()? {
+            self.process(cx)?;
+            opening.gather(&mut self.session)?;
+            while self.session.is_handshaking() {
+                match ready!(opening.poll_in_time(cx, |cx| self.poll_take_in(cx)))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                    _ => opening.gather(&mut self.session)?,
                 }
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Early data that has come, as far as there is room; whether there was any.
-    fn take_early(&mut self, to: &mut ReadBuf<'_>) -> io::Result<bool> {
-        let Some(mut early) = self.session.early_data() else { return Ok(false) };
-        let read = early.read(to.initialize_unfilled())?;
-        to.advance(read);
-        Ok(read > 0)
-    }
-
     /// Early data first, then what follows the handshake.
     fn poll_read_opening(&mut self, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let has_failed = self.opening.as_ref().is_some_and(|opening| opening.has_failed);
-        if !has_failed && (to.remaining() == 0 || self.take_early(to)?) {
+        let give = |opening: &mut Option<Box<Opening>>, to: &mut ReadBuf<'_>| {
+            opening.as_mut().is_some_and(|opening| opening.give(to))
+        };
+        if give(&mut self.opening, to) {
             return Poll::Ready(Ok(()));
         }
         let ended = self.poll_opening(cx)?;
-        if self.take_early(to)? {
+        if give(&mut self.opening, to) {
             return Poll::Ready(Ok(()));
         }
         // A client that has sent half of a request waits for our part of the handshake, and one that has ended it for its next
@@ -252,42 +220,12 @@ impl TlsStream {
 
     /// Writes what was encrypted. Ready when nothing of that waits here any more.
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.session.wants_write() {
+        while self.session.wants_write() && !self.is_silent {
             if ready!(polled(self.session.write_tls(&mut AtOnce { io: &mut self.io, cx })))? == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-impl Opening {
-    /// Counts how the handshake ended, and wakes who waits for that: once.
-    fn note(&mut self, moved: &Poll<io::Result<()>>, kind: Option<HandshakeKind>) {
-        match moved {
-            Poll::Pending => {}
-            Poll::Ready(Ok(())) => {
-                if let Some(handshake) = self.handshake.take() {
-                    note_handshake(&self.counters, kind);
-                    handshake.ended();
-                }
-            }
-            Poll::Ready(Err(error)) => {
-                self.has_failed = true;
-                if self.handshake.take().is_some() {
-                    tracing::debug!(%error, "a TLS handshake came to nothing after early data");
-                    self.counters.tls_failures.inc();
-                }
-            }
-        }
-    }
-}
-
-/// Counts a handshake that has ended well.
-pub(super) fn note_handshake(counters: &Counters, kind: Option<HandshakeKind>) {
-    counters.tls_handshakes.inc();
-    if kind == Some(HandshakeKind::Resumed) {
-        counters.tls_resumptions.inc();
     }
 }
 
@@ -358,7 +296,7 @@ impl AsyncWrite for TlsStream {
         let stream = self.get_mut();
         if stream.opening.is_some() {
             let _ = stream.poll_opening(cx)?;
-            if stream.opening.as_mut().is_some_and(|opening| std::mem::take(&mut opening.has_news)) {
+            if stream.opening.as_mut().is_some_and(|opening| opening.takes_news()) {
                 // Of what was taken in here the socket tells nobody else.
                 cx.waker().wake_by_ref();
             }
@@ -373,6 +311,7 @@ impl AsyncWrite for TlsStream {
             stream.session.send_close_notify();
         }
         ready!(stream.poll_leave(cx))?;
+        stream.is_silent = true;
         match ready!(Pin::new(&mut stream.io).poll_shutdown(cx)) {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(())),
