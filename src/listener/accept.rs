@@ -172,7 +172,7 @@ async fn welcome_by_tls<H: Handler>(
     handler: Arc<H>,
     serving: Arc<Serving>,
 ) {
-    let link = Link::tls(peer);
+    let link = Link { may_be_early: offer.early_data, ..Link::tls(peer) };
     let Some(_guest) = handler.admit(&link) else { return };
     // On the heap, so that a connection that waits is small.
     let shaken = Box::pin(async {

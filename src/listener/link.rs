@@ -20,6 +20,8 @@ pub struct Link {
     pub policy: ClientPolicy,
     /// The certificate that it showed there, if an origin is to be told of it.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// Whether it may send something before its handshake has ended.
+    pub may_be_early: bool,
     /// Its handshake, if that had not ended when it was first served.
     pub early: Option<Early>,
 }
@@ -27,7 +29,14 @@ pub struct Link {
 impl Link {
     /// A connection in the clear.
     pub fn plain(peer: impl Into<Peer>) -> Self {
-        Self { peer: peer.into(), is_tls: false, policy: ClientPolicy::NONE, certificate: None, early: None }
+        Self {
+            peer: peer.into(),
+            is_tls: false,
+            policy: ClientPolicy::NONE,
+            certificate: None,
+            may_be_early: false,
+            early: None,
+        }
     }
 
     /// One by TLS, of which nothing was asked so far.

@@ -63,7 +63,7 @@ const CONNECTION_COST: u64 = 20 << 10;
 /// What one by TLS is charged beside that: its session, and a record in each direction.
 const TLS_COST: u64 = 44 << 10;
 
-/// What one by TLS is charged beside that whose client sends something early: as much of it as is taken.
+/// What one by TLS is charged beside that whose client may send something early: as much of it as is taken.
 const EARLY_COST: u64 = 16 << 10;
 
 /// Rules of the client machine.
@@ -324,7 +324,7 @@ impl Handler for ClientMachine {
 
     fn admit(&self, link: &Link) -> Option<Self::Guest> {
         let of_tls = if link.is_tls { TLS_COST } else { 0 };
-        let cost = CONNECTION_COST + of_tls + if link.early.is_some() { EARLY_COST } else { 0 };
+        let cost = CONNECTION_COST + of_tls + if link.may_be_early { EARLY_COST } else { 0 };
         let place = self.connections.admit().zip(self.budget.try_charge(cost));
         if place.is_none() {
             self.counters.refused_connections.inc();

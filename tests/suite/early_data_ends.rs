@@ -103,6 +103,21 @@ async fn early_data_in_records_of_one_byte_takes_no_more_than_in_large_ones() {
     assert!(grown < CONNECTIONS * EACH_KIB, "{grown} KiB for {CONNECTIONS} connections");
 }
 
+/// 20 KiB as any connection, 44 by TLS, and 16 of early data.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_charged_for_what_it_may_send_early() {
+    for (listener, kib) in [("early_data = true\n", 80), ("", 64)] {
+        let site = Site::with(listener, "", "", page).await;
+        let client = site.known("/").await;
+        until("all are gone", || site.node.node.machine.connections().now() == 0).await;
+        let budget = &site.node.node.means.budget;
+        let before = budget.used();
+        let mut half = site.early(&client, []).await;
+        half.finish().await;
+        until("it is charged", || budget.used() == before + (kib << 10)).await;
+    }
+}
+
 /// Of a site that asks for certificates nothing is told to who was asked for none, early as ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_that_asks_for_certificates_is_not_reached_early_by_another_name() {
