@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use forebay::base::early::Early;
 use forebay::base::ids::{KeyRules, PoolId, SiteId};
 use forebay::body::busy::BodyError;
 use forebay::body::content::Parts;
@@ -32,6 +33,11 @@ pub fn ask() -> Ask {
 }
 
 pub fn ask_with(method: http::Method) -> Ask {
+    ask_by(method, None)
+}
+
+/// One by a client whose handshake goes on, if there is such.
+pub fn ask_by(method: http::Method, early: Option<Early>) -> Ask {
     let target = "/".parse().expect("a target");
     let key = Key::new(&KeyParts {
         site: SiteId(0),
@@ -49,7 +55,7 @@ pub fn ask_with(method: http::Method) -> Ask {
         scheme: Scheme::HTTP,
         peer: Some(PEER.ip()),
         certificate: None,
-        early: None,
+        early,
         version: http::Version::HTTP_11,
         policy: Arc::default(),
         content: None,

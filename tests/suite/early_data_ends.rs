@@ -3,14 +3,21 @@
 
 use std::io::Write as _;
 use std::process;
+use std::sync::Arc;
 
+use forebay::base::early::Handshake;
+use forebay::fetch::Joined;
+use http::Method;
+
+use crate::cancel::{ask_by, ask_with};
 use crate::disk_rig::until;
 use crate::early_data::{a_round, ask_by_http2, page, secretive};
 use crate::early_data_rig::{HOST, Half, Site, ask};
+use crate::rig::Pipes;
 use crate::support::authority::Authority;
 use crate::support::bytes::pattern;
 use crate::support::http2::{self, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame};
-use crate::support::origin::respond;
+use crate::support::origin::{Act, respond};
 use crate::support::process::rss_anon_kib;
 use tokio::io::AsyncWriteExt as _;
 
@@ -116,6 +123,24 @@ async fn a_connection_is_charged_for_what_it_may_send_early() {
         half.finish().await;
         until("it is charged", || budget.used() == before + (kib << 10)).await;
     }
+}
+
+/// Who was refused along with an early leader waits for no other one, but for who leads surely.
+#[tokio::test(start_paused = true)]
+async fn who_wants_to_be_sure_joins_no_leader_whose_handshake_goes_on() {
+    let pipes = Pipes::new(|_, _| vec![Act::Stall]);
+    let (_handshake, early) = Handshake::begun();
+    let (early, late) = (Arc::new(ask_by(Method::GET, Some(early))), Arc::new(ask_with(Method::GET)));
+    let seat = |ask, surely| match pipes.node.fetcher.join(ask, 0, surely, pipes.clock.now()) {
+        Joined::Seat(seat, ..) => seat,
+        other => panic!("nothing is stored: {other:?}"),
+    };
+    let leader = seat(&early, false);
+    let joined = seat(&late, false);
+    let sure = [seat(&late, true), seat(&late, true)];
+    let lead = [&leader, &joined, &sure[0], &sure[1]].map(|seat| seat.leads());
+    assert_eq!(lead, [true, false, true, false]);
+    assert_eq!(pipes.node.fetcher.joinable(), 2);
 }
 
 /// Of a site that asks for certificates nothing is told to who was asked for none, early as ever.
