@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use forebay::base::early::Handshake;
 use forebay::fetch::Joined;
+use forebay::fetch::flight::Seat;
 use http::Method;
 
 use crate::cancel::{ask_by, ask_with};
@@ -138,7 +139,7 @@ async fn who_wants_to_be_sure_joins_no_leader_whose_handshake_goes_on() {
     let leader = seat(&early, false);
     let joined = seat(&late, false);
     let sure = [seat(&late, true), seat(&late, true)];
-    let lead = [&leader, &joined, &sure[0], &sure[1]].map(|seat| seat.leads());
+    let lead = [&leader, &joined, &sure[0], &sure[1]].map(Seat::leads);
     assert_eq!(lead, [true, false, true, false]);
     assert_eq!(pipes.node.fetcher.joinable(), 2);
 }
