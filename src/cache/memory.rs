@@ -178,6 +178,10 @@ impl MemoryTier {
     }
 
     pub(super) fn note_vary(&self, key: &Key, set: &VarySet) {
+        // Mostly it is known, and then nothing is written.
+        if self.known_vary(key).contains(set) {
+            return;
+        }
         self.change_slot(key, key.hash(), |slot| {
             if slot.vary_sets.contains(set) {
                 return;

@@ -5,6 +5,8 @@ use std::ops::BitOr;
 
 use http::{HeaderMap, HeaderName};
 
+use super::fields::is_hop_by_hop;
+
 /// Kinds of fields that a request may have. One that is not in a set is surely not in the request; one that is may have
 /// been taken off since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,15 +63,6 @@ impl Notable {
             | "priority"
             | "upgrade-insecure-requests" => Self::NONE,
             "connection" => Self::CONNECTION,
-            "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-authentication-info"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade" => Self::HOP_BY_HOP,
             "cache-control" | "pragma" => Self::DIRECTIVES,
             "if-none-match" | "if-modified-since" => Self::CONDITION,
             "if-match" | "if-unmodified-since" => Self::ORIGIN_CONDITION,
@@ -77,6 +70,7 @@ impl Notable {
             "expect" => Self::EXPECT,
             "cdn-loop" => Self::LOOP,
             "early-data" => Self::EARLY_DATA,
+            _ if is_hop_by_hop(name) => Self::HOP_BY_HOP,
             // What browsers say of themselves, and no page can (Fetch §4.4.2).
             name if name.starts_with("sec-") => Self::NONE,
             _ => Self::OTHER,
@@ -95,7 +89,6 @@ impl BitOr for Notable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::semantics::fields::is_hop_by_hop;
     use crate::semantics::testing::fields;
     use crate::semantics::validation;
 

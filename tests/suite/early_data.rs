@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use forebay::app::Running;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind};
@@ -41,15 +42,20 @@ fn early_connections(node: &Running) -> u64 {
     node.node.counters.tls_early_data.get()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hit_is_answered_before_the_handshake_has_ended() {
-    let large = pattern(1, 300_000);
+/// One whose `/large` is this.
+pub async fn with_large(large: &Bytes) -> Site {
     let content = large.clone();
-    let site = Site::new(move |request, _| {
+    Site::new(move |request, _| {
         let body = if request.path() == "/large" { content.to_vec() } else { b"page".to_vec() };
         vec![respond("200 OK", &[FRESH], body)]
     })
-    .await;
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hit_is_answered_before_the_handshake_has_ended() {
+    let large = pattern(1, 300_000);
+    let site = with_large(&large).await;
     let client = site.known("/").await;
     a_round(&site, "/large").await;
     let mut half = site.early(&client, ask("GET", "/", "") + &ask("GET", "/large", "")).await;
@@ -601,12 +607,7 @@ async fn each_visit_brings_sessions_for_the_next_one() {
 async fn more_early_data_than_may_be_ends_the_connection() {
     // Which is not the end of its time.
     let site = Site::with("early_data = true\n", "handshake_timeout = \"60s\"\n", "", page).await;
-    let mut config = site.authority.client_who(None, &TLS13, &["http/1.1"]);
-    config.enable_early_data = true;
-    let secret = Arc::new(Secret::default());
-    config.key_log = Arc::clone(&secret) as _;
-    let config = Arc::new(config);
-    site.visit(&config, "/", &[]).await;
+    let (config, secret) = secretive(&site).await;
     let post = ask("POST", "/", "Content-Length: 100000\r\n");
     let mut half = site.early(&config, &post).await;
     let room = (16 << 10) - post.len();

@@ -12,17 +12,15 @@ use http::Method;
 
 use crate::cancel::{ask_by, ask_with};
 use crate::disk_rig::until;
-use crate::early_data::{a_round, ask_by_http2, page, secretive};
+use crate::early_data::{a_round, ask_by_http2, page, secretive, with_large};
 use crate::early_data_rig::{HOST, Half, Site, ask};
 use crate::rig::Pipes;
 use crate::support::authority::Authority;
 use crate::support::bytes::pattern;
 use crate::support::http2::{self, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame};
-use crate::support::origin::{Act, respond};
+use crate::support::origin::Act;
 use crate::support::process::rss_anon_kib;
 use tokio::io::AsyncWriteExt as _;
-
-const FRESH: (&str, &str) = ("Cache-Control", "max-age=600");
 
 /// Lets the node do whatever it has to do now: it answers others some times, or has let all of them go.
 async fn some_rounds(site: &Site) {
@@ -38,12 +36,7 @@ async fn some_rounds(site: &Site) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_early_answer_that_closes_comes_whole() {
     let large = pattern(1, 300_000);
-    let content = large.clone();
-    let site = Site::new(move |request, _| {
-        let body = if request.path() == "/large" { content.to_vec() } else { b"page".to_vec() };
-        vec![respond("200 OK", &[FRESH], body)]
-    })
-    .await;
+    let site = with_large(&large).await;
     a_round(&site, "/large").await;
     let client = site.known("/").await;
     let hits = site.node.node.counters.hits.get();

@@ -3,12 +3,9 @@
 
 use forebay::app::Running;
 use forebay::config::Listen;
-use forebay::listener::tls::certificate::Files;
-use forebay::listener::tls::keeper::Named;
-use forebay::listener::tls::{self, MinimumVersion};
 use tokio::io::{AsyncReadExt as _, DuplexStream};
 
-use crate::rig::{Pipes, settings};
+use crate::rig::{Pipes, settings, showing};
 use crate::site::Nginx;
 use crate::support::authority::Authority;
 use crate::support::bytes::pattern;
@@ -72,11 +69,16 @@ async fn one_that_breaks_off_is_an_error_and_the_connection_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn what_has_no_content_is_not_waited_for() {
-    for (method, status) in [("HEAD", "200 OK"), ("GET", "204 No Content")] {
+    let own = "If-Match: \"a\"\r\n";
+    for (method, own, status) in
+        [("HEAD", "", "200 OK"), ("GET", "", "204 No Content"), ("GET", own, "304 Not Modified")]
+    {
         let pipes = Pipes::new(move |_, _| vec![head(status, &[("Cache-Control", "no-store")])]);
         let mut client = pipes.client();
-        client.send(&format!("{method} / HTTP/1.0\r\nHost: test\r\n\r\n")).await;
-        assert!(within(LIMIT, all_of(client)).await.starts_with(&format!("HTTP/1.1 {status}\r\n")));
+        client.send(&format!("{method} / HTTP/1.0\r\nHost: test\r\n{own}\r\n")).await;
+        let all = within(LIMIT, all_of(client)).await;
+        assert!(all.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{all}");
+        assert!(!all.to_ascii_lowercase().contains("content-length"), "{all}");
     }
 }
 
@@ -188,19 +190,8 @@ async fn nginx_in_front_takes_no_part_for_the_whole() {
         settings.listen =
             vec![Listen { address, tls: by_tls, http2: false, early_data: false, proxies: Vec::new() }];
         let authority = Authority::new();
-        settings.tls = by_tls.then(|| {
-            let pair = authority.pair("main", &["site.test"], 2999);
-            let files = Files { chain: pair.chain.clone(), key: pair.key.clone() };
-            tls::Settings {
-                certificates: vec![Named { name: "main".to_owned(), files, is_default: true }],
-                policies: Vec::new(),
-                ticket_keys: Vec::new(),
-                early_data_sessions: None,
-                minimum: MinimumVersion::Tls12,
-                handshake_timeout: LIMIT,
-                reload_every: LIMIT,
-            }
-        });
+        let pair = authority.pair("main", &["site.test"], 2999);
+        settings.tls = by_tls.then(|| showing(&[&pair], true));
         let _node = Running::start(&settings, None).expect("a running node");
         let scheme = if by_tls { "https" } else { "http" };
         let said = format!(

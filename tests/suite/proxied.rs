@@ -5,15 +5,12 @@ use std::time::Duration;
 use forebay::app::Running;
 use forebay::config::Settings;
 use forebay::listener::proxied::Proxies;
-use forebay::listener::tls::certificate::Files;
-use forebay::listener::tls::keeper::Named;
-use forebay::listener::tls::{self, MinimumVersion};
 use rustls::pki_types::ServerName;
 use rustls::version::TLS13;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::rig::settings;
+use crate::rig::{settings, showing};
 use crate::support::authority::Authority;
 use crate::support::client::Client;
 use crate::support::origin::{Origin, SeenRequest, respond};
@@ -121,18 +118,9 @@ async fn what_a_client_sends_behind_it_is_its_request_and_no_second_word() {
 async fn tls_follows_it() {
     let authority = Authority::new();
     let pair = authority.pair("main", &["site.test"], 2999);
-    let files = Files { chain: pair.chain.clone(), key: pair.key.clone() };
     let (node, _origin) = node(&["127.0.0.1/32"], |settings| {
         settings.listen[0].tls = true;
-        settings.tls = Some(tls::Settings {
-            certificates: vec![Named { name: "main".to_owned(), files, is_default: true }],
-            policies: Vec::new(),
-            ticket_keys: Vec::new(),
-            early_data_sessions: None,
-            minimum: MinimumVersion::Tls12,
-            handshake_timeout: LIMIT,
-            reload_every: LIMIT,
-        });
+        settings.tls = Some(showing(&[&pair], true));
     })
     .await;
     let mut stream = connect(&node).await;

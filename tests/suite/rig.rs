@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use forebay::app::{Node, Running};
 use forebay::base::clock::{Clock, Timestamp};
@@ -12,6 +13,9 @@ use forebay::cache::Cache;
 use forebay::cache::disk::volume::Opener;
 use forebay::config::{Configuration, Listen, Settings};
 use forebay::listener::link::Link;
+use forebay::listener::tls::certificate::Files;
+use forebay::listener::tls::keeper::Named;
+use forebay::listener::tls::{self, MinimumVersion};
 use forebay::listener::{Serving, http1};
 use forebay::origin::connect::{Connect, Connecting};
 use tokio::io::DuplexStream;
@@ -19,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::support::authority::Pair;
 use crate::support::client::{Answer, Client};
 use crate::support::hyper_server;
 use crate::support::origin::{Act, Origin, SeenRequest};
@@ -33,6 +38,24 @@ pub const PEER: SocketAddr =
 /// Whether connections over pipes are served by hyper, which our own driver is held against.
 pub fn on_hyper() -> bool {
     std::env::var_os("FOREBAY_TEST_DRIVER").is_some_and(|driver| driver == "hyper")
+}
+
+/// TLS with these certificates, named by their order; the first one, if it `is_default`, for who asks for no host.
+pub fn showing(shown: &[&Pair], is_default: bool) -> tls::Settings {
+    let named = shown.iter().enumerate().map(|(nth, pair)| Named {
+        name: nth.to_string(),
+        files: Files { chain: pair.chain.clone(), key: pair.key.clone() },
+        is_default: is_default && nth == 0,
+    });
+    tls::Settings {
+        certificates: named.collect(),
+        policies: Vec::new(),
+        ticket_keys: Vec::new(),
+        early_data_sessions: None,
+        minimum: MinimumVersion::Tls12,
+        handshake_timeout: Duration::from_secs(20),
+        reload_every: Duration::from_secs(20),
+    }
 }
 
 /// The settings of a test's node; tests change what they are about.

@@ -6,9 +6,6 @@ use std::time::Duration;
 
 use forebay::app::Running;
 use forebay::config::Settings;
-use forebay::listener::tls::certificate::Files;
-use forebay::listener::tls::keeper::Named;
-use forebay::listener::tls::{self, MinimumVersion};
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
-use crate::rig::settings;
+use crate::rig::{settings, showing};
 use crate::support::authority::{Authority, Pair};
 use crate::support::client::{Client, Ended};
 use crate::support::origin::{Act, Gate, Origin, SeenRequest, interim, respond};
@@ -30,20 +27,7 @@ const HOST: &str = "site.test";
 fn node(origin: &str, shown: &[&Pair], change: impl FnOnce(&mut Settings)) -> Running {
     let mut settings = settings(origin);
     settings.listen[0].tls = true;
-    let named = shown.iter().enumerate().map(|(nth, pair)| Named {
-        name: nth.to_string(),
-        files: Files { chain: pair.chain.clone(), key: pair.key.clone() },
-        is_default: false,
-    });
-    settings.tls = Some(tls::Settings {
-        certificates: named.collect(),
-        policies: Vec::new(),
-        ticket_keys: Vec::new(),
-        early_data_sessions: None,
-        minimum: MinimumVersion::Tls12,
-        handshake_timeout: LIMIT,
-        reload_every: LIMIT,
-    });
+    settings.tls = Some(showing(shown, false));
     change(&mut settings);
     Running::start(&settings, None).expect("a running node")
 }

@@ -11,9 +11,6 @@ use forebay::config::{Listen, Settings};
 use forebay::listener::address::Address;
 use forebay::listener::bind;
 use forebay::listener::proxied::Proxies;
-use forebay::listener::tls::certificate::Files;
-use forebay::listener::tls::keeper::Named;
-use forebay::listener::tls::{self, MinimumVersion};
 use rustls::pki_types::ServerName;
 use rustls::version::TLS13;
 use tempfile::TempDir;
@@ -21,7 +18,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 
 use crate::cli::{FOREBAY, forebay};
-use crate::rig::settings;
+use crate::rig::{settings, showing};
 use crate::site::Nginx;
 use crate::support::authority::Authority;
 use crate::support::bytes::pattern;
@@ -133,18 +130,9 @@ async fn a_proxy_on_this_host_says_for_whom_it_connects_where_it_is_trusted() {
 async fn tls_is_spoken_by_it() {
     let (place, origin, authority) = (Place::new(), telling().await, Authority::new());
     let pair = authority.pair("main", &["site.test"], 2999);
-    let files = Files { chain: pair.chain.clone(), key: pair.key.clone() };
     let _node = node(&place, "s", &origin.url(), |settings| {
         settings.listen[0].tls = true;
-        settings.tls = Some(tls::Settings {
-            certificates: vec![Named { name: "main".to_owned(), files, is_default: true }],
-            policies: Vec::new(),
-            ticket_keys: Vec::new(),
-            early_data_sessions: None,
-            minimum: MinimumVersion::Tls12,
-            handshake_timeout: LIMIT,
-            reload_every: LIMIT,
-        });
+        settings.tls = Some(showing(&[&pair], true));
     });
     let stream = UnixStream::connect(place.path("s")).await.expect("connects");
     let name = ServerName::try_from("site.test").expect("a name");
