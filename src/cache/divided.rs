@@ -133,7 +133,8 @@ fn block_object(object: &Object, block: &Bytes) -> Object {
         born: object.born,
         checked: Checked::default(),
         head: StoredHead::new(StatusCode::OK, &HeaderMap::new()),
-        terms: object.terms,
+        given: object.given,
+        tags: object.tags.clone(),
         vary: VarySet::default(),
         vary_values: Box::default(),
         representation: Representation {

@@ -91,6 +91,12 @@ impl Key {
         host().unwrap_or_default()
     }
 
+    /// Scheme, host and path; each empty if it was made otherwise.
+    pub fn place(&self) -> (&str, &str, &str) {
+        let Parts { scheme, host, path, .. } = self.parts().unwrap_or_default();
+        (scheme, host, path)
+    }
+
     /// The hash that names the entry.
     pub fn hash(&self) -> KeyHash {
         self.hash

@@ -303,7 +303,7 @@ impl Entry {
 
 /// Whether one has the later head: of a later store, or of a later confirmation of the same.
 fn is_later(held: &Object, object: &Object) -> bool {
-    let order = |object: &Object| (object.generation, object.terms.freshness.response_time);
+    let order = |object: &Object| (object.generation, object.terms().freshness.response_time);
     order(held) > order(object)
 }
 

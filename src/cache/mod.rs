@@ -10,7 +10,7 @@
 //! - `aliases`: other URLs of what is stored (`No-Vary-Search`).
 //! - `variants`: how many variants a key has.
 //! - [`short_hash`]: tables whose names are hashes already.
-//! - [`ledger`]: the order of purges.
+//! - [`ledger`]: the order of purges. - `purges`: what the cache makes of it.
 //! - [`lookup`]: the question that a request asks, and its possible answers.
 
 mod aliases;
@@ -23,6 +23,7 @@ pub mod lookup;
 pub mod markers;
 pub mod memory;
 pub mod object;
+mod purges;
 pub mod short_hash;
 mod variants;
 
@@ -35,8 +36,9 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::base::clock::Timestamp;
-use crate::base::ids::{Generation, Generations, Sequence};
+use crate::base::ids::{Generation, Generations};
 use crate::body::budget::Budget;
+use crate::semantics::tags::Tags;
 use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counters;
 use aliases::Aliases;
@@ -47,7 +49,6 @@ use disk::volume::{DirectoryOpener, OpenError, Opener};
 use doorkeeper::Doorkeeper;
 use key::Key;
 use ledger::Ledger;
-use ledger::receipt::Receipt;
 use lookup::{Held, Hit, Lookup};
 use markers::{Marker, Markers};
 use memory::MemoryTier;
@@ -322,41 +323,6 @@ impl Cache {
         stored
     }
 
-    /// Whether no purge has killed an object of `key`.
-    pub fn is_alive(&self, key: &Key, object: &Object) -> bool {
-        object.is_alive(key, &self.ledger)
-    }
-
-    /// Whether what a fetch for `key` brings that was born then may be used by who asks now.
-    pub fn lets_live(&self, key: &Key, born: Sequence) -> bool {
-        self.ledger.lets_live(born, key)
-    }
-
-    /// Purges what an answer takes back, and tells what that answer counts as born at: see [`Ledger::purge_for`].
-    pub fn purge_for(
-        &self,
-        urls: impl IntoIterator<Item = Arc<[u8]>>,
-        now: Timestamp,
-        born: Sequence,
-    ) -> (Receipt, Sequence) {
-        self.ledger.purge_for(urls, now, born)
-    }
-
-    /// Purges these URLs, hard: see [`Ledger::purge_urls`].
-    pub fn purge_urls(&self, urls: impl IntoIterator<Item = Arc<[u8]>>, now: Timestamp) -> Receipt {
-        self.ledger.purge_urls(urls, now)
-    }
-
-    /// How long a purge is waited for to become durable.
-    pub fn purge_patience(&self) -> Duration {
-        self.disk.as_ref().map_or(Duration::ZERO, DiskTier::patience)
-    }
-
-    /// Records of the ledger.
-    pub fn ledger_records(&self) -> u64 {
-        self.ledger.records() as u64
-    }
-
     /// What is stored under another URL for a request with these fields, and says by its `No-Vary-Search` that this is
     /// the same one: only what is in memory as a whole, and may be used as it is as `may_be_used` says.
     pub fn lookup_equivalent(
@@ -387,7 +353,7 @@ impl Cache {
         self.aliases.of(key).into_iter().find_map(|other| match look(&other) {
             Lookup::Found(hit)
                 if matches!(hit.content, Held::Memory(_))
-                    && self.ledger.lets_live(hit.object.born, key)
+                    && self.is_untouched(key, hit.object.born, &hit.object.tags)
                     && may_be_used(&hit) =>
             {
                 let rule = hit.object.head.search_rule();
@@ -410,7 +376,7 @@ impl Cache {
         if object.vary.is_empty() {
             return 0;
         }
-        let surplus = self.variants.note(key, object, request, max, object.terms.freshness.response_time);
+        let surplus = self.variants.note(key, object, request, max, object.terms().freshness.response_time);
         for variant in &surplus.gone {
             // The disk first, as in `remove`.
             if let Some(disk) = &self.disk {
@@ -447,7 +413,7 @@ impl Cache {
 
     /// The marker on `key`, if it is still alive.
     pub fn marker(&self, key: &Key, now: Timestamp) -> Option<Marker> {
-        self.markers.get(key, now).filter(|marker| self.ledger.lets_live(marker.born, key))
+        self.markers.get(key, now).filter(|marker| self.is_untouched(key, marker.born, &Tags::default()))
     }
 
     /// Notes that answers for `key` are not for sharing.
@@ -461,11 +427,6 @@ impl Cache {
     /// The first answer that may be shared ends the marker.
     pub fn unmark(&self, key: &Key) {
         self.markers.remove(key);
-    }
-
-    /// The ledger's sequence now: what a fetch notes as `born` before its request leaves.
-    pub fn sequence(&self) -> Sequence {
-        self.ledger.now()
     }
 
     /// A generation for a new store.

@@ -21,6 +21,7 @@ use crate::semantics::policy::{
     CacheableMethods, Heuristic, IgnoredDirectives, Lifetimes, MaxVariants, Outlasting, Policy,
 };
 use crate::semantics::query::QueryRules;
+use crate::semantics::tags::TagRules;
 use crate::semantics::targeted::TargetList;
 use crate::telemetry::access_log;
 use crate::{admin, cache, fetch, listener, origin, request, route};
@@ -294,6 +295,11 @@ fn policy(cache: &CachePolicy, against: &AgainstRfcPolicy) -> Policy {
         },
         hide_clients: cache.hide_clients,
         max_ranges: cache.max_ranges,
+        tags: TagRules {
+            fields: cache.tag_fields.iter().filter_map(|name| name.parse().ok()).collect(),
+            are_shown: cache.show_tags,
+            heeds_groups: cache.cache_groups,
+        },
         strict_transport: None,
     }
 }

@@ -231,14 +231,14 @@ impl Fetcher {
         // Mostly there is none, and then nobody need know.
         let known = under_way.map(|_| cache.known_vary(&ask.key)).unwrap_or_default();
         // What was purged while it was under way is not for those who ask afterwards.
-        let alive = |flight: &&Arc<Flight>| cache.lets_live(&ask.key, flight.born());
+        let alive = |flight: &&Arc<Flight>| flight.is_untouched(ask);
         under_way.into_iter().flatten().filter(alive).filter(move |flight| flight.suits(ask, &known, now))
     }
 
     /// What is to be done with what is stored for `ask`. Who waits for nobody also refreshes nothing for others: what is
     /// stale is confirmed for him first.
     pub fn decide(&self, ask: &Ask, hit: &Hit, now: Timestamp) -> Decision {
-        match ask.decide(&hit.object.terms, now) {
+        match ask.decide(&hit.object.terms(), now) {
             Decision::UseAndRefresh if ask.goes_alone() => Decision::Validate(Cause::Stale),
             decision => decision,
         }
@@ -346,7 +346,7 @@ impl Fetcher {
     ) -> (Arc<Flight>, Reader, Ready) {
         let (busy, writer, reader) = BusyBody::with_reader(self.shared.means.clone(), retention);
         let (flight, announcer) =
-            Flight::new(Arc::clone(ask), attempt, passes, busy, self.shared.cache.sequence());
+            Flight::new(Arc::clone(ask), attempt, passes, busy, Arc::clone(&self.shared.cache));
         let heads = HEADS * map_weight(&ask.headers) as u64;
         let memory = self.shared.means.budget.charge(heads);
         (flight, reader, Ready { announcer, writer, memory, refresh: None })

@@ -251,7 +251,7 @@ impl ClientMachine {
             }
             Decision::Use(Because::MaxStale) => {}
             Decision::Use(Because::Fresh) | Decision::Validate(_) => {
-                if reuse::is_due_ahead(&hit.object.terms, turn.ask.policy.refresh_ahead, now)
+                if reuse::is_due_ahead(&hit.object.terms(), turn.ask.policy.refresh_ahead, now)
                     && hit.object.heat.is_hot()
                 {
                     self.fetcher.refresh(&turn.ask, hit, now);
@@ -309,7 +309,7 @@ impl ClientMachine {
             forward_status: Some(StatusCode::NOT_MODIFIED),
             stored: refreshed.stored && seat.leads(),
             collapsed: !seat.leads(),
-            ttl: Some(refreshed.hit.object.terms.freshness.left(now)),
+            ttl: Some(refreshed.hit.object.terms().freshness.left(now)),
             ..turn.forwarded()
         };
         self.stored(turn, &refreshed.hit, cache, now)
@@ -324,7 +324,7 @@ impl ClientMachine {
         let cache = CacheStatus {
             stored: seat.leads(),
             collapsed: !seat.leads(),
-            ttl: Some(divided.hit.object.terms.freshness.left(self.clock.now())),
+            ttl: Some(divided.hit.object.terms().freshness.left(self.clock.now())),
             ..turn.forwarded()
         };
         Step::Gather(divided.hit.clone(), cache)
@@ -397,7 +397,7 @@ impl ClientMachine {
         }
         let may_be_used = |hit: &Hit| {
             let lives = self.cache.is_alive(&turn.ask.key, &hit.object);
-            lives && turn.ask.may_use_on_error(&hit.object.terms, now)
+            lives && turn.ask.may_use_on_error(&hit.object.terms(), now)
         };
         if let Some(stale) = turn.stale.clone().or(failure.stale).filter(may_be_used) {
             self.counters.forwarded.inc();
@@ -408,7 +408,7 @@ impl ClientMachine {
             };
             let cache = CacheStatus {
                 forward_status,
-                ttl: Some(stale.object.terms.freshness.left(now)),
+                ttl: Some(stale.object.terms().freshness.left(now)),
                 ..turn.forwarded()
             };
             return self.stored(turn, &stale, cache, now);
@@ -451,7 +451,7 @@ fn send_back(machine: &ClientMachine, turn: &mut Turn) -> Step {
 
 /// What `Cache-Status` says where the answer is what is stored.
 pub(super) fn hit_status(turn: &Turn, hit: &Hit) -> CacheStatus {
-    CacheStatus { detail: turn.detail, ..CacheStatus::hit(hit.object.terms.freshness.left(turn.time())) }
+    CacheStatus { detail: turn.detail, ..CacheStatus::hit(hit.object.terms().freshness.left(turn.time())) }
 }
 
 /// What there is to say of a hit beside that it is one.

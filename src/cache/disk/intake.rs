@@ -120,7 +120,7 @@ impl State {
 fn order(change: &Change) -> (Generation, Timestamp) {
     match change {
         Change::Keep => (Generation::default(), Timestamp::default()),
-        Change::Store(hit) => (hit.object.generation, hit.object.terms.freshness.response_time),
+        Change::Store(hit) => (hit.object.generation, hit.object.terms().freshness.response_time),
         Change::Gone(generation) => (*generation, Timestamp::from_millis(u64::MAX)),
     }
 }

@@ -71,6 +71,7 @@ impl Lead {
             bridge,
             terms: verdict.terms,
             unshared: verdict.unshared,
+            tags: verdict.tags.clone(),
             trailer,
             tunnel: Mutex::new(tunnel),
         })));
@@ -88,7 +89,8 @@ impl Lead {
         let trailers = body.take_trailers().map(|trailers| without(clean_trailers(trailers), &unshared));
         let content = writer.finish(trailers);
         if let (Some(content), Some((storable, vary)), Some(head)) = (content, verdict.store, stored_head) {
-            store::store(&shared, &flight.ask, head, &content, &storable, vary, (times.born, generation));
+            let kept = store::Kept { storable: &storable, vary, tags: verdict.tags };
+            store::store(&shared, &flight.ask, head, &content, kept, (times.born, generation));
         }
         // Only now may a new fetch for the key begin.
         drop(purpose);

@@ -124,7 +124,9 @@ impl Lead {
         };
         let now = self.shared.clock.now();
         match found {
-            Some(hit) if !matches!(self.flight.ask.decide(&hit.object.terms, now), Decision::Validate(_)) => {
+            Some(hit)
+                if !matches!(self.flight.ask.decide(&hit.object.terms(), now), Decision::Validate(_)) =>
+            {
                 self.tell(Announcement::Stored(hit));
                 true
             }
