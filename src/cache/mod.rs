@@ -9,6 +9,7 @@
 //! - `doorkeeper`: what is asked for once does not go from disk into memory.
 //! - `aliases`: other URLs of what is stored (`No-Vary-Search`).
 //! - `variants`: how many variants a key has.
+//! - [`wish`]: purges as they are asked for.
 //! - [`short_hash`]: tables whose names are hashes already.
 //! - [`ledger`]: the order of purges. - `purges`: what the cache makes of it.
 //! - [`lookup`]: the question that a request asks, and its possible answers.
@@ -26,6 +27,7 @@ pub mod object;
 mod purges;
 pub mod short_hash;
 mod variants;
+pub mod wish;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -33,6 +35,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::base::clock::Timestamp;
@@ -99,6 +102,8 @@ pub struct Cache {
     aliases: Aliases,
     variants: Variants,
     ledger: Arc<Ledger>,
+    /// Places for records that are waited for.
+    purging: Semaphore,
     generations: Arc<Generations>,
 }
 
@@ -145,6 +150,7 @@ impl Cache {
             aliases: Aliases::new(settings.max_markers * LIST_SHARE),
             variants: Variants::new(settings.max_markers * LIST_SHARE),
             ledger,
+            purging: Semaphore::new(purges::MOST_AT_ONCE as usize),
             generations,
         })
     }

@@ -2,16 +2,22 @@
 
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
+
 use super::Cache;
 use super::disk::DiskTier;
 use super::key::Key;
-use super::ledger::receipt::Receipt;
+use super::ledger::receipt::{Kept, Receipt};
 use super::ledger::record::Purge;
 use super::ledger::{LedgerState, Source, Standing, TooManyGlobs};
 use super::object::Object;
+use super::wish::{Fulfilled, Unfulfilled, Wish};
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
 use crate::semantics::tags::Tags;
+
+/// Records that may be on their way to the disk for those who wait for it: half of what the scribe's desk takes.
+pub(super) const MOST_AT_ONCE: u32 = 32 << 10;
 
 impl Cache {
     /// Whether no purge has killed an object of `key`. A soft one is noted in it.
@@ -27,6 +33,29 @@ impl Cache {
     /// Records purges: see [`Ledger::purge`](super::ledger::Ledger::purge).
     pub fn purge(&self, purges: Vec<Purge>, now: Timestamp, source: Source) -> Result<Receipt, TooManyGlobs> {
         self.ledger.purge(purges, now, source)
+    }
+
+    /// Does what is wished for: purges are recorded, hold from then on, and are durable where what is stored is. `normal` as
+    /// [`Wish::read`] has it. Many at once wait for each other, so that the ledger's scribe can follow.
+    ///
+    /// Cancel-safe: dropped before anything was recorded, nothing holds; after it, everything does, and is written.
+    pub async fn fulfil(
+        &self,
+        wish: &Wish,
+        normal: impl Fn(&str, PathAndQuery) -> PathAndQuery,
+        now: Timestamp,
+        source: Source,
+    ) -> Result<Fulfilled, Unfulfilled> {
+        let purges = wish.read(normal)?;
+        let records = purges.len();
+        let weight = u32::try_from(records).unwrap_or(u32::MAX).min(MOST_AT_ONCE);
+        // It is never closed.
+        let _place = self.purging.acquire_many(weight).await;
+        let receipt = self.purge(purges, now, source)?;
+        let sequence = receipt.sequence();
+        let kept = receipt.kept(self.purge_patience()).await;
+        let fulfilled = Fulfilled { id: source.id, sequence, records, durable: kept != Kept::NotDurable };
+        if fulfilled.durable { Ok(fulfilled) } else { Err(Unfulfilled::NotDurable(fulfilled)) }
     }
 
     /// Purges what an answer takes back, and tells what that answer counts as born at: see
