@@ -67,6 +67,7 @@ impl Settings {
                 max_loops: written.node.max_loops,
                 max_target: bytes(written.client.max_target.0),
                 max_connections: written.client.max_connections,
+                purge: purge(written),
             },
             cache: cache::Settings {
                 memory: memory.tier,
@@ -108,6 +109,13 @@ fn unmistakable_id() -> String {
     // Its keys come from the system, which is more than a guess at the time of the start.
     let random = RandomState::new();
     format!("forebay-{:016x}{:016x}", random.hash_one(0_u8), random.hash_one(1_u8))
+}
+
+/// None, unless it was said who may and what they show.
+fn purge(written: &Configuration) -> Option<request::PurgeRules> {
+    let token = written.purge.token.as_ref()?.expose().parse().ok()?;
+    let from = written.purge.from.clone();
+    (!from.is_empty()).then_some(request::PurgeRules { from, token })
 }
 
 fn one_per_core() -> usize {

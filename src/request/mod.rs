@@ -22,6 +22,7 @@ mod content;
 pub mod explain;
 mod hold;
 mod preface;
+mod purge;
 mod steps;
 mod turn;
 
@@ -54,6 +55,7 @@ use crate::telemetry::metrics::Metrics;
 use at_once::Seen;
 use begun::Begun;
 use preface::Preface;
+pub use purge::PurgeRules;
 use turn::Turn;
 
 /// What one connection is charged to the budget. It takes a few KiB while it idles, and more while it answers: heads that
@@ -79,6 +81,8 @@ pub struct Settings {
     pub max_target: usize,
     /// Most connections at a time.
     pub max_connections: usize,
+    /// Who may purge by the method PURGE; nobody, if this is not said.
+    pub purge: Option<PurgeRules>,
 }
 
 /// Answers requests. One for all workers.
@@ -154,6 +158,8 @@ enum Begin<'a> {
     OnItsWay(Box<(Turn, Step)>),
     /// To its content, which is part of the key and has to be collected.
     HasContent(Box<Received<'a>>),
+    /// To the ledger, in which it is to be recorded.
+    Purges(Box<Received<'a>>),
     /// Not any further before the end of its client's handshake.
     TooEarly(Box<Request>),
 }
@@ -206,6 +212,9 @@ impl ClientMachine {
             Ok(reply) => return Begin::Answered(reply),
             Err(seen) => seen.map(|Seen { key, found }| (key, found)).unzip(),
         };
+        if purge::is_purge(&request.method) {
+            return Begin::Purges(Box::new(Received { request, admitted, site, begun }));
+        }
         if content::is_wanted(&request.method, &site.policy) {
             return Begin::HasContent(Box::new(Received { request, admitted, site, begun }));
         }
@@ -230,6 +239,7 @@ impl ClientMachine {
             Begin::Answered(reply) => return reply,
             Begin::TooEarly(request) => return self.too_early(&request),
             Begin::OnItsWay(way) => *way,
+            Begin::Purges(received) => return self.purged(*received).await,
             Begin::HasContent(received) => {
                 let Received { mut request, admitted, site, begun } = *received;
                 let content = content::collect(&mut request, &site.policy, &self.budget).await;
@@ -278,6 +288,11 @@ impl ClientMachine {
         let admitted = admission::check(request, self.settings.max_target).map_err(|why| (why, None))?;
         admission::never_circles(request, &admitted, &self.settings.cdn_id, self.settings.max_loops)
             .map_err(|why| (why, None))?;
+        if purge::is_purge(&request.method)
+            && let Some(refusal) = self.purge_refused(request)
+        {
+            return Err((refusal, None));
+        }
         let site = self.router.site(&admitted.host).ok_or((Rejection::UnknownHost, None))?;
         if let Some(port) = site.tls_port.filter(|_| is_to_come_by_tls(request)) {
             let url = secure_url(&admitted.host, port, &request.target);

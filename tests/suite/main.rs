@@ -83,6 +83,7 @@ mod pool_rig;
 mod pool_tls;
 mod property;
 mod proxied;
+mod purge;
 mod query_method;
 mod races;
 mod ranges;

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::kinds::{
     HostPattern, Secret, admin_address, cdn_id, certificate_name, choice, either, endpoint, fields, flag,
-    host_pattern, list, listen_address, log_target, named, node_name, origin_url, path, pool_name, proxies,
-    readable_file, server_name, size, socket_mode, table_of, tables_of, time, time_or_none, unread_path,
-    whole,
+    host_pattern, list, listen_address, log_target, named, network, node_name, origin_url, path, pool_name,
+    proxies, readable_file, server_name, size, socket_mode, table_of, tables_of, time, time_or_none, token,
+    unread_path, whole,
 };
 use super::policy::{Cache, SiteCache};
 use super::table::table;
@@ -58,6 +60,8 @@ table! {
         log: Log, table_of() => {};
         /// The administrator's interface.
         admin: Admin, table_of() => {};
+        /// Purging by the method PURGE, where clients connect. It takes both keys.
+        purge: Purge, table_of() => {};
         /// Which hosts are served, and from where. Without any, the node serves its demo site. A request for a host that
         /// no site names is answered with 421.
         sites: BTreeMap<String, Site>, named() => {};
@@ -237,6 +241,18 @@ table! {
     pub struct Admin {
         /// Where it listens: only on loopback so far. A bare port is on 127.0.0.1.
         address: Option<SocketAddr>, either("off", admin_address()) => "off";
+    }
+}
+
+table! {
+    /// Purging by the method PURGE, where clients connect: it takes back what is stored under the URL that is asked for, by
+    /// either scheme and hard. Who may not is answered with 405, whatever is stored.
+    pub struct Purge {
+        /// Networks and addresses from which it is taken. A proxy counts itself, unless it says by the PROXY protocol for whom
+        /// it connects.
+        from: Vec<IpNet>, list(network()) => [];
+        /// What is shown in `Authorization: Bearer TOKEN`.
+        token: Option<Secret>, either("off", token()) => "off";
     }
 }
 
