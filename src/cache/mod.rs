@@ -11,13 +11,15 @@
 //! - `variants`: how many variants a key has.
 //! - [`wish`]: purges as they are asked for.
 //! - [`short_hash`]: tables whose names are hashes already.
-//! - [`ledger`]: the order of purges. - `purges`: what the cache makes of it.
+//! - [`ledger`]: the order of purges. - `purges`: what the cache makes of it. - `sweep`, [`era`]: what becomes of the space
+//!   of what is dead, and of records that nothing is left for.
 //! - [`lookup`]: the question that a request asks, and its possible answers.
 
 mod aliases;
 pub mod disk;
 mod divided;
 mod doorkeeper;
+pub mod era;
 pub mod key;
 pub mod ledger;
 pub mod lookup;
@@ -26,6 +28,7 @@ pub mod memory;
 pub mod object;
 mod purges;
 pub mod short_hash;
+mod sweep;
 mod variants;
 pub mod wish;
 
@@ -50,12 +53,14 @@ use disk::find::{Found, NoBlock, NoHit, Pinned};
 pub use disk::settings::{Admission, Settings as DiskSettings};
 use disk::volume::{DirectoryOpener, OpenError, Opener};
 use doorkeeper::Doorkeeper;
+use era::Eras;
 use key::Key;
 use ledger::Ledger;
 use lookup::{Held, Hit, Lookup};
 use markers::{Marker, Markers};
 use memory::MemoryTier;
 use object::Object;
+use sweep::Sweeper;
 use variants::Variants;
 
 /// How long a search waits for memory before it tries again.
@@ -94,17 +99,20 @@ impl Settings {
 /// The tiers, the markers and the ledger of a node.
 #[derive(Debug)]
 pub struct Cache {
-    memory: MemoryTier,
-    disk: Option<DiskTier>,
+    /// Before the tiers, so that it is gone before they go.
+    sweeper: Sweeper,
+    memory: Arc<MemoryTier>,
+    disk: Option<Arc<DiskTier>>,
     /// Before the memory tier, where there is a disk.
     doorkeeper: Option<Doorkeeper>,
     markers: Markers,
-    aliases: Aliases,
+    aliases: Arc<Aliases>,
     variants: Variants,
     ledger: Arc<Ledger>,
     /// Places for records that are waited for.
     purging: Semaphore,
     generations: Arc<Generations>,
+    eras: Arc<Eras>,
 }
 
 impl Cache {
@@ -139,19 +147,36 @@ impl Cache {
             generations: Arc::clone(&generations),
         });
         let disk = match (&settings.disk, means) {
-            (Some(settings), Some(means)) => Some(DiskTier::start(settings.clone(), means)?),
+            (Some(settings), Some(means)) => Some(Arc::new(DiskTier::start(settings.clone(), means)?)),
             _ => None,
         };
+        let memory = Arc::new(MemoryTier::new(settings.memory));
+        let aliases = Arc::new(Aliases::new(settings.max_markers * LIST_SHARE));
+        let eras = Arc::<Eras>::default();
+        let sweeper = Sweeper::new(sweep::Means {
+            memory: Arc::downgrade(&memory),
+            disk: disk.as_ref().map(Arc::downgrade),
+            ledger: Arc::clone(&ledger),
+            eras: Arc::clone(&eras),
+            aliases: Arc::clone(&aliases),
+            counters: Arc::clone(counters),
+        });
+        if ledger.speaks_of_many() {
+            // What an earlier process has purged, and not given back.
+            sweeper.ask();
+        }
         Ok(Self {
-            memory: MemoryTier::new(settings.memory),
+            memory,
             doorkeeper: disk.as_ref().map(|_| Doorkeeper::of_tier(settings.memory, budget)),
             disk,
             markers: Markers::new(settings.max_markers, settings.marker_life),
-            aliases: Aliases::new(settings.max_markers * LIST_SHARE),
+            aliases,
             variants: Variants::new(settings.max_markers * LIST_SHARE),
             ledger,
             purging: Semaphore::new(purges::MOST_AT_ONCE as usize),
             generations,
+            eras,
+            sweeper,
         })
     }
 
@@ -174,7 +199,7 @@ impl Cache {
 
     /// The same for a request that has been counted.
     pub fn look_again(&self, key: &Key, request: &HeaderMap) -> Lookup {
-        let tiers = (&self.memory, self.disk.as_ref());
+        let tiers = (&*self.memory, self.disk());
         lookup::lookup(tiers, &self.ledger, key, request, |dead| self.remove(key, dead))
     }
 
@@ -182,7 +207,7 @@ impl Cache {
     /// whether something dead was found. The memory tier notes each read for its policy, and that too.
     pub fn peek(&self, key: &Key, request: &HeaderMap) -> (Lookup, bool) {
         let dead = Cell::new(false);
-        let tiers = (&self.memory, self.disk.as_ref());
+        let tiers = (&*self.memory, self.disk());
         let found = lookup::lookup(tiers, &self.ledger, key, request, |_| dead.set(true));
         (found, dead.get())
     }
@@ -205,6 +230,7 @@ impl Cache {
         R: AsRef<HeaderMap> + Send + Sync + 'static,
     {
         let disk = self.disk.as_ref()?;
+        let _era = self.era();
         let deadline = Instant::now() + disk.patience();
         let found = loop {
             match disk.find(key, request, self.known_vary(key)).await {
@@ -249,7 +275,8 @@ impl Cache {
             return Some(found.hit);
         }
         self.memory.store(key, &found.hit);
-        if !disk.is_current(key, &found) {
+        // Nor must a purge that came meanwhile, of which a sweep may have passed by the memory already.
+        if !disk.is_current(key, &found) || !self.is_alive(key, &found.hit.object) {
             self.memory.remove(key, &found.hit.object);
             return None;
         }
@@ -292,7 +319,7 @@ impl Cache {
 
     /// The disk tier, if there is one.
     pub fn disk(&self) -> Option<&DiskTier> {
-        self.disk.as_ref()
+        self.disk.as_deref()
     }
 
     /// The names by which the known variants of `key` differ.

@@ -6,6 +6,7 @@ use http::uri::PathAndQuery;
 
 use super::Cache;
 use super::disk::DiskTier;
+use super::era::Era;
 use super::key::Key;
 use super::ledger::receipt::{Kept, Receipt};
 use super::ledger::record::Purge;
@@ -32,7 +33,28 @@ impl Cache {
 
     /// Records purges: see [`Ledger::purge`](super::ledger::Ledger::purge).
     pub fn purge(&self, purges: Vec<Purge>, now: Timestamp, source: Source) -> Result<Receipt, TooManyGlobs> {
-        self.ledger.purge(purges, now, source)
+        let of_urls = purges.iter().all(|purge| purge.is_of_url());
+        let receipt = self.ledger.purge(purges, now, source)?;
+        if !of_urls || self.ledger.is_half_full() {
+            self.sweeper.ask();
+        }
+        Ok(receipt)
+    }
+
+    /// What a fetch holds as long as it may store something, taken before it is [born](Self::sequence).
+    pub fn era(&self) -> Era {
+        self.eras.current()
+    }
+
+    /// Blocking: goes through everything now, gives back the space of what was purged, and lets go of the records that nothing
+    /// is left for. It happens by itself, in the background.
+    pub fn sweep(&self) {
+        self.sweeper.sweep();
+    }
+
+    /// How often everything was gone through to give back the space of what was purged.
+    pub fn sweeps(&self) -> u64 {
+        self.sweeper.made()
     }
 
     /// Does what is wished for: purges are recorded, hold from then on, and are durable where what is stored is. `normal` as
@@ -67,12 +89,16 @@ impl Cache {
         now: Timestamp,
         born: Sequence,
     ) -> (Receipt, Sequence) {
-        self.ledger.purge_for(key, purges, now, born)
+        let purged = self.ledger.purge_for(key, purges, now, born);
+        if self.ledger.is_half_full() {
+            self.sweeper.ask();
+        }
+        purged
     }
 
     /// How long a purge is waited for to become durable.
     pub fn purge_patience(&self) -> Duration {
-        self.disk.as_ref().map_or(Duration::ZERO, DiskTier::patience)
+        self.disk().map_or(Duration::ZERO, DiskTier::patience)
     }
 
     /// How the ledger is.

@@ -36,6 +36,7 @@ use crate::body::Body;
 use crate::body::budget::Charge;
 use crate::body::busy::{BusyBody, Means, Reader, Retention, Writer};
 use crate::cache::Cache;
+use crate::cache::era::Era;
 use crate::cache::key::Key;
 use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
@@ -345,11 +346,13 @@ impl Fetcher {
         retention: Retention,
     ) -> (Arc<Flight>, Reader, Ready) {
         let (busy, writer, reader) = BusyBody::with_reader(self.shared.means.clone(), retention);
+        // Before the flight is born.
+        let era = self.shared.cache.era();
         let (flight, announcer) =
             Flight::new(Arc::clone(ask), attempt, passes, busy, Arc::clone(&self.shared.cache));
         let heads = HEADS * map_weight(&ask.headers) as u64;
         let memory = self.shared.means.budget.charge(heads);
-        (flight, reader, Ready { announcer, writer, memory, refresh: None })
+        (flight, reader, Ready { announcer, writer, memory, era, refresh: None })
     }
 
     /// The fetch, of which nothing happens before it is moved along.
@@ -361,7 +364,7 @@ impl Fetcher {
         stale: Option<Hit>,
         body: Body,
     ) -> Running {
-        let Ready { announcer, writer, memory, refresh } = ready;
+        let Ready { announcer, writer, memory, era, refresh } = ready;
         // What is said to a refresh was said to nobody who waits for an answer.
         let for_one = !matches!(purpose, Purpose::Shared(_));
         let hears = refresh.is_none().then(|| heard::Ear::new(&self.shared, flight, for_one) as _);
@@ -377,6 +380,7 @@ impl Fetcher {
             asks_whole: false,
             place: None,
             refresh,
+            era: Some(era),
             _memory: memory,
         });
         Running::new(lead.run(body), &self.shared.tasks)
@@ -388,6 +392,7 @@ struct Ready {
     announcer: Announcer,
     writer: Writer,
     memory: Charge,
+    era: Era,
     refresh: Option<OwnedSemaphorePermit>,
 }
 

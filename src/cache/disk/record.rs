@@ -156,6 +156,33 @@ impl Outline {
     }
 }
 
+/// What is needed to know of an object, with its key, to judge by the ledger whether it is alive.
+#[derive(Debug)]
+pub struct Summary {
+    /// The key.
+    pub key: Key,
+    /// The store that it came from.
+    pub generation: Generation,
+    /// When it was born, by the ledger.
+    pub born: Sequence,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+impl Summary {
+    /// Of the record in `bytes`, if it has an object.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        let Written { key, object, .. } = Written::parse(bytes).ok()?;
+        let object = object?;
+        Some(Self {
+            key: Key::of_full(key.into()),
+            generation: Generation(object.generation),
+            born: Sequence { epoch: object.born.0, number: object.born.1 },
+            tags: Tags::new(object.tags.into_iter().map(Tag).collect()),
+        })
+    }
+}
+
 /// Bytes that are enough for most records.
 const USUAL: usize = 1024;
 

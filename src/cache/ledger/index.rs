@@ -245,6 +245,15 @@ impl Index {
         self.floor == 0 && self.len() == 0
     }
 
+    /// Whether there are records of more than URLs, the floor not counted.
+    pub(super) fn speaks_of_many(&self) -> bool {
+        let of_names = |kind: &Kind| {
+            *kind != Kind::Url
+                && (self.names.has(*kind, Strength::Hard) || self.names.has(*kind, Strength::Soft))
+        };
+        Kind::ALL.iter().any(of_names) || !self.globs.is_empty() || self.all.is_some()
+    }
+
     /// How many globs there are.
     pub(super) fn globs(&self) -> usize {
         self.globs.len()

@@ -49,11 +49,14 @@ use scribe::{Bell, Desk, Mode};
 #[derive(Debug)]
 pub struct Checked {
     until: AtomicU64,
-    /// The earliest time of a soft purge, in milliseconds; [`NEVER`] without one.
+    /// The earliest time of a soft purge, in milliseconds; [`NEVER`] without one, [`DEAD`] after a hard one.
     stale_since: AtomicU64,
 }
 
 const NEVER: u64 = u64::MAX;
+
+/// It was found dead: earlier than any purge.
+const DEAD: u64 = 0;
 
 impl Default for Checked {
     fn default() -> Self {
@@ -76,8 +79,15 @@ impl Checked {
     /// Notes what was found; false if it is dead. Who sees how far it was checked sees all that was found by then.
     fn note(&self, standing: Standing, latest: u64) -> bool {
         match standing {
-            Standing::Dead => return false,
-            Standing::StaleSince(time) => _ = self.stale_since.fetch_min(time.as_millis(), Ordering::Relaxed),
+            Standing::Dead => {
+                self.stale_since.store(DEAD, Ordering::Relaxed);
+                return false;
+            }
+            // The record that killed it may be gone by now.
+            _ if self.stale_since.load(Ordering::Relaxed) == DEAD => return false,
+            Standing::StaleSince(time) => {
+                _ = self.stale_since.fetch_min(time.as_millis().max(DEAD + 1), Ordering::Relaxed)
+            }
             Standing::Alive => {}
         }
         self.until.fetch_max(latest, Ordering::Release);
@@ -432,6 +442,16 @@ impl Ledger {
                 progress.durable = progress.durable.max(until);
             }
         });
+    }
+
+    /// Whether there are records of more than URLs.
+    pub(in crate::cache) fn speaks_of_many(&self) -> bool {
+        self.state.read().index.speaks_of_many()
+    }
+
+    /// Whether half of the records are there that there may be: time to look which of them still matter.
+    pub(in crate::cache) fn is_half_full(&self) -> bool {
+        self.state.read().index.len() > self.limit / 2
     }
 
     /// How it is.

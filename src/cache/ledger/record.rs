@@ -75,6 +75,11 @@ pub struct Purge {
 }
 
 impl Purge {
+    /// Whether it is of a single URL.
+    pub const fn is_of_url(&self) -> bool {
+        matches!(self.subject, Subject::Named(Name { kind: Kind::Url, .. }))
+    }
+
     /// A hard one of what has this name.
     pub const fn of_name(name: Name) -> Self {
         Self { strength: Strength::Hard, subject: Subject::Named(name) }

@@ -29,6 +29,7 @@ use crate::body::Body;
 use crate::body::budget::Charge;
 use crate::body::busy::Writer;
 use crate::body::message::ReplyHead;
+use crate::cache::era::Era;
 use crate::cache::lookup::Hit;
 use crate::origin::{Exchange, Hear, OriginError, OriginRequest, Pool};
 use crate::semantics::fields::EARLY_DATA;
@@ -56,6 +57,8 @@ pub(super) struct Lead {
     pub(super) place: Option<OwnedSemaphorePermit>,
     /// Its place among the refreshes that may run, if it is one.
     pub(super) refresh: Option<OwnedSemaphorePermit>,
+    /// As long as it may store something, or be joined by others.
+    pub(super) era: Option<Era>,
     /// What its heads take.
     pub(super) _memory: Charge,
 }
