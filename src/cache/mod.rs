@@ -9,7 +9,7 @@
 //! - `doorkeeper`: what is asked for once does not go from disk into memory.
 //! - `aliases`: other URLs of what is stored (`No-Vary-Search`).
 //! - `variants`: how many variants a key has.
-//! - [`wish`]: purges as they are asked for.
+//! - [`wish`]: purges as they are asked for. - [`tally`]: what they would match.
 //! - [`short_hash`]: tables whose names are hashes already.
 //! - [`ledger`]: the order of purges. - `purges`: what the cache makes of it. - `sweep`, [`era`]: what becomes of the space
 //!   of what is dead, and of records that nothing is left for.
@@ -29,6 +29,7 @@ pub mod object;
 mod purges;
 pub mod short_hash;
 mod sweep;
+pub mod tally;
 mod variants;
 pub mod wish;
 

@@ -12,6 +12,7 @@ use crate::admission::Rejection;
 use crate::base::token::Token;
 use crate::body::message::{Reply, Request};
 use crate::cache::ledger::Source;
+use crate::cache::tally::Tally;
 use crate::cache::wish::{Fulfilled, Unfulfilled, Wish};
 use crate::deliver;
 
@@ -72,11 +73,18 @@ impl ClientMachine {
 
     /// Does what is wished for by whoever may: the names of URLs are those of the keys of their sites.
     pub async fn purge(&self, wish: &Wish, source: Source) -> Result<Fulfilled, Unfulfilled> {
-        let normal = |host: &str, target: PathAndQuery| {
-            let site = self.router.site(host);
-            site.and_then(|site| site.policy.query.normal(&target)).unwrap_or(target)
-        };
-        self.cache.fulfil(wish, normal, self.clock.now(), source).await
+        self.cache.fulfil(wish, |host, target| self.normal(host, target), self.clock.now(), source).await
+    }
+
+    /// Blocking, for a second at most: what a wish would match, without purging anything.
+    pub fn tally(&self, wish: &Wish) -> Result<Tally, Unfulfilled> {
+        Ok(self.cache.tally(wish.read(|host, target| self.normal(host, target))?))
+    }
+
+    /// The target of keys for what is asked for at a canonical host.
+    fn normal(&self, host: &str, target: PathAndQuery) -> PathAndQuery {
+        let site = self.router.site(host);
+        site.and_then(|site| site.policy.query.normal(&target)).unwrap_or(target)
     }
 
     /// Which of the hosts that a wish names nobody answers for: most likely they are misspelt.

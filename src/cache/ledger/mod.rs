@@ -169,6 +169,25 @@ fn is_room_for(index: &Index, purges: &[Purge]) -> bool {
     index.has_room_for(new.len())
 }
 
+/// Tells what purges would match that were never made.
+#[derive(Debug)]
+pub(in crate::cache) struct Matcher(Index);
+
+impl Matcher {
+    pub(in crate::cache) fn of(purges: Vec<Purge>) -> Self {
+        let mut index = Index::default();
+        let (sequence, time) = (Sequence::of_ordinal(1), Timestamp::default());
+        for purge in purges {
+            index.add(&Record { sequence, time, id: 0, stream: 0, says: Says::Purge(purge) });
+        }
+        Self(index)
+    }
+
+    pub(in crate::cache) fn matches(&self, key: &Key, tags: &Tags) -> bool {
+        self.0.judge(0, &Facts::new(key, tags)) != Standing::Alive
+    }
+}
+
 #[derive(Debug)]
 struct State {
     index: Index,
