@@ -84,6 +84,7 @@ mod pool_tls;
 mod property;
 mod proxied;
 mod purge;
+mod purge_property;
 mod purge_sweep;
 mod query_method;
 mod races;

@@ -65,10 +65,10 @@ impl Default for Checked {
 }
 
 impl Checked {
-    /// Since when it is stale by a soft purge.
+    /// Since when it is stale by a soft purge. Of what is dead nothing is told.
     pub fn stale_since(&self) -> Option<Timestamp> {
         let time = self.stale_since.load(Ordering::Relaxed);
-        (time != NEVER).then(|| Timestamp::from_millis(time))
+        (time != NEVER && time != DEAD).then(|| Timestamp::from_millis(time))
     }
 
     /// Whether there is nothing to be found out up to `latest`.
