@@ -67,6 +67,7 @@ impl Settings {
                 max_loops: written.node.max_loops,
                 max_target: bytes(written.client.max_target.0),
                 max_connections: written.client.max_connections,
+                peers: written.fleet.peers.clone(),
                 purge: purge(written),
             },
             cache: cache::Settings {
@@ -354,6 +355,7 @@ fn pool_of(name: &str, pool: &Pool) -> origin::Settings {
             client: pool.tls.certificate.clone().zip(pool.tls.key.clone()),
         },
         send_fields: pool.headers(),
+        is_shield: pool.shield,
     }
 }
 

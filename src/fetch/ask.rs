@@ -47,6 +47,8 @@ pub struct Asked {
     /// The content that is part of the key, of a request that is more than a GET and whose answer may be stored all
     /// the same. It is what the origin is sent.
     pub content: Option<Bytes>,
+    /// Up to which place in the fleet's stream what answers it must have been purged, if a peer sent it that says so.
+    pub applied: u64,
     /// Where the site comes from.
     pub pool: PoolId,
     /// Where the site counts, if anybody does.

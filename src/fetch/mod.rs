@@ -42,6 +42,7 @@ use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
 use crate::cache::short_hash::ShortHash;
 use crate::origin::{Exchange, OriginError, OriginRequest, Pool};
+use crate::semantics::applied::FOREBAY_APPLIED;
 use crate::semantics::reuse::{Cause, Decision};
 use crate::telemetry::counters::Counters;
 use ask::Ask;
@@ -104,7 +105,17 @@ impl Shared {
         let _place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| OriginError::too_many())?;
         let pool = self.pools.get(ask.pool.0).ok_or_else(OriginError::internal)?;
         self.counters.fetches.inc();
+        let mut request = request;
+        self.tell_shield(ask, pool, &mut request);
         pool.exchange(request).await
+    }
+
+    /// Tells a shield up to which purge what it answers must be younger: what this node has applied, or knows of another.
+    fn tell_shield(&self, ask: &Ask, pool: &Pool, request: &mut OriginRequest) {
+        let applied = if pool.is_shield() { ask.applied.max(self.cache.ledger().stream) } else { 0 };
+        if applied > 0 {
+            request.headers.insert(FOREBAY_APPLIED, applied.into());
+        }
     }
 }
 
@@ -309,6 +320,11 @@ impl Fetcher {
         let (flight, reader, ready) = self.prepare(ask, 0, true, Retention::Store);
         let running = self.start(&flight, ready, Purpose::Through, None, body);
         flight.leading_seat(reader, running)
+    }
+
+    /// Whether whoever sent this knows of purges that were not applied here yet.
+    pub fn is_behind(&self, ask: &Ask) -> bool {
+        ask.applied > 0 && ask.applied > self.shared.cache.ledger().stream
     }
 
     /// Whether a fetch for the key can be joined now, by whoever it suits.

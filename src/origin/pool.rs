@@ -101,6 +101,11 @@ impl Pool {
         Ok(Self { settings, endpoints, places })
     }
 
+    /// Whether its endpoints are other Forebays.
+    pub fn is_shield(&self) -> bool {
+        self.settings.is_shield
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.settings.name

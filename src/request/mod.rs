@@ -26,10 +26,12 @@ mod purge;
 mod steps;
 mod turn;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::Scheme;
 use http::{Method, header};
+use ipnet::IpNet;
 
 use crate::admission::{self, Admitted, Connections, Guest, Rejection};
 use crate::base::clock::Clock;
@@ -46,8 +48,10 @@ use crate::listener::link::Link;
 use crate::listener::refusal::Refusal;
 use crate::listener::{Answer, Handler};
 use crate::route::{Router, Site};
+use crate::semantics::applied::applied;
 use crate::semantics::cache_status::{CacheStatus, written_name};
 use crate::semantics::fields::announced_length;
+use crate::semantics::notable::Notable;
 use crate::semantics::target::secure_url;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
@@ -81,6 +85,8 @@ pub struct Settings {
     pub max_target: usize,
     /// Most connections at a time.
     pub max_connections: usize,
+    /// Where other nodes of the same operator's are, whose word on purges counts.
+    pub peers: Vec<IpNet>,
     /// Who may purge by the method PURGE; nobody, if this is not said.
     pub purge: Option<PurgeRules>,
 }
@@ -283,9 +289,19 @@ impl ClientMachine {
         begun.logged_rejection(reply, request, &refusal, None, self.log.as_ref())
     }
 
+    /// Whether a request comes from a node of the same operator's.
+    fn is_peer(&self, request: &Request) -> bool {
+        let is_in =
+            |peer: IpAddr| self.settings.peers.iter().any(|network| network.contains(&peer.to_canonical()));
+        request.peer.ip().is_some_and(is_in)
+    }
+
     /// Whether the request goes any further, and to which site. A refusal tells the site as well, if it got so far.
     fn receive(&self, request: &Request) -> Result<(Admitted, &Site), (Rejection, Option<&Site>)> {
-        let admitted = admission::check(request, self.settings.max_target).map_err(|why| (why, None))?;
+        let mut admitted = admission::check(request, self.settings.max_target).map_err(|why| (why, None))?;
+        if admitted.notable.may_have(Notable::OTHER) && self.is_peer(request) {
+            admitted.applied = applied(&request.headers);
+        }
         admission::never_circles(request, &admitted, &self.settings.cdn_id, self.settings.max_loops)
             .map_err(|why| (why, None))?;
         if purge::is_purge(&request.method)

@@ -28,6 +28,9 @@ const MAX_SENT_BACK: u8 = 2;
 /// The detail of a request that did not wait because of a marker.
 pub(super) const HIT_FOR_MISS: &str = "hit-for-miss";
 
+/// The detail of a request that is answered past all caches, because purges that its sender knows have not come here yet.
+const BEHIND_PURGES: &str = "behind-purges";
+
 /// The detail of a hit on disk.
 pub(super) const DISK: &str = "disk";
 
@@ -57,6 +60,9 @@ impl ClientMachine {
     /// Memory, without any lock, unless it is known already what was `found` there; then what the disk has at once. Requests
     /// that are for one person or must leave no trace wait for nobody.
     pub(super) fn lookup(&self, turn: &mut Turn, found: Option<Lookup>) -> Step {
+        if self.fetcher.is_behind(&turn.ask) {
+            return self.past_caches(turn);
+        }
         let ask = &turn.ask;
         let found = found.unwrap_or_else(|| self.cache.lookup(&ask.key, &ask.headers));
         let equivalent =
@@ -83,6 +89,16 @@ impl ClientMachine {
             return step;
         }
         Step::Join
+    }
+
+    /// A peer knows of purges that have not come here yet: what is stored or under way here may be what they took back.
+    fn past_caches(&self, turn: &mut Turn) -> Step {
+        turn.detail = Some(BEHIND_PURGES);
+        turn.forward = Forward::Bypass;
+        if turn.ask.directives.only_if_cached {
+            return Step::Done(deliver::not_stored(&turn.not_stored(&self.settings.node), self.clock.now()));
+        }
+        Step::Alone(None)
     }
 
     /// The disk, as far as the system has in memory what is on it. What has to be waited for, or confirmed, is left to a

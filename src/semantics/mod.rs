@@ -6,6 +6,7 @@
 //! Where the RFCs leave a choice, or a message is malformed, the reading is taken that can only cost a
 //! fetch, never the one that could hand out a wrong or private answer.
 
+pub mod applied;
 pub mod cache_control;
 pub mod cache_status;
 pub mod cdn_loop;

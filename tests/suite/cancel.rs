@@ -59,6 +59,7 @@ pub fn ask_by(method: http::Method, early: Option<Early>) -> Ask {
         version: http::Version::HTTP_11,
         policy: Arc::default(),
         content: None,
+        applied: 0,
         pool: PoolId(0),
         metrics: None,
     };

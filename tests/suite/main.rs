@@ -94,6 +94,7 @@ mod ranges_clients;
 mod rebuilt;
 mod rig;
 mod semantics_model;
+mod shield;
 mod short_way;
 mod site;
 mod sites;

@@ -60,6 +60,8 @@ table! {
         log: Log, table_of() => {};
         /// The administrator's interface.
         admin: Admin, table_of() => {};
+        /// Other nodes of the same operator's.
+        fleet: Fleet, table_of() => {};
         /// Purging by the method PURGE, where clients connect. It takes both keys.
         purge: Purge, table_of() => {};
         /// Which hosts are served, and from where. Without any, the node serves its demo site. A request for a host that
@@ -245,6 +247,15 @@ table! {
 }
 
 table! {
+    /// Other nodes of the same operator's.
+    pub struct Fleet {
+        /// Networks and addresses from which nodes connect that have this one for a shield: what they say of purges
+        /// (`Forebay-Applied`) is believed, and of nobody else.
+        peers: Vec<IpNet>, list(network()) => [];
+    }
+}
+
+table! {
     /// Purging by the method PURGE, where clients connect: it takes back what is stored under the URL that is asked for, by
     /// either scheme and hard. Who may not is answered with 405, whatever is stored.
     pub struct Purge {
@@ -336,6 +347,9 @@ table! {
         backoff: Duration, time() => "1s";
         /// For how long it is left out at most.
         max_backoff: Duration, time() => "30s";
+        /// Whether the endpoints are Forebays that shield the origins: they are told which purges of the fleet this node has
+        /// applied (`Forebay-Applied`), and answer from nothing that is older. They name this node in `fleet.peers`.
+        shield: bool, flag() => false;
         /// How often host names are resolved again.
         resolve_every: Duration, time() => "30s";
         /// The version of HTTP that is spoken to the endpoints. `2` without TLS is spoken by prior knowledge; `auto` is what

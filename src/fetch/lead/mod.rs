@@ -118,7 +118,8 @@ impl Lead {
 
     /// Looks on disk, where memory had nothing. What is fresh there ends the fetch; what is stale is to be confirmed.
     async fn answers_from_disk(&mut self) -> bool {
-        if self.passes() || self.stale.is_some() {
+        let is_behind = || self.flight.ask.applied > self.shared.cache.ledger().stream;
+        if self.passes() || self.stale.is_some() || self.flight.ask.applied > 0 && is_behind() {
             return false;
         }
         let found = tokio::select! {
@@ -215,7 +216,11 @@ impl Lead {
     /// Asks the pool of the site. Cancelled, the connection is closed.
     async fn exchange(&self, request: Box<OriginRequest>) -> Result<Exchange, OriginError> {
         match self.shared.pools.get(self.flight.ask.pool.0) {
-            Some(pool) => pool.exchange_heard(request, self.hears.clone()).await,
+            Some(pool) => {
+                let mut request = request;
+                self.shared.tell_shield(&self.flight.ask, pool, &mut request);
+                pool.exchange_heard(request, self.hears.clone()).await
+            }
             None => Err(OriginError::internal()),
         }
     }
