@@ -17,7 +17,7 @@ use super::incoming::Upload;
 use super::outgoing::{Outgoing, Spare};
 use super::places::{NoPlace, Places};
 use super::roster::Roster;
-use super::settings::Settings;
+use super::settings::{EndpointSettings, Settings};
 use super::tls::{Tls, TlsError};
 use crate::base::blame::Retry;
 use crate::body::Body;
@@ -189,6 +189,19 @@ impl Pool {
         (deadline.saturating_duration_since(Instant::now()) > whole / 2).then_some(deadline)
     }
 
+    /// Sends no new exchange to the endpoint that is called so in [`Pool::endpoints`], or does so again; false if there is
+    /// none. Exchanges that are under way end as they would, and connections on which nothing is are closed. Its health is
+    /// counted beside that. If all are drained, requests are answered as if none could be reached.
+    pub fn drain(&self, endpoint: &str, drained: bool) -> bool {
+        let called = |settings: &EndpointSettings| settings.url.to_string() == endpoint;
+        let Some(index) = self.settings.endpoints.iter().position(called) else { return false };
+        self.places.drain(index, drained);
+        if let Some(endpoint) = self.endpoints.get(index) {
+            endpoint.drain(drained);
+        }
+        true
+    }
+
     /// What can be told of its endpoints now.
     pub fn endpoints(&self) -> Vec<EndpointState> {
         let (queued, refused) = self.places.crowd();
@@ -204,6 +217,7 @@ impl Pool {
                     .get(index)
                     .map_or_else(String::new, |endpoint| endpoint.url.to_string()),
                 up,
+                drained: endpoint.is_drained(),
                 active: active as u64,
                 idle: endpoint.count_idle() as u64,
                 requests: count(&endpoint.requests),
@@ -233,7 +247,7 @@ fn once_more(
 fn without_place(refusal: NoPlace) -> OriginError {
     match refusal {
         NoPlace::Crowded => OriginError::too_many(),
-        // Cannot be: a request that was nowhere yet may go anywhere.
-        NoPlace::Nobody => OriginError::internal(),
+        // A request that was nowhere yet may go anywhere else.
+        NoPlace::Nobody => OriginError::drained(),
     }
 }
