@@ -35,6 +35,7 @@ pub struct Inspection {
 
 /// One object under a key.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is told by a name of its own")]
 pub struct VariantStored {
     /// The object itself.
     pub object: Arc<Object>,
@@ -80,7 +81,8 @@ impl Cache {
                 found.push(object);
             }
         }
-        let is_selected = |object: &Object| selected.as_ref().is_some_and(|one| one.generation == object.generation);
+        let is_selected =
+            |object: &Object| selected.as_ref().is_some_and(|one| one.generation == object.generation);
         let variants = found.into_iter().map(|object| {
             let selected = is_selected(&object);
             self.variant_stored(key, object, selected)
@@ -137,7 +139,8 @@ impl Cache {
 
     fn variant_stored(&self, key: &Key, object: Arc<Object>, selected: bool) -> VariantStored {
         let slot = object.slot(key);
-        let written = self.disk.as_ref().is_some_and(|disk| disk.has_in(slot.short(), key, object.generation));
+        let written =
+            self.disk.as_ref().is_some_and(|disk| disk.has_in(slot.short(), key, object.generation));
         let (blocks, divided) = match object.representation.place {
             Place::Inline(_) => (0, false),
             Place::Blocks { count, divided } => (count, divided),

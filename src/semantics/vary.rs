@@ -116,7 +116,8 @@ impl<'a> Compared<'a> {
 pub fn told(values: &[u8]) -> Vec<(String, Vec<String>)> {
     let (mut rest, mut all) = (values, Vec::new());
     while let Some((name, members)) = take_name(&mut rest) {
-        let is_secret = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].iter().any(|secret| secret.as_str() == name);
+        let is_secret =
+            [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].iter().any(|secret| secret.as_str() == name);
         all.push((name, if is_secret { vec!["(not told)".to_owned()] } else { members }));
     }
     all
@@ -131,7 +132,8 @@ fn take_name(rest: &mut &[u8]) -> Option<(String, Vec<String>)> {
 }
 
 fn take_prefixed(rest: &mut &[u8]) -> Option<String> {
-    let (bytes, after) = rest.split_at_checked(take_length(rest)?)?;
+    let length = take_length(rest)?;
+    let (bytes, after) = rest.split_at_checked(length)?;
     *rest = after;
     Some(String::from_utf8_lossy(bytes).into_owned())
 }
