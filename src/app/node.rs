@@ -171,10 +171,7 @@ impl Node {
     fn drain_endpoint(&self) -> DrainEndpoint {
         let pools = Arc::clone(&self.pools);
         Arc::new(move |pool, endpoint, drained| {
-            let pool = pools.iter().find(|known| known.name() == pool)?;
-            pool.drain(endpoint, drained)
-                .then(|| pool.endpoints())
-                .and_then(|endpoints| endpoints.into_iter().find(|state| state.endpoint == endpoint))
+            pools.iter().find(|known| known.name() == pool)?.drain(endpoint, drained)
         })
     }
 

@@ -189,17 +189,26 @@ impl Pool {
         (deadline.saturating_duration_since(Instant::now()) > whole / 2).then_some(deadline)
     }
 
-    /// Sends no new exchange to the endpoint that is called so in [`Pool::endpoints`], or does so again; false if there is
-    /// none. Exchanges that are under way end as they would, and connections on which nothing is are closed. Its health is
-    /// counted beside that. If all are drained, requests are answered as if none could be reached.
-    pub fn drain(&self, endpoint: &str, drained: bool) -> bool {
-        let called = |settings: &EndpointSettings| settings.url.to_string() == endpoint;
-        let Some(index) = self.settings.endpoints.iter().position(called) else { return false };
+    /// Sends no new exchange to the endpoint that is called so, or does so again; how it is then, if there is one. It is
+    /// called by its URL, as in [`Pool::endpoints`], or by that without the scheme, if no other one is called so too.
+    ///
+    /// Exchanges that are under way end as they would, and connections on which nothing is are closed. Its health is counted
+    /// beside that. If all are drained, requests are answered as if none could be reached.
+    pub fn drain(&self, called: &str, drained: bool) -> Option<EndpointState> {
+        let index = self.called(called)?;
         self.places.drain(index, drained);
-        if let Some(endpoint) = self.endpoints.get(index) {
-            endpoint.drain(drained);
-        }
-        true
+        self.endpoints.get(index)?.drain(drained);
+        self.endpoints().into_iter().nth(index)
+    }
+
+    fn called(&self, name: &str) -> Option<usize> {
+        let is_url = |settings: &EndpointSettings| settings.url.to_string() == name;
+        let by_url = self.settings.endpoints.iter().position(is_url);
+        let mut by_authority = self.authorities().enumerate().filter(|(_, authority)| *authority == name);
+        by_url.or_else(|| match (by_authority.next(), by_authority.next()) {
+            (Some((index, _)), None) => Some(index),
+            _ => None,
+        })
     }
 
     /// What can be told of its endpoints now.

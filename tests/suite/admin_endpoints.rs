@@ -98,7 +98,7 @@ async fn a_drained_endpoint_gets_nothing_new_and_ends_what_it_has() {
     let text = scrape(admin_of(&running)).await;
     let series = |url: &str| format!("forebay_endpoint_drained{{pool=\"default\",endpoint=\"{url}\"}}");
     assert_eq!([slow.url(), other.url()].map(|url| value(&text, &series(&url))), [Some(1.0), Some(0.0)]);
-    let enabled = post(&running, &way(&slow.url(), "enable")).await;
+    let enabled = post(&running, &way(&slow.addr().to_string(), "enable")).await;
     assert_eq!(enabled.status, 200);
     let mut names = Vec::new();
     for nth in 0..4 {

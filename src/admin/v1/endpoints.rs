@@ -119,7 +119,7 @@ async fn endpoints(State(view): State<Arc<View>>) -> Response {
     post, path = "/v1/endpoints/{pool}/{endpoint}/drain", tag = "origins",
     params(
         ("pool" = String, Path, description = "the pool's name"),
-        ("endpoint" = String, Path, description = "its URL, as /v1/endpoints tells it, with %2F for each slash"),
+        ("endpoint" = String, Path, description = "its URL, as /v1/endpoints tells it, with %2F for each slash; or that without the scheme"),
     ),
     responses((status = 200, description = "it is drained", body = EndpointTold), Guarded, Changing, NamesEndpoint)
 )]
@@ -136,7 +136,7 @@ async fn drain(
     post, path = "/v1/endpoints/{pool}/{endpoint}/enable", tag = "origins",
     params(
         ("pool" = String, Path, description = "the pool's name"),
-        ("endpoint" = String, Path, description = "its URL, as /v1/endpoints tells it, with %2F for each slash"),
+        ("endpoint" = String, Path, description = "its URL, as /v1/endpoints tells it, with %2F for each slash; or that without the scheme"),
     ),
     responses((status = 200, description = "it is asked again", body = EndpointTold), Guarded, Changing, NamesEndpoint)
 )]

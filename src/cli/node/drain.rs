@@ -17,7 +17,7 @@ pub(in crate::cli) struct Drain {
     #[arg(value_name = "POOL", requires = "endpoint")]
     pool: Option<String>,
 
-    /// The endpoint, by its URL as `forebay endpoints` tells it
+    /// The endpoint, by its URL as `forebay endpoints` tells it, or by that without the scheme
     #[arg(value_name = "ENDPOINT")]
     endpoint: Option<String>,
 
