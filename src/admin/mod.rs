@@ -48,7 +48,6 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::exposition::{Exposition, Format};
 use crate::telemetry::sites::SiteState;
 use access::Access;
-pub use access::{Token, TokenError};
 use health::Readiness;
 pub use question::{Question, Refused};
 pub use server::Admin;

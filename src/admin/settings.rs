@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::access::Token;
+use crate::base::token::Token;
 
 /// Where the admin listener is, and who gets in.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -106,7 +106,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
         "origin",
         &["Settings", "EndpointSettings", "HttpVersion", "TlsSettings", "OriginUrl", "OriginUrlError"],
     ),
-    ("config", "admin", &["Settings", "AddressError", "AccessError", "Token"]),
+    ("config", "admin", &["Settings", "AddressError", "AccessError"]),
 ];
 
 /// They see everything, and nothing imports them.

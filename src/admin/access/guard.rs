@@ -17,6 +17,9 @@ use crate::admin::problem::{Kind, Problem};
 /// What is asked without proof: what load balancers ask, and what tells nothing of this node.
 const OPEN: [&str; 5] = ["/", "/healthz", "/readyz", "/openapi.json", "/docs"];
 
+/// How a field begins that shows a token (RFC 6750 §2.1).
+const BEARER: &[u8] = b"bearer ";
+
 /// Lets through who may come in, and notes who it is. Cancel-safe.
 pub(in crate::admin) async fn guard(
     State(view): State<Arc<View>>,
@@ -73,7 +76,7 @@ impl Access {
             let why = "too many wrong tokens came from this address; this one was not looked at";
             return Err(Refusal { problem: Problem::new(Kind::TooManyGuesses, why), challenge: false });
         }
-        if token.is(shown) {
+        if token.is_borne_by(shown) {
             return Ok(caller.who_with_token());
         }
         self.guesses.wrong(from);
@@ -120,15 +123,12 @@ fn changes(method: &Method) -> bool {
     ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
-/// The token that a request shows (RFC 6750 §2.1); the name of the scheme is in whatever letters.
+/// What a request shows; nothing, if it shows two things, of which one may be anybody's.
 fn shown(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next()?.as_bytes();
-    if values.next().is_some() {
-        return None;
-    }
-    let (scheme, token) = value.split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+    let value = values.next().filter(|_| values.next().is_none())?.as_bytes();
+    // What is of another scheme is no token, and no guess.
+    value.get(..BEARER.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(BEARER)).then_some(value)
 }
 
 fn is_json(kind: &HeaderValue) -> bool {

@@ -5,14 +5,13 @@ mod guard;
 mod guesses;
 mod hosts;
 mod origin;
-mod token;
 
 use super::Settings;
+use crate::base::token::Token;
 use guesses::Guesses;
 use hosts::Hosts;
 
 pub(super) use guard::guard;
-pub use token::{Token, TokenError};
 
 /// What is asked of whoever comes.
 #[derive(Debug)]

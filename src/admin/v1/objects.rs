@@ -75,6 +75,10 @@ struct VariantTold {
     born: String,
     /// Whether no purge has killed it.
     alive: bool,
+    /// Since when it is stale by a soft purge, if it is.
+    softly_purged_seconds: Option<u64>,
+    /// How many tags it has. Of tags their digests are kept, not their names.
+    tags: usize,
     /// How old it is, and for how long it is fresh.
     lifetime: LifetimeTold,
     /// Its content. There is one representation so far: as the origin sent it.
@@ -241,6 +245,8 @@ impl VariantTold {
             generation: object.generation.0.to_string(),
             born: object.born.to_string(),
             alive: variant.alive,
+            softly_purged_seconds: object.checked.stale_since().map(|since| now.since(since).as_secs()),
+            tags: object.tags.iter().len(),
             lifetime: LifetimeTold::of(object, now),
             representations: vec![RepresentationTold::of(variant)],
             etag: first(object, &ETAG),
@@ -253,7 +259,8 @@ impl VariantTold {
 
 impl LifetimeTold {
     fn of(object: &Object, now: Timestamp) -> Self {
-        let freshness = &object.terms.freshness;
+        let terms = object.terms();
+        let freshness = &terms.freshness;
         let age = freshness.age(now);
         Self {
             age_seconds: age.as_secs(),
@@ -261,7 +268,7 @@ impl LifetimeTold {
             left_seconds: freshness.left(now),
             fresh: age < freshness.lifetime,
             since_seconds: now.since(freshness.response_time).as_secs(),
-            immutable: object.terms.immutable,
+            immutable: terms.immutable,
         }
     }
 }

@@ -178,6 +178,7 @@ impl View {
         let handles = &self.handles;
         let mut requests = RequestStats::default();
         handles.metrics.sites().iter().for_each(|site| requests.add(site));
+        let ledger = handles.cache.ledger();
         let (counters, budget, spill) =
             (handles.metrics.counters(), &handles.means.budget, &handles.means.spill);
         Stats {
@@ -198,8 +199,8 @@ impl View {
                 failed: counters.origin_errors.get(),
             },
             ledger: LedgerStats {
-                sequence: handles.cache.sequence().to_string(),
-                records: handles.cache.ledger_records(),
+                sequence: ledger.latest.to_string(),
+                records: ledger.records as u64,
             },
             memory: MemoryStats {
                 budget_bytes: budget.used(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::admin;
+use crate::base::token::Token;
 use crate::base::units::ByteSize;
 use crate::config::file::Secret;
 use crate::config::{Configuration, OriginUrl, file};
@@ -204,7 +205,7 @@ impl Options {
 fn token_in(file: &Path) -> Result<Secret, String> {
     let told = |why: String| format!("{}: {why}", file.display());
     let token = Secret::in_file(file.to_owned()).map_err(told)?;
-    token.expose().parse::<admin::Token>().map_err(|error| told(error.to_string()))?;
+    token.expose().parse::<Token>().map_err(|error| told(error.to_string()))?;
     Ok(token)
 }
 

@@ -25,10 +25,9 @@ impl Configuration {
     #[must_use]
     pub fn with_secrets_hidden(&self) -> Self {
         let mut shown = self.clone();
-        for value in shown.pools.values_mut().flat_map(|pool| pool.send_fields.values_mut()) {
-            if value.is_plain() {
-                *value = Secret::plain("(hidden)");
-            }
+        let sent = shown.pools.values_mut().flat_map(|pool| pool.send_fields.values_mut());
+        for value in sent.chain(shown.purge.token.as_mut()).filter(|value| value.is_plain()) {
+            *value = Secret::plain("(hidden)");
         }
         shown
     }

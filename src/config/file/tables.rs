@@ -9,9 +9,9 @@ use ipnet::IpNet;
 
 use super::kinds::{
     HostPattern, Secret, admin_address, cdn_id, certificate_name, choice, either, endpoint, fields, flag,
-    host_pattern, kept_token, list, listen_address, log_target, named, network, node_name, origin_url, path, pool_name,
-    proxies, readable_file, server_name, size, socket_mode, table_of, tables_of, time, time_or_none, token,
-    unread_path, whole,
+    host_pattern, kept_token, list, listen_address, log_target, named, network, node_name, origin_url, path,
+    pool_name, proxies, readable_file, server_name, size, socket_mode, table_of, tables_of, time,
+    time_or_none, token, unread_path, whole,
 };
 use super::policy::{Cache, SiteCache};
 use super::table::table;
