@@ -33,10 +33,17 @@ thread_local! {
 #[derive(Debug, Default)]
 pub(super) struct HotList(Mutex<Sample>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sample {
     keys: HashMap<KeyHash, Sampled>,
     noted: u64,
+}
+
+impl Default for Sample {
+    /// Nothing sampled yet. All of its memory is there from the start, so that no hit has to wait for any.
+    fn default() -> Self {
+        Self { keys: HashMap::with_capacity(MOST + 1), noted: 0 }
+    }
 }
 
 #[derive(Debug)]

@@ -198,10 +198,7 @@ impl View {
                 collapsed: counters.collapsed.get(),
                 failed: counters.origin_errors.get(),
             },
-            ledger: LedgerStats {
-                sequence: ledger.latest.to_string(),
-                records: ledger.records as u64,
-            },
+            ledger: LedgerStats { sequence: ledger.latest.to_string(), records: ledger.records as u64 },
             memory: MemoryStats {
                 budget_bytes: budget.used(),
                 budget_limit_bytes: budget.limit(),
