@@ -1,6 +1,7 @@
 //! The composition root: builds everything, runs it, drains it.
 
 mod caretaker;
+mod configured;
 mod node;
 mod run;
 

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Explain, Explained, Explaining, Handles, Question, Refused};
+use super::configured;
+use crate::admin::problem::Kind;
+use crate::admin::{
+    DrainEndpoint, Explain, Explained, Explaining, Handles, Inspect, Inspecting, Question, Refused,
+};
 use crate::admission::Rejection;
 use crate::base::clock::Clock;
+use crate::base::ids::SiteId;
 use crate::body::budget::Budget;
 use crate::body::busy::{Means, SpillArea};
 use crate::cache::disk::volume::OpenError;
@@ -22,6 +26,7 @@ use crate::route::Router;
 use crate::telemetry::access_log::{AccessLog, Control};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::sites::SiteState;
 
 /// The parts of a node that tests and metrics look into.
 #[derive(Clone, Debug)]
@@ -44,6 +49,9 @@ pub struct Node {
     pub metrics: Arc<Metrics>,
     clock: Clock,
     log: Option<Control>,
+    sites: Arc<[SiteState]>,
+    /// The configuration, to be shown.
+    shown: Arc<str>,
 }
 
 /// Why a node cannot be put together.
@@ -115,13 +123,28 @@ impl Node {
             log,
         };
         let machine = Arc::new(ClientMachine::new(settings.request.clone(), parts));
-        Ok(Self { machine, front, fetcher, cache, pools, means, counters, metrics, clock, log: control })
+        let (sites, shown) = (sites(settings).collect(), Arc::clone(&settings.shown));
+        Ok(Self {
+            machine,
+            front,
+            fetcher,
+            cache,
+            pools,
+            means,
+            counters,
+            metrics,
+            clock,
+            log: control,
+            sites,
+            shown,
+        })
     }
 
     /// What the admin listener looks at.
     pub fn handles(&self, draining: CancellationToken) -> Handles {
         let (pools, front) = (Arc::clone(&self.pools), self.front.clone());
         let tickets = front.clone();
+        let sites = Arc::clone(&self.sites);
         Handles {
             metrics: Arc::clone(&self.metrics),
             cache: Arc::clone(&self.cache),
@@ -133,11 +156,35 @@ impl Node {
                 front.as_ref().map_or_else(Vec::new, |front| front.keeper().states())
             }),
             ticket_keys: Arc::new(move || tickets.as_ref().and_then(|front| front.ticket_keys_are_refused())),
+            drain_endpoint: self.drain_endpoint(),
+            sites: Arc::new(move || sites.to_vec()),
             explain: self.explain(),
+            inspect: self.inspect(),
+            config: configured::configured(&self.shown),
             log: self.log.clone(),
             draining,
             clock: self.clock.clone(),
         }
+    }
+
+    /// Lets the admin listener drain endpoints.
+    fn drain_endpoint(&self) -> DrainEndpoint {
+        let pools = Arc::clone(&self.pools);
+        Arc::new(move |pool, endpoint, drained| {
+            pools.iter().find(|known| known.name() == pool)?.drain(endpoint, drained)
+        })
+    }
+
+    /// Tells the admin listener what is stored.
+    fn inspect(&self) -> Inspect {
+        let machine = Arc::clone(&self.machine);
+        Arc::new(move |question: Question| -> Inspecting {
+            let machine = Arc::clone(&machine);
+            Box::pin(async move {
+                let Question { method, url, fields } = question;
+                machine.inspect(&method, &url, &fields).await.map_err(|why| refused(&why))
+            })
+        })
     }
 
     /// Tells the admin listener what the client machine would do.
@@ -157,6 +204,16 @@ impl Node {
     }
 }
 
+/// The sites as they are told to people.
+fn sites(settings: &Settings) -> impl Iterator<Item = SiteState> {
+    settings.sites.iter().map(|site| SiteState {
+        id: SiteId::of(&site.name),
+        name: site.name.clone(),
+        hosts: site.hosts.iter().map(ToString::to_string).collect(),
+        pool: settings.pools.get(site.pool.0).map_or_else(String::new, |pool| pool.name.clone()),
+    })
+}
+
 /// What shakes hands with clients: what is asked of them is said by the site of the host that they ask for.
 fn shake_hands(
     settings: &tls::Settings,
@@ -169,13 +226,13 @@ fn shake_hands(
     Front::new(settings, policy_of, Arc::clone(counters), budget, clock.clone()).map(Arc::new)
 }
 
-/// The status that tells why there is nothing to explain: a host of nobody's is not found, what else would be refused is
+/// The word that tells why there is nothing to tell: a host of nobody's is not found, what else would be refused is
 /// well understood and of no use.
 fn refused(why: &Unexplained) -> Refused {
-    let status = match why {
-        Unexplained::Rejected(Rejection::UnknownHost) => StatusCode::NOT_FOUND,
-        Unexplained::Rejected(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        Unexplained::Url(_) | Unexplained::Method(_) | Unexplained::Field(_) => StatusCode::BAD_REQUEST,
+    let kind = match why {
+        Unexplained::Rejected(Rejection::UnknownHost) => Kind::NoSuchSite,
+        Unexplained::Rejected(_) => Kind::Unusable,
+        Unexplained::Url(_) | Unexplained::Method(_) | Unexplained::Field(_) => Kind::Malformed,
     };
-    Refused { status, why: why.to_string() }
+    Refused { kind, why: why.to_string() }
 }

@@ -107,7 +107,7 @@ impl Running {
             workers.push(worker.spawn(index).map_err(RunError::Worker)?);
         }
         let mut running = Self { node, addresses, files, draining, workers, admin: None, caretaker };
-        if let Some(settings) = settings.admin {
+        if let Some(settings) = &settings.admin {
             match Admin::start(settings, running.node.handles(running.draining.clone())) {
                 Ok(admin) => running.admin = Some(admin),
                 Err(error) => {
@@ -122,6 +122,11 @@ impl Running {
     /// Where the admin listener is, if there is one.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(Admin::address)
+    }
+
+    /// How the URLs of the admin listener begin, if there is one.
+    pub fn admin_scheme(&self) -> Option<&'static str> {
+        self.admin.as_ref().map(Admin::scheme)
     }
 
     /// Stops accepting, lets running responses finish within the deadline, and waits for the workers.

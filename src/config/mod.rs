@@ -6,6 +6,7 @@ pub mod file;
 mod memory;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::listener::address::Address;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub drain: Duration,
     /// The admin listener, if there is to be one.
     pub admin: Option<admin::Settings>,
+    /// The whole configuration as it was compiled, as TOML, without secrets: to be shown.
+    pub shown: Arc<str>,
     /// What the access log is to say, and where.
     pub access_log: access_log::Settings,
     /// The client side.

@@ -21,6 +21,7 @@ mod classify;
 mod content;
 pub mod explain;
 mod hold;
+mod inspect;
 mod preface;
 mod purge;
 mod steps;

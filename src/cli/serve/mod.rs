@@ -10,6 +10,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{USAGE, demo, say};
+use crate::admin::AdminError;
 use crate::app::{RunError, Running};
 use crate::base::units::ByteSize;
 use crate::config::file::{Complaints, Report};
@@ -43,6 +44,8 @@ enum ServeError {
     Repeated(String),
     #[error("--cert and --key belong together: give both")]
     HalfCertificate,
+    #[error("--admin-token-file {0}")]
+    Token(String),
     #[error("--tls-listen needs a certificate: give --cert FILE and --key FILE")]
     NoCertificate,
     #[error("--cert and --key are for --tls-listen ADDR: give that too")]
@@ -67,11 +70,14 @@ impl ServeError {
             | Self::NoCacheDirectory
             | Self::Repeated(_)
             | Self::HalfCertificate
+            | Self::Token(_)
             | Self::NoCertificate
             | Self::NoTlsListener
             | Self::SpillDirectory { .. }
             | Self::AccessLog { .. }
-            | Self::Run(RunError::Build(_)) => ExitCode::from(USAGE),
+            | Self::Run(RunError::Build(_) | RunError::Admin(AdminError::Access(_) | AdminError::Tls(_))) => {
+                ExitCode::from(USAGE)
+            }
             Self::Demo(_) | Self::Run(_) | Self::Signals(_) => ExitCode::FAILURE,
         }
     }
@@ -125,7 +131,7 @@ impl Serve {
         if self.options.has_half_a_certificate() {
             return Err(ServeError::HalfCertificate);
         }
-        self.options.apply(&mut written);
+        self.options.apply(&mut written).map_err(ServeError::Token)?;
         if self.options.lacks_certificate(&written) {
             return Err(ServeError::NoCertificate);
         }
@@ -158,8 +164,8 @@ fn run_node(mut settings: Settings, demo: Option<demo::Demo>) -> Result<(), Serv
     if settings.tls.is_some() {
         tracing::info!(aes_by_cpu = tls::has_aes(), "TLS to clients");
     }
-    if let Some(address) = running.admin_address() {
-        tracing::info!("admin on http://{address}");
+    if let Some((address, scheme)) = running.admin_address().zip(running.admin_scheme()) {
+        tracing::info!("admin on {scheme}://{address}");
     }
     match (&demo, running.addresses.first()) {
         (Some(_), Some(listen)) => demo::say_what_to_try(listen),
