@@ -54,7 +54,7 @@ pub use server::Admin;
 pub use settings::{AccessError, AddressError, Settings};
 pub use tls::TlsError;
 pub use v1::explain::{Explain, Explained, Explaining};
-pub use v1::{Complained, Configured, Inspect, Inspecting, Validated};
+pub use v1::{Complained, Configured, Inspect, Inspecting, Purger, Validated};
 
 /// Tells how the endpoints of all pools are.
 pub type Endpoints = Arc<dyn Fn() -> Vec<EndpointState> + Send + Sync>;
@@ -98,6 +98,8 @@ pub struct Handles {
     pub explain: Explain,
     /// Tells what is stored for one.
     pub inspect: Inspect,
+    /// Purges.
+    pub purger: Arc<dyn Purger>,
     /// What it is configured with.
     pub config: Configured,
     /// The access log, if there is one.

@@ -81,6 +81,8 @@ refusals! {
     Queried = [Malformed, NoSuchSite, Unusable];
     /// What names an endpoint in its path.
     NamesEndpoint = [Malformed, NoSuchEndpoint];
+    /// What is recorded in the ledger.
+    Purging = [TooManyGlobs, NotDurable];
     /// What not every node can do.
     NotHere = [NotHere];
 }

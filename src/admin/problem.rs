@@ -50,6 +50,10 @@ kinds! {
     NoSuchSite = "no-such-site", NOT_FOUND, "No site answers for this host";
     /// There is no such pool, or no such endpoint in it.
     NoSuchEndpoint = "no-such-endpoint", NOT_FOUND, "There is no such endpoint";
+    /// There are more globs than there may be.
+    TooManyGlobs = "too-many-globs", CONFLICT, "There are too many globs at work";
+    /// It holds, and is not durable.
+    NotDurable = "not-durable", SERVICE_UNAVAILABLE, "It holds, and may not outlive the process";
     /// The path has other methods.
     NoSuchMethod = "no-such-method", METHOD_NOT_ALLOWED, "This path has other methods";
     /// What is wanted cannot be done on this node.

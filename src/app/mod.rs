@@ -3,6 +3,7 @@
 mod caretaker;
 mod configured;
 mod node;
+mod purging;
 mod run;
 
 pub use node::{BuildError, Node};

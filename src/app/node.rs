@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::configured;
+use super::purging::Purging;
 use crate::admin::problem::Kind;
 use crate::admin::{
     DrainEndpoint, Explain, Explained, Explaining, Handles, Inspect, Inspecting, Question, Refused,
@@ -160,6 +161,7 @@ impl Node {
             sites: Arc::new(move || sites.to_vec()),
             explain: self.explain(),
             inspect: self.inspect(),
+            purger: Arc::new(Purging(Arc::clone(&self.machine))),
             config: configured::configured(&self.shown),
             log: self.log.clone(),
             draining,

@@ -34,6 +34,8 @@ enum Command {
     Stats(node::Stats),
     /// Tell what a running node has stored under a URL, or what is asked for most there
     Objects(node::Objects),
+    /// Take back what a running node has stored: by URL, tag, prefix, glob, host, or everything
+    Purge(node::Purge),
     /// Tell how the endpoints of a running node are
     Endpoints(node::Endpoints),
     /// Take a running node out of use, or one of its endpoints; and take it back
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Stats(stats) => stats.run(),
         Command::Objects(objects) => objects.run(),
+        Command::Purge(purge) => purge.run(),
         Command::Endpoints(endpoints) => endpoints.run(),
         Command::Drain(drain) => drain.run(),
         Command::LogLevel(level) => level.run(),

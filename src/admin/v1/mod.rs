@@ -7,6 +7,7 @@ mod health;
 mod log_level;
 mod node;
 mod objects;
+mod purge;
 mod sites;
 mod stats;
 mod version;
@@ -22,6 +23,7 @@ use super::View;
 pub use config::{Complained, Configured, Validated};
 pub(super) use health::{CertificateTold, HealthTold};
 pub use objects::{Inspect, Inspecting};
+pub use purge::Purger;
 
 /// All of them.
 pub(super) fn routes() -> OpenApiRouter<Arc<View>> {
@@ -32,6 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<View>> {
         .merge(sites::routes())
         .merge(endpoints::routes())
         .merge(objects::routes())
+        .merge(purge::routes())
         .merge(explain::routes())
         .merge(config::routes())
         .merge(log_level::routes())

@@ -91,6 +91,11 @@ impl Node {
         self.ask("POST", target, None)
     }
 
+    /// Sends it something. Blocking.
+    pub(super) fn send(&self, target: &str, content: &Value) -> Result<Value, AskError> {
+        self.ask("POST", target, Some(content))
+    }
+
     /// Puts something in the place of what is at `target`. Blocking.
     pub(super) fn put(&self, target: &str, content: &Value) -> Result<Value, AskError> {
         self.ask("PUT", target, Some(content))

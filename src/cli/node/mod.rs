@@ -6,6 +6,7 @@ mod endpoints;
 mod explain;
 mod log_level;
 mod objects;
+mod purge;
 mod said;
 mod stats;
 mod target;
@@ -16,6 +17,7 @@ pub(super) use endpoints::Endpoints;
 pub(super) use explain::Explain;
 pub(super) use log_level::LogLevel;
 pub(super) use objects::Objects;
+pub(super) use purge::Purge;
 pub(super) use stats::Stats;
 
 use std::io::{self, Write as _};
