@@ -43,7 +43,7 @@ pub trait Purger: Send + Sync {
 }
 
 /// What is to be purged. Up to 10,000 things in all.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schema(example = json!({ "urls": ["https://www.example.com/post-1"], "tags": ["home"] }))]
 struct PurgeWanted {
@@ -152,28 +152,24 @@ async fn purge(
     request: Request,
 ) -> Result<Response, Problem> {
     let wanted: PurgeWanted = content::json(request, LONGEST).await?;
-    let (wish, dry_run) = wanted.wish();
+    let (on, dry_run) = (wanted.told(), wanted.dry_run);
+    let wish = wanted.wish();
     // In a task of its own, so that its audit line is written whoever leaves.
     let task = tokio::spawn(async move {
-        if dry_run { tally(view, wish).await } else { purged(&view, &who, &wish).await }
+        if dry_run { tally(view, wish).await } else { purged(&view, &who, &wish, &on).await }
     });
     let told = task.await.unwrap_or_else(|_| Err(Problem::new(Kind::Unusable, "the purge has failed")));
     told.map(|told| json(&told))
 }
 
-async fn purged(view: &View, who: &Who, wish: &Wish) -> Result<PurgeTold, Problem> {
+async fn purged(view: &View, who: &Who, wish: &Wish, on: &str) -> Result<PurgeTold, Problem> {
     let came = view.handles.purger.purge(wish).await;
     let outcome = match &came {
         Ok(fulfilled) => format!("done at {}", fulfilled.sequence),
         Err(Unfulfilled::NotDurable(fulfilled)) => format!("done at {}, not durable", fulfilled.sequence),
         Err(_) => "refused".to_owned(),
     };
-    let mut on = format!("{wish:?}");
-    if on.len() > TOLD {
-        on.truncate(on.floor_char_boundary(TOLD));
-        on.push_str(&format!("… ({} in all)", wish.named()));
-    }
-    audit::note(who, "purge", &on, &outcome);
+    audit::note(who, "purge", on, &outcome);
     let purged = came.map(PurgedTold::from)?;
     Ok(PurgeTold {
         purged: Some(purged),
@@ -204,9 +200,20 @@ async fn ledger(State(view): State<Arc<View>>) -> Response {
 }
 
 impl PurgeWanted {
-    fn wish(self) -> (Wish, bool) {
-        let Self { urls, tags, prefixes, globs, hosts, all, soft, dry_run } = self;
-        (Wish { urls, tags, prefixes, globs, hosts, all, soft }, dry_run)
+    fn wish(self) -> Wish {
+        let Self { urls, tags, prefixes, globs, hosts, all, soft, dry_run: _ } = self;
+        Wish { urls, tags, prefixes, globs, hosts, all, soft }
+    }
+
+    /// As its audit line tells it.
+    fn told(&self) -> String {
+        // It is made of texts and lists alone.
+        let mut text = serde_json::to_string(self).unwrap_or_default();
+        if text.len() > TOLD {
+            text.truncate(text.floor_char_boundary(TOLD));
+            text.push('…');
+        }
+        text
     }
 }
 
