@@ -11,6 +11,7 @@ mod guard;
 mod health;
 mod patience;
 mod process;
+mod reload;
 mod scrape;
 mod server;
 mod settings;
@@ -33,6 +34,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::exposition::{Exposition, Format};
 pub use explain::{Explain, Explained, Explaining, Question, Refused};
 use health::Readiness;
+pub use reload::{Complained, NotReloaded, Reload, Reloaded, Reloads, Said};
 pub use server::Admin;
 pub use settings::{AddressError, Settings};
 
@@ -68,6 +70,8 @@ pub struct Handles {
     pub explain: Explain,
     /// The access log, if there is one.
     pub log: Option<Control>,
+    /// Reads the configuration anew, if there is one to read.
+    pub reload: Option<Reload>,
     /// Cancelled once the node takes no more connections.
     pub draining: CancellationToken,
     /// Wall time.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Explain, Explained, Explaining, Handles, Question, Refused};
-use crate::admission::Rejection;
+use crate::admission::{Connections, Rejection};
 use crate::base::clock::Clock;
 use crate::body::budget::Budget;
 use crate::body::busy::{Means, SpillArea};
@@ -14,36 +15,46 @@ use crate::cache::disk::volume::OpenError;
 use crate::cache::{self, Cache};
 use crate::config::{Settings, WINDOW};
 use crate::fetch::Fetcher;
+use crate::fetch::setup::Setup;
 use crate::listener::tls::{self, Front, PolicyOf, TlsError};
-use crate::origin::{Pool, PoolError, connect::Connect};
+use crate::origin::{self, Pool, PoolError, connect::Connect};
 use crate::request::explain::Unexplained;
-use crate::request::{ClientMachine, Parts};
+use crate::request::{ClientMachine, Current, Parts};
 use crate::route::Router;
 use crate::telemetry::access_log::{AccessLog, Control};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::Metrics;
 
-/// The parts of a node that tests and metrics look into.
+/// The parts of a node that tests and metrics look into. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Answers requests.
-    pub machine: Arc<ClientMachine>,
-    /// Shakes hands with clients that speak TLS, if any may.
-    pub front: Option<Arc<Front>>,
+    pub machine: Arc<Current>,
     /// Fetches under way.
     pub fetcher: Fetcher,
     /// The tiers.
     pub cache: Arc<Cache>,
-    /// Where sites come from.
-    pub pools: Arc<[Pool]>,
     /// Memory and spill files, and what the node holds in them.
     pub means: Means,
     /// What it has counted.
     pub counters: Arc<Counters>,
     /// What it has counted of requests.
     pub metrics: Arc<Metrics>,
+    connections: Connections,
+    connector: Arc<dyn Connect>,
+    /// By which sites are found in handshakes.
+    routes: Arc<ArcSwap<Router>>,
+    front: Arc<ArcSwapOption<Front>>,
     clock: Clock,
-    log: Option<Control>,
+    log: Control,
+}
+
+/// What a configuration needs that may not be had, made aside.
+#[derive(Debug)]
+pub(super) struct Made {
+    setup: Arc<Setup>,
+    /// Shakes hands with clients that speak TLS, if any may.
+    pub(super) front: Option<Arc<Front>>,
 }
 
 /// Why a node cannot be put together.
@@ -81,60 +92,132 @@ impl Node {
     ) -> Result<Self, BuildError> {
         let budget = Budget::new(settings.memory.budget);
         let spill = SpillArea::new(settings.spill.directory.clone(), settings.spill.limit);
+        let means = Means { budget: Arc::clone(&budget), spill, window: WINDOW };
         let counters = Arc::new(Counters::default());
         let metrics = Arc::new(Metrics::new(settings.workers, Arc::clone(&counters)));
-        let router = Arc::new(Router::new(settings.sites.iter().cloned(), &metrics));
-        let front = settings
-            .tls
-            .as_ref()
-            .map(|tls| shake_hands(tls, &router, (&counters, &budget), &clock))
-            .transpose()?;
-        let control = log.as_ref().map(AccessLog::control);
+        let router = router(settings, &metrics);
+        let routes = Arc::new(ArcSwap::new(Arc::clone(&router)));
+        let made = Making {
+            routes: &routes,
+            counters: &counters,
+            budget: &budget,
+            clock: &clock,
+            connector: &connector,
+        };
+        let made = made.by(settings, &[], None)?;
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
-        let connectors = std::iter::repeat_n(connector, settings.pools.len());
-        let pools = settings.pools.iter().zip(connectors);
-        let pools = pools.map(|(pool, connector)| Pool::new(pool.clone(), connector, &budget));
-        let pools: Arc<[Pool]> = pools.collect::<Result<_, _>>()?;
-        let means = Means { budget: Arc::clone(&budget), spill, window: WINDOW };
         let fetcher = Fetcher::new(
-            settings.fetch.clone(),
+            &settings.fetch,
             Arc::clone(&cache),
-            Arc::clone(&pools),
             means.clone(),
             clock.clone(),
             Arc::clone(&counters),
         );
+        let control = log.as_ref().map(AccessLog::control).unwrap_or_default();
+        let connections = Connections::new(settings.request.max_connections);
+        let Made { setup, front } = made;
         let parts = Parts {
+            connections: connections.clone(),
             budget,
             router,
             cache: Arc::clone(&cache),
             fetcher: fetcher.clone(),
+            setup,
             clock: clock.clone(),
             counters: Arc::clone(&counters),
             metrics: Arc::clone(&metrics),
             log,
         };
-        let machine = Arc::new(ClientMachine::new(settings.request.clone(), parts));
-        Ok(Self { machine, front, fetcher, cache, pools, means, counters, metrics, clock, log: control })
+        let machine = Arc::new(Current::new(Arc::new(ClientMachine::new(settings.request.clone(), parts))));
+        let front = Arc::new(ArcSwapOption::new(front));
+        let log = control;
+        Ok(Self {
+            machine,
+            fetcher,
+            cache,
+            means,
+            counters,
+            metrics,
+            connections,
+            connector,
+            routes,
+            front,
+            clock,
+            log,
+        })
+    }
+
+    /// Where sites come from now.
+    pub fn pools(&self) -> Vec<Arc<Pool>> {
+        self.machine.machine().setup().pools().to_vec()
+    }
+
+    /// Shakes hands with clients that speak TLS, if any may.
+    pub fn front(&self) -> Option<Arc<Front>> {
+        self.front.load_full()
+    }
+
+    /// Wall time.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Is told of the access log that there is from now on.
+    pub(super) fn log_by(&mut self, control: Control) {
+        self.log = control;
+    }
+
+    /// Makes what another configuration needs. Pools whose settings are the same, and TLS with clients, stay as they are; nothing
+    /// is changed. Blocking: reads files.
+    pub(super) fn make(&self, settings: &Settings) -> Result<Made, BuildError> {
+        let Self { routes, counters, clock, connector, .. } = self;
+        let making = Making { routes, counters, budget: &self.means.budget, clock, connector };
+        making.by(settings, &self.pools(), self.front())
+    }
+
+    /// Has requests and handshakes that come from now on go by another configuration. Cannot fail.
+    pub(super) fn put(&self, settings: &Settings, made: &Made, log: Option<AccessLog>) {
+        let router = router(settings, &self.metrics);
+        let parts = Parts {
+            connections: self.connections.clone(),
+            budget: Arc::clone(&self.means.budget),
+            router: Arc::clone(&router),
+            cache: Arc::clone(&self.cache),
+            fetcher: self.fetcher.clone(),
+            setup: Arc::clone(&made.setup),
+            clock: self.clock.clone(),
+            counters: Arc::clone(&self.counters),
+            metrics: Arc::clone(&self.metrics),
+            log,
+        };
+        self.connections.set_limit(settings.request.max_connections);
+        self.fetcher.set_limits(&settings.fetch);
+        self.front.store(made.front.clone());
+        self.routes.store(router);
+        self.machine.put(Arc::new(ClientMachine::new(settings.request.clone(), parts)));
     }
 
     /// What the admin listener looks at.
     pub fn handles(&self, draining: CancellationToken) -> Handles {
-        let (pools, front) = (Arc::clone(&self.pools), self.front.clone());
-        let tickets = front.clone();
+        let (machine, front, tickets) =
+            (Arc::clone(&self.machine), Arc::clone(&self.front), Arc::clone(&self.front));
         Handles {
             metrics: Arc::clone(&self.metrics),
             cache: Arc::clone(&self.cache),
             fetcher: self.fetcher.clone(),
             means: self.means.clone(),
-            connections: self.machine.connections(),
-            endpoints: Arc::new(move || pools.iter().flat_map(Pool::endpoints).collect()),
-            certificates: Arc::new(move || {
-                front.as_ref().map_or_else(Vec::new, |front| front.keeper().states())
+            connections: self.connections.clone(),
+            endpoints: Arc::new(move || {
+                let machine = machine.machine();
+                machine.setup().pools().iter().flat_map(|pool| pool.endpoints()).collect()
             }),
-            ticket_keys: Arc::new(move || tickets.as_ref().and_then(|front| front.ticket_keys_are_refused())),
+            certificates: Arc::new(move || {
+                front.load().as_ref().map_or_else(Vec::new, |front| front.keeper().states())
+            }),
+            ticket_keys: Arc::new(move || tickets.load().as_ref()?.ticket_keys_are_refused()),
             explain: self.explain(),
-            log: self.log.clone(),
+            log: Some(self.log.clone()),
+            reload: None,
             draining,
             clock: self.clock.clone(),
         }
@@ -157,16 +240,48 @@ impl Node {
     }
 }
 
-/// What shakes hands with clients: what is asked of them is said by the site of the host that they ask for.
-fn shake_hands(
-    settings: &tls::Settings,
-    router: &Arc<Router>,
-    (counters, budget): (&Arc<Counters>, &Arc<Budget>),
-    clock: &Clock,
-) -> Result<Arc<Front>, TlsError> {
-    let router = Arc::clone(router);
-    let policy_of = PolicyOf::new(move |name| router.client_policy(name));
-    Front::new(settings, policy_of, Arc::clone(counters), budget, clock.clone()).map(Arc::new)
+fn router(settings: &Settings, metrics: &Metrics) -> Arc<Router> {
+    Arc::new(Router::new(settings.sites.iter().cloned(), metrics))
+}
+
+/// What it takes to make what a configuration needs.
+struct Making<'a> {
+    routes: &'a Arc<ArcSwap<Router>>,
+    counters: &'a Arc<Counters>,
+    budget: &'a Arc<Budget>,
+    clock: &'a Clock,
+    connector: &'a Arc<dyn Connect>,
+}
+
+impl Making<'_> {
+    /// As the settings say, with what there is already as far as they say the same.
+    fn by(
+        &self,
+        settings: &Settings,
+        pools: &[Arc<Pool>],
+        front: Option<Arc<Front>>,
+    ) -> Result<Made, BuildError> {
+        let front = settings.tls.as_ref().map(|tls| self.front(tls, front)).transpose()?;
+        let pool = |wanted: &origin::Settings| -> Result<Arc<Pool>, PoolError> {
+            if let Some(same) = pools.iter().find(|pool| pool.name() == wanted.name && pool.is_as(wanted)) {
+                return Ok(Arc::clone(same));
+            }
+            Pool::new(wanted.clone(), Arc::clone(self.connector), self.budget).map(Arc::new)
+        };
+        let pools = settings.pools.iter().map(pool).collect::<Result<Vec<_>, _>>()?;
+        Ok(Made { setup: Setup::new(settings.fetch.clone(), pools), front })
+    }
+
+    /// What shakes hands with clients: what is asked of them is said by the site of the host that they ask for.
+    fn front(&self, settings: &tls::Settings, earlier: Option<Arc<Front>>) -> Result<Arc<Front>, TlsError> {
+        if let Some(same) = earlier.as_ref().filter(|earlier| earlier.settings() == settings) {
+            return Ok(Arc::clone(same));
+        }
+        let routes = Arc::clone(self.routes);
+        let policy_of = PolicyOf::new(move |name| routes.load().client_policy(name));
+        let (counters, clock) = (Arc::clone(self.counters), self.clock.clone());
+        Front::new(settings, policy_of, counters, self.budget, clock, earlier.as_deref()).map(Arc::new)
+    }
 }
 
 /// The status that tells why there is nothing to explain: a host of nobody's is not found, what else would be refused is

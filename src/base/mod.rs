@@ -4,6 +4,8 @@ pub mod blame;
 pub mod clock;
 pub mod early;
 pub mod ids;
+pub mod limit;
 pub mod peer;
+pub mod print;
 pub mod units;
 pub mod unix;

@@ -131,7 +131,7 @@ impl Explain {
             return Ok(address);
         }
         let Some(file) = &self.config else { return Ok(usual()) };
-        let Report { configuration, complaints } = Configuration::read(file);
+        let Report { configuration, complaints, .. } = Configuration::read(file);
         let configuration = configuration.ok_or(ExplainError::Config(complaints))?;
         configuration.admin.address.ok_or_else(|| ExplainError::NoAdmin(file.display().to_string()))
     }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -37,46 +40,53 @@ pub struct Speaks {
     pub proxies: Option<Trusted>,
 }
 
-/// Accepts connections until the listener drains, then closes the socket. Connections run in `tasks`; they finish the response
-/// that they are at and close.
+/// How the connections of a listener are served, until a reload says otherwise.
+#[derive(Clone, Debug)]
+pub struct Spoken {
+    /// What is spoken.
+    pub speaks: Speaks,
+    /// With what they are served. Once that drains, so do they.
+    pub serving: Serving,
+}
+
+impl Spoken {
+    /// For the connections that one worker takes from now on.
+    fn taken(spoken: &mut watch::Receiver<Self>) -> (Speaks, Arc<Serving>) {
+        let Self { speaks, serving } = spoken.borrow_and_update().clone();
+        // Each request looks at it: a token of its own keeps workers out of each other's way.
+        let draining = serving.draining.child_token();
+        (speaks, Arc::new(Serving { draining, ..serving }))
+    }
+}
+
+/// Accepts connections, serves them as it is `spoken` when they come, and runs them in `tasks`. Where the listener drains, the
+/// socket is closed at once. Where the sender of `spoken` goes, the listener was removed: who has connected already is served
+/// first, as far as it has said something.
+///
+/// Dropped, the socket is closed; the connections go on.
 pub async fn accept<H: Handler>(
     socket: impl Into<Listening>,
-    speaks: Speaks,
+    mut spoken: watch::Receiver<Spoken>,
     handler: Arc<H>,
-    serving: Serving,
     tasks: TaskTracker,
 ) {
     let socket = socket.into();
-    // Each request looks at it: a token of its own keeps workers out of each other's way.
-    let serving = Arc::new(Serving { draining: serving.draining.child_token(), ..serving });
+    let (mut speaks, mut serving) = Spoken::taken(&mut spoken);
     loop {
         let accepted = tokio::select! {
+            biased;
+            changed = spoken.changed() => match changed {
+                Ok(()) => {
+                    (speaks, serving) = Spoken::taken(&mut spoken);
+                    continue;
+                }
+                Err(_) => break,
+            },
             () = serving.draining.cancelled() => return,
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let (handler, serving) = (Arc::clone(&handler), Arc::clone(&serving));
-                match speaks.clone() {
-                    Speaks { proxies: Some(trusted), front, http2, early_data } if trusted.has(peer) => {
-                        let offer = Offer { http2, early_data };
-                        tasks.spawn(welcome_by_proxy(stream, (peer, front, offer), handler, serving))
-                    }
-                    Speaks { front: None, http2: true, .. } => {
-                        tasks.spawn(welcome_by_either(Socket::new(stream), peer, handler, serving))
-                    }
-                    Speaks { front: None, http2: false, .. } => match stream {
-                        Wire::Tcp(stream) => tasks.spawn(welcome(stream, peer, handler, serving)),
-                        stream @ Wire::Unix(_) => {
-                            tasks.spawn(welcome(Socket::new(stream), peer, handler, serving))
-                        }
-                    },
-                    Speaks { front: Some(front), http2, early_data, .. } => {
-                        let (stream, offer) = (Socket::new(stream), Offer { http2, early_data });
-                        tasks.spawn(welcome_by_tls(stream, peer, (front, offer), handler, serving))
-                    }
-                };
-            }
+            Ok((stream, peer)) => begin(stream, peer, &speaks, (&handler, &serving), &tasks),
             Err(error) if is_the_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again");
@@ -84,6 +94,37 @@ pub async fn accept<H: Handler>(
             }
         }
     }
+    while let Some(Ok((stream, peer))) = unconstrained(socket.accept()).now_or_never() {
+        begin(stream, peer, &speaks, (&handler, &serving), &tasks);
+    }
+}
+
+/// Has a connection served by a task of its own.
+fn begin<H: Handler>(
+    stream: Wire,
+    peer: Peer,
+    speaks: &Speaks,
+    (handler, serving): (&Arc<H>, &Arc<Serving>),
+    tasks: &TaskTracker,
+) {
+    let (handler, serving) = (Arc::clone(handler), Arc::clone(serving));
+    match speaks.clone() {
+        Speaks { proxies: Some(trusted), front, http2, early_data } if trusted.has(peer) => {
+            let offer = Offer { http2, early_data };
+            tasks.spawn(welcome_by_proxy(stream, (peer, front, offer), handler, serving))
+        }
+        Speaks { front: None, http2: true, .. } => {
+            tasks.spawn(welcome_by_either(Socket::new(stream), peer, handler, serving))
+        }
+        Speaks { front: None, http2: false, .. } => match stream {
+            Wire::Tcp(stream) => tasks.spawn(welcome(stream, peer, handler, serving)),
+            stream @ Wire::Unix(_) => tasks.spawn(welcome(Socket::new(stream), peer, handler, serving)),
+        },
+        Speaks { front: Some(front), http2, early_data, .. } => {
+            let (stream, offer) = (Socket::new(stream), Offer { http2, early_data });
+            tasks.spawn(welcome_by_tls(stream, peer, (front, offer), handler, serving))
+        }
+    };
 }
 
 /// A connection that was gone before we took it is nobody's problem.
@@ -103,7 +144,7 @@ async fn welcome_by_proxy<H: Handler>(
 ) {
     let told = tokio::select! {
         () = serving.draining.cancelled() => return,
-        told = timeout(serving.settings.header_timeout, proxied::client_of(&mut stream)) => told,
+        told = timeout(serving.settings.latest().header_timeout, proxied::client_of(&mut stream)) => told,
     };
     let (client, begin) = match told {
         Ok(Ok(told)) => told,
@@ -139,7 +180,7 @@ async fn welcome_by_either<H: Handler>(
     let Some(_guest) = handler.admit(&link) else { return turn_away(stream).await };
     let begins = tokio::select! {
         () = serving.draining.cancelled() => return,
-        begins = timeout(serving.settings.header_timeout, read_beginning(&mut stream)) => begins,
+        begins = timeout(serving.settings.latest().header_timeout, read_beginning(&mut stream)) => begins,
     };
     let Ok(Ok((begin, is_http2))) = begins else { return };
     stream.unread(begin);
