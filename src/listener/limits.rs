@@ -11,32 +11,37 @@ use super::Settings;
 /// Limits as they were when somebody last looked. Clones see the same changes, each when it looks.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    now: Arc<Settings>,
-    /// The number of those.
-    number: usize,
+    now: Arc<Numbered>,
     source: Arc<Source>,
+}
+
+/// The limits that came after so many others.
+#[derive(Debug)]
+struct Numbered {
+    settings: Settings,
+    number: usize,
 }
 
 #[derive(Debug)]
 struct Source {
-    latest: Mutex<Arc<Settings>>,
-    /// How often they have changed.
+    latest: Mutex<Arc<Numbered>>,
+    /// The number of those.
     number: AtomicUsize,
 }
 
 impl Limits {
     /// Changes them for all that are clones of this, from when they look next.
     pub fn put(&self, settings: Settings) {
-        *self.source.latest.lock() = Arc::new(settings);
-        self.source.number.fetch_add(1, Ordering::Release);
+        let mut latest = self.source.latest.lock();
+        let number = latest.number.wrapping_add(1);
+        *latest = Arc::new(Numbered { settings, number });
+        self.source.number.store(number, Ordering::Release);
     }
 
     /// Looks: one load of a number, unless they have changed.
     pub fn renew(&mut self) {
-        let number = self.source.number.load(Ordering::Acquire);
-        if number != self.number {
+        if self.source.number.load(Ordering::Acquire) != self.now.number {
             self.now = Arc::clone(&self.source.latest.lock());
-            self.number = number;
         }
     }
 
@@ -51,9 +56,9 @@ impl Limits {
 
 impl From<Settings> for Limits {
     fn from(settings: Settings) -> Self {
-        let now = Arc::new(settings);
+        let now = Arc::new(Numbered { settings, number: 0 });
         let source = Source { latest: Mutex::new(Arc::clone(&now)), number: AtomicUsize::new(0) };
-        Self { now, number: 0, source: Arc::new(source) }
+        Self { now, source: Arc::new(source) }
     }
 }
 
@@ -61,7 +66,7 @@ impl Deref for Limits {
     type Target = Settings;
 
     fn deref(&self) -> &Settings {
-        &self.now
+        &self.now.settings
     }
 }
 

@@ -122,7 +122,7 @@ fn families(text: &str) -> Vec<(&str, &str, &str)> {
 #[tokio::test]
 async fn every_metric_has_help_and_a_unit() {
     /// Gauges of things, and of states: there is no unit to name.
-    const PLAIN: [&str; 16] = [
+    const PLAIN: [&str; 18] = [
         "forebay_memory_tier_entries",
         "forebay_markers",
         "forebay_disk_tier_entries",

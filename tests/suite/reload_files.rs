@@ -38,7 +38,7 @@ async fn a_bad_file_changes_nothing_and_says_where() {
         ("[node]\nname = \"edge\"\n[client]\nmax_hed = \"8KiB\"\n", "max_head"),
         ("[node]\nname = \"edge\"\n[sites.b]\nhosts = [\"b.test\"]\n", "origins"),
         ("[node]\nname = \"edge\"\ninclude = [\"nowhere.toml\"]\n", "include"),
-        ("[node]\nname = \"edge", "string"),
+        ("[node]\nname = \"edge", "no closing quote"),
     ];
     for (nth, (more, said)) in bad.into_iter().enumerate() {
         served.refuses(&format!("{text}{more}")).await;
@@ -185,7 +185,7 @@ async fn a_link_that_leads_to_another_version_is_a_change() {
 async fn a_secret_that_has_changed_is_sent() {
     let origin = origin().await;
     let pool = format!(
-        "[pools.app]\nendpoints = [\"{}\"]\nheaders = {{ x-key = {{ file = \"key\" }} }}\n",
+        "[pools.app]\nendpoints = [\"{}\"]\nsend_fields = {{ x-key = {{ file = \"key\" }} }}\n",
         origin.url()
     );
     let text =

@@ -225,6 +225,7 @@ impl Inner {
     /// Reads it anew, and says so in the log and in the record.
     fn reload(&self, state: &mut State) -> Result<Reloaded, NotReloaded> {
         let outcome = self.try_reload(state);
+        self.record.note(&outcome, self.node.clock().now());
         match &outcome {
             Ok(Reloaded { changed, needs_restart, warnings }) => {
                 let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
@@ -238,7 +239,6 @@ impl Inner {
                 tracing::error!("the configuration was not reloaded, and nothing has changed: {text}");
             }
         }
-        self.record.note(&outcome, self.node.clock().now());
         outcome
     }
 

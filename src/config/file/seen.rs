@@ -50,7 +50,7 @@ mod tests {
         fs::create_dir(folder.path().join("more")).expect("made");
         write(
             "more/a.toml",
-            "[pools.a]\nendpoints = [\"http://127.0.0.1:1\"]\nheaders = { x-key = { file = \"../secret\" } }\n",
+            "[pools.a]\nendpoints = [\"http://127.0.0.1:1\"]\nsend_fields = { x-key = { file = \"../secret\" } }\n",
         );
         write("secret", "key");
         write("main.toml", "include = [\"more\"]\n");
