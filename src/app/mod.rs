@@ -4,6 +4,7 @@ mod caretaker;
 mod descriptors;
 mod listeners;
 mod logs;
+mod made;
 mod node;
 mod policies;
 pub mod reload;

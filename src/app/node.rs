@@ -6,6 +6,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
+use super::made::{Made, Making};
 use crate::admin::{Explain, Explained, Explaining, Handles, Question, Refused};
 use crate::admission::{Connections, Rejection};
 use crate::base::clock::Clock;
@@ -15,9 +16,8 @@ use crate::cache::disk::volume::OpenError;
 use crate::cache::{self, Cache};
 use crate::config::{Settings, WINDOW};
 use crate::fetch::Fetcher;
-use crate::fetch::setup::Setup;
-use crate::listener::tls::{self, Front, PolicyOf, TlsError};
-use crate::origin::{self, Pool, PoolError, connect::Connect};
+use crate::listener::tls::{Front, TlsError};
+use crate::origin::{Pool, PoolError, connect::Connect};
 use crate::request::explain::Unexplained;
 use crate::request::{ClientMachine, Current, Parts};
 use crate::route::Router;
@@ -47,14 +47,6 @@ pub struct Node {
     front: Arc<ArcSwapOption<Front>>,
     clock: Clock,
     log: Control,
-}
-
-/// What a configuration needs that may not be had, made aside.
-#[derive(Debug)]
-pub(super) struct Made {
-    setup: Arc<Setup>,
-    /// Shakes hands with clients that speak TLS, if any may.
-    pub(super) front: Option<Arc<Front>>,
 }
 
 /// Why a node cannot be put together.
@@ -96,9 +88,9 @@ impl Node {
         let counters = Arc::new(Counters::default());
         let metrics = Arc::new(Metrics::new(settings.workers, Arc::clone(&counters)));
         let router = router(settings, &metrics);
-        let routes = Arc::new(ArcSwap::new(Arc::clone(&router)));
+        let ways = Arc::new(ArcSwap::new(Arc::clone(&router)));
         let made = Making {
-            routes: &routes,
+            routes: &ways,
             counters: &counters,
             budget: &budget,
             clock: &clock,
@@ -140,7 +132,7 @@ impl Node {
             metrics,
             connections,
             connector,
-            routes,
+            routes: ways,
             front,
             clock,
             log,
@@ -172,7 +164,7 @@ impl Node {
     pub(super) fn make(&self, settings: &Settings) -> Result<Made, BuildError> {
         let Self { routes, counters, clock, connector, .. } = self;
         let making = Making { routes, counters, budget: &self.means.budget, clock, connector };
-        making.by(settings, &self.pools(), self.front())
+        making.by(settings, &self.pools(), self.front().as_ref())
     }
 
     /// Has requests and handshakes that come from now on go by another configuration. Cannot fail.
@@ -242,46 +234,6 @@ impl Node {
 
 fn router(settings: &Settings, metrics: &Metrics) -> Arc<Router> {
     Arc::new(Router::new(settings.sites.iter().cloned(), metrics))
-}
-
-/// What it takes to make what a configuration needs.
-struct Making<'a> {
-    routes: &'a Arc<ArcSwap<Router>>,
-    counters: &'a Arc<Counters>,
-    budget: &'a Arc<Budget>,
-    clock: &'a Clock,
-    connector: &'a Arc<dyn Connect>,
-}
-
-impl Making<'_> {
-    /// As the settings say, with what there is already as far as they say the same.
-    fn by(
-        &self,
-        settings: &Settings,
-        pools: &[Arc<Pool>],
-        front: Option<Arc<Front>>,
-    ) -> Result<Made, BuildError> {
-        let front = settings.tls.as_ref().map(|tls| self.front(tls, front)).transpose()?;
-        let pool = |wanted: &origin::Settings| -> Result<Arc<Pool>, PoolError> {
-            if let Some(same) = pools.iter().find(|pool| pool.name() == wanted.name && pool.is_as(wanted)) {
-                return Ok(Arc::clone(same));
-            }
-            Pool::new(wanted.clone(), Arc::clone(self.connector), self.budget).map(Arc::new)
-        };
-        let pools = settings.pools.iter().map(pool).collect::<Result<Vec<_>, _>>()?;
-        Ok(Made { setup: Setup::new(settings.fetch.clone(), pools), front })
-    }
-
-    /// What shakes hands with clients: what is asked of them is said by the site of the host that they ask for.
-    fn front(&self, settings: &tls::Settings, earlier: Option<Arc<Front>>) -> Result<Arc<Front>, TlsError> {
-        if let Some(same) = earlier.as_ref().filter(|earlier| earlier.settings() == settings) {
-            return Ok(Arc::clone(same));
-        }
-        let routes = Arc::clone(self.routes);
-        let policy_of = PolicyOf::new(move |name| routes.load().client_policy(name));
-        let (counters, clock) = (Arc::clone(self.counters), self.clock.clone());
-        Front::new(settings, policy_of, counters, self.budget, clock, earlier.as_deref()).map(Arc::new)
-    }
 }
 
 /// The status that tells why there is nothing to explain: a host of nobody's is not found, what else would be refused is

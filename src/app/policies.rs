@@ -53,8 +53,8 @@ mod tests {
 
     /// Sites that ask for certificates of these authorities.
     fn settings(authorities: &[&str]) -> Settings {
-        let mut written = Configuration::default();
-        written.listeners = vec![Listener { tls: true, ..Listener::default() }];
+        let listeners = vec![Listener { tls: true, ..Listener::default() }];
+        let mut written = Configuration { listeners, ..Configuration::default() };
         for (nth, ca) in authorities.iter().enumerate() {
             let tls = SiteTls {
                 client_certificates: ClientCertificates::Required,

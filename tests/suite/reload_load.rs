@@ -140,19 +140,21 @@ impl Load {
 
 /// A configuration of which each has something else than the one before: a site, a pool, a listener, limits.
 fn text(nth: u32, origin: &str, echo: SocketAddr) -> String {
-    let mut text = PLACES.to_owned();
-    if nth.is_multiple_of(2) {
-        text += "[[listeners]]\naddress = \"127.0.0.2:0\"\n";
-    }
-    if nth.is_multiple_of(3) {
-        text += &site("guest", "guest.test", origin);
-    }
-    let queue = 100 + nth % 5;
-    text += &format!("[pools.app]\nendpoints = [\"{origin}\"]\nqueue = {queue}\n");
-    text += "[sites.a]\nhosts = [\"a.test\"]\npool = \"app\"\n";
-    text += &site("chat", "chat.test", &format!("http://{echo}"));
-    text += &format!("[client]\nidle_timeout = \"{}s\"\n[cache]\ngrace = \"{nth}s\"\n", 60 + nth % 2);
-    text + "[log]\naccess = \"off\"\n"
+    let listener = "[[listeners]]\naddress = \"127.0.0.2:0\"\n";
+    let guest = site("guest", "guest.test", origin);
+    let part = |is_there: bool, part: &str| if is_there { part.to_owned() } else { String::new() };
+    let (queue, idle) = (100 + nth % 5, 60 + nth % 2);
+    [
+        PLACES.to_owned(),
+        part(nth.is_multiple_of(2), listener),
+        part(nth.is_multiple_of(3), &guest),
+        format!("[pools.app]\nendpoints = [\"{origin}\"]\nqueue = {queue}\n"),
+        "[sites.a]\nhosts = [\"a.test\"]\npool = \"app\"\n".to_owned(),
+        site("chat", "chat.test", &format!("http://{echo}")),
+        format!("[client]\nidle_timeout = \"{idle}s\"\n[cache]\ngrace = \"{nth}s\"\n"),
+        "[log]\naccess = \"off\"\n".to_owned(),
+    ]
+    .concat()
 }
 
 fn descriptors(pid: u32) -> usize {

@@ -148,13 +148,11 @@ impl Reloader {
 
     /// Has the configuration read anew by a thread that is there for that, and returns at once. What comes of it is logged.
     pub fn ask(&self) {
-        match &self.caretakers.files {
-            Some(files) => {
-                self.inner.is_asked.store(true, Ordering::Release);
-                files.wake();
-            }
-            None => tracing::warn!("there is no configuration file to be read anew"),
-        }
+        let Some(files) = &self.caretakers.files else {
+            return tracing::warn!("there is no configuration to be read anew");
+        };
+        self.inner.is_asked.store(true, Ordering::Release);
+        files.wake();
     }
 
     /// Where the node listens now, ports filled in.

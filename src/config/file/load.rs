@@ -124,8 +124,9 @@ impl Loading {
         check::check(&configuration, &mut reader);
         if reader.has_errors() {
             // Whatever is mended, it may be well then.
-            let named = std::mem::take(&mut reader.named);
-            named.iter().for_each(|file| reader.seen.note_file(file));
+            for file in std::mem::take(&mut reader.named) {
+                reader.seen.note_file(&file);
+            }
         } else {
             let tls = configuration.pools.values().map(|pool| &pool.tls);
             let files = tls.flat_map(|tls| tls.ca.iter().chain(&tls.certificate).chain(&tls.key));

@@ -155,10 +155,7 @@ pub struct Front {
     keeper: Arc<Keeper>,
     shelf: Arc<Shelf>,
     maker: Maker,
-    /// By keys of files, if there are any.
-    tickets: Option<Arc<Tickets>>,
-    /// Makes and takes tickets: by those keys, or by its own.
-    ticketer: Arc<dyn ProducesTickets>,
+    tickets: Ticketing,
     /// Sessions that are remembered, if early data is taken anywhere.
     sessions: Option<Arc<Sessions>>,
     /// For clients of whom nothing is asked.
@@ -170,6 +167,25 @@ pub struct Front {
     policy_of: PolicyOf,
     timeout: Duration,
     counters: Arc<Counters>,
+}
+
+/// Who makes and takes tickets.
+#[derive(Clone, Debug)]
+struct Ticketing {
+    by: Arc<dyn ProducesTickets>,
+    /// The same, if the keys are those of files.
+    files: Option<Arc<Tickets>>,
+}
+
+impl Ticketing {
+    /// By the keys in these files, or by some that nobody else has. Blocking.
+    fn by(files: Vec<PathBuf>, clock: Clock) -> Result<Self, TlsError> {
+        if files.is_empty() {
+            return Ok(Self { by: aws_lc_rs::Ticketer::new()?, files: None });
+        }
+        let tickets = Arc::new(Tickets::open(files, clock)?);
+        Ok(Self { by: Arc::clone(&tickets) as _, files: Some(tickets) })
+    }
 }
 
 /// Tells the policy of a host by the name that a client asks for.
@@ -265,11 +281,11 @@ impl Front {
         let shelf = Arc::clone(keeper.shelf());
         let maker = Maker { provider, minimum: settings.minimum, shelf: Arc::clone(&shelf) };
         let same_keys = earlier.filter(|earlier| earlier.settings.ticket_keys == settings.ticket_keys);
-        let (tickets, ticketer) = match same_keys {
-            Some(earlier) => (earlier.tickets.clone(), Arc::clone(&earlier.ticketer)),
-            None => ticketer(settings.ticket_keys.clone(), clock.clone())?,
+        let tickets = match same_keys {
+            Some(earlier) => earlier.tickets.clone(),
+            None => Ticketing::by(settings.ticket_keys.clone(), clock.clone())?,
         };
-        let open = maker.open(Arc::clone(&ticketer))?;
+        let open = maker.open(Arc::clone(&tickets.by))?;
         let most = settings.early_data_sessions;
         let same_number = earlier.filter(|earlier| earlier.settings.early_data_sessions == most);
         let sessions = same_number.map_or_else(
@@ -291,7 +307,6 @@ impl Front {
             shelf,
             maker,
             tickets,
-            ticketer,
             sessions,
             open,
             early,
@@ -318,14 +333,14 @@ impl Front {
         for (_, gate) in &self.gates {
             gate.look(&self.maker);
         }
-        if let Some(tickets) = &self.tickets {
+        if let Some(tickets) = &self.tickets.files {
             tickets.look();
         }
     }
 
     /// Whether what is in the files of keys of tickets cannot be used, if there are any.
     pub fn ticket_keys_are_refused(&self) -> Option<bool> {
-        self.tickets.as_deref().map(Tickets::are_refused)
+        self.tickets.files.as_deref().map(Tickets::are_refused)
     }
 
     /// Shakes hands with a client, which may choose of what it is offered. Where its early data is taken, that goes on while it
@@ -427,18 +442,6 @@ impl Front {
             Failure::UnknownHost | Failure::Late | Failure::Broken(_) => {}
         }
     }
-}
-
-/// Makes and takes tickets by the keys in files, if there are any, or by keys that nobody else has.
-fn ticketer(
-    files: Vec<PathBuf>,
-    clock: Clock,
-) -> Result<(Option<Arc<Tickets>>, Arc<dyn ProducesTickets>), TlsError> {
-    if files.is_empty() {
-        return Ok((None, aws_lc_rs::Ticketer::new()?));
-    }
-    let tickets = Arc::new(Tickets::open(files, clock)?);
-    Ok((Some(Arc::clone(&tickets)), tickets))
 }
 
 /// The cryptography that is used: named, never the process's default, which depends on what else is linked.
