@@ -5,7 +5,6 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use super::RunError;
 use super::worker::{Fresh, Inbox};
@@ -24,7 +23,7 @@ pub(super) struct Listeners {
     open: Vec<Listener>,
     /// One for each worker.
     workers: Vec<Inbox>,
-    /// How connections are served; each listener drains by itself.
+    /// How connections are served.
     serving: Serving,
 }
 
@@ -35,9 +34,7 @@ struct Listener {
     wanted: Listen,
     /// Its port filled in.
     address: Address,
-    /// Its connections end with the response that they are at.
-    closing: CancellationToken,
-    /// Dropped, the sockets are closed once those who have connected are served.
+    /// Dropped, the sockets are closed, and its connections end, those who have just come served.
     spoken: watch::Sender<Spoken>,
     file: Option<SocketFile>,
 }
@@ -121,28 +118,25 @@ impl Listeners {
             match planned {
                 Planned::Kept(place, wanted) => {
                     let Some(mut open) = before.get_mut(place).and_then(Option::take) else { continue };
-                    if open.turn_to(wanted, front, &self.serving) {
+                    if open.turn_to(wanted, front) {
                         changed.push(format!("listener {} changed", open.address));
                     }
                     self.open.push(open);
                 }
                 Planned::Bound { wanted, address, sockets, file } => {
-                    let closing = self.serving.draining.child_token();
-                    let (spoken, hear) = watch::channel(spoken(&wanted, front, &self.serving, &closing));
+                    let serving = self.serving.clone();
+                    let (spoken, hear) =
+                        watch::channel(Spoken { speaks: speaks(&wanted, front), manner: 0, serving });
                     for (worker, bound) in self.workers.iter().zip(sockets) {
                         worker.give(Fresh { bound, spoken: hear.clone() });
                     }
                     changed.push(format!("listener {address} added"));
-                    self.open.push(Listener { wanted, address, closing, spoken, file });
+                    self.open.push(Listener { wanted, address, spoken, file });
                 }
             }
         }
-        for Listener { address, closing, spoken, file, .. } in before.into_iter().flatten() {
-            changed.push(format!("listener {address} removed"));
-            // In this order: nobody comes any more, who has come is served, and told to go.
-            drop(file);
-            drop(spoken);
-            closing.cancel();
+        for removed in before.into_iter().flatten() {
+            changed.push(format!("listener {} removed", removed.address));
         }
         changed
     }
@@ -158,41 +152,30 @@ impl Listeners {
 impl Listener {
     /// Has connections that come from now on served as `wanted` says. Those that were made before end with the response that they
     /// are at, if it is something else that is spoken now.
-    fn turn_to(&mut self, wanted: Listen, front: Option<&Arc<Front>>, serving: &Serving) -> bool {
-        let address = wanted.address.clone();
-        let same = wanted == Listen { address, ..self.wanted.clone() };
+    fn turn_to(&mut self, wanted: Listen, front: Option<&Arc<Front>>) -> bool {
         let turned = self.wanted != wanted;
+        let spoken = |listen: &Listen| (listen.tls, listen.http2, listen.early_data, listen.proxies.clone());
+        let ends = spoken(&self.wanted) != spoken(&wanted);
         self.wanted = wanted;
         if let Address::Unix(..) = self.wanted.address {
             self.address = self.wanted.address.clone();
         }
-        if same {
-            let front = front.filter(|_| self.wanted.tls).cloned();
-            self.spoken.send_if_modified(|spoken| {
-                let is_new = spoken.speaks.front.as_ref().map(Arc::as_ptr) != front.as_ref().map(Arc::as_ptr);
-                spoken.speaks.front = front;
-                is_new
-            });
-            return turned;
-        }
-        let closing = std::mem::replace(&mut self.closing, serving.draining.child_token());
-        self.spoken.send_replace(spoken(&self.wanted, front, serving, &self.closing));
-        closing.cancel();
+        let speaks = speaks(&self.wanted, front);
+        let of = |speaks: &Speaks| speaks.front.as_ref().map(Arc::as_ptr);
+        self.spoken.send_if_modified(|now| {
+            let modified = ends || of(&now.speaks) != of(&speaks);
+            now.speaks = speaks;
+            now.manner = now.manner.wrapping_add(u32::from(ends));
+            modified
+        });
         turned
     }
 }
 
-fn spoken(
-    Listen { tls, http2, early_data, proxies, .. }: &Listen,
-    front: Option<&Arc<Front>>,
-    serving: &Serving,
-    closing: &CancellationToken,
-) -> Spoken {
+fn speaks(listen: &Listen, front: Option<&Arc<Front>>) -> Speaks {
+    let Listen { tls, http2, early_data, proxies, .. } = listen;
     let front = front.filter(|_| *tls).cloned();
-    Spoken {
-        speaks: Speaks { front, http2: *http2, early_data: *early_data, proxies: Trusted::new(proxies) },
-        serving: Serving { draining: closing.clone(), ..serving.clone() },
-    }
+    Speaks { front, http2: *http2, early_data: *early_data, proxies: Trusted::new(proxies) }
 }
 
 /// Whether it is listened on where it was, whatever is spoken there.

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::task::unconstrained;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +21,9 @@ use crate::base::peer::Peer;
 /// Said to a connection over the limit, before its request is read.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
+
+/// For a request that is on its way while its listener goes.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Pause after the kernel refused a connection for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(50);
@@ -45,23 +46,15 @@ pub struct Speaks {
 pub struct Spoken {
     /// What is spoken.
     pub speaks: Speaks,
-    /// With what they are served. Once that drains, so do they.
+    /// Connections that were made under another number end, because something else is spoken now.
+    pub manner: u32,
+    /// With what they are served.
     pub serving: Serving,
-}
-
-impl Spoken {
-    /// For the connections that one worker takes from now on.
-    fn taken(spoken: &mut watch::Receiver<Self>) -> (Speaks, Arc<Serving>) {
-        let Self { speaks, serving } = spoken.borrow_and_update().clone();
-        // Each request looks at it: a token of its own keeps workers out of each other's way.
-        let draining = serving.draining.child_token();
-        (speaks, Arc::new(Serving { draining, ..serving }))
-    }
 }
 
 /// Accepts connections, serves them as it is `spoken` when they come, and runs them in `tasks`. Where the listener drains, the
 /// socket is closed at once. Where the sender of `spoken` goes, the listener was removed: who has connected already is served
-/// first, as far as it has said something.
+/// first, and all end with the response that they are at.
 ///
 /// Dropped, the socket is closed; the connections go on.
 pub async fn accept<H: Handler>(
@@ -71,17 +64,23 @@ pub async fn accept<H: Handler>(
     tasks: TaskTracker,
 ) {
     let socket = socket.into();
-    let (mut speaks, mut serving) = Spoken::taken(&mut spoken);
+    let Spoken { mut speaks, mut manner, serving } = spoken.borrow_and_update().clone();
+    let mut serving = of_worker(&serving);
     loop {
         let accepted = tokio::select! {
             biased;
-            changed = spoken.changed() => match changed {
-                Ok(()) => {
-                    (speaks, serving) = Spoken::taken(&mut spoken);
-                    continue;
+            changed = spoken.changed() => {
+                if changed.is_err() {
+                    break;
                 }
-                Err(_) => break,
-            },
+                let new = spoken.borrow_and_update().clone();
+                speaks = new.speaks;
+                if std::mem::replace(&mut manner, new.manner) != new.manner {
+                    let old = std::mem::replace(&mut serving, of_worker(&new.serving));
+                    tasks.spawn(see_off(old));
+                }
+                continue;
+            }
             () = serving.draining.cancelled() => return,
             accepted = socket.accept() => accepted,
         };
@@ -94,8 +93,22 @@ pub async fn accept<H: Handler>(
             }
         }
     }
-    while let Some(Ok((stream, peer))) = unconstrained(socket.accept()).now_or_never() {
+    for (stream, peer) in socket.close() {
         begin(stream, peer, &speaks, (&handler, &serving), &tasks);
+    }
+    tasks.spawn(see_off(serving));
+}
+
+/// Each request looks whether it is to be the last of its connection: a token of its own keeps workers out of each other's way.
+fn of_worker(serving: &Serving) -> Arc<Serving> {
+    Arc::new(Serving { draining: serving.draining.child_token(), ..serving.clone() })
+}
+
+/// Has connections end with the response that they are at, once those have had a moment whose request is on its way.
+async fn see_off(serving: Arc<Serving>) {
+    tokio::select! {
+        () = tokio::time::sleep(MOMENT) => serving.draining.cancel(),
+        () = serving.draining.cancelled() => {}
     }
 }
 

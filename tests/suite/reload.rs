@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::admin::{scrape, value};
+use crate::disk_rig::until;
 use crate::reload_rig::{PLACES, Served, site};
 use crate::support::authority::Authority;
 use crate::support::client::{Answer, Client, Ended};
@@ -209,7 +210,8 @@ async fn limits_of_fetches_and_connections_change() {
 #[tokio::test]
 async fn the_logs_are_turned_to_other_places_and_laid_out_otherwise() {
     let origin = called("it").await;
-    let text = format!("{PLACES}{}", site("a", "*", &origin.url()));
+    let dead = site("dead", "dead.test", &format!("http://{}", refusing_addr()));
+    let text = format!("{PLACES}{}{dead}", site("a", "*", &origin.url()));
     let folder = tempfile::tempdir().expect("a directory");
     let (one, two) = (folder.path().join("one"), folder.path().join("two"));
     let log = |file: &Path, more: &str| format!("{text}[log]\naccess = \"{}\"\n{more}", file.display());
@@ -239,16 +241,18 @@ async fn the_logs_are_turned_to_other_places_and_laid_out_otherwise() {
     })
     .await;
     assert!(open(&two));
-    // Debug says why a connection breaks off.
-    client.request("GET", "/x", &[], b"").await;
-    client.read_answer().await;
-    Client::connect(served.address).await.send("no request\r\n\r\n").await;
-    served.reload(&log(&two, "level = \"debug\"\n[node]\nname = \"x\"\n")).await;
-    assert_eq!(served.node.lines().iter().filter(|line| line.contains("was reloaded")).count(), 3);
+    let told = |what: &'static str| {
+        let node = &served.node;
+        move || node.lines().iter().filter(|line| line.contains(what)).count()
+    };
+    let (reloads, debug) = (told("was reloaded"), told("DEBUG"));
+    assert_eq!(client.get_with("/", &[("Host", "dead.test")]).await.status, 502);
+    until("debug tells more", || debug() > 0).await;
     served.reload(&log(&two, "level = \"error\"\n")).await;
     served.reload(&text).await;
-    let told = served.node.lines().iter().filter(|line| line.contains("was reloaded")).count();
-    assert!(told < 6, "at this level nothing is told: {told}");
+    // The one that turned it to errors alone is told no more.
+    until("they are told", || reloads() >= 3).await;
+    assert_eq!(reloads(), 3);
 }
 
 #[tokio::test]

@@ -4,9 +4,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use forebay::listener::accept::{Speaks, Spoken, accept};
+use forebay::listener::wire::Bound;
+use forebay::listener::{Serving, Settings, bind};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::reload_rig::{PLACES, Served, site};
+use crate::rig::Sockets;
 use crate::support::client::{Client, Ended};
 use crate::support::origin::{Act, Gate, Origin, SeenRequest, head, respond};
 use crate::support::{ms, within};
@@ -102,25 +109,34 @@ async fn what_is_new_is_there_and_what_goes_is_drained() {
 
 #[tokio::test]
 async fn who_has_connected_to_one_that_goes_is_served_first() {
-    let gate = Gate::new();
-    let origin = halting(&gate).await;
-    let (text, new) = (format!("{PLACES}{}", site("a", "*", &origin.url())), free().await);
-    let served = Served::new(&text).await;
-    served.client().await.get("/").await;
-    served.node.signal("STOP");
+    let node = Sockets::new(|_, _| vec![respond("200 OK", &[FRESH], "quick")]).await;
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let socket = bind::bind(address, 1).expect("binds").pop().expect("a socket");
+    let address = socket.local_addr().expect("an address");
     let mut waiting = Vec::new();
     for _ in 0..20 {
-        let mut client = served.client().await;
+        let mut client = Client::connect(address).await;
         client.request("GET", "/", &[], b"").await;
         waiting.push(client);
     }
-    served.write(&text.replace("\"127.0.0.1:0\"\n[admin]", &format!("\"{new}\"\n[admin]")));
-    served.node.signal("HUP");
-    served.node.signal("CONT");
+    let serving = Serving {
+        settings: Settings::default().into(),
+        uploads: node.running.node.means.clone(),
+        counters: Arc::clone(&node.running.node.counters),
+        draining: CancellationToken::new(),
+    };
+    // It goes before any of them was taken.
+    let (removed, spoken) = watch::channel(Spoken { speaks: Speaks::default(), manner: 0, serving });
+    drop(removed);
+    let socket = Bound::Tcp(socket).listen().expect("listens");
+    let machine = Arc::clone(&node.running.node.machine);
+    within(ms(20_000), accept(socket, spoken, machine, TaskTracker::new())).await;
     for client in &mut waiting {
         assert_eq!(within(ms(20_000), client.read_answer()).await.status, 200);
+        assert_eq!(within(ms(20_000), client.expect_end()).await, Ended::Closed);
     }
-    served.has_reloaded(1.0, 0.0).await;
+    assert!(TcpStream::connect(address).await.is_err());
+    node.running.drain();
 }
 
 #[tokio::test]

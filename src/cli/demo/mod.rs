@@ -60,7 +60,7 @@ pub(super) fn start() -> io::Result<Demo> {
             let serving = Serving { settings: settings.into(), uploads, counters, draining: stop };
             let speaks = Speaks::default();
             // Held, so that it is listened on.
-            let (_listens, spoken) = watch::channel(Spoken { speaks, serving });
+            let (_listens, spoken) = watch::channel(Spoken { speaks, manner: 0, serving });
             accept::accept(socket, spoken, Arc::new(DemoSite), TaskTracker::new()).await;
         });
     })?;
