@@ -108,12 +108,12 @@ impl Serve {
         fit_to_descriptors(&mut settings);
         let source = Arc::new(source);
         let origin = Origin { source: Arc::clone(&source) as _, written, seen, own_id };
-        run_node(&settings, origin, source.demo())
+        run_node(&settings, origin, &source)
     }
 }
 
 /// Runs a node until a signal ends it.
-fn run_node(settings: &Settings, origin: Origin, demo: Option<&demo::Demo>) -> Result<(), ServeError> {
+fn run_node(settings: &Settings, origin: Origin, source: &Written) -> Result<(), ServeError> {
     // Before anything is bound, so that no signal is lost.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Signals)?;
@@ -133,11 +133,12 @@ fn run_node(settings: &Settings, origin: Origin, demo: Option<&demo::Demo>) -> R
     if let Some(address) = running.admin_address() {
         tracing::info!("admin on http://{address}");
     }
-    match (demo, running.addresses.first()) {
+    match (source.demo(), running.addresses.first()) {
         (Some(_), Some(listen)) => demo::say_what_to_try(listen),
         _ => say_what_is_fronted(settings),
     }
-    let reason = runtime.block_on(signals.stop(&control, running.reloader()));
+    let reloader = source.has_file().then(|| running.reloader());
+    let reason = runtime.block_on(signals.stop(&control, reloader));
     tracing::info!(%reason, "draining: no new connections");
     for writer in running.drain() {
         writer.finish(LOG_LIMIT);
@@ -189,14 +190,17 @@ impl Awaited {
     }
 
     /// Waits for the first that ends a node, and until then has the access log opened, or the configuration read, anew when asked
-    /// to. A second one that ends it finds nobody waiting and is left to the deadline.
-    async fn stop(mut self, log: &Control, reloader: &Reloader) -> &'static str {
+    /// to. Where no file is read, SIGHUP ends a node as it ends any program whose terminal goes. A second one that ends it finds nobody waiting and is left to the deadline.
+    async fn stop(mut self, log: &Control, reloader: Option<&Reloader>) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.term.recv() => return "SIGTERM",
                 _ = self.int.recv() => return "SIGINT",
                 _ = self.usr1.recv() => log.reopen(),
-                _ = self.hup.recv() => reloader.ask(),
+                _ = self.hup.recv() => match reloader {
+                    Some(reloader) => reloader.ask(),
+                    None => return "SIGHUP",
+                },
             }
         }
     }

@@ -41,6 +41,11 @@ impl Written {
         Ok((written, complaints, seen))
     }
 
+    /// Whether there is a file that can be read anew.
+    pub(super) fn has_file(&self) -> bool {
+        self.options.config.is_some()
+    }
+
     /// The demo site, if the node began with no other.
     pub(super) fn demo(&self) -> Option<&Demo> {
         self.demo.as_ref()
