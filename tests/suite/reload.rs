@@ -329,6 +329,35 @@ async fn certificates_are_shown_and_tls_is_spoken_as_it_says_now() {
     }
 }
 
+#[tokio::test]
+async fn certificates_are_looked_after_also_where_tls_came_with_a_reload() {
+    let (authority, origin) = (Authority::new(), called("it").await);
+    let pair = authority.pair("own", &["old.test"], 2999);
+    let text = format!("{PLACES}{}", site("a", "*", &origin.url()));
+    let served = Served::new(&text).await;
+    let at =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("an address");
+    let (chain, key) = (pair.chain.display(), pair.key.display());
+    let tls = format!(
+        "[[listeners]]\naddress = \"{at}\"\ntls = true\n[tls]\nreload_every = \"20ms\"\n\
+         [certificates.own]\nchain = \"{chain}\"\nkey = \"{key}\"\n"
+    );
+    served.reload(&format!("{text}{tls}")).await;
+    let is_shown = |host: &'static str| {
+        let connector = authority.client(&rustls::version::TLS13, &[]);
+        async move {
+            let stream = tokio::net::TcpStream::connect(at).await.expect("connects");
+            connector.connect(host.try_into().expect("a name"), stream).await.is_ok()
+        }
+    };
+    assert!(is_shown("old.test").await);
+    let next = authority.pair("next", &["new.test"], 2999);
+    std::fs::rename(&next.chain, &pair.chain).expect("renamed");
+    std::fs::rename(&next.key, &pair.key).expect("renamed");
+    within(ms(20_000), async { while !is_shown("new.test").await {} }).await;
+    assert_eq!(served.reloads().await, (1.0, 0.0));
+}
+
 // ---- in this process: one at a time, and what was asked of clients ----
 
 /// A configuration as a test writes it.

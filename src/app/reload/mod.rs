@@ -11,8 +11,8 @@ pub mod source;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -37,11 +37,7 @@ const END_LIMIT: Duration = Duration::from_secs(2);
 
 /// Reads the configuration of a running node anew. Cloning shares it.
 #[derive(Clone)]
-pub struct Reloader {
-    inner: Arc<Inner>,
-    /// Look after files, and after what is asked by signal, until the last clone goes.
-    caretakers: Arc<Caretakers>,
-}
+pub struct Reloader(Arc<Inner>);
 
 /// Where the configuration is from that a node began with.
 #[derive(Clone)]
@@ -80,6 +76,8 @@ struct Inner {
     state: Mutex<State>,
     /// How often files are looked at, for those who do.
     pace: Mutex<Pace>,
+    /// Look after files, and after what is asked by signal. They end with this.
+    caretakers: OnceLock<Caretakers>,
 }
 
 struct State {
@@ -134,6 +132,7 @@ impl Reloader {
             is_asked: AtomicBool::new(false),
             state: Mutex::new(state),
             pace: Mutex::new(pace),
+            caretakers: OnceLock::new(),
         });
         let weak = Arc::downgrade(&inner);
         let looks = move || weak.upgrade().map(|inner| inner.look_after_certificates());
@@ -143,67 +142,56 @@ impl Reloader {
         let files = inner.source.is_some();
         let files =
             files.then(|| Caretaker::start("reload", pace.watch.unwrap_or(SELDOM), looks)).transpose()?;
-        Ok(Self { inner, caretakers: Arc::new(Caretakers { certificates, files }) })
+        // Who has looked already has nobody to wake.
+        let _ = inner.caretakers.set(Caretakers { certificates, files });
+        Ok(Self(inner))
     }
 
     /// Has the configuration read anew by a thread that is there for that, and returns at once. What comes of it is logged.
     pub fn ask(&self) {
-        let Some(files) = &self.caretakers.files else {
+        let caretakers = self.0.caretakers.get();
+        let Some(files) = caretakers.and_then(|caretakers| caretakers.files.as_ref()) else {
             return tracing::warn!("there is no configuration to be read anew");
         };
-        self.inner.is_asked.store(true, Ordering::Release);
+        self.0.is_asked.store(true, Ordering::Release);
         files.wake();
     }
 
     /// Where the node listens now, ports filled in.
     pub fn addresses(&self) -> Vec<Listen> {
-        self.inner.state.lock().listeners.addresses()
+        self.0.state.lock().listeners.addresses()
     }
 
     /// What the admin listener looks at, and this beside it.
     pub(super) fn handles(&self) -> Handles {
-        let handles = self.inner.node.handles(self.inner.draining.clone());
+        let handles = self.0.node.handles(self.0.draining.clone());
         Handles { reload: Some(Arc::new(self.clone())), ..handles }
     }
 
     /// The node ends: nothing is reloaded any more. Waits for a reload that is under way, unless files hold it up.
     pub(super) fn end(self, draining: &CancellationToken) -> Logs {
-        let mut state = self.inner.state.try_lock_for(END_LIMIT);
+        let mut state = self.0.state.try_lock_for(END_LIMIT);
         if let Some(state) = &mut state {
             state.listeners.remove_files();
         }
         draining.cancel();
         state.map(|mut state| std::mem::take(&mut state.logs)).unwrap_or_default()
     }
-
-    /// What is done now and then may be due at another time.
-    fn set_pace(&self, settings: &Settings) {
-        *self.inner.pace.lock() = Pace::of(settings);
-        self.caretakers.certificates.wake();
-        if let Some(files) = &self.caretakers.files {
-            files.wake();
-        }
-    }
 }
 
 impl Reloads for Reloader {
     fn reload(&self) -> Result<Reloaded, NotReloaded> {
-        let mut state = self.inner.state.lock();
-        let outcome = self.inner.reload(&mut state);
-        if outcome.is_ok() {
-            self.set_pace(&state.settings);
-        }
-        outcome
+        self.0.reload(&mut self.0.state.lock())
     }
 
     fn validate(&self, text: Option<&str>) -> Result<Reloaded, NotReloaded> {
-        let read = self.inner.source()?.read(text);
-        let state = self.inner.state.lock();
-        self.inner.compile(&state, read).map(|compiled| compiled.reloaded)
+        let read = self.0.source()?.read(text);
+        let state = self.0.state.lock();
+        self.0.compile(&state, read).map(|compiled| compiled.reloaded)
     }
 
     fn said(&self) -> Said {
-        self.inner.record.said()
+        self.0.record.said()
     }
 }
 
@@ -247,7 +235,11 @@ impl Inner {
         let read = self.source()?.read(None);
         state.seen = read.seen.clone();
         state.looked = read.seen.clone();
+        let complaints = read.complaints.clone();
         let Compiled { written, mut settings, mut reloaded } = self.compile(state, read)?;
+        if !complaints.is_empty() {
+            tracing::warn!("the configuration may be used, but is hardly meant so: {complaints}");
+        }
         descriptors::fit(&mut settings);
         state.policies.number(&mut settings);
         let made = self.node.make(&settings).map_err(NotReloaded::because)?;
@@ -264,6 +256,11 @@ impl Inner {
             // Whoever asks for a reload may have put new certificates there.
             front.look(self.node.clock().now());
         }
+        *self.pace.lock() = Pace::of(&settings);
+        if let Some(Caretakers { certificates, files }) = self.caretakers.get() {
+            certificates.wake();
+            files.iter().for_each(Caretaker::wake);
+        }
         (state.written, state.settings) = (written, settings);
         Ok(reloaded)
     }
@@ -272,9 +269,6 @@ impl Inner {
     fn compile(&self, state: &State, read: Read) -> Result<Compiled, NotReloaded> {
         let Read { written, complaints, .. } = read;
         let (warnings, mut written) = (complained(&complaints), written?);
-        if !complaints.is_empty() {
-            tracing::warn!("the configuration may be used, but is hardly meant so: {complaints}");
-        }
         let needs_restart = written.hold(&state.written).into_iter().map(str::to_owned).collect();
         let settings = Settings::compile_for(&written, &self.own_id).map_err(NotReloaded::because)?;
         let changed = changes::between((&state.written, &state.settings), (&written, &settings));
@@ -305,13 +299,12 @@ impl Inner {
                 let _ = self.reload(&mut state);
             }
         }
-        *self.pace.lock() = Pace::of(&state.settings);
         self.pace.lock().watch.unwrap_or(SELDOM)
     }
 }
 
 impl fmt::Debug for Reloader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reloader").field("record", &self.inner.record).finish_non_exhaustive()
+        f.debug_struct("Reloader").field("record", &self.0.record).finish_non_exhaustive()
     }
 }
