@@ -130,7 +130,8 @@ impl Rig {
             generation: self.cache.next_generation(),
             born: self.cache.sequence(),
             head: StoredHead::new(StatusCode::OK, &headers),
-            terms: Terms {
+            tags: forebay::semantics::tags::Tags::default(),
+            given: Terms {
                 freshness: Freshness {
                     response_time: NOW,
                     initial_age: Duration::ZERO,

@@ -74,7 +74,7 @@ impl View {
             gauge,
             "forebay_ledger_purges",
             "Purges that the ledger holds one by one, because something stored may be older.",
-            cache.ledger_records()
+            cache.ledger().records as u64
         );
         let disk = cache.disk();
         let number = |of: &dyn Fn(&crate::cache::disk::DiskTier) -> u64| disk.map_or(0, of);

@@ -1,4 +1,4 @@
-//! What every other module may lean on: time, early data, identities, units, who and where, and errors that carry blame.
+//! What every other module may lean on: time, early data, identities, tokens, units, who and where, and errors that carry blame.
 
 pub mod blame;
 pub mod clock;
@@ -7,5 +7,6 @@ pub mod ids;
 pub mod limit;
 pub mod peer;
 pub mod print;
+pub mod token;
 pub mod units;
 pub mod unix;

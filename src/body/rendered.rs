@@ -67,7 +67,16 @@ impl FieldLines {
 
     /// Names and values of all fields, hidden ones too, in their order.
     pub fn all(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let lines = Lines { all: &self.all, at: 0 };
+        self.from(0)
+    }
+
+    /// The names of those that are hidden, line by line.
+    pub fn hidden(&self) -> impl Iterator<Item = &str> {
+        self.from(self.shown as usize).map(|(name, _)| name)
+    }
+
+    fn from(&self, at: usize) -> impl Iterator<Item = (&str, &[u8])> {
+        let lines = Lines { all: &self.all, at };
         lines.filter_map(|line| Some((std::str::from_utf8(line.name).ok()?, line.value)))
     }
 

@@ -57,6 +57,14 @@ impl Aliases {
         Self { rules, keys, used: AtomicBool::new(false) }
     }
 
+    /// Forgets all of them.
+    pub(super) fn clear(&self) {
+        if self.used.load(Ordering::Relaxed) {
+            self.rules.invalidate_all();
+            self.keys.invalidate_all();
+        }
+    }
+
     /// Notes that what is stored under `key` states `rule`.
     pub(super) fn note(&self, key: &Key, rule: SearchRule) {
         let (path, rule) = (key.path(), Arc::new(rule));

@@ -41,7 +41,7 @@ impl Cache {
             let block = key.block(object.slot(key), index);
             disk.has(&block, object.generation)
         };
-        self.memory.has_block(key, object, index) || self.disk.as_ref().is_some_and(on_disk)
+        self.memory.has_block(key, object, index) || self.disk().is_some_and(on_disk)
     }
 
     /// A block of a divided object from the tier that has it, verified if that is the disk, and in memory from then on as
@@ -133,7 +133,8 @@ fn block_object(object: &Object, block: &Bytes) -> Object {
         born: object.born,
         checked: Checked::default(),
         head: StoredHead::new(StatusCode::OK, &HeaderMap::new()),
-        terms: object.terms,
+        given: object.given,
+        tags: object.tags.clone(),
         vary: VarySet::default(),
         vary_values: Box::default(),
         representation: Representation {

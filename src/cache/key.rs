@@ -77,8 +77,7 @@ impl Key {
             if !extras.0.is_empty() {
                 full.extend_from_slice(blake3::hash(&extras.0).as_bytes());
             }
-            let hash = KeyHash(*blake3::hash(full).as_bytes());
-            Self { full: full.as_slice().into(), hash }
+            Self::of_full(full.as_slice().into())
         })
     }
 
@@ -89,6 +88,18 @@ impl Key {
             take_part(&mut rest)
         };
         host().unwrap_or_default()
+    }
+
+    /// The key of a full key that was made before.
+    pub fn of_full(full: Arc<[u8]>) -> Self {
+        let hash = KeyHash(*blake3::hash(&full).as_bytes());
+        Self { full, hash }
+    }
+
+    /// Scheme, host and path; each empty if it was made otherwise.
+    pub fn place(&self) -> (&str, &str, &str) {
+        let Parts { scheme, host, path, .. } = self.parts().unwrap_or_default();
+        (scheme, host, path)
     }
 
     /// The hash that names the entry.
@@ -183,8 +194,7 @@ impl Key {
         full.extend_from_slice(&self.full);
         full.extend_from_slice(&slot.0);
         full.extend_from_slice(&index.to_be_bytes());
-        let hash = KeyHash(*blake3::hash(&full).as_bytes());
-        Self { full: full.into(), hash }
+        Self::of_full(full.into())
     }
 }
 

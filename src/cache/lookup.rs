@@ -156,13 +156,13 @@ fn stored(intent: Intent) -> Option<Hit> {
 
 /// The later `Date` wins; our own receipt decides between equals (RFC 9111 §4.1).
 pub(super) fn is_newer(a: &Object, b: &Object) -> bool {
-    let order = |object: &Object| (object.head.date(), object.terms.freshness.response_time);
+    let order = |object: &Object| (object.head.date(), object.terms().freshness.response_time);
     order(a) > order(b)
 }
 
 impl Hit {
     /// Whether it is of any use, be it to be confirmed.
     pub fn is_kept(&self, outlasting: &Outlasting, now: Timestamp) -> bool {
-        reuse::is_kept(&self.object.terms, outlasting, now)
+        reuse::is_kept(&self.object.terms(), outlasting, now)
     }
 }

@@ -102,6 +102,17 @@ impl MemoryTier {
         self.entries.policy().max_capacity().unwrap_or(0)
     }
 
+    /// Calls `found` with each object and its key until it returns false; tells whether it never did. The policy takes no
+    /// notice. What comes and goes meanwhile may be among them or not.
+    pub(super) fn each(&self, mut found: impl FnMut(&Key, &Arc<Object>) -> bool) -> bool {
+        self.entries.iter().all(|(_, entry)| match &*entry {
+            Entry::Slot(Slot { key, object: Some(object), .. }) => {
+                found(&Key::of_full(Arc::clone(key)), object)
+            }
+            Entry::Slot(_) | Entry::Block(_) => true,
+        })
+    }
+
     /// Whether nothing would have to go for an object with all of its content.
     pub(super) fn has_room_for(&self, object: &Object) -> bool {
         let head = object.head_weight() + ENTRY_OVERHEAD;
@@ -303,7 +314,7 @@ impl Entry {
 
 /// Whether one has the later head: of a later store, or of a later confirmation of the same.
 fn is_later(held: &Object, object: &Object) -> bool {
-    let order = |object: &Object| (object.generation, object.terms.freshness.response_time);
+    let order = |object: &Object| (object.generation, object.terms().freshness.response_time);
     order(held) > order(object)
 }
 

@@ -9,22 +9,29 @@
 //! - `doorkeeper`: what is asked for once does not go from disk into memory.
 //! - `aliases`: other URLs of what is stored (`No-Vary-Search`).
 //! - `variants`: how many variants a key has.
+//! - [`wish`]: purges as they are asked for. - [`tally`]: what they would match.
 //! - [`short_hash`]: tables whose names are hashes already.
-//! - [`ledger`]: the order of purges.
+//! - [`ledger`]: the order of purges. - `purges`: what the cache makes of it. - `sweep`, [`era`]: what becomes of the space
+//!   of what is dead, and of records that nothing is left for.
 //! - [`lookup`]: the question that a request asks, and its possible answers.
 
 mod aliases;
 pub mod disk;
 mod divided;
 mod doorkeeper;
+pub mod era;
 pub mod key;
 pub mod ledger;
 pub mod lookup;
 pub mod markers;
 pub mod memory;
 pub mod object;
+mod purges;
 pub mod short_hash;
+mod sweep;
+pub mod tally;
 mod variants;
+pub mod wish;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -32,11 +39,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::base::clock::Timestamp;
-use crate::base::ids::{Generation, Generations, Sequence};
+use crate::base::ids::{Generation, Generations};
 use crate::body::budget::Budget;
+use crate::semantics::tags::Tags;
 use crate::semantics::vary::VarySet;
 use crate::telemetry::counters::Counters;
 use aliases::Aliases;
@@ -45,13 +54,14 @@ use disk::find::{Found, NoBlock, NoHit, Pinned};
 pub use disk::settings::{Admission, Settings as DiskSettings};
 use disk::volume::{DirectoryOpener, OpenError, Opener};
 use doorkeeper::Doorkeeper;
+use era::Eras;
 use key::Key;
 use ledger::Ledger;
-use ledger::receipt::Receipt;
 use lookup::{Held, Hit, Lookup};
 use markers::{Marker, Markers};
 use memory::MemoryTier;
 use object::Object;
+use sweep::Sweeper;
 use variants::Variants;
 
 /// How long a search waits for memory before it tries again.
@@ -90,15 +100,20 @@ impl Settings {
 /// The tiers, the markers and the ledger of a node.
 #[derive(Debug)]
 pub struct Cache {
-    memory: MemoryTier,
-    disk: Option<DiskTier>,
+    /// Before the tiers, so that it is gone before they go.
+    sweeper: Sweeper,
+    memory: Arc<MemoryTier>,
+    disk: Option<Arc<DiskTier>>,
     /// Before the memory tier, where there is a disk.
     doorkeeper: Option<Doorkeeper>,
     markers: Markers,
-    aliases: Aliases,
+    aliases: Arc<Aliases>,
     variants: Variants,
     ledger: Arc<Ledger>,
+    /// Places for records that are waited for.
+    purging: Semaphore,
     generations: Arc<Generations>,
+    eras: Arc<Eras>,
 }
 
 impl Cache {
@@ -133,18 +148,36 @@ impl Cache {
             generations: Arc::clone(&generations),
         });
         let disk = match (&settings.disk, means) {
-            (Some(settings), Some(means)) => Some(DiskTier::start(settings.clone(), means)?),
+            (Some(settings), Some(means)) => Some(Arc::new(DiskTier::start(settings.clone(), means)?)),
             _ => None,
         };
+        let memory = Arc::new(MemoryTier::new(settings.memory));
+        let aliases = Arc::new(Aliases::new(settings.max_markers * LIST_SHARE));
+        let eras = Arc::<Eras>::default();
+        let sweeper = Sweeper::new(sweep::Means {
+            memory: Arc::downgrade(&memory),
+            disk: disk.as_ref().map(Arc::downgrade),
+            ledger: Arc::clone(&ledger),
+            eras: Arc::clone(&eras),
+            aliases: Arc::clone(&aliases),
+            counters: Arc::clone(counters),
+        });
+        if ledger.speaks_of_many() {
+            // What an earlier process has purged, and not given back.
+            sweeper.ask();
+        }
         Ok(Self {
-            memory: MemoryTier::new(settings.memory),
+            memory,
             doorkeeper: disk.as_ref().map(|_| Doorkeeper::of_tier(settings.memory, budget)),
             disk,
             markers: Markers::new(settings.max_markers, settings.marker_life),
-            aliases: Aliases::new(settings.max_markers * LIST_SHARE),
+            aliases,
             variants: Variants::new(settings.max_markers * LIST_SHARE),
             ledger,
+            purging: Semaphore::new(purges::MOST_AT_ONCE as usize),
             generations,
+            eras,
+            sweeper,
         })
     }
 
@@ -167,7 +200,7 @@ impl Cache {
 
     /// The same for a request that has been counted.
     pub fn look_again(&self, key: &Key, request: &HeaderMap) -> Lookup {
-        let tiers = (&self.memory, self.disk.as_ref());
+        let tiers = (&*self.memory, self.disk());
         lookup::lookup(tiers, &self.ledger, key, request, |dead| self.remove(key, dead))
     }
 
@@ -175,7 +208,7 @@ impl Cache {
     /// whether something dead was found. The memory tier notes each read for its policy, and that too.
     pub fn peek(&self, key: &Key, request: &HeaderMap) -> (Lookup, bool) {
         let dead = Cell::new(false);
-        let tiers = (&self.memory, self.disk.as_ref());
+        let tiers = (&*self.memory, self.disk());
         let found = lookup::lookup(tiers, &self.ledger, key, request, |_| dead.set(true));
         (found, dead.get())
     }
@@ -198,6 +231,7 @@ impl Cache {
         R: AsRef<HeaderMap> + Send + Sync + 'static,
     {
         let disk = self.disk.as_ref()?;
+        let _era = self.era();
         let deadline = Instant::now() + disk.patience();
         let found = loop {
             match disk.find(key, request, self.known_vary(key)).await {
@@ -242,7 +276,8 @@ impl Cache {
             return Some(found.hit);
         }
         self.memory.store(key, &found.hit);
-        if !disk.is_current(key, &found) {
+        // Nor must a purge that came meanwhile, of which a sweep may have passed by the memory already.
+        if !disk.is_current(key, &found) || !self.is_alive(key, &found.hit.object) {
             self.memory.remove(key, &found.hit.object);
             return None;
         }
@@ -285,7 +320,7 @@ impl Cache {
 
     /// The disk tier, if there is one.
     pub fn disk(&self) -> Option<&DiskTier> {
-        self.disk.as_ref()
+        self.disk.as_deref()
     }
 
     /// The names by which the known variants of `key` differ.
@@ -322,41 +357,6 @@ impl Cache {
         stored
     }
 
-    /// Whether no purge has killed an object of `key`.
-    pub fn is_alive(&self, key: &Key, object: &Object) -> bool {
-        object.is_alive(key, &self.ledger)
-    }
-
-    /// Whether what a fetch for `key` brings that was born then may be used by who asks now.
-    pub fn lets_live(&self, key: &Key, born: Sequence) -> bool {
-        self.ledger.lets_live(born, key)
-    }
-
-    /// Purges what an answer takes back, and tells what that answer counts as born at: see [`Ledger::purge_for`].
-    pub fn purge_for(
-        &self,
-        urls: impl IntoIterator<Item = Arc<[u8]>>,
-        now: Timestamp,
-        born: Sequence,
-    ) -> (Receipt, Sequence) {
-        self.ledger.purge_for(urls, now, born)
-    }
-
-    /// Purges these URLs, hard: see [`Ledger::purge_urls`].
-    pub fn purge_urls(&self, urls: impl IntoIterator<Item = Arc<[u8]>>, now: Timestamp) -> Receipt {
-        self.ledger.purge_urls(urls, now)
-    }
-
-    /// How long a purge is waited for to become durable.
-    pub fn purge_patience(&self) -> Duration {
-        self.disk.as_ref().map_or(Duration::ZERO, DiskTier::patience)
-    }
-
-    /// Records of the ledger.
-    pub fn ledger_records(&self) -> u64 {
-        self.ledger.records() as u64
-    }
-
     /// What is stored under another URL for a request with these fields, and says by its `No-Vary-Search` that this is
     /// the same one: only what is in memory as a whole, and may be used as it is as `may_be_used` says.
     pub fn lookup_equivalent(
@@ -387,7 +387,7 @@ impl Cache {
         self.aliases.of(key).into_iter().find_map(|other| match look(&other) {
             Lookup::Found(hit)
                 if matches!(hit.content, Held::Memory(_))
-                    && self.ledger.lets_live(hit.object.born, key)
+                    && self.is_untouched(key, hit.object.born, &hit.object.tags)
                     && may_be_used(&hit) =>
             {
                 let rule = hit.object.head.search_rule();
@@ -410,7 +410,7 @@ impl Cache {
         if object.vary.is_empty() {
             return 0;
         }
-        let surplus = self.variants.note(key, object, request, max, object.terms.freshness.response_time);
+        let surplus = self.variants.note(key, object, request, max, object.terms().freshness.response_time);
         for variant in &surplus.gone {
             // The disk first, as in `remove`.
             if let Some(disk) = &self.disk {
@@ -447,7 +447,7 @@ impl Cache {
 
     /// The marker on `key`, if it is still alive.
     pub fn marker(&self, key: &Key, now: Timestamp) -> Option<Marker> {
-        self.markers.get(key, now).filter(|marker| self.ledger.lets_live(marker.born, key))
+        self.markers.get(key, now).filter(|marker| self.is_untouched(key, marker.born, &Tags::default()))
     }
 
     /// Notes that answers for `key` are not for sharing.
@@ -461,11 +461,6 @@ impl Cache {
     /// The first answer that may be shared ends the marker.
     pub fn unmark(&self, key: &Key) {
         self.markers.remove(key);
-    }
-
-    /// The ledger's sequence now: what a fetch notes as `born` before its request leaves.
-    pub fn sequence(&self) -> Sequence {
-        self.ledger.now()
     }
 
     /// A generation for a new store.

@@ -15,6 +15,7 @@ use crate::body::content::{BLOCK, Content, Parts};
 use crate::body::rendered::{FieldLines, RenderedFields};
 use crate::semantics::no_vary_search::{NO_VARY_SEARCH, SearchRule};
 use crate::semantics::reuse::Terms;
+use crate::semantics::tags::Tags;
 use crate::semantics::targeted::SURROGATE_CONTROL;
 use crate::semantics::vary::VarySet;
 use crate::semantics::{coding, date};
@@ -27,12 +28,14 @@ pub struct Object {
     pub generation: Generation,
     /// The ledger's sequence before the request left that brought (or last confirmed) it.
     pub born: Sequence,
-    /// Up to which purge it was found alive.
+    /// What the purges so far were found to make of it.
     pub checked: Checked,
     /// Status and end-to-end fields, ready to be sent but for what changes with each answer.
     pub head: StoredHead,
-    /// How long and on which terms it may be used.
-    pub terms: Terms,
+    /// How long and on which terms it may be used, by its fields and the rules of its site.
+    pub given: Terms,
+    /// By what it is purged together with others.
+    pub tags: Tags,
     /// The fields that selected it, and the values that the request had for them.
     pub vary: VarySet,
     /// See [`VarySet::values`].
@@ -79,9 +82,20 @@ impl StoredHead {
     /// A head of these end-to-end fields, `Content-Length` and `Date` among them. It keeps a copy: a field that came off a
     /// socket is a slice of the buffer that it was read into, and would keep all of that alive.
     pub fn new(status: StatusCode, fields: &HeaderMap) -> Self {
+        Self::hiding(status, fields, |_| false)
+    }
+
+    /// The same, of which no client is shown fields of these names either.
+    pub fn hiding(status: StatusCode, fields: &HeaderMap, hidden: impl Fn(&HeaderName) -> bool) -> Self {
         let coded = fields.contains_key(header::CONTENT_ENCODING);
         let searches = fields.contains_key(NO_VARY_SEARCH);
-        Self { status, coded, searches, fields: FieldLines::of(fields, |name| HIDDEN.contains(name)) }
+        let fields = FieldLines::of(fields, |name| HIDDEN.contains(name) || hidden(name));
+        Self { status, coded, searches, fields }
+    }
+
+    /// The names of the fields that no client is shown, each as often as there are lines of it.
+    pub fn hidden(&self) -> impl Iterator<Item = &str> {
+        self.fields.hidden().filter(|name| !HIDDEN.iter().any(|hidden| hidden == name))
     }
 
     /// All fields as a map, which is made for the occasion: for what is more than a plain hit.
@@ -187,20 +201,34 @@ impl Object {
         if self.vary.is_empty() { key.hash() } else { key.variant(&self.vary_values) }
     }
 
-    /// Whether no purge has killed it that matches it. One atomic load, while there was none since it was last asked.
+    /// Whether no purge has killed it that matches it. One atomic load, while there was none since it was last asked. Softly
+    /// purged, it is stale from then on.
     pub fn is_alive(&self, key: &Key, ledger: &Ledger) -> bool {
-        ledger.still_lets_live(self.born, &self.checked, key)
+        ledger.lets_live(self.born, &self.checked, key, &self.tags)
+    }
+
+    /// How long and on which terms it may be used, by the purges that are known of it.
+    pub fn terms(&self) -> Terms {
+        self.checked.stale_since().map_or(self.given, |time| self.given.stale_since(time))
     }
 
     /// The same content under a confirmed head (RFC 9111 §4.3.4).
     #[must_use]
-    pub fn refreshed(&self, headers: &HeaderMap, terms: &Terms, born: Sequence, charge: Charge) -> Self {
+    pub fn refreshed(
+        &self,
+        head: StoredHead,
+        given: Terms,
+        tags: Tags,
+        born: Sequence,
+        charge: Charge,
+    ) -> Self {
         Self {
             generation: self.generation,
             born,
             checked: Checked::default(),
-            head: StoredHead::new(self.head.status, headers),
-            terms: *terms,
+            head,
+            given,
+            tags,
             vary: self.vary.clone(),
             vary_values: self.vary_values.clone(),
             representation: self.representation.clone(),
@@ -220,7 +248,7 @@ impl Object {
             Place::Inline(bytes) => bytes.len(),
             Place::Blocks { .. } => 0,
         };
-        self.head_weight() + self.vary_values.len() + inline
+        self.head_weight() + self.vary_values.len() + self.tags.weight() + inline
     }
 }
 

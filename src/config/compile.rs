@@ -21,6 +21,7 @@ use crate::semantics::policy::{
     CacheableMethods, Heuristic, IgnoredDirectives, Lifetimes, MaxVariants, Outlasting, Policy,
 };
 use crate::semantics::query::QueryRules;
+use crate::semantics::tags::TagRules;
 use crate::semantics::targeted::TargetList;
 use crate::telemetry::access_log;
 use crate::{admin, cache, fetch, listener, origin, request, route};
@@ -74,6 +75,8 @@ impl Settings {
                 max_loops: written.node.max_loops,
                 max_target: bytes(written.client.max_target.0),
                 max_connections: written.client.max_connections,
+                peers: written.fleet.peers.clone(),
+                purge: purge(written),
             },
             cache: cache::Settings {
                 memory: memory.tier,
@@ -115,6 +118,13 @@ pub fn unmistakable_id() -> String {
     // Its keys come from the system, which is more than a guess at the time of the start.
     let random = RandomState::new();
     format!("forebay-{:016x}{:016x}", random.hash_one(0_u8), random.hash_one(1_u8))
+}
+
+/// None, unless it was said who may and what they show.
+fn purge(written: &Configuration) -> Option<request::PurgeRules> {
+    let token = written.purge.token.as_ref()?.expose().parse().ok()?;
+    let from = written.purge.from.clone();
+    (!from.is_empty()).then_some(request::PurgeRules { from, token })
 }
 
 fn one_per_core() -> usize {
@@ -302,6 +312,11 @@ fn policy(cache: &CachePolicy, against: &AgainstRfcPolicy) -> Policy {
         },
         hide_clients: cache.hide_clients,
         max_ranges: cache.max_ranges,
+        tags: TagRules {
+            fields: cache.tag_fields.iter().filter_map(|name| name.parse().ok()).collect(),
+            are_shown: cache.show_tags,
+            heeds_groups: cache.cache_groups,
+        },
         strict_transport: None,
     }
 }
@@ -348,6 +363,7 @@ fn pool_of(name: &str, pool: &Pool) -> origin::Settings {
             client: pool.tls.certificate.clone().zip(pool.tls.key.clone()),
         },
         send_fields: pool.headers(),
+        is_shield: pool.shield,
     }
 }
 

@@ -62,6 +62,7 @@ pub fn fetched(
     };
     // It is meant for this cache alone.
     headers.remove(&SURROGATE_CONTROL);
+    fields::strip(&mut headers, |name| to.ask.policy.tags.hides(name));
     to.tell(&cache, &mut headers);
     if let Some(cut) = cut {
         let reader = reader.parts(cut.ranges());

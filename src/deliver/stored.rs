@@ -64,8 +64,11 @@ pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, W
         Resolved::Unsatisfiable => unsatisfiable(complete, &to.cache, to, now),
         Resolved::Parts(parts) => {
             let cut = Cut::new(parts, complete, &mut headers);
-            // It is meant for this cache alone.
+            // They are meant for this cache alone.
             headers.remove(&SURROGATE_CONTROL);
+            for name in hit.object.head.hidden() {
+                headers.remove(name);
+            }
             tell(hit, to, now, &mut headers);
             let source = match &hit.content {
                 Held::Memory(content) => Source::Blocks(content.slices(cut.ranges())),
@@ -80,7 +83,7 @@ pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, W
 /// node's, as [`written_name`](crate::semantics::cache_status::written_name) gives it.
 pub fn plain(hit: &Hit, name: &str, now: Timestamp) -> Option<Reply> {
     let Held::Memory(content) = &hit.content else { return None };
-    let cache = CacheStatus::hit(hit.object.terms.freshness.left(now));
+    let cache = CacheStatus::hit(hit.object.terms().freshness.left(now));
     Some(as_stored(hit, now, content.into(), name.len(), |out| {
         out.write_str(name)?;
         cache.write_parameters(None, out)
@@ -106,7 +109,7 @@ fn as_stored(
     cache_status: impl FnOnce(&mut ValueText<'_>) -> fmt::Result,
 ) -> Reply {
     let mut lines = hit.object.head.render(ROOM + name);
-    let age = hit.object.terms.freshness.age(now).as_secs();
+    let age = hit.object.terms().freshness.age(now).as_secs();
     lines.push(&header::AGE, |out| out.write_str(itoa::Buffer::new().format(age)));
     lines.push(&header::CACHE_STATUS, cache_status);
     let mut reply = Reply::new(hit.object.head.status, HeaderMap::new(), body);
@@ -116,6 +119,6 @@ fn as_stored(
 
 /// Adds how old it is, and what the cache did.
 fn tell(hit: &Hit, to: &For<'_>, now: Timestamp, headers: &mut HeaderMap) {
-    headers.insert(header::AGE, HeaderValue::from(hit.object.terms.freshness.age(now).as_secs()));
+    headers.insert(header::AGE, HeaderValue::from(hit.object.terms().freshness.age(now).as_secs()));
     to.tell(&to.cache, headers);
 }

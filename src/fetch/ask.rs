@@ -49,6 +49,8 @@ pub struct Asked {
     /// The content that is part of the key, of a request that is more than a GET and whose answer may be stored all
     /// the same. It is what the origin is sent.
     pub content: Option<Bytes>,
+    /// Up to which place in the fleet's stream what answers it must have been purged, if a peer sent it that says so.
+    pub applied: u64,
     /// By which rules it is fetched.
     pub setup: Arc<Setup>,
     /// Which of its pools the site comes from.

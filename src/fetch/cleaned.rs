@@ -8,6 +8,7 @@ use super::ask::Ask;
 use crate::base::clock::Timestamp;
 use crate::body::message::{Interim, ReplyHead};
 use crate::cache::object::StoredHead;
+use crate::semantics::tags::{CACHE_GROUP_INVALIDATION, CACHE_GROUPS};
 use crate::semantics::targeted::{CDN_CACHE_CONTROL, SURROGATE_CONTROL};
 use crate::semantics::{client_cert, date, fields};
 
@@ -28,7 +29,7 @@ fn tells_who_answers(name: &HeaderName) -> bool {
 
 /// Fields that mean something only before the content: its framing and its form, who may have it, how long it
 /// may be kept, and where to go next.
-const HEAD_ONLY: [HeaderName; 25] = [
+const HEAD_ONLY: [HeaderName; 29] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
     header::CONTENT_TYPE,
@@ -44,6 +45,10 @@ const HEAD_ONLY: [HeaderName; 25] = [
     header::CACHE_CONTROL,
     CDN_CACHE_CONTROL,
     SURROGATE_CONTROL,
+    CACHE_GROUPS,
+    CACHE_GROUP_INVALIDATION,
+    HeaderName::from_static("surrogate-key"),
+    HeaderName::from_static("cache-tag"),
     HeaderName::from_static("cache-status"),
     HeaderName::from_static("no-vary-search"),
     header::EXPIRES,

@@ -19,10 +19,12 @@ use crate::base::ids::Sequence;
 use crate::body::busy::{BusyBody, Reader};
 use crate::body::message::{Interim, ReplyHead};
 use crate::body::tunnel::Tunnel;
+use crate::cache::Cache;
 use crate::cache::lookup::Hit;
 use crate::origin::OriginError;
 use crate::semantics::coding;
 use crate::semantics::reuse::{Decision, Terms};
+use crate::semantics::tags::Tags;
 use crate::semantics::vary::VarySet;
 
 /// A fetch under way: who asked first, what was announced of it, and the body as it arrives.
@@ -33,6 +35,8 @@ pub struct Flight {
     pub(super) attempt: u8,
     /// The client's own request goes through as it is.
     passes: bool,
+    /// Where it is known what was purged.
+    cache: Arc<Cache>,
     pub(super) busy: BusyBody,
     /// The ordinal of the ledger's sequence than which nothing that it brings is older: that of its start, and then of its
     /// latest request.
@@ -121,6 +125,8 @@ pub struct Announced {
     pub terms: Option<Terms>,
     /// Fields that are for the client whose request was sent, and no other.
     pub unshared: Vec<HeaderName>,
+    /// By what it is purged together with others.
+    pub tags: Tags,
     /// The origin's announcement of trailers.
     pub trailer: Option<HeaderValue>,
     /// After a 101: the connection, for the one client that asked.
@@ -176,7 +182,7 @@ pub enum Advice {
     Hit(Hit),
     /// Gather what is stored of it, and what follows.
     Gather(Arc<Divided>),
-    /// Look again: this was another variant.
+    /// Look again: this was another variant, or was purged before this client came.
     Again,
     /// Look again: the leader failed, and one of the waiters takes its place; with the error, for one who has
     /// waited for enough of them.
@@ -198,11 +204,11 @@ impl Flight {
         attempt: u8,
         passes: bool,
         busy: BusyBody,
-        begun: Sequence,
+        cache: Arc<Cache>,
     ) -> (Arc<Self>, Announcer) {
-        let born = AtomicU64::new(begun.ordinal());
+        let born = AtomicU64::new(cache.sequence().ordinal());
         let (heard, board, news) = (Heard::default(), Board::default(), Notify::new());
-        let flight = Arc::new(Self { ask, attempt, passes, busy, born, heard, board, news });
+        let flight = Arc::new(Self { ask, attempt, passes, cache, busy, born, heard, board, news });
         let announcer = Announcer::of(&flight);
         (flight, announcer)
     }
@@ -248,6 +254,32 @@ impl Flight {
         vary.selects_same(&self.ask.headers, &ask.headers)
     }
 
+    /// Whether nothing was purged since it was born that its answer is, as far as that is known: who asks now may join it.
+    pub(super) fn is_untouched(&self, ask: &Ask) -> bool {
+        let by_url = || self.cache.is_untouched(&ask.key, self.born(), &Tags::default());
+        match self.board.told() {
+            Some(Announcement::Head(announced)) => {
+                self.cache.is_untouched(&ask.key, self.born(), &announced.tags)
+            }
+            _ => by_url(),
+        }
+    }
+
+    /// Whether a purge matches what was announced that came after it was born, and before somebody who arrived then.
+    fn is_too_old(&self, announcement: &Announcement, ask: &Ask, arrived: Sequence) -> bool {
+        let touched = |born, tags| arrived > born && !self.cache.is_untouched(&ask.key, born, tags);
+        match announcement {
+            Announcement::Head(announced) => touched(self.born(), &announced.tags),
+            Announcement::Refreshed(refreshed) => {
+                touched(refreshed.hit.object.born, &refreshed.hit.object.tags)
+            }
+            Announcement::Divided(divided) => touched(divided.hit.object.born, &divided.hit.object.tags),
+            // If it is stale by now, that is for who uses it to see.
+            Announcement::Stored(hit) => !self.cache.is_alive(&ask.key, &hit.object),
+            Announcement::Unshared | Announcement::TooEarly | Announcement::Failed(_) => false,
+        }
+    }
+
     /// A waiter's place, unless bytes are gone already.
     pub(super) fn seat(self: &Arc<Self>) -> Option<Seat> {
         self.busy.reader().map(|reader| self.seat_with(reader, None))
@@ -262,7 +294,7 @@ impl Flight {
         // Who comes when the head is there has no use for what was said before it.
         let told = if self.board.told().is_some() { usize::MAX } else { 0 };
         let leads = running.is_some();
-        Seat { flight: Arc::clone(self), running, reader, leads, told }
+        Seat { flight: Arc::clone(self), running, reader, leads, told, arrived: self.cache.sequence() }
     }
 
     fn advise(&self, announcement: Announcement, leads: bool, ask: &Ask) -> Advice {
@@ -343,6 +375,8 @@ pub struct Seat {
     leads: bool,
     /// How much it has been told of what the origin said before the head.
     told: usize,
+    /// The ledger's sequence when the client came: what was purged before is not for it.
+    arrived: Sequence,
 }
 
 impl Seat {
@@ -374,6 +408,9 @@ impl Seat {
             }
             news.await;
         };
+        if !self.leads && flight.is_too_old(&announcement, ask, self.arrived) {
+            return Advice::Again;
+        }
         let advice = flight.advise(announcement, self.leads, ask);
         if matches!(advice, Advice::Read(_) | Advice::Use(_) | Advice::Gather(_)) {
             // What came along with the head was said before it.

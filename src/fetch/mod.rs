@@ -37,11 +37,13 @@ use crate::body::Body;
 use crate::body::budget::Charge;
 use crate::body::busy::{BusyBody, Means, Reader, Retention, Writer};
 use crate::cache::Cache;
+use crate::cache::era::Era;
 use crate::cache::key::Key;
 use crate::cache::lookup::{Hit, Lookup, Missing};
 use crate::cache::markers::Marker;
 use crate::cache::short_hash::ShortHash;
-use crate::origin::{Exchange, OriginError, OriginRequest};
+use crate::origin::{Exchange, OriginError, OriginRequest, Pool};
+use crate::semantics::applied::FOREBAY_APPLIED;
 use crate::semantics::reuse::{Cause, Decision};
 use crate::telemetry::counters::Counters;
 use ask::Ask;
@@ -101,7 +103,17 @@ impl Shared {
         let _place = self.places.take().ok_or_else(OriginError::too_many)?;
         let pool = ask.pool().ok_or_else(OriginError::internal)?;
         self.counters.fetches.inc();
+        let mut request = request;
+        self.tell_shield(ask, pool, &mut request);
         pool.exchange(request).await
+    }
+
+    /// Tells a shield up to which purge what it answers must be younger: what this node has applied, or knows of another.
+    fn tell_shield(&self, ask: &Ask, pool: &Pool, request: &mut OriginRequest) {
+        let applied = if pool.is_shield() { ask.applied.max(self.cache.ledger().stream) } else { 0 };
+        if applied > 0 {
+            request.headers.insert(FOREBAY_APPLIED, applied.into());
+        }
     }
 }
 
@@ -231,7 +243,7 @@ impl Fetcher {
         // Mostly there is none, and then nobody need know.
         let known = under_way.map(|_| cache.known_vary(&ask.key)).unwrap_or_default();
         // What was purged while it was under way is not for those who ask afterwards.
-        let alive = |flight: &&Arc<Flight>| cache.lets_live(&ask.key, flight.born());
+        let alive = |flight: &&Arc<Flight>| flight.is_untouched(ask);
         // One that was begun before a reload may go to a pool that is no more.
         let goes_there = |flight: &&Arc<Flight>| flight.ask.has_same_pool(ask);
         let suits = move |flight: &&Arc<Flight>| flight.suits(ask, &known, now);
@@ -241,7 +253,7 @@ impl Fetcher {
     /// What is to be done with what is stored for `ask`. Who waits for nobody also refreshes nothing for others: what is
     /// stale is confirmed for him first.
     pub fn decide(&self, ask: &Ask, hit: &Hit, now: Timestamp) -> Decision {
-        match ask.decide(&hit.object.terms, now) {
+        match ask.decide(&hit.object.terms(), now) {
             Decision::UseAndRefresh if ask.goes_alone() => Decision::Validate(Cause::Stale),
             decision => decision,
         }
@@ -313,6 +325,11 @@ impl Fetcher {
         flight.leading_seat(reader, running)
     }
 
+    /// Whether whoever sent this knows of purges that were not applied here yet.
+    pub fn is_behind(&self, ask: &Ask) -> bool {
+        ask.applied > 0 && ask.applied > self.shared.cache.ledger().stream
+    }
+
     /// Whether a fetch for the key can be joined now, by whoever it suits.
     pub fn is_under_way(&self, key: &Key) -> bool {
         self.shared.table.lock(key.hash()).contains_key(&ShortHash(key.hash()))
@@ -348,11 +365,13 @@ impl Fetcher {
         retention: Retention,
     ) -> (Arc<Flight>, Reader, Ready) {
         let (busy, writer, reader) = BusyBody::with_reader(self.shared.means.clone(), retention);
+        // Before the flight is born.
+        let era = self.shared.cache.era();
         let (flight, announcer) =
-            Flight::new(Arc::clone(ask), attempt, passes, busy, self.shared.cache.sequence());
+            Flight::new(Arc::clone(ask), attempt, passes, busy, Arc::clone(&self.shared.cache));
         let heads = HEADS * map_weight(&ask.headers) as u64;
         let memory = self.shared.means.budget.charge(heads);
-        (flight, reader, Ready { announcer, writer, memory, refresh: None })
+        (flight, reader, Ready { announcer, writer, memory, era, refresh: None })
     }
 
     /// The fetch, of which nothing happens before it is moved along.
@@ -364,7 +383,7 @@ impl Fetcher {
         stale: Option<Hit>,
         body: Body,
     ) -> Running {
-        let Ready { announcer, writer, memory, refresh } = ready;
+        let Ready { announcer, writer, memory, era, refresh } = ready;
         // What is said to a refresh was said to nobody who waits for an answer.
         let for_one = !matches!(purpose, Purpose::Shared(_));
         let hears = refresh.is_none().then(|| heard::Ear::new(&self.shared, flight, for_one) as _);
@@ -380,6 +399,7 @@ impl Fetcher {
             asks_whole: false,
             place: None,
             refresh,
+            era: Some(era),
             _memory: memory,
         });
         Running::new(lead.run(body), &self.shared.tasks)
@@ -391,6 +411,7 @@ struct Ready {
     announcer: Announcer,
     writer: Writer,
     memory: Charge,
+    era: Era,
     refresh: Option<Place>,
 }
 

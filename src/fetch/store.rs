@@ -16,7 +16,15 @@ use crate::cache::lookup::{Held, Hit};
 use crate::cache::object::{Heat, Object, Representation, StoredHead, head_weight};
 use crate::semantics::reuse::{Reuse, Stale, Terms};
 use crate::semantics::storage::Storable;
+use crate::semantics::tags::Tags;
 use crate::semantics::vary::VarySet;
+
+/// What an object keeps of the verdict on it.
+pub(super) struct Kept<'a> {
+    pub(super) storable: &'a Storable,
+    pub(super) vary: VarySet,
+    pub(super) tags: Tags,
+}
 
 /// Stores a whole response.
 pub(super) fn store(
@@ -24,8 +32,7 @@ pub(super) fn store(
     ask: &Ask,
     head: ReplyHead,
     content: &Content,
-    storable: &Storable,
-    vary: VarySet,
+    kept: Kept<'_>,
     (born, generation): (Sequence, Generation),
 ) {
     let ReplyHead { status, mut headers, .. } = head;
@@ -34,7 +41,7 @@ pub(super) fn store(
     }
     let head = ReplyHead::new(status, headers);
     let representation = Representation::of(content);
-    let object = object(shared, ask, &head, representation, (storable, vary), (born, generation));
+    let object = object(shared, ask, &head, representation, kept, (born, generation));
     let hit = Hit { object: Arc::new(object), content: Held::Memory(content.parts.clone()) };
     if shared.cache.store(&ask.key, &hit) {
         shared.counters.stored.inc();
@@ -50,7 +57,7 @@ pub(super) fn divided(
     head: &ReplyHead,
     unshared: &[HeaderName],
     representation: Representation,
-    (storable, vary): (Storable, VarySet),
+    kept: Kept<'_>,
     born: Sequence,
 ) -> Hit {
     let mut headers = head.headers.clone();
@@ -59,7 +66,7 @@ pub(super) fn divided(
     }
     let head = ReplyHead::new(head.status, headers);
     let generation = shared.cache.next_generation();
-    let object = object(shared, ask, &head, representation, (&storable, vary), (born, generation));
+    let object = object(shared, ask, &head, representation, kept, (born, generation));
     let hit = Hit { object: Arc::new(object), content: Held::Divided };
     if shared.cache.store(&ask.key, &hit) {
         shared.counters.stored.inc();
@@ -73,15 +80,16 @@ fn object(
     ask: &Ask,
     head: &ReplyHead,
     representation: Representation,
-    (storable, vary): (&Storable, VarySet),
+    Kept { storable, vary, tags }: Kept<'_>,
     (born, generation): (Sequence, Generation),
 ) -> Object {
     let charge = shared.means.budget.charge(head_weight(&head.headers) as u64);
     Object {
         generation,
         born,
-        head: StoredHead::new(head.status, &head.headers),
-        terms: storable.terms,
+        head: stored_head(ask, head.status, &head.headers),
+        given: storable.terms,
+        tags,
         vary_values: vary.values(&ask.headers).into(),
         vary,
         representation,
@@ -89,6 +97,11 @@ fn object(
         checked: Checked::default(),
         charge: Some(charge),
     }
+}
+
+/// A head as clients of this site are shown it.
+fn stored_head(ask: &Ask, status: StatusCode, headers: &HeaderMap) -> StoredHead {
+    StoredHead::hiding(status, headers, |name| ask.policy.tags.hides(name))
 }
 
 /// What the cache should know of an object that was just stored, beside the object.
@@ -114,10 +127,11 @@ pub(super) fn refreshed(
     born: Sequence,
 ) -> (Hit, bool) {
     let charge = shared.means.budget.charge(head_weight(merged) as u64);
-    let for_one_request = Terms { reuse: Reuse::Validate, stale: Stale::Forbidden, ..stale.object.terms };
+    let for_one_request = Terms { reuse: Reuse::Validate, stale: Stale::Forbidden, ..stale.object.terms() };
     let kept = verdict.store.as_ref().filter(|(_, vary)| *vary == stale.object.vary);
     let terms = kept.map_or(for_one_request, |(storable, _)| storable.terms);
-    let object = stale.object.refreshed(merged, &terms, born, charge);
+    let head = stored_head(ask, stale.object.head.status, merged);
+    let object = stale.object.refreshed(head, terms, verdict.tags.clone(), born, charge);
     let hit = Hit { object: Arc::new(object), content: stale.content.clone() };
     let stored = kept.is_some() && shared.cache.store(&ask.key, &hit);
     if stored {

@@ -48,7 +48,7 @@ fn unbelieved(first: u8) -> &'static [&'static str] {
             "cloudfront-viewer-address",
             "cluster-client-ip",
         ],
-        b'f' => &["fastly-client*", "fastly-ff", "fastly-ssl", "forwarded*", "front-end-https"],
+        b'f' => &["fastly-client*", "fastly-ff", "fastly-ssl", "forebay-*", "forwarded*", "front-end-https"],
         b'h' => &["http2-settings", "https"],
         b'i' => &["incap-client-ip"],
         // CGI programs see `Proxy` as HTTP_PROXY, and then talk through it.

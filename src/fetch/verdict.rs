@@ -16,6 +16,7 @@ use crate::semantics::etag::ETag;
 use crate::semantics::fields;
 use crate::semantics::reuse::{Reuse, Terms};
 use crate::semantics::storage::{self, Judgement, RequestFacts, Storable};
+use crate::semantics::tags::Tags;
 use crate::semantics::target;
 use crate::semantics::vary::VarySet;
 
@@ -30,6 +31,8 @@ pub(super) struct Verdict {
     pub(super) unshared: Vec<HeaderName>,
     /// Who may have it.
     pub(super) others: Others,
+    /// By what it is purged together with others.
+    pub(super) tags: Tags,
     /// Why it is not stored, in the word that `Cache-Status` and the log use.
     pub(super) refusal: Option<&'static str>,
     /// It is refused for what the request is, and says nothing about the key.
@@ -44,6 +47,7 @@ impl Verdict {
             terms: None,
             unshared: Vec::new(),
             others: Others::Alone,
+            tags: Tags::default(),
             refusal: None,
             speaks_of_request: true,
         }
@@ -99,6 +103,9 @@ pub(super) fn judge(
         // compared by.
         return Verdict::refused("vary-unbelieved");
     }
+    let Ok(tags) = ask.policy.tags.tags(headers, &ask.scheme, ask.host()) else {
+        return Verdict::refused("too-many-tags");
+    };
     let terms = Some(storable.terms);
     let unshared =
         if storable.may_name_fields { qualified_fields(headers, &ask.policy.targets) } else { Vec::new() };
@@ -109,10 +116,10 @@ pub(super) fn judge(
     let too_large = |length: &u64| *length > settings.max_object && divided(headers, *length).is_none();
     if fields::announced_length(headers).is_some_and(|length| too_large(&length)) {
         // Too large to keep, but those who came in time may read it together.
-        return Verdict { terms, unshared, others, ..Verdict::refused("too-large") };
+        return Verdict { terms, unshared, others, tags, ..Verdict::refused("too-large") };
     }
     let store = Some((storable, vary));
-    Verdict { store, terms, unshared, others, refusal: None, speaks_of_request: false }
+    Verdict { store, terms, unshared, others, tags, refusal: None, speaks_of_request: false }
 }
 
 /// What is longer is stored block by block, if it can be; what is not is kept as a whole until it is.

@@ -112,6 +112,11 @@ impl Pool {
         *self.settings == *settings && self.files == Print::all(&settings.tls.files())
     }
 
+    /// Whether its endpoints are other Forebays.
+    pub fn is_shield(&self) -> bool {
+        self.settings.is_shield
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.settings.name

@@ -56,6 +56,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// Fields that every request gets, in place of those of the same name. Their values may be secrets.
     pub send_fields: HeaderMap,
+    /// Whether the endpoints are other Forebays, which are told of purges.
+    pub is_shield: bool,
 }
 
 /// One endpoint of a pool.
@@ -166,6 +168,7 @@ impl Settings {
             chunked: true,
             tls: TlsSettings::default(),
             send_fields: HeaderMap::new(),
+            is_shield: false,
         }
     }
 }

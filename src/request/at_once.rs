@@ -90,7 +90,7 @@ impl ClientMachine {
 
 /// Whether it is fresh, and not about to be refreshed.
 fn is_as_good_as_new(hit: &Hit, site: &Site, begun: Begun) -> bool {
-    let (terms, policy, now) = (&hit.object.terms, &site.policy, begun.time);
+    let (terms, policy, now) = (&hit.object.terms(), &site.policy, begun.time);
     let decision = reuse::decide(terms, &RequestDirectives::default(), &policy.outlasting, now);
     matches!(hit.content, Held::Memory(_))
         && decision == Decision::Use(Because::Fresh)

@@ -117,6 +117,17 @@ impl Begun {
         self.logged_rejected(reply, &Told::of(request, site, asked_host(request)), rejection.name(), log)
     }
 
+    /// Attaches the log line of a request to purge that was let in.
+    pub(super) fn logged_purge(
+        self,
+        reply: Reply,
+        request: &Request,
+        site: &str,
+        log: Option<&AccessLog>,
+    ) -> Reply {
+        self.logged_here(reply, &Told::of(request, Some(site), asked_host(request)), ("purge", None), log)
+    }
+
     /// Attaches the log line of something that is no request, of which nothing is known but where it came from.
     pub(super) fn logged_refusal(
         self,
@@ -139,17 +150,26 @@ impl Begun {
         self.logged_rejected(reply, &told, why, log)
     }
 
-    /// A rejection is known at once: the log says that its head took no time.
     fn logged_rejected(
         self,
-        mut reply: Reply,
+        reply: Reply,
         told: &Told<'_>,
         why: &'static str,
         log: Option<&AccessLog>,
     ) -> Reply {
+        self.logged_here(reply, told, ("rejected", Some(why)), log)
+    }
+
+    /// What is answered here is known at once: the log says that its head took no time.
+    fn logged_here(
+        self,
+        mut reply: Reply,
+        told: &Told<'_>,
+        said: (&'static str, Option<&'static str>),
+        log: Option<&AccessLog>,
+    ) -> Reply {
         if let Some(log) = log {
-            let line = |status, _| Some(self.line(log, told, (status, 0), ("rejected", Some(why))));
-            self.record(&mut reply, None, Some(why), line);
+            self.record(&mut reply, None, said.1, |status, _| Some(self.line(log, told, (status, 0), said)));
         }
         reply
     }

@@ -10,6 +10,9 @@ use super::{Begin, ClientMachine};
 use crate::admission::{Connections, Guest};
 use crate::body::budget::Charge;
 use crate::body::message::{Reply, Request};
+use crate::cache::ledger::Source;
+use crate::cache::tally::Tally;
+use crate::cache::wish::{Fulfilled, Unfulfilled, Wish};
 use crate::listener::link::Link;
 use crate::listener::refusal::Refusal;
 use crate::listener::{Answer, Handler};
@@ -47,6 +50,24 @@ impl Current {
         fields: &[(String, String)],
     ) -> Result<Explanation, Unexplained> {
         self.machine().explain(method, url, fields).await
+    }
+}
+
+/// What is wished for beside requests, each by the machine that is in place when it begins.
+impl Current {
+    /// See [`ClientMachine::purge`].
+    pub async fn purge(&self, wish: &Wish, source: Source) -> Result<Fulfilled, Unfulfilled> {
+        self.machine().purge(wish, source).await
+    }
+
+    /// See [`ClientMachine::tally`].
+    pub fn tally(&self, wish: &Wish) -> Result<Tally, Unfulfilled> {
+        self.0.load().tally(wish)
+    }
+
+    /// See [`ClientMachine::unknown_hosts`].
+    pub fn unknown_hosts(&self, wish: &Wish) -> Vec<String> {
+        self.0.load().unknown_hosts(wish)
     }
 }
 

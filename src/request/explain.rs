@@ -141,7 +141,7 @@ impl ClientMachine {
     fn foresee_hit(&self, walk: &mut Walk<'_>, hit: &Hit, decision: Decision) -> Verdict {
         let (ask, now) = (Arc::clone(&walk.turn.ask), walk.turn.time());
         walk.turn.detail = detail_of(decision).or(walk.turn.detail);
-        let (outcome, says, rfc) = explanation::decided(decision, &hit.object.terms);
+        let (outcome, says, rfc) = explanation::decided(decision, &hit.object.terms());
         let mut says = vec![says];
         let ahead = walk.site.policy.refresh_ahead;
         if decision == Decision::UseAndRefresh {
@@ -152,7 +152,7 @@ impl ClientMachine {
                     "Its refresh has failed {times} times in a row; it rests for {rest} s more."
                 ));
             }
-        } else if reuse::is_due_ahead(&hit.object.terms, ahead, now) {
+        } else if reuse::is_due_ahead(&hit.object.terms(), ahead, now) {
             says.push(format!(
                 "It is in the last {ahead} % of its lifetime: if it is asked for often it is refreshed behind the answer."
             ));
@@ -208,7 +208,7 @@ impl ClientMachine {
         }
         // The fetch asks the disk before it asks the origin.
         if let Some(hit) = on_disk {
-            if !matches!(ask.decide(&hit.object.terms, now), Decision::Validate(_)) {
+            if !matches!(ask.decide(&hit.object.terms(), now), Decision::Validate(_)) {
                 walk.turn.detail = Some(DISK);
                 let decision = self.fetcher.decide(&ask, hit, now);
                 return self.foresee_hit(walk, hit, decision);
@@ -216,7 +216,7 @@ impl ClientMachine {
             if hit.is_kept(&ask.policy.outlasting, now) {
                 walk.turn.note_stored();
                 let (on_disk, reason, _) =
-                    explanation::decided(ask.decide(&hit.object.terms, now), &hit.object.terms);
+                    explanation::decided(ask.decide(&hit.object.terms(), now), &hit.object.terms());
                 (outcome, says) = (on_disk, vec![reason]);
             }
         }
@@ -237,7 +237,7 @@ impl ClientMachine {
     ) {
         if let Some(hit) = stale {
             says.push(explanation::validators(&hit.object.head.headers()));
-            says.push(if ask.may_use_on_error(&hit.object.terms, now) {
+            says.push(if ask.may_use_on_error(&hit.object.terms(), now) {
                 "If the origin fails, what is stored answers (RFC 9111 §4.2.4).".into()
             } else {
                 "If the origin fails, so does the request: what is stored may not answer then.".into()
@@ -282,14 +282,14 @@ impl ClientMachine {
             status: object.head.status,
             headers: &headers,
             length: object.representation.length,
-            since: now.since(object.terms.freshness.response_time),
+            since: now.since(object.terms().freshness.response_time),
         });
         walk.steps.push(explanation::stored(kept.as_ref(), purged));
         if let Some(object) = object {
             let head = (object.head.status, &headers);
-            let fresh = explanation::freshness(head, &object.terms, ask.fetch_method(), &ask.policy, now);
+            let fresh = explanation::freshness(head, &object.terms(), ask.fetch_method(), &ask.policy, now);
             walk.steps.push(fresh);
-            if !reuse::is_kept(&object.terms, &ask.policy.outlasting, now) {
+            if !reuse::is_kept(&object.terms(), &ask.policy.outlasting, now) {
                 let outlasted =
                     "It has been stale for longer than it is kept (keep): it counts as not there.";
                 if let Some(step) = walk.steps.last_mut() {
@@ -371,7 +371,7 @@ fn keyed(ask: &Ask, asked: &PathAndQuery, came: &HeaderMap) -> Step {
 fn missed(why: Why, stale: Option<&Hit>) -> (Outcome, Vec<String>) {
     let says = match (why, stale) {
         (Why::Validate(cause), Some(hit)) => {
-            let (outcome, says, _) = explanation::decided(Decision::Validate(cause), &hit.object.terms);
+            let (outcome, says, _) = explanation::decided(Decision::Validate(cause), &hit.object.terms());
             return (outcome, vec![says]);
         }
         (Why::Missing(Missing::Variant), _) => {

@@ -23,13 +23,16 @@ mod current;
 pub mod explain;
 mod hold;
 mod preface;
+mod purge;
 mod steps;
 mod turn;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::Scheme;
 use http::{Method, header};
+use ipnet::IpNet;
 
 use crate::admission::{self, Admitted, Connections, Guest, Rejection};
 use crate::base::clock::Clock;
@@ -46,8 +49,10 @@ use crate::fetch::setup::Setup;
 use crate::listener::link::Link;
 use crate::listener::refusal::Refusal;
 use crate::route::{Router, Site};
+use crate::semantics::applied::applied;
 use crate::semantics::cache_status::{CacheStatus, written_name};
 use crate::semantics::fields::announced_length;
+use crate::semantics::notable::Notable;
 use crate::semantics::target::secure_url;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
@@ -56,6 +61,7 @@ use at_once::Seen;
 use begun::Begun;
 pub use current::Current;
 use preface::Preface;
+pub use purge::PurgeRules;
 use turn::Turn;
 
 /// What one connection is charged to the budget. It takes a few KiB while it idles, and more while it answers: heads that
@@ -81,6 +87,10 @@ pub struct Settings {
     pub max_target: usize,
     /// Most connections at a time.
     pub max_connections: usize,
+    /// Where other nodes of the same operator's are, whose word on purges counts.
+    pub peers: Vec<IpNet>,
+    /// Who may purge by the method PURGE; nobody, if this is not said.
+    pub purge: Option<PurgeRules>,
 }
 
 /// Answers requests by one configuration, and has each to its end ([`Current`]).
@@ -161,6 +171,8 @@ enum Begin {
     OnItsWay(Box<(Turn, Step)>),
     /// To its content, which is part of the key and has to be collected.
     HasContent(Box<Received>),
+    /// To the ledger, in which it is to be recorded.
+    Purges(Box<Received>),
     /// Not any further before the end of its client's handshake.
     TooEarly(Box<Request>),
 }
@@ -234,6 +246,10 @@ impl ClientMachine {
             Ok(reply) => return Begin::Answered(reply),
             Err(seen) => seen.map(|Seen { key, found }| (key, found)).unzip(),
         };
+        if purge::is_purge(&request.method) {
+            let site = Arc::clone(site);
+            return Begin::Purges(Box::new(Received { request, admitted, site, begun }));
+        }
         if content::is_wanted(&request.method, &site.policy) {
             let site = Arc::clone(site);
             return Begin::HasContent(Box::new(Received { request, admitted, site, begun }));
@@ -259,6 +275,7 @@ impl ClientMachine {
             Begin::Answered(reply) => return reply,
             Begin::TooEarly(request) => return self.too_early(&request),
             Begin::OnItsWay(way) => *way,
+            Begin::Purges(received) => return self.purged(*received).await,
             Begin::HasContent(received) => {
                 let Received { mut request, admitted, site, begun } = *received;
                 let content = content::collect(&mut request, &site.policy, &self.budget).await;
@@ -302,11 +319,26 @@ impl ClientMachine {
         begun.logged_rejection(reply, request, &refusal, None, self.log.as_ref())
     }
 
+    /// Whether a request comes from a node of the same operator's.
+    fn is_peer(&self, request: &Request) -> bool {
+        let is_in =
+            |peer: IpAddr| self.settings.peers.iter().any(|network| network.contains(&peer.to_canonical()));
+        request.peer.ip().is_some_and(is_in)
+    }
+
     /// Whether the request goes any further, and to which site. A refusal tells the site as well, if it got so far.
     fn receive(&self, request: &Request) -> Result<(Admitted, &Arc<Site>), Turned<'_>> {
-        let admitted = admission::check(request, self.settings.max_target).map_err(|why| (why, None))?;
+        let mut admitted = admission::check(request, self.settings.max_target).map_err(|why| (why, None))?;
+        if admitted.notable.may_have(Notable::OTHER) && self.is_peer(request) {
+            admitted.applied = applied(&request.headers);
+        }
         admission::never_circles(request, &admitted, &self.settings.cdn_id, self.settings.max_loops)
             .map_err(|why| (why, None))?;
+        if purge::is_purge(&request.method)
+            && let Some(refusal) = self.purge_refused(request)
+        {
+            return Err((refusal, None));
+        }
         let site = self.router.site(&admitted.host).ok_or((Rejection::UnknownHost, None))?;
         if let Some(port) = site.tls_port.filter(|_| is_to_come_by_tls(request)) {
             let url = secure_url(&admitted.host, port, &request.target);

@@ -28,6 +28,9 @@ const MAX_SENT_BACK: u8 = 2;
 /// The detail of a request that did not wait because of a marker.
 pub(super) const HIT_FOR_MISS: &str = "hit-for-miss";
 
+/// The detail of a request that is answered past all caches, because purges that its sender knows have not come here yet.
+const BEHIND_PURGES: &str = "behind-purges";
+
 /// The detail of a hit on disk.
 pub(super) const DISK: &str = "disk";
 
@@ -57,6 +60,9 @@ impl ClientMachine {
     /// Memory, without any lock, unless it is known already what was `found` there; then what the disk has at once. Requests
     /// that are for one person or must leave no trace wait for nobody.
     pub(super) fn lookup(&self, turn: &mut Turn, found: Option<Lookup>) -> Step {
+        if self.fetcher.is_behind(&turn.ask) {
+            return self.past_caches(turn);
+        }
         let ask = &turn.ask;
         let found = found.unwrap_or_else(|| self.cache.lookup(&ask.key, &ask.headers));
         let equivalent =
@@ -83,6 +89,16 @@ impl ClientMachine {
             return step;
         }
         Step::Join
+    }
+
+    /// A peer knows of purges that have not come here yet: what is stored or under way here may be what they took back.
+    fn past_caches(&self, turn: &mut Turn) -> Step {
+        turn.detail = Some(BEHIND_PURGES);
+        turn.forward = Forward::Bypass;
+        if turn.ask.directives.only_if_cached {
+            return Step::Done(deliver::not_stored(&turn.not_stored(&self.settings.node), self.clock.now()));
+        }
+        Step::Alone(None)
     }
 
     /// The disk, as far as the system has in memory what is on it. What has to be waited for, or confirmed, is left to a
@@ -251,7 +267,7 @@ impl ClientMachine {
             }
             Decision::Use(Because::MaxStale) => {}
             Decision::Use(Because::Fresh) | Decision::Validate(_) => {
-                if reuse::is_due_ahead(&hit.object.terms, turn.ask.policy.refresh_ahead, now)
+                if reuse::is_due_ahead(&hit.object.terms(), turn.ask.policy.refresh_ahead, now)
                     && hit.object.heat.is_hot()
                 {
                     self.fetcher.refresh(&turn.ask, hit, now);
@@ -309,7 +325,7 @@ impl ClientMachine {
             forward_status: Some(StatusCode::NOT_MODIFIED),
             stored: refreshed.stored && seat.leads(),
             collapsed: !seat.leads(),
-            ttl: Some(refreshed.hit.object.terms.freshness.left(now)),
+            ttl: Some(refreshed.hit.object.terms().freshness.left(now)),
             ..turn.forwarded()
         };
         self.stored(turn, &refreshed.hit, cache, now)
@@ -324,7 +340,7 @@ impl ClientMachine {
         let cache = CacheStatus {
             stored: seat.leads(),
             collapsed: !seat.leads(),
-            ttl: Some(divided.hit.object.terms.freshness.left(self.clock.now())),
+            ttl: Some(divided.hit.object.terms().freshness.left(self.clock.now())),
             ..turn.forwarded()
         };
         Step::Gather(divided.hit.clone(), cache)
@@ -397,7 +413,7 @@ impl ClientMachine {
         }
         let may_be_used = |hit: &Hit| {
             let lives = self.cache.is_alive(&turn.ask.key, &hit.object);
-            lives && turn.ask.may_use_on_error(&hit.object.terms, now)
+            lives && turn.ask.may_use_on_error(&hit.object.terms(), now)
         };
         if let Some(stale) = turn.stale.clone().or(failure.stale).filter(may_be_used) {
             self.counters.forwarded.inc();
@@ -408,7 +424,7 @@ impl ClientMachine {
             };
             let cache = CacheStatus {
                 forward_status,
-                ttl: Some(stale.object.terms.freshness.left(now)),
+                ttl: Some(stale.object.terms().freshness.left(now)),
                 ..turn.forwarded()
             };
             return self.stored(turn, &stale, cache, now);
@@ -451,7 +467,7 @@ fn send_back(machine: &ClientMachine, turn: &mut Turn) -> Step {
 
 /// What `Cache-Status` says where the answer is what is stored.
 pub(super) fn hit_status(turn: &Turn, hit: &Hit) -> CacheStatus {
-    CacheStatus { detail: turn.detail, ..CacheStatus::hit(hit.object.terms.freshness.left(turn.time())) }
+    CacheStatus { detail: turn.detail, ..CacheStatus::hit(hit.object.terms().freshness.left(turn.time())) }
 }
 
 /// What there is to say of a hit beside that it is one.

@@ -104,6 +104,14 @@ impl Freshness {
         self.initial_age.saturating_add(now.since(self.response_time))
     }
 
+    /// The same, but over at `time` if not before.
+    #[must_use]
+    pub fn over_at(self, time: Timestamp) -> Self {
+        let before_it_came = self.response_time.since(time);
+        let age = (self.initial_age + time.since(self.response_time)).saturating_sub(before_it_came);
+        Self { lifetime: self.lifetime.min(age), ..self }
+    }
+
     /// Whether it is fresh at `now`, and how far from the border (RFC 9111 §4.2).
     pub fn state(&self, now: Timestamp) -> State {
         let age = self.age(now);

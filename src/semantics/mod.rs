@@ -6,6 +6,7 @@
 //! Where the RFCs leave a choice, or a message is malformed, the reading is taken that can only cost a
 //! fetch, never the one that could hand out a wrong or private answer.
 
+pub mod applied;
 pub mod cache_control;
 pub mod cache_status;
 pub mod cdn_loop;
@@ -18,6 +19,7 @@ pub mod etag;
 pub mod explanation;
 pub mod fields;
 pub mod freshness;
+pub mod glob;
 pub mod invalidation;
 pub mod language;
 pub mod no_vary_search;
@@ -30,6 +32,7 @@ pub mod ranges;
 pub mod request_directives;
 pub mod reuse;
 pub mod storage;
+pub mod tags;
 pub mod target;
 pub mod targeted;
 pub mod validation;

@@ -20,6 +20,15 @@ pub struct Terms {
     pub immutable: bool,
 }
 
+impl Terms {
+    /// The same for a response that was softly purged at `time`: stale from then on, if not before. Grace counts from
+    /// there.
+    #[must_use]
+    pub fn stale_since(self, time: Timestamp) -> Self {
+        Self { freshness: self.freshness.over_at(time), ..self }
+    }
+}
+
 /// How a stored response serves requests other than its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reuse {

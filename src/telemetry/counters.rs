@@ -71,6 +71,10 @@ pub struct Counters {
     pub disk_write_errors: Counter,
     /// How often the disk tier went out of use, for writes or altogether.
     pub disk_failures: Counter,
+    /// Objects that were taken out because a purge had killed them, before anybody looked for them.
+    pub swept_objects: Counter,
+    /// Records of the ledger that were let go because nothing is left that they matter for.
+    pub ledger_retired: Counter,
     /// Purges recorded in the ledger.
     pub ledger_records: Counter,
     /// Records that were folded into the floor because there were too many: what is as old died with them.
@@ -136,7 +140,7 @@ impl Counters {
 
     /// Each with its family.
     #[rustfmt::skip]
-    fn all(&self) -> [(&'static Family, u64); 34] {
+    fn all(&self) -> [(&'static Family, u64); 36] {
         [
             (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, self.hits.get()),
             (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, self.disk_hits.get()),
@@ -148,8 +152,10 @@ impl Counters {
             (const { &family("forebay_disk_read_errors_total", "Reads of the disk that failed with an error of the device.") }, self.disk_read_errors.get()),
             (const { &family("forebay_disk_write_errors_total", "Writes to the disk that failed.") }, self.disk_write_errors.get()),
             (const { &family("forebay_disk_failures_total", "How often the disk tier went out of use, for writes or altogether.") }, self.disk_failures.get()),
-            (const { &family("forebay_ledger_records_total", "Purges recorded in the ledger: so far those that requests with unsafe methods bring about.") }, self.ledger_records.get()),
+            (const { &family("forebay_ledger_records_total", "Purges recorded in the ledger, each URL, tag and so on by itself.") }, self.ledger_records.get()),
             (const { &family("forebay_ledger_folded_total", "Records of the ledger given up because there were too many; all that is as old counts as purged.") }, self.ledger_folded.get()),
+            (const { &family("forebay_ledger_retired_total", "Records of the ledger let go because nothing is left that they matter for.") }, self.ledger_retired.get()),
+            (const { &family("forebay_swept_objects_total", "Objects taken out because a purge had killed them, before anybody looked for them.") }, self.swept_objects.get()),
             (const { &family("forebay_ledger_not_durable_total", "Purges that could not be made durable when they came, because the disk was in trouble.") }, self.ledger_not_durable.get()),
             (const { &family("forebay_cache_forwarded_total", "Requests that went forward, for whatever reason.") }, self.forwarded.get()),
             (const { &family("forebay_collapsed_requests_total", "Requests that joined a fetch which another had started.") }, self.collapsed.get()),

@@ -130,7 +130,7 @@ impl Model {
         if object.representation.length != version.content.length as u64
             || object.generation != version.generation
             || object.vary != vary_of(slot)
-            || object.terms.freshness != freshness()
+            || object.terms().freshness != freshness()
         {
             return Err(format!("{slot:?}: version {number} is not what was stored: {object:?}"));
         }
@@ -222,7 +222,8 @@ pub fn object(version: &Version, born: Sequence) -> Object {
         generation: version.generation,
         born,
         head: StoredHead::new(StatusCode::OK, &version.headers),
-        terms: Terms {
+        tags: forebay::semantics::tags::Tags::default(),
+        given: Terms {
             freshness: freshness(),
             reuse: Reuse::Shared,
             stale: Stale::Forbidden,

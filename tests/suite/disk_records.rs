@@ -17,6 +17,7 @@ use forebay::cache::ledger::Checked;
 use forebay::cache::object::{Heat, Object, Place, Representation, StoredHead};
 use forebay::semantics::freshness::Freshness;
 use forebay::semantics::reuse::{Reuse, Stale, Terms};
+use forebay::semantics::tags::{Tag, Tags};
 use forebay::semantics::vary::VarySet;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -100,8 +101,11 @@ fn any_object() -> impl Strategy<Value = (Object, Vec<BlockRef>)> {
             let object = Object {
                 generation: Generation(generation),
                 born: Sequence { epoch, number },
-                head: StoredHead::new(StatusCode::from_u16(status).unwrap(), &headers),
-                terms: Terms {
+                head: StoredHead::hiding(StatusCode::from_u16(status).unwrap(), &headers, |name| {
+                    hidden(name.as_str())
+                }),
+                tags: Tags::new(vec![Tag(response_time), Tag(generation)]),
+                given: Terms {
                     freshness: Freshness {
                         response_time: Timestamp::from_millis(response_time),
                         initial_age: Duration::from_millis(u64::from(initial_age)),
@@ -121,6 +125,11 @@ fn any_object() -> impl Strategy<Value = (Object, Vec<BlockRef>)> {
             (object, blocks)
         },
     )
+}
+
+/// Some of them, by their names.
+fn hidden(name: &str) -> bool {
+    name.len().is_multiple_of(3)
 }
 
 /// Everything of an object that can be compared.

@@ -4,7 +4,9 @@
 //! `FOREBAY_LEDGER_RUNS` sets how many runs are made, `FOREBAY_LEDGER_SEED` makes a single one again and tells its steps.
 //! What is checked:
 //!
-//! - What is found, in memory, waiting, or on disk, was born after the last purge of its URL that was answered.
+//! - What is found, in memory, waiting, or on disk, was born after the last hard purge that matches it and was answered: by
+//!   URL, tag, prefix, glob, host or of everything.
+//! - What was softly purged since it was born is stale since then, and what was not is fresh.
 //! - So it is after a restart, a kill and a power cut, for purges of which was said that they are durable.
 //! - Without faults every purge becomes durable, and what no purge was about stays alive: no record is made up.
 //! - Fetches that left before a purge store nothing that is found, and 304s bring nothing back.
@@ -13,16 +15,23 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay::base::clock::Timestamp;
 use forebay::base::ids::Sequence;
 use forebay::body::Body;
 use forebay::cache::Admission;
 use forebay::cache::Cache;
 use forebay::cache::disk::health::Health;
+use forebay::cache::era::Era;
+use forebay::cache::ledger::Source;
+use forebay::cache::ledger::name::Name;
 use forebay::cache::ledger::receipt::Kept;
+use forebay::cache::ledger::record::{Purge, Strength, Subject};
 use forebay::cache::lookup::{Hit, Lookup};
 use forebay::cache::object::Object;
 use forebay::config;
 use forebay::fetch::flight::Advice;
+use forebay::semantics::glob::Glob;
+use forebay::semantics::tags::{Tag, Tags};
 use forebay::telemetry::counters::Counters;
 use http::{HeaderMap, Method};
 
@@ -45,6 +54,65 @@ struct Fetch {
     moment: u64,
     /// What it was sent to confirm.
     stale: Option<Hit>,
+    /// As a fetch holds it.
+    _era: Era,
+}
+
+/// A purge, as the model knows it.
+struct Purged {
+    moment: u64,
+    what: What,
+    strength: Strength,
+    /// It was answered that it is durable.
+    durable: bool,
+    /// It holds: in the life in which it came it does, and later if it is durable.
+    holds: bool,
+}
+
+/// What a purge matches, in words of the test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Url(usize),
+    Tag(usize),
+    Prefix(usize),
+    Glob(usize),
+    AllByGlob,
+    Host,
+    All,
+}
+
+impl What {
+    fn matches(self, number: usize) -> bool {
+        match self {
+            Self::Url(of) | Self::Prefix(of) | Self::Glob(of) => of == number,
+            Self::Tag(of) => of == number % TAGS,
+            Self::AllByGlob | Self::Host | Self::All => true,
+        }
+    }
+
+    fn subject(self) -> Subject {
+        match self {
+            Self::Url(of) => Subject::Named(Name::of_url(key(of).url())),
+            Self::Tag(of) => Subject::Named(Name::of_tag(tag(of))),
+            Self::Prefix(of) => Subject::Named(Name::of_prefix("", "disk.test", &format!("/{of}"))),
+            Self::Glob(of) => Subject::Like(Glob::new(&format!("disk.*/{of}")).unwrap()),
+            Self::AllByGlob => Subject::Like(Glob::new("http://disk.test/*").unwrap()),
+            Self::Host => Subject::Named(Name::of_host("disk.test")),
+            Self::All => Subject::All,
+        }
+    }
+}
+
+/// Each key has one of so many tags.
+const TAGS: usize = 3;
+
+fn tag(of: usize) -> Tag {
+    Tag::of(format!("tag-{of}").as_bytes())
+}
+
+/// When a purge of this moment is said to have been made.
+fn time_of(moment: u64) -> Timestamp {
+    NOW.plus(Duration::from_secs(moment))
 }
 
 struct Run {
@@ -57,13 +125,18 @@ struct Run {
     fetches: Vec<Fetch>,
     /// The moment at which the fetch left that brought a version, or the last that confirmed it.
     left: HashMap<u64, u64>,
+    /// That at which the one left that brought it: after a power cut it may be as it was then.
+    first_left: HashMap<u64, u64>,
     versions: u64,
     /// Purges and fetches so far.
     moment: u64,
-    /// When each URL was last purged: in this life, and durably.
-    purged: HashMap<usize, (u64, u64)>,
+    /// All purges, in order.
+    purges: Vec<Purged>,
     /// Found alive after it was stored, so that the test is about something.
     found: u64,
+    found_stale: u64,
+    /// Records that were let go of.
+    retired: u64,
     told: Vec<String>,
 }
 
@@ -81,14 +154,27 @@ impl Run {
         match self.random.u8(..100) {
             0..25 => self.leave(key, false).await?,
             25..45 => self.store(),
-            45..60 => self.purge(&[key]).await,
-            60..63 => {
+            45..55 => self.purge(&[What::Url(key)]).await,
+            55..61 => {
+                let what = [What::Tag(key % TAGS), What::Prefix(key), What::Glob(key), What::AllByGlob];
+                let what = *self.random.choice(&what).unwrap();
+                self.purge(&[what]).await;
+            }
+            61 => {
+                let what = *self.random.choice(&[What::Host, What::All]).unwrap();
+                self.purge(&[what]).await;
+            }
+            62 => {
                 let more = self.random.usize(..self.keys);
-                self.purge(&[key, more]).await;
+                self.purge(&[What::Url(key), What::Tag(more % TAGS), What::Glob(more)]).await;
             }
             63..85 => drop(self.look(key).await?),
             85..92 => self.leave(key, true).await?,
-            92..94 => until("settled", || self.cache.disk().unwrap().is_settled()).await?,
+            92 => {
+                self.say("sweep".into());
+                self.cache.sweep();
+            }
+            93 => until("settled", || self.cache.disk().unwrap().is_settled()).await?,
             94..97 if self.faults => {
                 let illness = [Illness::Errors, Illness::Full, Illness::ReadOnly][self.random.usize(..3)];
                 let illness = self.random.bool().then_some(illness);
@@ -108,7 +194,8 @@ impl Run {
     async fn leave(&mut self, key: usize, revalidates: bool) -> Result<(), String> {
         let stale = if revalidates { self.look(key).await? } else { None };
         self.moment += 1;
-        let fetch = Fetch { key, born: self.cache.sequence(), moment: self.moment, stale };
+        let _era = self.cache.era();
+        let fetch = Fetch { key, born: self.cache.sequence(), moment: self.moment, stale, _era };
         self.say(format!("{}: a fetch for {key} leaves, born {}", fetch.moment, fetch.born));
         self.fetches.push(fetch);
         Ok(())
@@ -120,7 +207,7 @@ impl Run {
             return;
         }
         let at = self.random.usize(..self.fetches.len());
-        let Fetch { key: number, born, moment, stale } = self.fetches.swap_remove(at);
+        let Fetch { key: number, born, moment, stale, _era } = self.fetches.swap_remove(at);
         let key = key(number);
         // As the fetch machine does: a 304 to what was purged confirms nothing.
         if let Some(stale) = stale {
@@ -135,31 +222,60 @@ impl Run {
         }
         self.versions += 1;
         self.left.insert(self.versions, moment);
+        self.first_left.insert(self.versions, moment);
         let generation = self.cache.next_generation();
         let version = made(number, self.versions, generation);
         let content = version.content.content();
-        let object = object(&version, born);
+        let object = Object { tags: tags_of(number), ..object(&version, born) };
         let hit =
             Hit { object: Arc::new(object), content: forebay::cache::lookup::Held::Memory(content.parts) };
         let stored = self.cache.store(&key, &hit);
         self.say(format!("store {number} version {}, born {born}: {stored}", self.versions));
     }
 
-    async fn purge(&mut self, numbers: &[usize]) {
+    async fn purge(&mut self, what: &[What]) {
         self.moment += 1;
-        let urls: Vec<Arc<[u8]>> = numbers.iter().map(|number| key(*number).url().into()).collect();
-        let receipt = self.cache.purge_urls(urls, NOW);
+        let strength = if self.random.u8(..5) < 2 { Strength::Soft } else { Strength::Hard };
+        let purges = what.iter().map(|what| Purge { strength, subject: what.subject() }).collect();
+        let receipt = self.cache.purge(purges, time_of(self.moment), Source::default()).unwrap();
         // Some clients leave without waiting; then nothing was answered.
         let kept = if self.random.u8(..6) == 0 { None } else { Some(receipt.kept(PATIENCE).await) };
-        self.say(format!("{}: purge of {numbers:?}: {kept:?}", self.moment));
+        self.say(format!("{}: {strength:?} purge of {what:?}: {kept:?}", self.moment));
         assert!(self.faults || kept != Some(Kept::NotDurable), "a well disk keeps what it is given");
-        for number in numbers {
-            let (now, durable) = self.purged.entry(*number).or_default();
-            *now = self.moment;
-            if kept == Some(Kept::Disk) {
-                *durable = self.moment;
-            }
+        let durable = kept == Some(Kept::Disk);
+        for what in what {
+            let (moment, what) = (self.moment, *what);
+            self.purges.push(Purged { moment, what, strength, durable, holds: true });
         }
+    }
+
+    /// The purges since `left` that match, of this strength.
+    fn since(&self, left: u64, number: usize, strength: Strength) -> impl Iterator<Item = &Purged> {
+        let is_it = move |purge: &&Purged| {
+            purge.moment > left && purge.strength == strength && purge.what.matches(number)
+        };
+        self.purges.iter().filter(is_it)
+    }
+
+    /// Whether what was found is as fresh or stale as the purges since it left say.
+    fn check_staleness(&self, number: usize, left: u64, hit: &Hit) -> Result<(), String> {
+        let stale_since = stale_since(&hit.object);
+        // Of the same name the latest counts for who looks then, also one of which it is not known whether it holds.
+        let latest =
+            |what: What| self.since(left, number, Strength::Soft).filter(move |p| p.what == what).last();
+        let certain = self.since(left, number, Strength::Soft).filter(|purge| purge.holds);
+        let must = certain.filter_map(|purge| latest(purge.what)).map(|purge| time_of(purge.moment)).min();
+        let first = self.first_left[&version_of(&hit.object)];
+        let may = self.since(first, number, Strength::Soft).map(|purge| time_of(purge.moment)).min();
+        let right = match (stale_since, must, may) {
+            (None, None, _) => true,
+            (Some(since), must, Some(may)) => since >= may && must.is_none_or(|must| since <= must),
+            _ => false,
+        };
+        if right {
+            return Ok(());
+        }
+        Err(format!("{number}, left at {left}: stale since {stale_since:?}, by {must:?}, at most {may:?}"))
     }
 
     async fn look(&mut self, number: usize) -> Result<Option<Hit>, String> {
@@ -171,13 +287,17 @@ impl Run {
         };
         let Some(hit) = hit else { return Ok(None) };
         let version = version_of(&hit.object);
-        let (left, (purged, _)) =
-            (self.left[&version], self.purged.get(&number).copied().unwrap_or_default());
+        let left = self.left[&version];
         self.say(format!("found {number} version {version}, which left at {left}"));
-        if left < purged {
-            return Err(format!("{number}: version {version} left at {left} and was purged at {purged}"));
+        if let Some(purge) = self.since(left, number, Strength::Hard).find(|purge| purge.holds) {
+            let Purged { moment, what, .. } = purge;
+            return Err(format!(
+                "{number}: version {version} left at {left}, {what:?} was purged at {moment}"
+            ));
         }
+        self.check_staleness(number, left, &hit)?;
         self.found += 1;
+        self.found_stale += u64::from(stale_since(&hit.object).is_some());
         Ok(Some(hit))
     }
 
@@ -197,11 +317,12 @@ impl Run {
         // The process may go on a little while the image is taken, which is of one moment.
         let image = if end == 2 { self.disk.crash() } else { self.disk.kill() };
         let memory = if self.random.bool() { 1 } else { 1 << 20 };
+        self.retired += self.counters.ledger_retired.get();
         let (cache, counters) = cache_on(&image, memory);
         (self.disk, self.cache, self.counters) = (image, cache, counters);
         self.fetches.clear();
-        for (now, durable) in self.purged.values_mut() {
-            *now = *durable;
+        for purge in &mut self.purges {
+            purge.holds &= purge.durable;
         }
         until("serving", || self.cache.disk().unwrap().health() == Health::Serving).await?;
         for number in 0..self.keys {
@@ -209,6 +330,12 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// Since when it is stale before its time: each is given an hour from now on.
+fn stale_since(object: &Object) -> Option<Timestamp> {
+    let lifetime = object.terms().freshness.lifetime;
+    (lifetime < Duration::from_hours(1)).then(|| NOW.plus(lifetime))
 }
 
 fn version_of(object: &Object) -> u64 {
@@ -225,10 +352,14 @@ fn made(number: usize, version: u64, generation: forebay::base::ids::Generation)
 
 /// The same object, confirmed.
 fn again(stale: &Object, number: usize, version: u64, born: Sequence) -> Object {
-    object(&made(number, version, stale.generation), born)
+    Object { tags: tags_of(number), ..object(&made(number, version, stale.generation), born) }
 }
 
-async fn run(seed: u64) -> (Vec<String>, Result<u64, String>) {
+fn tags_of(number: usize) -> Tags {
+    Tags::new(vec![tag(number % TAGS), Tag::of(b"of all")])
+}
+
+async fn run(seed: u64) -> (Vec<String>, Result<[u64; 3], String>) {
     let mut random = fastrand::Rng::with_seed(seed);
     let disk = Disk::new(seed, Make { capacity: 1 << 30, ordered: random.bool(), cached: random.bool() });
     let (cache, counters) = cache_on(&disk, 1 << 20);
@@ -242,10 +373,13 @@ async fn run(seed: u64) -> (Vec<String>, Result<u64, String>) {
         keys,
         fetches: Vec::new(),
         left: HashMap::new(),
+        first_left: HashMap::new(),
         versions: 0,
         moment: 0,
-        purged: HashMap::new(),
+        purges: Vec::new(),
         found: 0,
+        found_stale: 0,
+        retired: 0,
         told: Vec::new(),
     };
     for _ in 0..lives {
@@ -253,7 +387,7 @@ async fn run(seed: u64) -> (Vec<String>, Result<u64, String>) {
             return (run.told, Err(what));
         }
     }
-    (run.told, Ok(run.found))
+    (run.told, Ok([run.found, run.found_stale, run.retired]))
 }
 
 #[test]
@@ -262,11 +396,11 @@ fn nothing_that_was_born_before_an_answered_purge_is_ever_used() {
     let runs: u64 = from_environment("FOREBAY_LEDGER_RUNS", 60);
     let seeds = one.map_or(0..runs, |seed| seed..seed + 1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let mut found = 0;
+    let mut all = [0; 3];
     for seed in seeds {
         match runtime.block_on(run(seed)) {
             (told, Ok(more)) => {
-                found += more;
+                all = std::array::from_fn(|nth| all[nth] + more[nth]);
                 if one.is_some() {
                     println!("{}", told.join("\n"));
                 }
@@ -274,7 +408,9 @@ fn nothing_that_was_born_before_an_answered_purge_is_ever_used() {
             (told, Err(what)) => panic!("{}\nFOREBAY_LEDGER_SEED={seed}: {what}", told.join("\n")),
         }
     }
-    assert!(found > runs.min(20), "hardly anything was found: {found}");
+    let [found, stale, retired] = all;
+    let enough = found > runs.min(20) && stale > runs.min(20) / 4 && retired > runs.min(20) / 4;
+    assert!(enough, "too little came up: {found} found, {stale} of them stale, {retired} records retired");
 }
 
 // ---- single cases ----
@@ -305,7 +441,8 @@ async fn finds(cache: &Cache, number: usize) -> bool {
 }
 
 fn purge(cache: &Cache, number: usize) -> forebay::cache::ledger::receipt::Receipt {
-    cache.purge_urls([Arc::from(key(number).url())], NOW)
+    let purge = Purge::of_name(Name::of_url(key(number).url()));
+    cache.purge(vec![purge], NOW, Source::default()).unwrap()
 }
 
 async fn stored_and_written(disk: &Disk, numbers: std::ops::Range<usize>) -> Cache {
@@ -456,7 +593,7 @@ fn over_its_limit_the_ledger_kills_what_is_oldest_and_stays_small() {
             drop(purge(&cache, number));
         }
         store(&cache, 1_000_001, 2);
-        assert!(counters.ledger_folded.get() > 1000 && cache.ledger_records() < 2000);
+        assert!(counters.ledger_folded.get() > 1000 && cache.ledger().records < 2000);
         assert!(!finds(&cache, 1_000_000).await, "it is older than what was folded");
         assert!(finds(&cache, 1_000_001).await);
         assert_eq!(purge(&cache, 1).kept(PATIENCE).await, Kept::Disk);

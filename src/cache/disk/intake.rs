@@ -84,6 +84,9 @@ struct State {
     closed: bool,
     /// The keeper is to look around although nothing has come.
     nudged: bool,
+    /// Up to which ticket all is to be durable, and up to which it was made so because somebody wanted that.
+    to_sync: u64,
+    synced: u64,
     keeper: Doing,
 }
 
@@ -120,7 +123,7 @@ impl State {
 fn order(change: &Change) -> (Generation, Timestamp) {
     match change {
         Change::Keep => (Generation::default(), Timestamp::default()),
-        Change::Store(hit) => (hit.object.generation, hit.object.terms.freshness.response_time),
+        Change::Store(hit) => (hit.object.generation, hit.object.terms().freshness.response_time),
         Change::Gone(generation) => (*generation, Timestamp::from_millis(u64::MAX)),
     }
 }
@@ -294,6 +297,46 @@ impl Intake {
     /// How many intents wait or are being carried out.
     pub fn len(&self) -> usize {
         self.state.lock().intents.len()
+    }
+
+    /// The ticket of the last intent that was taken in.
+    pub fn last_ticket(&self) -> u64 {
+        self.state.lock().tickets
+    }
+
+    /// Whether no intent up to this ticket waits, or is being carried out, any more.
+    pub fn has_done(&self, ticket: u64) -> bool {
+        self.state.lock().intents.values().all(|waiting| waiting.ticket > ticket)
+    }
+
+    /// Asks that everything be made durable that was taken in so far; gives the ticket that [`Intake::is_synced`] wants.
+    pub fn ask_sync(&self) -> u64 {
+        let mut state = self.state.lock();
+        // One of its own, so that it is not taken for one that was made before.
+        state.tickets += 1;
+        let ticket = state.tickets;
+        (state.to_sync, state.nudged) = (ticket, true);
+        drop(state);
+        self.arrived.notify_one();
+        ticket
+    }
+
+    /// The ticket up to which the keeper is to make everything durable, if that is carried out by now.
+    pub fn due_sync(&self) -> Option<u64> {
+        let state = self.state.lock();
+        let due = state.to_sync > state.synced;
+        let done = || state.intents.values().all(|waiting| waiting.ticket > state.to_sync);
+        (due && done()).then_some(state.to_sync)
+    }
+
+    /// Everything up to this ticket is durable.
+    pub fn note_synced(&self, ticket: u64) {
+        self.state.lock().synced = ticket;
+    }
+
+    /// Whether everything up to this ticket is durable, as far as somebody has asked for it.
+    pub fn is_synced(&self, ticket: u64) -> bool {
+        self.state.lock().synced >= ticket
     }
 
     /// Whether nothing waits and nothing is being carried out.

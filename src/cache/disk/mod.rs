@@ -6,6 +6,7 @@
 //!   asked for how often.
 //! - [`intake`]: what has yet to be written, visible to lookup already.
 //! - [`find`]: how a request finds an object, and a reader its blocks.
+//! - [`scan`]: everything, one after the other.
 //! - `keeper`: the one thread that writes, evicts, cleans and sweeps.
 //!
 //! A head never names a content that was not written before it, and nothing leaves that was not verified. Trouble
@@ -19,6 +20,7 @@ mod keeper;
 pub mod log;
 mod mounted;
 pub mod record;
+pub mod scan;
 pub mod segment;
 pub mod settings;
 pub mod sketch;

@@ -99,6 +99,11 @@ impl Mounted {
         self.table.get(slot)
     }
 
+    /// Calls `found` with each slot until it returns false; tells whether it never did.
+    pub(super) fn each_slot(&self, found: impl FnMut(u64) -> bool) -> bool {
+        self.table.each_slot(found)
+    }
+
     pub(super) fn random(&self, random: &mut fastrand::Rng) -> Option<Entry> {
         self.table.random(random)
     }

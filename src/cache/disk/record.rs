@@ -21,10 +21,11 @@ use crate::cache::ledger::Checked;
 use crate::cache::object::{Heat, Object, Place, Representation, StoredHead};
 use crate::semantics::freshness::Freshness;
 use crate::semantics::reuse::{Reuse, Stale, Terms};
+use crate::semantics::tags::{Tag, Tags};
 use crate::semantics::vary::VarySet;
 
 /// The version of records, segments and notes.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// A block of a representation, as its head names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +156,33 @@ impl Outline {
     }
 }
 
+/// What is needed to know of an object, with its key, to judge by the ledger whether it is alive.
+#[derive(Debug)]
+pub struct Summary {
+    /// The key.
+    pub key: Key,
+    /// The store that it came from.
+    pub generation: Generation,
+    /// When it was born, by the ledger.
+    pub born: Sequence,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+impl Summary {
+    /// Of the record in `bytes`, if it has an object.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        let Written { key, object, .. } = Written::parse(bytes).ok()?;
+        let object = object?;
+        Some(Self {
+            key: Key::of_full(key.into()),
+            generation: Generation(object.generation),
+            born: Sequence { epoch: object.born.0, number: object.born.1 },
+            tags: Tags::new(object.tags.into_iter().map(Tag).collect()),
+        })
+    }
+}
+
 /// Bytes that are enough for most records.
 const USUAL: usize = 1024;
 
@@ -176,6 +204,10 @@ struct WrittenObject<'a> {
     status: u16,
     #[serde(borrow)]
     fields: Vec<(&'a str, &'a [u8])>,
+    /// Names of fields that no client is shown, beside those that never are.
+    #[serde(borrow)]
+    hidden: Vec<&'a str>,
+    tags: Vec<u64>,
     response_time: u64,
     initial_age: Duration,
     lifetime: Duration,
@@ -214,12 +246,14 @@ fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObje
         Place::Inline(_) | Place::Blocks { .. } if blocks.is_empty() => WrittenContent::Behind,
         Place::Inline(_) | Place::Blocks { .. } => WrittenContent::Blocks(Cow::Borrowed(blocks)),
     };
-    let terms = &object.terms;
+    let terms = object.terms();
     WrittenObject {
         generation: object.generation.0,
         born: (object.born.epoch, object.born.number),
         status: object.head.status.as_u16(),
         fields: object.head.fields().collect(),
+        hidden: object.head.hidden().collect(),
+        tags: object.tags.iter().map(|tag| tag.0).collect(),
         response_time: terms.freshness.response_time.as_millis(),
         initial_age: terms.freshness.initial_age,
         lifetime: terms.freshness.lifetime,
@@ -253,6 +287,11 @@ impl WrittenObject<'_> {
         }
     }
 
+    fn head(&self, fields: &HeaderMap) -> Option<StoredHead> {
+        let status = StatusCode::from_u16(self.status).ok()?;
+        Some(StoredHead::hiding(status, fields, |name| self.hidden.contains(&name.as_str())))
+    }
+
     /// The object; `None` if its parts do not fit together.
     fn restore(&self) -> Option<Stored> {
         let mut fields = HeaderMap::try_with_capacity(self.fields.len()).ok()?;
@@ -283,8 +322,9 @@ impl WrittenObject<'_> {
         let object = Object {
             generation: Generation(self.generation),
             born: Sequence { epoch: self.born.0, number: self.born.1 },
-            head: StoredHead::new(StatusCode::from_u16(self.status).ok()?, &fields),
-            terms: self.terms(),
+            head: self.head(&fields)?,
+            given: self.terms(),
+            tags: Tags::new(self.tags.iter().copied().map(Tag).collect()),
             vary: vary_set(&self.vary)?,
             vary_values: self.vary_values.into(),
             representation,

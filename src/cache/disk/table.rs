@@ -165,6 +165,19 @@ impl Table {
         shard.entries.get(random.usize(..shard.entries.len())).map(|packed| Entry::from(*packed))
     }
 
+    /// Calls `found` with each slot until it returns false, of each shard in the order in which its records lie; tells
+    /// whether it never did. No lock is held meanwhile: what comes and goes may be among them or not.
+    pub fn each_slot(&self, mut found: impl FnMut(u64) -> bool) -> bool {
+        self.shards.iter().all(|shard| {
+            let mut slots: Vec<(u32, u32, u64)> = {
+                let shard = shard.lock();
+                shard.entries.iter().map(|packed| (packed.segment, packed.offset, packed.slot)).collect()
+            };
+            slots.sort_unstable();
+            slots.into_iter().all(|(.., slot)| found(slot))
+        })
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().entries.len()).sum()

@@ -6,7 +6,7 @@
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::record::{FIXED, Record, Subject, UrlHash};
+use super::record::{FIXED, Record, Says};
 
 /// Bytes of a frame before its record.
 const HEADER: usize = 24;
@@ -19,8 +19,10 @@ const STEP: usize = 8;
 /// The longest record: far more than any that this version knows.
 const LONGEST: usize = 1 << 20;
 
-/// Bytes of the frame of a URL's record.
-pub(super) const FRAME: u64 = (HEADER + FIXED + UrlHash::LENGTH).next_multiple_of(STEP) as u64;
+/// Bytes of the frame of a record whose subject is so long.
+pub(super) const fn frame_of(subject: usize) -> u64 {
+    (HEADER + FIXED + subject).next_multiple_of(STEP) as u64
+}
 
 /// Appends the frame of `record` to `group`, which will be written at `offset` of a file. `after` is the length of that file
 /// that is durable by then.
@@ -89,13 +91,13 @@ pub(super) fn survey(bytes: &[u8], file: u32) -> Result<Found, Bad> {
         }
         let record = Record::decode(frame.record).ok_or(Bad::Unknown)?;
         at += frame.length;
-        match record.subject {
-            Subject::Floor { follows, .. } if found.floor.is_none() && at == frame.length => {
+        match record.says {
+            Says::Floor { follows, .. } if found.floor.is_none() && at == frame.length => {
                 begun = Some(at as u64 + follows);
                 found.floor = Some(record);
             }
-            Subject::Floor { .. } => return Err(Bad::Damaged),
-            Subject::Url(_) => found.records.push(record),
+            Says::Floor { .. } => return Err(Bad::Damaged),
+            Says::Purge(_) => found.records.push(record),
         }
     }
     let read = torn.unwrap_or(bytes.len()) as u64;
@@ -123,24 +125,36 @@ mod tests {
     use super::*;
     use crate::base::clock::Timestamp;
     use crate::base::ids::Sequence;
+    use crate::cache::ledger::name::Name;
+    use crate::cache::ledger::record::{Purge, Strength, Subject};
+    use crate::semantics::glob::Glob;
     use proptest::prelude::*;
 
-    fn record(number: u64, subject: Subject) -> Record {
-        Record { sequence: Sequence { epoch: 1, number }, time: Timestamp::default(), subject }
+    fn record(number: u64, says: Says) -> Record {
+        Record { sequence: Sequence { epoch: 1, number }, time: Timestamp::default(), id: 0, stream: 0, says }
     }
 
-    fn url(number: u64) -> Record {
-        record(number, Subject::Url(UrlHash::of(&number.to_le_bytes())))
+    /// Purges of every length that there is.
+    fn purge(number: u64) -> Record {
+        let subject = match number % 3 {
+            0 => Subject::All,
+            1 => Subject::Named(Name::of_url(&number.to_le_bytes())),
+            _ => {
+                Subject::Like(Glob::new(&format!("a/{}*", "x".repeat(number as usize % 13))).expect("a glob"))
+            }
+        };
+        let strength = if number % 2 == 0 { Strength::Hard } else { Strength::Soft };
+        record(number, Says::Purge(Purge { strength, subject }))
     }
 
     /// A file of a floor with two records, and groups of the given sizes; and where each group begins.
     fn file(groups: &[usize]) -> (Vec<u8>, Vec<usize>) {
-        let (first, second) = (url(1), url(2));
+        let (first, second) = (purge(1), purge(2));
         let mut begun = Vec::new();
         push(&mut begun, &first, 7, (0, 0));
         push(&mut begun, &second, 7, (0, 0));
-        assert_eq!(begun.len() as u64, 2 * FRAME);
-        let floor = record(0, Subject::Floor { follows: begun.len() as u64, writer: 5 });
+        assert_eq!(begun.len() as u64, frame_of(16) + frame_of(5));
+        let floor = record(0, Says::Floor { follows: begun.len() as u64, writer: 5 });
         let mut bytes = Vec::new();
         push(&mut bytes, &floor, 7, (0, 0));
         push(&mut bytes, &first, 7, (0, 0));
@@ -150,7 +164,7 @@ mod tests {
             let after = u32::try_from(bytes.len()).unwrap();
             starts.push(bytes.len());
             for _ in 0..*group {
-                push(&mut bytes, &url(number), 7, (0, after));
+                push(&mut bytes, &purge(number), 7, (0, after));
                 number += 1;
             }
         }

@@ -1,146 +1,182 @@
 //! The records that are alive, in memory, under a limit.
 
-use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
-use std::num::NonZeroU64;
-
-use hashbrown::HashTable;
-
-use super::file::FRAME;
-use super::record::{Record, Subject, UrlHash};
+use super::file;
+use super::name::{Facts, Kind, Name};
+use super::names::{Named, Names, RECORD};
+use super::record::{Purge, Record, Says, Strength, Subject};
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
+use crate::semantics::glob::Glob;
 
-/// What a record costs in memory, whatever its URL: 32 bytes, an eighth for records that were replaced and another that
-/// is ready for more, and up to 23 in the table, which may double while it takes records out.
-pub(super) const RECORD: u64 = 64;
+/// The most globs at a time: each is compared with every object that is looked at after a purge.
+pub(super) const MOST_GLOBS: usize = 64;
 
-/// What is dead, by URL and by the floor.
+/// What a glob costs beside its text, in memory.
+const GLOB: u64 = 128;
+
+/// What the purges so far make of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// None since it was born matches it.
+    Alive,
+    /// It is stale since then, if not before.
+    StaleSince(Timestamp),
+    /// It is dead.
+    Dead,
+}
+
+/// What is dead, and what is stale.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// What was born before it is dead; an ordinal, as all here.
     floor: u64,
-    /// Purges in the order in which they were added.
-    purges: VecDeque<Purge>,
-    /// The place of the first of them: places are counted from the beginning, and over.
-    first: u32,
-    /// The places of those that no later one of the same URL has replaced, by URL.
-    places: HashTable<u32>,
-    /// With a key of its own, because whoever asks for a URL chooses its hash in a way.
-    hasher: RandomState,
+    names: Names,
+    /// In order.
+    globs: Vec<Like>,
+    /// The latest soft purge of everything; a hard one is the floor.
+    all: Option<(u64, Timestamp)>,
+    /// Up to which place the fleet's stream was applied.
+    stream: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Purge {
-    /// None once a later one has taken its place.
-    ordinal: Option<NonZeroU64>,
-    url: UrlHash,
+/// A purge of URLs that are like this.
+#[derive(Clone, Debug)]
+struct Like {
+    ordinal: u64,
     time: Timestamp,
+    strength: Strength,
+    glob: Glob,
 }
 
 impl Index {
-    /// Whether what was born then under this URL is dead.
-    pub(super) fn kills(&self, born: u64, url: &UrlHash) -> bool {
-        born < self.floor || self.purged(url).is_some_and(|purged| born < purged)
-    }
-
-    fn purged(&self, url: &UrlHash) -> Option<u64> {
-        let place = self.places.find(self.hasher.hash_one(url), |place| self.is_of(*place, url))?;
-        self.at(*place)?.ordinal.map(NonZeroU64::get)
-    }
-
-    fn at(&self, place: u32) -> Option<&Purge> {
-        self.purges.get(place.wrapping_sub(self.first) as usize)
-    }
-
-    fn is_of(&self, place: u32, url: &UrlHash) -> bool {
-        self.at(place).is_some_and(|purge| purge.url == *url)
-    }
-
-    /// Adds a purge of a URL; an earlier one of the same goes. They come in order, so that the oldest are folded first:
-    /// one that does not kills no less.
-    pub(super) fn add(&mut self, ordinal: u64, url: UrlHash, time: Timestamp) {
-        let Some(number) = NonZeroU64::new(ordinal) else { return };
-        if ordinal <= self.floor || self.purged(&url).is_some_and(|purged| purged >= ordinal) {
-            return;
+    /// What is to be thought of what was born then.
+    pub(super) fn judge(&self, born: u64, facts: &Facts<'_>) -> Standing {
+        if born < self.floor || self.kills(born, facts) {
+            return Standing::Dead;
         }
-        self.make_room();
-        let hash = self.hasher.hash_one(url);
-        let place = self.first.wrapping_add(u32::try_from(self.purges.len()).unwrap_or(u32::MAX));
-        self.purges.push_back(Purge { ordinal: Some(number), url, time });
-        let Self { purges, first, places, hasher, .. } = self;
-        let at = |place: u32| place.wrapping_sub(*first) as usize;
-        if let Some(earlier) =
-            places.find_mut(hash, |earlier| purges.get(at(*earlier)).is_some_and(|purge| purge.url == url))
-        {
-            if let Some(replaced) = purges.get_mut(at(*earlier)) {
-                replaced.ordinal = None;
+        self.stale_since(born, facts).map_or(Standing::Alive, Standing::StaleSince)
+    }
+
+    fn kills(&self, born: u64, facts: &Facts<'_>) -> bool {
+        self.any_name(Strength::Hard, facts, |purge| born < purge.ordinal)
+            || self.any_glob(Strength::Hard, born, facts, |_| true)
+    }
+
+    /// The earliest time of the soft purges that match.
+    fn stale_since(&self, born: u64, facts: &Facts<'_>) -> Option<Timestamp> {
+        let mut earliest = self.all.filter(|(ordinal, _)| born < *ordinal).map(|(_, time)| time);
+        let mut note =
+            |time: Timestamp| earliest = Some(earliest.map_or(time, |earliest| earliest.min(time)));
+        self.any_name(Strength::Soft, facts, |purge| {
+            if born < purge.ordinal {
+                note(purge.time);
             }
-            *earlier = place;
-            return;
-        }
-        places.insert_unique(hash, place, |place| {
-            purges.get(at(*place)).map_or(0, |purge| hasher.hash_one(purge.url))
+            false
         });
+        self.any_glob(Strength::Soft, born, facts, |time| {
+            note(time);
+            false
+        });
+        earliest
     }
 
-    /// Room for one more, in steps, so that little is spare; what was replaced goes first if it is much.
-    fn make_room(&mut self) {
-        if self.purges.len() < self.purges.capacity() {
+    /// Whether one of the purges of what `facts` name is it.
+    fn any_name(&self, strength: Strength, facts: &Facts<'_>, mut is_it: impl FnMut(Named) -> bool) -> bool {
+        let mut found = false;
+        for kind in Kind::ALL.into_iter().filter(|kind| self.names.has(*kind, strength)) {
+            facts.names(kind, |name| {
+                found = found || self.names.get(name, strength).is_some_and(&mut is_it);
+                found
+            });
+        }
+        found
+    }
+
+    /// The same for those of globs since `born`, by their times.
+    fn any_glob(
+        &self,
+        strength: Strength,
+        born: u64,
+        facts: &Facts<'_>,
+        mut is_it: impl FnMut(Timestamp) -> bool,
+    ) -> bool {
+        let since = |like: &&Like| like.strength == strength && born < like.ordinal;
+        self.globs.iter().filter(since).any(|like| like.glob.matches(facts.url()) && is_it(like.time))
+    }
+
+    /// Whether there is room for so many globs more that are not there yet.
+    pub(super) fn has_room_for(&self, globs: usize) -> bool {
+        self.globs.len() + globs <= MOST_GLOBS
+    }
+
+    /// Whether a glob is there.
+    pub(super) fn has(&self, glob: &Glob, strength: Strength) -> bool {
+        self.globs.iter().any(|like| like.glob == *glob && like.strength == strength)
+    }
+
+    /// Adds what a record says. They come in order, so that the oldest are folded first.
+    pub(super) fn add(&mut self, record: &Record) {
+        self.stream = self.stream.max(record.stream);
+        let (ordinal, time) = (record.sequence.ordinal(), record.time);
+        match &record.says {
+            Says::Floor { .. } => self.raise_floor(ordinal),
+            Says::Purge(purge) if ordinal > self.floor => self.add_purge(purge, ordinal, time),
+            Says::Purge(_) => {}
+        }
+    }
+
+    fn add_purge(&mut self, purge: &Purge, ordinal: u64, time: Timestamp) {
+        match (&purge.subject, purge.strength) {
+            (Subject::Named(name), strength) => {
+                self.names.add(&Named { ordinal, time, strength, name: *name })
+            }
+            (Subject::Like(glob), strength) => {
+                self.add_glob(Like { ordinal, time, strength, glob: glob.clone() });
+            }
+            (Subject::All, Strength::Hard) => self.raise_floor(ordinal),
+            (Subject::All, Strength::Soft) => {
+                self.all = self.all.filter(|(there, _)| *there >= ordinal).or(Some((ordinal, time)));
+            }
+        }
+    }
+
+    fn add_glob(&mut self, like: Like) {
+        let same = |there: &Like| there.glob == like.glob && there.strength == like.strength;
+        if self.globs.iter().any(|there| same(there) && there.ordinal >= like.ordinal) {
             return;
         }
-        let alive = self.places.len();
-        if self.purges.len() - alive > alive / 8 + STEP {
-            self.drop_replaced();
-        } else {
-            self.purges.reserve_exact(self.purges.len() / 8 + STEP);
-        }
-    }
-
-    fn drop_replaced(&mut self) {
-        let (first, hasher) = (self.first, &self.hasher);
-        self.purges.retain(|purge| purge.ordinal.is_some());
-        let purges = &self.purges;
-        let hash_at = |place: &u32| {
-            let purge = purges.get(place.wrapping_sub(first) as usize);
-            purge.map_or(0, |purge| hasher.hash_one(purge.url))
-        };
-        self.places.clear();
-        for (purge, nth) in purges.iter().zip(0..) {
-            self.places.insert_unique(hasher.hash_one(purge.url), first.wrapping_add(nth), hash_at);
-        }
-    }
-
-    /// Takes the oldest away.
-    fn forget_first(&mut self) {
-        let (place, Some(oldest)) = (self.first, self.purges.pop_front()) else { return };
-        self.first = place.wrapping_add(1);
-        if oldest.ordinal.is_some()
-            && let Ok(entry) =
-                self.places.find_entry(self.hasher.hash_one(oldest.url), |other| *other == place)
-        {
-            entry.remove();
-        }
+        self.globs.retain(|there| !same(there));
+        self.globs.push(like);
     }
 
     /// Raises the floor, under which records say nothing new.
     pub(super) fn raise_floor(&mut self, floor: u64) {
         self.floor = self.floor.max(floor);
-        while let Some(oldest) = self.purges.front()
-            && oldest.ordinal.is_none_or(|ordinal| ordinal.get() <= self.floor)
-        {
-            self.forget_first();
-        }
+        let floor = self.floor;
+        self.names.raise_floor(floor);
+        self.globs.retain(|like| like.ordinal > floor);
+        self.all = self.all.filter(|(ordinal, _)| *ordinal > floor);
     }
 
     /// Folds the oldest records into the floor until there are no more than `limit`; tells how many.
     pub(super) fn fold(&mut self, limit: usize) -> usize {
         let before = self.len();
-        while self.len() > limit
-            && let Some(oldest) = self.purges.front()
+        while self.names.len() > limit
+            && let Some(oldest) = self.names.oldest()
         {
-            self.raise_floor(oldest.ordinal.map_or(0, NonZeroU64::get));
+            self.raise_floor(oldest);
         }
+        before - self.len()
+    }
+
+    /// Takes away all up to `ordinal`, because nothing is left that they matter for; soft ones only if these too. Tells
+    /// how many.
+    pub(super) fn retire(&mut self, ordinal: u64, soft_too: bool) -> usize {
+        let before = self.len();
+        let goes = |of: u64, strength| of <= ordinal && (soft_too || strength == Strength::Hard);
+        self.names.retire(ordinal, soft_too);
+        self.globs.retain(|like| !goes(like.ordinal, like.strength));
+        self.all = self.all.filter(|(of, _)| !goes(*of, Strength::Soft));
         before - self.len()
     }
 
@@ -148,24 +184,28 @@ impl Index {
     pub(super) fn merge(&mut self, other: &Self) {
         let earlier = std::mem::take(self);
         self.raise_floor(earlier.floor.max(other.floor));
-        let mut all: Vec<_> = earlier.alive().chain(other.alive()).collect();
-        all.sort_unstable_by_key(|(ordinal, ..)| *ordinal);
-        for (ordinal, url, time) in all {
-            self.add(ordinal, url, time);
+        self.stream = earlier.stream.max(other.stream);
+        let mut all: Vec<Record> = earlier.records().chain(other.records()).collect();
+        all.sort_by_key(|record| record.sequence);
+        for record in &all {
+            self.add(record);
         }
     }
 
     /// The same records in the same order, all of them issued anew in `epoch`; the floor is the first. Tells the last.
     pub(super) fn reissue(&mut self, epoch: u64) -> Sequence {
         let earlier = std::mem::take(self);
+        self.stream = earlier.stream;
         let mut last = Sequence { epoch, number: 0 };
         if earlier.floor > 0 {
             last.number += 1;
             self.floor = last.ordinal();
         }
-        for (_, url, time) in earlier.alive() {
+        let mut all: Vec<Record> = earlier.records().collect();
+        all.sort_by_key(|record| record.sequence);
+        for record in all {
             last.number += 1;
-            self.add(last.ordinal(), url, time);
+            self.add(&Record { sequence: last, ..record });
         }
         last
     }
@@ -175,129 +215,63 @@ impl Index {
         Sequence::of_ordinal(self.floor)
     }
 
-    fn alive(&self) -> impl Iterator<Item = (u64, UrlHash, Timestamp)> {
-        self.purges.iter().filter_map(|purge| Some((purge.ordinal?.get(), purge.url, purge.time)))
+    /// Up to which place the fleet's stream was applied.
+    pub(super) fn stream(&self) -> u64 {
+        self.stream
     }
 
-    /// The records in order.
+    /// The records: those of each sort in order.
     pub(super) fn records(&self) -> impl Iterator<Item = Record> {
-        self.alive().map(|(ordinal, url, time)| Record {
-            sequence: Sequence::of_ordinal(ordinal),
-            time,
-            subject: Subject::Url(url),
-        })
+        let record = |ordinal, time, strength, subject| {
+            let (sequence, says) = (Sequence::of_ordinal(ordinal), Says::Purge(Purge { strength, subject }));
+            Record { sequence, time, id: 0, stream: 0, says }
+        };
+        let named =
+            move |purge: Named| record(purge.ordinal, purge.time, purge.strength, Subject::Named(purge.name));
+        let like = move |like: &Like| {
+            record(like.ordinal, like.time, like.strength, Subject::Like(like.glob.clone()))
+        };
+        let all = self.all.map(|(ordinal, time)| record(ordinal, time, Strength::Soft, Subject::All));
+        self.names.iter().map(named).chain(self.globs.iter().map(like)).chain(all)
     }
 
     /// How many records there are.
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.names.len() + self.globs.len() + usize::from(self.all.is_some())
     }
 
-    /// Whether nothing is dead by it.
+    /// Whether nothing is dead or stale by it.
     pub(super) fn is_empty(&self) -> bool {
-        self.floor == 0 && self.places.is_empty()
+        self.floor == 0 && self.len() == 0
+    }
+
+    /// Whether there are records of more than URLs, the floor not counted.
+    pub(super) fn speaks_of_many(&self) -> bool {
+        let of_names = |kind: &Kind| {
+            *kind != Kind::Url
+                && (self.names.has(*kind, Strength::Hard) || self.names.has(*kind, Strength::Soft))
+        };
+        Kind::ALL.iter().any(of_names) || !self.globs.is_empty() || self.all.is_some()
+    }
+
+    /// How many globs there are.
+    pub(super) fn globs(&self) -> usize {
+        self.globs.len()
     }
 
     /// Bytes of memory that it takes.
     pub(super) fn cost(&self) -> u64 {
-        self.places.len() as u64 * RECORD
+        let globs = self.globs.iter().map(|like| like.glob.text().len() as u64 + GLOB).sum::<u64>();
+        self.names.len() as u64 * RECORD + globs
     }
 
     /// Bytes of the frames of its records.
     pub(super) fn frames(&self) -> u64 {
-        self.places.len() as u64 * FRAME
+        let of_names = self.names.len() as u64 * file::frame_of(Name::LENGTH);
+        let of_globs = self.globs.iter().map(|like| file::frame_of(like.glob.text().len())).sum::<u64>();
+        of_names + of_globs + u64::from(self.all.is_some()) * file::frame_of(0)
     }
 }
-
-/// Room is made for at least so many at a time.
-const STEP: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn add(index: &mut Index, ordinal: u64, url: &str) {
-        index.add(ordinal, UrlHash::of(url.as_bytes()), Timestamp::default());
-    }
-
-    fn kills(index: &Index, born: u64, url: &str) -> bool {
-        index.kills(born, &UrlHash::of(url.as_bytes()))
-    }
-
-    #[test]
-    fn a_later_purge_of_a_url_takes_the_place_of_the_earlier() {
-        let mut index = Index::default();
-        add(&mut index, 1, "/a");
-        add(&mut index, 3, "/a");
-        add(&mut index, 2, "/a");
-        assert_eq!((index.len(), index.cost(), index.records().count()), (1, RECORD, 1));
-        assert!(kills(&index, 2, "/a") && !kills(&index, 3, "/a") && !kills(&index, 0, "/b"));
-    }
-
-    #[test]
-    fn what_is_purged_again_and_again_takes_no_more_room() {
-        let mut index = Index::default();
-        for ordinal in 1..100_000 {
-            add(&mut index, ordinal, &format!("/{}", ordinal % 1000));
-        }
-        assert_eq!((index.len(), index.records().count(), index.fold(1000)), (1000, 1000, 0));
-        assert!(index.purges.capacity() < 1500, "{}", index.purges.capacity());
-        for ordinal in 99_000..100_000 {
-            let url = format!("/{}", ordinal % 1000);
-            assert!(kills(&index, ordinal - 1, &url) && !kills(&index, ordinal, &url), "{ordinal}");
-        }
-    }
-
-    #[test]
-    fn a_record_costs_no_more_than_is_counted() {
-        let mut index = Index::default();
-        for ordinal in 1..200_000 {
-            add(&mut index, ordinal, &ordinal.to_string());
-            let tables = index.purges.capacity() * size_of::<Purge>() + index.places.allocation_size();
-            assert!(ordinal < 2000 || tables as u64 <= index.cost(), "{ordinal}: {tables} bytes");
-        }
-    }
-
-    #[test]
-    fn over_the_limit_the_oldest_fold_into_the_floor() {
-        let mut index = Index::default();
-        for (ordinal, url) in [(1, "/a"), (2, "/b"), (3, "/c")] {
-            add(&mut index, ordinal, url);
-        }
-        assert_eq!(index.fold(2), 1);
-        assert!(kills(&index, 0, "/any") && !kills(&index, 1, "/any"), "all before the one that was folded");
-        assert!(!kills(&index, 1, "/a") && kills(&index, 1, "/b"));
-        assert_eq!(index.fold(0), 2);
-        assert_eq!((index.len(), index.cost(), index.frames(), index.floor().ordinal()), (0, 0, 0, 3));
-    }
-
-    #[test]
-    fn two_that_are_merged_kill_what_either_killed_and_fold_in_one_order() {
-        let (mut one, mut other) = (Index::default(), Index::default());
-        for (ordinal, url) in [(2, "/a"), (4, "/b"), (6, "/c")] {
-            add(&mut one, ordinal, url);
-        }
-        for (ordinal, url) in [(1, "/b"), (3, "/c"), (5, "/a")] {
-            add(&mut other, ordinal, url);
-        }
-        one.merge(&other);
-        for (purged, url) in [(5, "/a"), (4, "/b"), (6, "/c")] {
-            assert!(kills(&one, purged - 1, url) && !kills(&one, purged, url), "{url}");
-        }
-        assert_eq!((one.fold(2), one.floor().ordinal()), (1, 4));
-    }
-
-    #[test]
-    fn what_is_issued_anew_kills_what_it_killed_and_all_that_another_has_seen() {
-        let mut index = Index::default();
-        for (ordinal, url) in [(1, "/a"), (2, "/b"), (5, "/c")] {
-            add(&mut index, ordinal, url);
-        }
-        index.raise_floor(1);
-        let last = index.reissue(9);
-        assert_eq!(last, Sequence { epoch: 9, number: 3 });
-        let of_another = Sequence { epoch: 8, number: 77 }.ordinal();
-        assert!(kills(&index, of_another, "/any") && kills(&index, of_another, "/b"));
-        assert!(!kills(&index, last.ordinal(), "/c"));
-    }
-}
+mod tests;

@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use super::file::{self, Bad, FRAME};
+use super::file::{self, Bad};
 use super::index::Index;
-use super::record::{Record, Subject};
+use super::record::{Record, Says};
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
 use crate::cache::disk::volume::{How, SegmentFile, Volume, is_of_file};
@@ -83,13 +83,10 @@ fn read(file: &dyn SegmentFile) -> io::Result<Vec<u8>> {
 impl Replayed {
     fn add(&mut self, record: &Record) {
         self.epoch = self.epoch.max(record.sequence.epoch);
-        match &record.subject {
-            Subject::Floor { writer, .. } => {
-                self.index.raise_floor(record.sequence.ordinal());
-                self.writers.push(*writer);
-            }
-            Subject::Url(url) => self.index.add(record.sequence.ordinal(), *url, record.time),
+        if let Says::Floor { writer, .. } = record.says {
+            self.writers.push(writer);
         }
+        self.index.add(record);
     }
 }
 
@@ -98,6 +95,10 @@ impl Replayed {
 pub(super) struct Snapshot {
     pub(super) floor: Sequence,
     pub(super) records: Vec<Record>,
+    /// Bytes of the frames of the records.
+    pub(super) frames: u64,
+    /// Up to which place the fleet's stream was applied.
+    pub(super) stream: u64,
     /// The sequence up to which it goes.
     pub(super) latest: u64,
     /// Who writes it.
@@ -180,9 +181,9 @@ fn remove(volume: &dyn Volume, mut files: Vec<u32>) -> bool {
 
 /// Writes in pieces, so that little memory is taken; tells the length.
 fn write_snapshot(file: &dyn SegmentFile, snapshot: &Snapshot, number: u32) -> io::Result<u32> {
-    let follows = snapshot.records.len() as u64 * FRAME;
-    let subject = Subject::Floor { follows, writer: snapshot.writer };
-    let floor = Record { sequence: snapshot.floor, time: Timestamp::default(), subject };
+    let says = Says::Floor { follows: snapshot.frames, writer: snapshot.writer };
+    let (sequence, time, stream) = (snapshot.floor, Timestamp::default(), snapshot.stream);
+    let floor = Record { sequence, time, id: 0, stream, says };
     let (mut bytes, mut length) = (Vec::new(), 0_u32);
     file::push(&mut bytes, &floor, number, (0, 0));
     for piece in snapshot.records.chunks(PIECE) {

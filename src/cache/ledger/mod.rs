@@ -1,14 +1,18 @@
-//! The order of purges, and what they have killed (decision 8).
+//! The order of purges, and what they have made of what is stored (decisions 8 and 21).
 //!
 //! - [`record`]: a purge as bytes. - `file`: frames of them. - `journal`: the files on a disk.
-//! - `index`: what is dead, in memory. - `scribe`: the thread that makes purges durable. - [`receipt`]: waiting for that.
+//! - [`name`]: what purges and objects are compared by. - `names`, `index`: what is dead or stale, in memory.
+//! - `scribe`: the thread that makes purges durable. - [`receipt`]: waiting for that.
 //!
 //! A fetch notes [`Ledger::now`] as `born` before its request leaves. What was born before a purge that matches it is
-//! dead, wherever it is: nobody looks for it when the purge comes, everybody asks before it is used.
+//! dead, or stale if the purge was soft, wherever it is: nobody looks for it when the purge comes, everybody asks before
+//! it is used.
 
 mod file;
 mod index;
 mod journal;
+pub mod name;
+mod names;
 pub mod receipt;
 pub mod record;
 mod scribe;
@@ -29,17 +33,67 @@ use crate::telemetry::counters::Counters;
 
 use super::disk::volume::Volume;
 use super::key::Key;
+use crate::semantics::tags::Tags;
 use index::Index;
+pub use index::Standing;
 use journal::{Journal, Snapshot};
 pub(in crate::cache) use journal::{Replayed, replay};
+use name::{Facts, Name};
 use receipt::{Kept, Progress, Receipt};
-use record::{Record, Subject, UrlHash};
+use record::{Purge, Record, Says, Strength, Subject};
 pub(in crate::cache) use scribe::Scribe;
 use scribe::{Bell, Desk, Mode};
 
-/// Up to which sequence something was found alive. Kept beside it, so that it need not be looked up again.
-#[derive(Debug, Default)]
-pub struct Checked(AtomicU64);
+/// What the purges up to some sequence were found to make of something that is alive. Kept beside it, so that it need not
+/// be looked up again.
+#[derive(Debug)]
+pub struct Checked {
+    until: AtomicU64,
+    /// The earliest time of a soft purge, in milliseconds; [`NEVER`] without one, [`DEAD`] after a hard one.
+    stale_since: AtomicU64,
+}
+
+const NEVER: u64 = u64::MAX;
+
+/// It was found dead: earlier than any purge.
+const DEAD: u64 = 0;
+
+impl Default for Checked {
+    fn default() -> Self {
+        Self { until: AtomicU64::new(0), stale_since: AtomicU64::new(NEVER) }
+    }
+}
+
+impl Checked {
+    /// Since when it is stale by a soft purge. Of what is dead nothing is told.
+    pub fn stale_since(&self) -> Option<Timestamp> {
+        let time = self.stale_since.load(Ordering::Relaxed);
+        (time != NEVER && time != DEAD).then(|| Timestamp::from_millis(time))
+    }
+
+    /// Whether there is nothing to be found out up to `latest`.
+    fn is_of(&self, latest: u64) -> bool {
+        self.until.load(Ordering::Acquire) >= latest
+    }
+
+    /// Notes what was found; false if it is dead. Who sees how far it was checked sees all that was found by then.
+    fn note(&self, standing: Standing, latest: u64) -> bool {
+        match standing {
+            Standing::Dead => {
+                self.stale_since.store(DEAD, Ordering::Relaxed);
+                return false;
+            }
+            // The record that killed it may be gone by now.
+            _ if self.stale_since.load(Ordering::Relaxed) == DEAD => return false,
+            Standing::StaleSince(time) => {
+                _ = self.stale_since.fetch_min(time.as_millis().max(DEAD + 1), Ordering::Relaxed)
+            }
+            Standing::Alive => {}
+        }
+        self.until.fetch_max(latest, Ordering::Release);
+        true
+    }
+}
 
 /// The sequence of purges, and what they have killed.
 #[derive(Debug)]
@@ -63,6 +117,77 @@ pub struct Ledger {
     counters: Arc<Counters>,
 }
 
+/// Where a purge comes from, beside this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Its unique id; zero if it has none.
+    pub id: u128,
+    /// Its place in the fleet's stream; zero if it is this node's own.
+    pub stream: u64,
+}
+
+/// There may be no more globs, until those that are recorded were swept for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there are {most} globs at work already, and none may be added until what they match is gone from the cache: \
+     purge by prefix or by tag, or try again in a minute",
+    most = index::MOST_GLOBS
+)]
+pub struct TooManyGlobs;
+
+/// How a ledger is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerState {
+    /// The sequence of the latest purge.
+    pub latest: Sequence,
+    /// What was born before it is dead.
+    pub floor: Sequence,
+    /// Records that are held one by one.
+    pub records: usize,
+    /// How many there may be before the oldest are folded into the floor.
+    pub most: usize,
+    /// Globs among them.
+    pub globs: usize,
+    /// Up to which place the fleet's stream was applied; zero without one.
+    pub stream: u64,
+}
+
+/// Purges that are recorded under one lock: a fraction of a millisecond, for which everybody waits who looks anything up.
+const AT_ONCE: usize = 256;
+
+/// Whether the globs among `purges` have room.
+fn is_room_for(index: &Index, purges: &[Purge]) -> bool {
+    let mut new: Vec<(&str, Strength)> = Vec::new();
+    for purge in purges {
+        if let Subject::Like(glob) = &purge.subject
+            && !index.has(glob, purge.strength)
+            && !new.contains(&(glob.text(), purge.strength))
+        {
+            new.push((glob.text(), purge.strength));
+        }
+    }
+    index.has_room_for(new.len())
+}
+
+/// Tells what purges would match that were never made.
+#[derive(Debug)]
+pub(in crate::cache) struct Matcher(Index);
+
+impl Matcher {
+    pub(in crate::cache) fn of(purges: Vec<Purge>) -> Self {
+        let mut index = Index::default();
+        let (sequence, time) = (Sequence::of_ordinal(1), Timestamp::default());
+        for purge in purges {
+            index.add(&Record { sequence, time, id: 0, stream: 0, says: Says::Purge(purge) });
+        }
+        Self(index)
+    }
+
+    pub(in crate::cache) fn matches(&self, key: &Key, tags: &Tags) -> bool {
+        self.0.judge(0, &Facts::new(key, tags)) != Standing::Alive
+    }
+}
+
 #[derive(Debug)]
 struct State {
     index: Index,
@@ -73,8 +198,8 @@ struct State {
 
 /// The most records that there may be for so many bytes of memory, and of disk if there is one.
 pub(in crate::cache) fn most_records(memory: u64, disk: Option<u64>) -> usize {
-    let of_memory = memory / index::RECORD;
-    let most = disk.map_or(of_memory, |disk| of_memory.min(disk / file::FRAME));
+    let of_memory = memory / names::RECORD;
+    let most = disk.map_or(of_memory, |disk| of_memory.min(disk / file::frame_of(Name::LENGTH)));
     usize::try_from(most).unwrap_or(MOST_RECORDS).min(MOST_RECORDS)
 }
 
@@ -116,72 +241,110 @@ impl Ledger {
         Sequence::of_ordinal(self.latest.load(Ordering::Acquire))
     }
 
-    /// Whether what was born then is alive, by all purges so far.
-    pub fn lets_live(&self, born: Sequence, key: &Key) -> bool {
+    /// What all purges so far make of what was born then under `key`, with these tags.
+    pub fn standing(&self, born: Sequence, key: &Key, tags: &Tags) -> Standing {
         let born = born.ordinal();
         if born >= self.latest.load(Ordering::Acquire) {
-            return true;
+            return Standing::Alive;
         }
-        let url = UrlHash::of(key.url());
-        !self.state.read().index.kills(born, &url)
+        self.state.read().index.judge(born, &Facts::new(key, tags))
     }
 
-    /// The same, for what notes in `checked` that it was found alive: one atomic load beside it, while nothing was purged
-    /// since.
-    pub fn still_lets_live(&self, born: Sequence, checked: &Checked, key: &Key) -> bool {
+    /// Whether what was born then is not dead, and notes in `checked` what else is found: one atomic load beside it, while
+    /// nothing was purged since.
+    pub fn lets_live(&self, born: Sequence, checked: &Checked, key: &Key, tags: &Tags) -> bool {
         let latest = self.latest.load(Ordering::Acquire);
-        if checked.0.load(Ordering::Relaxed) >= latest {
-            return true;
-        }
         // The index has at least all up to `latest`, which was read before.
-        let alive = self.lets_live(born, key);
-        if alive {
-            checked.0.fetch_max(latest, Ordering::Relaxed);
+        checked.is_of(latest) || checked.note(self.standing(born, key, tags), latest)
+    }
+
+    /// Records these purges. They hold once this returns; the receipt tells when they are durable, and may be dropped.
+    /// Nothing is recorded if there are more globs than there may be.
+    pub fn purge(
+        &self,
+        purges: Vec<Purge>,
+        time: Timestamp,
+        source: Source,
+    ) -> Result<Receipt, TooManyGlobs> {
+        let (mut purges, named): (Vec<_>, Vec<_>) =
+            purges.into_iter().partition(|purge| matches!(purge.subject, Subject::Like(_)));
+        let mut state = self.state.write();
+        if !is_room_for(&state.index, &purges) {
+            return Err(TooManyGlobs);
         }
-        alive
+        let mut named = named.into_iter().peekable();
+        loop {
+            purges.extend(named.by_ref().take(AT_ONCE.saturating_sub(purges.len())));
+            let receipt = self.record(&mut state, purges.drain(..), time, source);
+            drop(state);
+            self.bell.ring();
+            if named.peek().is_none() {
+                return Ok(receipt);
+            }
+            // Others look things up between two handfuls.
+            state = self.state.write();
+        }
     }
 
-    /// Purges what is stored under these URLs (see [`crate::cache::key::url`]), hard. It holds once this returns; the receipt
-    /// tells when it is durable, and may be dropped.
-    pub fn purge_urls(&self, urls: impl IntoIterator<Item = Arc<[u8]>>, time: Timestamp) -> Receipt {
-        self.purge_for(urls, time, Sequence::default()).0
-    }
-
-    /// The same for an answer that brings the purges about, whose request left at `born` and asked for the first URL. Also
-    /// tells what the answer itself counts as born at: after these purges, unless another one had killed it before them.
+    /// Purges for an answer that brings them about, whose request left at `born` and was for `key`. Also tells what the
+    /// answer itself counts as born at: after these purges, unless another one had matched it before them.
     pub fn purge_for(
         &self,
-        urls: impl IntoIterator<Item = Arc<[u8]>>,
+        key: &Key,
+        purges: impl IntoIterator<Item = Purge>,
         time: Timestamp,
         born: Sequence,
     ) -> (Receipt, Sequence) {
-        let urls: Vec<UrlHash> = urls.into_iter().map(|url| UrlHash::of(&url)).collect();
         let mut state = self.state.write();
-        let killed = urls.first().is_some_and(|url| state.index.kills(born.ordinal(), url));
+        let lives = state.index.judge(born.ordinal(), &Facts::new(key, &Tags::default())) == Standing::Alive;
+        let receipt = self.record(&mut state, purges, time, Source::default());
+        drop(state);
+        self.bell.ring();
+        let sequence = receipt.sequence();
+        (receipt, if lives { sequence } else { born })
+    }
+
+    fn record(
+        &self,
+        state: &mut State,
+        purges: impl IntoIterator<Item = Purge>,
+        time: Timestamp,
+        Source { id, stream }: Source,
+    ) -> Receipt {
         let mut desk = self.desk.lock();
         let mut latest = self.latest.load(Ordering::Relaxed);
-        for url in urls {
+        for purge in purges {
             latest += 1;
-            let record = Record { sequence: Sequence::of_ordinal(latest), time, subject: Subject::Url(url) };
-            state.index.add(latest, url, time);
+            let sequence = Sequence::of_ordinal(latest);
+            let record = Record { sequence, time, id, stream, says: Says::Purge(purge) };
+            state.index.add(&record);
             self.counters.ledger_records.inc();
             desk.take_in(record);
         }
-        self.fold(&mut state);
+        self.fold(state);
         // What is in the index by now has to be seen by whoever sees this.
         self.latest.store(latest, Ordering::Release);
-        let receipt = match desk.mode {
+        let kept = match desk.mode {
             Mode::Memory => receipt::State::Known(Kept::Memory),
             Mode::Broken => {
                 self.counters.ledger_not_durable.inc();
                 receipt::State::Known(Kept::NotDurable)
             }
-            Mode::Writing => receipt::State::Waiting { until: latest, progress: self.progress.subscribe() },
+            Mode::Writing => receipt::State::Waiting { progress: self.progress.subscribe() },
         };
-        drop(desk);
+        Receipt::new(Sequence::of_ordinal(latest), kept)
+    }
+
+    /// Lets go of the records up to `until`, because nothing is stored, waits or is under way that they matter for; of soft
+    /// ones only if these too. Tells how many.
+    pub(in crate::cache) fn retire(&self, until: Sequence, soft_too: bool) -> usize {
+        let mut state = self.state.write();
+        let retired = state.index.retire(until.ordinal(), soft_too);
+        let cost = state.index.cost();
+        state.charge.set(cost);
         drop(state);
-        self.bell.ring();
-        (Receipt(receipt), if killed { born } else { Sequence::of_ordinal(latest) })
+        self.counters.ledger_retired.add(retired as u64);
+        retired
     }
 
     fn fold(&self, state: &mut State) {
@@ -235,8 +398,15 @@ impl Ledger {
         desk.queue.clear();
         desk.mode = Mode::Writing;
         let latest = self.latest.load(Ordering::Relaxed);
-        let (floor, records) = (state.index.floor(), state.index.records().collect());
-        Snapshot { floor, records, latest, writer: self.writer }
+        let index = &state.index;
+        Snapshot {
+            floor: index.floor(),
+            records: index.records().collect(),
+            frames: index.frames(),
+            stream: index.stream(),
+            latest,
+            writer: self.writer,
+        }
     }
 
     /// Begins a new file on `volume`.
@@ -293,9 +463,29 @@ impl Ledger {
         });
     }
 
-    /// How many records there are.
-    pub fn records(&self) -> usize {
-        self.state.read().index.len()
+    /// Whether there are records of more than URLs.
+    pub(in crate::cache) fn speaks_of_many(&self) -> bool {
+        self.state.read().index.speaks_of_many()
+    }
+
+    /// Whether half of the records are there that there may be: time to look which of them still matter.
+    pub(in crate::cache) fn is_half_full(&self) -> bool {
+        self.state.read().index.len() > self.limit / 2
+    }
+
+    /// How it is.
+    pub fn state(&self) -> LedgerState {
+        let latest = self.now();
+        let state = self.state.read();
+        let index = &state.index;
+        LedgerState {
+            latest,
+            floor: index.floor(),
+            records: index.len(),
+            most: self.limit,
+            globs: index.globs(),
+            stream: index.stream(),
+        }
     }
 
     /// Bytes of its files on disk, to be counted where the disk's limit is.

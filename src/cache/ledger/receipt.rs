@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::base::ids::Sequence;
+
 /// How far the scribe has come, in ordinals.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
@@ -24,24 +26,37 @@ pub enum Kept {
     NotDurable,
 }
 
-/// Of a purge that has been recorded.
+/// Of purges that have been recorded.
 #[derive(Debug)]
-pub struct Receipt(pub(super) State);
+pub struct Receipt {
+    sequence: Sequence,
+    state: State,
+}
 
 #[derive(Debug)]
 pub(super) enum State {
     Known(Kept),
-    Waiting { until: u64, progress: watch::Receiver<Progress> },
+    Waiting { progress: watch::Receiver<Progress> },
 }
 
 impl Receipt {
-    /// Waits until the purge is durable, or it is known that it cannot become so now, at most for `patience`.
-    /// Cancel-safe: dropped here, it is written all the same.
+    pub(super) const fn new(sequence: Sequence, state: State) -> Self {
+        Self { sequence, state }
+    }
+
+    /// The sequence of the last of them.
+    pub const fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// Waits until they are durable, or it is known that they cannot become so now, at most for `patience`.
+    /// Cancel-safe: dropped here, they are written all the same.
     pub async fn kept(self, patience: Duration) -> Kept {
-        let (until, mut progress) = match self.0 {
+        let mut progress = match self.state {
             State::Known(kept) => return kept,
-            State::Waiting { until, progress } => (until, progress),
+            State::Waiting { progress } => progress,
         };
+        let until = self.sequence.ordinal();
         let settled = progress.wait_for(|progress| progress.settled >= until);
         match tokio::time::timeout(patience, settled).await {
             Ok(Ok(progress)) if progress.durable >= until => Kept::Disk,

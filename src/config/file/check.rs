@@ -3,6 +3,7 @@
 mod certificates;
 mod limits;
 mod pools;
+mod purge;
 mod sites;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use super::tables::Configuration;
 /// Complains about what does not fit together. Of what is wrong already, nothing more is said.
 pub(super) fn check(configuration: &Configuration, reader: &mut Reader) {
     limits::check(configuration, reader);
+    purge::check(configuration, reader);
     // What is missing may stand where nothing could be read.
     if reader.is_complete() {
         sites::check(configuration, reader);

@@ -121,6 +121,13 @@ policy! {
         /// The most parts that a client may ask for at once (`Range`); who asks for more gets the whole. With 0 it is always
         /// the whole.
         max_ranges: usize, whole(0..=256_usize) => 16;
+        /// Fields of answers with the tags by which they are purged, parted by blanks or commas.
+        tag_fields: Vec<String>, list(field_name()) => ["surrogate-key", "cache-tag"];
+        /// Whether clients are shown these fields.
+        show_tags: bool, flag() => false;
+        /// Whether the groups of RFC 9875 are heeded: `Cache-Groups` are tags too, and `Cache-Group-Invalidation` in the
+        /// answer to an unsafe request purges those of its origin. Clients are shown both in any case.
+        cache_groups: bool, flag() => true;
     }
     general {
         /// How long it is remembered that an answer was not for sharing (hit-for-miss).

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::kinds::{
     HostPattern, Secret, admin_address, cdn_id, certificate_name, choice, either, endpoint, fields, flag,
-    host_pattern, list, listen_address, log_target, named, node_name, origin_url, path, pool_name, proxies,
-    readable_file, server_name, size, socket_mode, table_of, tables_of, time, time_or_none, unread_path,
-    whole,
+    host_pattern, list, listen_address, log_target, named, network, node_name, origin_url, path, pool_name,
+    proxies, readable_file, server_name, size, socket_mode, table_of, tables_of, time, time_or_none, token,
+    unread_path, whole,
 };
 use super::policy::{Cache, SiteCache};
 use super::table::table;
@@ -58,6 +60,10 @@ table! {
         log: Log, table_of() => {};
         /// The administrator's interface.
         admin: Admin, table_of() => {};
+        /// Other nodes of the same operator's.
+        fleet: Fleet, table_of() => {};
+        /// Purging by the method PURGE, where clients connect. It takes both keys.
+        purge: Purge, table_of() => {};
         /// Which hosts are served, and from where. Without any, the node serves its demo site. A request for a host that
         /// no site names is answered with 421.
         sites: BTreeMap<String, Site>, named() => {};
@@ -244,6 +250,27 @@ table! {
 }
 
 table! {
+    /// Other nodes of the same operator's.
+    pub struct Fleet {
+        /// Networks and addresses from which nodes connect that have this one for a shield: what they say of purges
+        /// (`Forebay-Applied`) is believed, and of nobody else.
+        peers: Vec<IpNet>, list(network()) => [];
+    }
+}
+
+table! {
+    /// Purging by the method PURGE, where clients connect: it takes back what is stored under the URL that is asked for, by
+    /// either scheme and hard. Who may not is answered with 405, whatever is stored.
+    pub struct Purge {
+        /// Networks and addresses from which it is taken. A proxy counts itself, unless it says by the PROXY protocol for whom
+        /// it connects.
+        from: Vec<IpNet>, list(network()) => [];
+        /// What is shown in `Authorization: Bearer TOKEN`.
+        token: Option<Secret>, either("off", token()) => "off";
+    }
+}
+
+table! {
     /// Which hosts are served, and from where. It takes `hosts`, and one of `origins` and `pool`.
     pub struct Site {
         /// A host (`example.com`), every host below a domain at any depth (`*.example.com`), or every host that no other
@@ -323,6 +350,9 @@ table! {
         backoff: Duration, time() => "1s";
         /// For how long it is left out at most.
         max_backoff: Duration, time() => "30s";
+        /// Whether the endpoints are Forebays that shield the origins: they are told which purges of the fleet this node has
+        /// applied (`Forebay-Applied`), and answer from nothing that is older. They name this node in `fleet.peers`.
+        shield: bool, flag() => false;
         /// How often host names are resolved again.
         resolve_every: Duration, time() => "30s";
         /// The version of HTTP that is spoken to the endpoints. `2` without TLS is spoken by prior knowledge; `auto` is what

@@ -43,7 +43,7 @@ impl Lead {
             Lookup::Miss(_) => cache.find(&ask.key, ask).await,
         };
         let Some(stored) = stored.filter(|hit| hit.object.head.status == StatusCode::OK) else { return };
-        if stored.object.terms.freshness.response_time > times.request {
+        if stored.object.terms().freshness.response_time > times.request {
             // What is stored came after the HEAD was asked: it knows better.
             return;
         }

@@ -62,6 +62,9 @@ impl Lead {
             .then(|| ReplyHead::new(head.status, without(head.headers.clone(), &verdict.unshared)));
         let (status, unshared) = (head.status, verdict.unshared.clone());
         self.prepare_others(&verdict, status, times);
+        if verdict.store.is_none() && !matches!(self.purpose, Purpose::Shared(_)) {
+            self.era = None;
+        }
         self.tell(Announcement::Head(Arc::new(Announced {
             head,
             others: verdict.others,
@@ -71,6 +74,7 @@ impl Lead {
             bridge,
             terms: verdict.terms,
             unshared: verdict.unshared,
+            tags: verdict.tags.clone(),
             trailer,
             tunnel: Mutex::new(tunnel),
         })));
@@ -78,7 +82,7 @@ impl Lead {
         // Of a part that is the whole nothing but its `Content-Range` may say how long it is.
         let promised = length.filter(|_| self.asked.is_some());
         let Some(end) = self.carry(&mut body, promised).await else { return };
-        let Self { shared, flight, writer, purpose, .. } = *self;
+        let Self { shared, flight, writer, purpose, era, .. } = *self;
         if let Err(error) = end {
             tracing::debug!(%error, key = ?flight.ask.key, "a body broke off");
             shared.counters.broken_bodies.inc();
@@ -88,10 +92,11 @@ impl Lead {
         let trailers = body.take_trailers().map(|trailers| without(clean_trailers(trailers), &unshared));
         let content = writer.finish(trailers);
         if let (Some(content), Some((storable, vary)), Some(head)) = (content, verdict.store, stored_head) {
-            store::store(&shared, &flight.ask, head, &content, &storable, vary, (times.born, generation));
+            let kept = store::Kept { storable: &storable, vary, tags: verdict.tags };
+            store::store(&shared, &flight.ask, head, &content, kept, (times.born, generation));
         }
         // Only now may a new fetch for the key begin.
-        drop(purpose);
+        drop((purpose, era));
         body.release();
     }
 

@@ -183,12 +183,13 @@ impl Lead {
         // Judged as it came, as `deliver` does.
         let mut verdict = self.judge(head.status, &head.headers, exchange.ends_by_close, *times);
         let representation = verdict::divided(&head.headers, complete)?;
-        let storable = verdict.store.take()?;
+        let (storable, vary) = verdict.store.take()?;
+        let kept = store::Kept { storable: &storable, vary, tags: std::mem::take(&mut verdict.tags) };
         let mut head = clean(head, &self.flight.ask, &self.origins(), times.response);
         self.offer_ranges(&mut head);
         let (shared, ask) = (Arc::clone(&self.shared), Arc::clone(&self.flight.ask));
         let unshared = std::mem::take(&mut verdict.unshared);
-        let hit = store::divided(&shared, &ask, &head, &unshared, representation, storable, times.born);
+        let hit = store::divided(&shared, &ask, &head, &unshared, representation, kept, times.born);
         self.note_refresh(true);
         self.prepare_others(&verdict, StatusCode::OK, *times);
         // Claimed before anybody is told, so that all who come find them under way.

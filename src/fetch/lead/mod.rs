@@ -29,6 +29,7 @@ use crate::body::Body;
 use crate::body::budget::Charge;
 use crate::body::busy::Writer;
 use crate::body::message::ReplyHead;
+use crate::cache::era::Era;
 use crate::cache::lookup::Hit;
 use crate::origin::{Exchange, Hear, OriginError, OriginRequest};
 use crate::semantics::fields::EARLY_DATA;
@@ -56,6 +57,8 @@ pub(super) struct Lead {
     pub(super) place: Option<Place>,
     /// Its place among the refreshes that may run, if it is one.
     pub(super) refresh: Option<Place>,
+    /// As long as it may store something, or be joined by others.
+    pub(super) era: Option<Era>,
     /// What its heads take.
     pub(super) _memory: Charge,
 }
@@ -115,7 +118,8 @@ impl Lead {
 
     /// Looks on disk, where memory had nothing. What is fresh there ends the fetch; what is stale is to be confirmed.
     async fn answers_from_disk(&mut self) -> bool {
-        if self.passes() || self.stale.is_some() {
+        let is_behind = || self.flight.ask.applied > self.shared.cache.ledger().stream;
+        if self.passes() || self.stale.is_some() || self.flight.ask.applied > 0 && is_behind() {
             return false;
         }
         let found = tokio::select! {
@@ -124,7 +128,9 @@ impl Lead {
         };
         let now = self.shared.clock.now();
         match found {
-            Some(hit) if !matches!(self.flight.ask.decide(&hit.object.terms, now), Decision::Validate(_)) => {
+            Some(hit)
+                if !matches!(self.flight.ask.decide(&hit.object.terms(), now), Decision::Validate(_)) =>
+            {
                 self.tell(Announcement::Stored(hit));
                 true
             }
@@ -210,7 +216,11 @@ impl Lead {
     /// Asks the pool of the site. Cancelled, the connection is closed.
     async fn exchange(&self, request: Box<OriginRequest>) -> Result<Exchange, OriginError> {
         match self.flight.ask.pool() {
-            Some(pool) => pool.exchange_heard(request, self.hears.clone()).await,
+            Some(pool) => {
+                let mut request = request;
+                self.shared.tell_shield(&self.flight.ask, pool, &mut request);
+                pool.exchange_heard(request, self.hears.clone()).await
+            }
             None => Err(OriginError::internal()),
         }
     }

@@ -16,7 +16,7 @@ impl Lead {
         let failed = is_failure(status) && !self.passes();
         let now = self.shared.clock.now();
         let ask = &self.flight.ask;
-        let may_bridge = |hit: &Hit| self.lives(hit) && ask.may_use_on_error(&hit.object.terms, now);
+        let may_bridge = |hit: &Hit| self.lives(hit) && ask.may_use_on_error(&hit.object.terms(), now);
         if !failed || !self.stale.as_ref().is_some_and(may_bridge) {
             return false;
         }
@@ -31,7 +31,7 @@ impl Lead {
         let stale = self.stale.as_ref().filter(|hit| failed && self.lives(hit))?;
         let (outlasting, now) = (&self.flight.ask.policy.outlasting, self.shared.clock.now());
         let bridges =
-            reuse::may_use_on_error(&stale.object.terms, &RequestDirectives::default(), outlasting, now);
+            reuse::may_use_on_error(&stale.object.terms(), &RequestDirectives::default(), outlasting, now);
         bridges.then(|| stale.clone())
     }
 

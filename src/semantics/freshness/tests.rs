@@ -112,3 +112,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_over_at_a_time_is_stale_from_then_on_and_never_later_than_it_would_have_been() {
+    let fresh = Freshness { response_time: NOON, initial_age: seconds(5), lifetime: seconds(65) };
+    let state = |time: u64, at: u64| {
+        let over = fresh.over_at(Timestamp::from_secs(NOON.as_secs() + time));
+        over.state(Timestamp::from_secs(NOON.as_secs() + at))
+    };
+    assert_eq!(state(10, 9), State::Fresh { ttl: seconds(1) });
+    assert_eq!(state(10, 10), State::Stale { by: Duration::ZERO });
+    assert_eq!(state(10, 70), State::Stale { by: seconds(60) });
+    assert_eq!(state(100, 70), State::Stale { by: seconds(10) }, "its own end was earlier");
+    // The clock was put back after it came.
+    let early = fresh.over_at(Timestamp::from_secs(NOON.as_secs() - 2));
+    assert_eq!(early.lifetime, seconds(3));
+    assert_eq!(fresh.over_at(Timestamp::from_secs(1)).lifetime, Duration::ZERO);
+}

@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue};
 use super::cookies::CookieRules;
 use super::patterns::Paths;
 use super::query::QueryRules;
+use super::tags::TagRules;
 use super::targeted::TargetList;
 
 pub use ignored::IgnoredDirectives;
@@ -60,6 +61,8 @@ pub struct Policy {
     pub hide_clients: bool,
     /// The most parts that one `Range` may ask for; more, and it is ignored. 0 ignores each.
     pub max_ranges: usize,
+    /// Where the tags of responses are.
+    pub tags: TagRules,
     /// What clients that speak TLS are told of `Strict-Transport-Security` (RFC 6797), in place of what the origin says
     /// of it.
     pub strict_transport: Option<HeaderValue>,
@@ -109,6 +112,7 @@ impl Default for Policy {
             methods: CacheableMethods::default(),
             hide_clients: false,
             max_ranges: 16,
+            tags: TagRules::default(),
             strict_transport: None,
         }
     }

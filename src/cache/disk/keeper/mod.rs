@@ -166,6 +166,7 @@ impl Keeper {
             self.failed(&io::Error::other("one read after the other fails"));
         }
         self.attempt(Self::remove_released);
+        self.attempt(Self::sync_if_asked);
         // Also while there is no end of work.
         self.attempt(Self::sweep_on);
         if self.looked_at.elapsed() >= self.shared.settings.check {
@@ -201,6 +202,15 @@ impl Keeper {
         disk.ceiling = room::ceiling(&self.shared.settings, disk.mounted.used(), free);
         disk.appender.sync_aside(self.shared.settings.sync)?;
         self.make_room_for_others()
+    }
+
+    /// Makes durable what was written, if somebody waits for that.
+    fn sync_if_asked(&mut self) -> io::Result<()> {
+        if let (Some(ticket), Some(disk)) = (self.shared.intake.due_sync(), &mut self.disk) {
+            disk.appender.sync()?;
+            self.shared.intake.note_synced(ticket);
+        }
+        Ok(())
     }
 
     /// Charges what the index takes by now.

@@ -24,9 +24,11 @@ pub(super) use endpoint::{endpoint, origin_url};
 pub(super) use field::fields;
 pub(super) use host::{host_pattern, server_name};
 pub(super) use measure::{size, time, time_or_none};
-pub(super) use network::proxies;
+pub(super) use network::{network, proxies};
+
 pub(super) use place::{log_target, path, readable_file, unread_path};
 pub(super) use plain::{either, flag, list, whole};
+pub(super) use secret::token;
 pub(super) use status::times_by_status;
 pub(super) use tables::{named, table_of, tables_of};
 pub(super) use word::{

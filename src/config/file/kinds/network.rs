@@ -13,7 +13,7 @@ use crate::listener::proxied::Proxies;
 pub struct Network;
 
 /// A network, or one address.
-fn network() -> Network {
+pub fn network() -> Network {
     Network
 }
 

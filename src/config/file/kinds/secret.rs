@@ -9,6 +9,7 @@ use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::endpoint::only;
 use super::{quoted, shown};
+use crate::base::token::Token;
 use crate::base::units::ByteSize;
 
 /// The longest secret.
@@ -116,6 +117,37 @@ impl Kind for SecretText {
             }
             SecretSource::Env(name) => Shown::Value(format!("{{ env = {} }}", quoted(name))),
         }
+    }
+}
+
+/// A token: see [`Token`].
+pub struct TokenText;
+
+/// A token: see [`Token`].
+pub fn token() -> TokenText {
+    TokenText
+}
+
+impl Kind for TokenText {
+    type Value = Secret;
+
+    fn name(&self) -> String {
+        "token, { file = PATH } or { env = NAME }".into()
+    }
+
+    fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<Secret> {
+        let secret = secret().read(said, reader)?;
+        match secret.expose().parse::<Token>() {
+            Ok(_) => Some(secret),
+            Err(why) => {
+                reader.complain(&said.span(), format!("{} is no token", reader.key()), Some(why.to_string()));
+                None
+            }
+        }
+    }
+
+    fn show(&self, value: &Secret) -> Shown {
+        secret().show(value)
     }
 }
 

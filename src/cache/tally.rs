@@ -1,0 +1,77 @@
+//! What purges would match, counted without purging: as far as can be seen in a moment.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Cache;
+use super::ledger::record::Purge;
+use super::ledger::{Checked, Matcher};
+
+/// Objects that are looked at in each tier, at most.
+const MOST: u64 = 200_000;
+
+/// Time for each tier.
+const TIME: Duration = Duration::from_millis(500);
+
+/// How much purges would match.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Of objects in memory, beside those that are on disk too.
+    pub memory: Count,
+    /// Of objects on disk.
+    pub disk: Count,
+}
+
+/// Some of the objects of a tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Those that match, of those that were looked at, and are not dead already.
+    pub matched: u64,
+    /// How many were looked at.
+    pub seen: u64,
+    /// Whether there are more that were not looked at.
+    pub is_cut: bool,
+}
+
+impl Cache {
+    /// Blocking, for a second at most: counts what these purges would match. Nothing is changed.
+    pub fn tally(&self, purges: Vec<Purge>) -> Tally {
+        let matcher = Matcher::of(purges);
+        let mut memory = Counting::begin();
+        self.memory.each(|key, object| {
+            memory.note(self.is_alive(key, object) && matcher.matches(key, &object.tags))
+        });
+        let mut disk = Counting::begin();
+        let is_whole = self.disk().is_none_or(|tier| {
+            tier.each_record(|_, found| {
+                let lives = self.ledger.lets_live(found.born, &Checked::default(), &found.key, &found.tags);
+                disk.note(lives && matcher.matches(&found.key, &found.tags))
+            })
+        });
+        let (memory, mut disk) = (memory.count, disk.count);
+        // One that is loading, or in trouble, has more than can be seen.
+        disk.is_cut |= !is_whole;
+        Tally { memory, disk }
+    }
+}
+
+struct Counting {
+    count: Count,
+    begun: Instant,
+}
+
+impl Counting {
+    fn begin() -> Self {
+        Self { count: Count::default(), begun: Instant::now() }
+    }
+
+    /// Counts one; false if it was the last.
+    fn note(&mut self, matched: bool) -> bool {
+        self.count.seen += 1;
+        self.count.matched += u64::from(matched);
+        let is_late = || self.count.seen.is_multiple_of(256) && self.begun.elapsed() > TIME;
+        self.count.is_cut = self.count.seen >= MOST || is_late();
+        !self.count.is_cut
+    }
+}

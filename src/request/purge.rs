@@ -1,0 +1,94 @@
+//! The method PURGE: whoever may takes back what is stored under the URL that is asked for. It is not HTTP's own, but
+//! sites and their plugins know it. Who may not is told what everybody is told, whatever is stored.
+
+use std::net::IpAddr;
+
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, header};
+use ipnet::IpNet;
+
+use super::{ClientMachine, Received};
+use crate::admission::Rejection;
+use crate::base::token::Token;
+use crate::body::message::{Reply, Request};
+use crate::cache::ledger::Source;
+use crate::cache::tally::Tally;
+use crate::cache::wish::{Fulfilled, Unfulfilled, Wish};
+use crate::deliver;
+
+/// Who may purge by the method PURGE: who is in one of these networks and shows the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurgeRules {
+    /// Where they may be.
+    pub from: Vec<IpNet>,
+    /// What they show.
+    pub token: Token,
+}
+
+impl PurgeRules {
+    fn allow(&self, request: &Request) -> bool {
+        let is_near = |peer: IpAddr| self.from.iter().any(|network| network.contains(&peer.to_canonical()));
+        let mut shown = request.headers.get_all(header::AUTHORIZATION).iter();
+        // Both in any case: how long it takes says nothing of either.
+        let has_token = shown.any(|field| self.token.is_borne_by(field.as_bytes()));
+        request.peer.ip().is_some_and(is_near) & has_token
+    }
+}
+
+pub(super) fn is_purge(method: &Method) -> bool {
+    method.as_str() == "PURGE"
+}
+
+impl ClientMachine {
+    /// Why a PURGE goes no further.
+    pub(super) fn purge_refused(&self, request: &Request) -> Option<Rejection> {
+        let may = self.settings.purge.as_ref().is_some_and(|rules| rules.allow(request));
+        (!may).then(|| Rejection::Method(request.method.clone()))
+    }
+
+    /// Purges what a request asks for, by both schemes: who asks for it in the clear, from behind the same wall, means what
+    /// clients see by TLS too. Dropped while it waits, the purge holds all the same.
+    pub(super) async fn purged(&self, received: Received) -> Reply {
+        let Received { request, admitted, site, begun } = received;
+        let wish = Wish::of_url(format!("//{}{}", admitted.host, request.target));
+        let done = self.purge(&wish, Source { id: fastrand::u128(..), stream: 0 }).await;
+        let outcome = match &done {
+            Ok(_) => "done",
+            Err(Unfulfilled::NotDurable(_)) => "not durable",
+            Err(_) => "refused",
+        };
+        let (by, url) = (request.peer.ip(), &wish.urls);
+        tracing::info!(target: "forebay::audit", ?by, action = "PURGE", ?url, outcome, "a change was asked for");
+        let reply = match done {
+            Ok(Fulfilled { id, sequence, .. }) => {
+                deliver::said(StatusCode::OK, &format!("Purged at {sequence}, as {id:032x}."), begun.time)
+            }
+            Err(why @ Unfulfilled::NotDurable(_)) => {
+                deliver::said(StatusCode::SERVICE_UNAVAILABLE, &why.to_string(), begun.time)
+            }
+            Err(why) => deliver::said(StatusCode::BAD_REQUEST, &why.to_string(), begun.time),
+        };
+        begun.logged_purge(reply, &request, &site.name, self.log.as_ref())
+    }
+
+    /// Does what is wished for by whoever may: the names of URLs are those of the keys of their sites.
+    pub async fn purge(&self, wish: &Wish, source: Source) -> Result<Fulfilled, Unfulfilled> {
+        self.cache.fulfil(wish, |host, target| self.normal(host, target), self.clock.now(), source).await
+    }
+
+    /// Blocking, for a second at most: what a wish would match, without purging anything.
+    pub fn tally(&self, wish: &Wish) -> Result<Tally, Unfulfilled> {
+        Ok(self.cache.tally(wish.read(|host, target| self.normal(host, target))?))
+    }
+
+    /// The target of keys for what is asked for at a canonical host.
+    fn normal(&self, host: &str, target: PathAndQuery) -> PathAndQuery {
+        let site = self.router.site(host);
+        site.and_then(|site| site.policy.query.normal(&target)).unwrap_or(target)
+    }
+
+    /// Which of the hosts that a wish names nobody answers for: most likely they are misspelt.
+    pub fn unknown_hosts(&self, wish: &Wish) -> Vec<String> {
+        wish.hosts_named().into_iter().filter(|host| self.router.site(host).is_none()).collect()
+    }
+}
