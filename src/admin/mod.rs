@@ -34,7 +34,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::exposition::{Exposition, Format};
 pub use explain::{Explain, Explained, Explaining, Question, Refused};
 use health::Readiness;
-pub use reload::{Complained, NotReloaded, Reload, Reloaded, Reloads, Said};
+pub use reload::{Fault, NotReloaded, Reload, Reloaded, Reloads, Said};
 pub use server::Admin;
 pub use settings::{AddressError, Settings};
 

@@ -30,7 +30,7 @@ pub struct Reloaded {
     /// Keys whose new value counts after a restart only.
     pub needs_restart: Vec<String>,
     /// What is hardly meant so.
-    pub warnings: Vec<Complained>,
+    pub warnings: Vec<Fault>,
 }
 
 /// Why nothing was changed.
@@ -40,7 +40,7 @@ pub struct NotReloaded {
     pub text: String,
     /// What is wrong with the files, one by one, with warnings. Empty where they are well, and something else is not: an address
     /// that is taken, a file that cannot be opened.
-    pub complaints: Vec<Complained>,
+    pub complaints: Vec<Fault>,
 }
 
 impl fmt::Display for NotReloaded {
@@ -60,7 +60,7 @@ impl NotReloaded {
 
 /// One thing that is wrong with a file, or hardly meant so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complained {
+pub struct Fault {
     /// The file, as it is named to people.
     pub file: String,
     /// Line and column, from 1; none if it is about the whole file.

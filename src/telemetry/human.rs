@@ -3,22 +3,35 @@
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
+use parking_lot::Mutex;
 use tracing_subscriber::EnvFilter;
 
-/// What may say more than the configuration does.
-const VARIABLE: &str = "FOREBAY_LOG";
+/// What is always told, however little else is: lines about what operators have changed.
+const ALWAYS: &str = "audit=info";
 
-/// Puts another filter in the place of the one there is.
-type SetFilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
+/// Puts another filter in the place of the one that there is; false if nobody is listening any more.
+type Replace = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
 
-/// Of the log that was started.
-static SET_FILTER: OnceLock<SetFilter> = OnceLock::new();
+/// The log of this process. There is one, as there is one stderr.
+struct Human {
+    replace: Replace,
+    now: Mutex<String>,
+}
+
+static HUMAN: OnceLock<Human> = OnceLock::new();
+
+/// There is no log whose level could be changed: it was not started by [`start`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this process has no log of its own")]
+pub struct NoLog;
 
 /// Starts the log for people at `level` (`error`, `warn`, `info`, `debug`, `trace`); the environment variable
 /// `FOREBAY_LOG` may say more. A second call in one process changes nothing.
 pub fn start(level: &str) {
+    let said = std::env::var("FOREBAY_LOG").ok().filter(|said| EnvFilter::try_new(said).is_ok());
+    let said = said.unwrap_or_else(|| level.to_owned());
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter(level))
+        .with_env_filter(filter(&said))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
@@ -27,18 +40,28 @@ pub fn start(level: &str) {
         .with_filter_reloading();
     let handle = log.reload_handle();
     if log.try_init().is_ok() {
-        // It fails only where the log has gone, which it does with the process.
-        let _ = SET_FILTER.set(Box::new(move |filter| drop(handle.reload(filter))));
+        let replace: Replace = Box::new(move |filter| handle.reload(filter).is_ok());
+        let _ = HUMAN.set(Human { replace, now: Mutex::new(said) });
     }
 }
 
-/// Changes the level of a log that was started, from the next line on; where the environment says what is told, nothing.
-pub fn set_level(level: &str) {
-    if let Some(set) = SET_FILTER.get() {
-        set(filter(level));
-    }
+/// What is told now: a level, or what `FOREBAY_LOG` said.
+pub fn told() -> Result<String, NoLog> {
+    HUMAN.get().map(|human| human.now.lock().clone()).ok_or(NoLog)
 }
 
-fn filter(level: &str) -> EnvFilter {
-    EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(level))
+/// Tells from now on what `level` says, in place of what was told before.
+pub fn tell(level: &str) -> Result<(), NoLog> {
+    let human = HUMAN.get().ok_or(NoLog)?;
+    let mut now = human.now.lock();
+    if !(human.replace)(filter(level)) {
+        return Err(NoLog);
+    }
+    level.clone_into(&mut now);
+    Ok(())
+}
+
+/// What may be said is bounded by its callers; what makes no sense in it is left out.
+fn filter(said: &str) -> EnvFilter {
+    EnvFilter::new(format!("{said},{ALWAYS}"))
 }

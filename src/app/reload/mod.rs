@@ -30,7 +30,7 @@ use crate::config::{Configuration, Listen, Settings, unmistakable_id};
 use crate::listener::Limits;
 use crate::telemetry::human;
 use record::Record;
-use source::{Read, Source, complained};
+use source::{Read, Source, faults};
 
 /// How long a reload that is under way may hold up the end of the node.
 const END_LIMIT: Duration = Duration::from_secs(2);
@@ -246,7 +246,10 @@ impl Inner {
         let log = state.logs.prepare(&settings.access_log).map_err(NotReloaded::because)?;
         let plan = state.listeners.plan(&settings.listen).map_err(NotReloaded::because)?;
         // From here on nothing fails.
-        human::set_level(settings.log_level.name());
+        if settings.log_level != state.settings.log_level {
+            // Where it says what it said, what somebody has set meanwhile stays. Without a log there is nothing to set.
+            let _ = human::tell(settings.log_level.name());
+        }
         self.limits.put(settings.listener.clone());
         self.deadline.set(settings.drain);
         state.logs.put(log);
@@ -268,7 +271,7 @@ impl Inner {
     /// What was read, as far as it can be had without a restart.
     fn compile(&self, state: &State, read: Read) -> Result<Compiled, NotReloaded> {
         let Read { written, complaints, .. } = read;
-        let (warnings, mut written) = (complained(&complaints), written?);
+        let (warnings, mut written) = (faults(&complaints), written?);
         let needs_restart = written.hold(&state.written).into_iter().map(str::to_owned).collect();
         let settings = Settings::compile_for(&written, &self.own_id).map_err(NotReloaded::because)?;
         let changed = changes::between((&state.written, &state.settings), (&written, &settings));

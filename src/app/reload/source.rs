@@ -1,6 +1,6 @@
 //! Where configurations come from.
 
-use crate::admin::{Complained, NotReloaded};
+use crate::admin::{Fault, NotReloaded};
 use crate::config::Configuration;
 use crate::config::file::{Complaint, Complaints, Seen, Severity};
 
@@ -22,12 +22,12 @@ pub struct Read {
 }
 
 /// Complaints as those take them who ask for a reload.
-pub fn complained(complaints: &Complaints) -> Vec<Complained> {
+pub fn faults(complaints: &Complaints) -> Vec<Fault> {
     complaints.iter().map(one).collect()
 }
 
-fn one(complaint: &Complaint) -> Complained {
-    Complained {
+fn one(complaint: &Complaint) -> Fault {
+    Fault {
         file: complaint.file().display().to_string(),
         position: complaint.position(),
         message: complaint.message().to_owned(),

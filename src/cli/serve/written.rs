@@ -5,7 +5,7 @@ use std::path::Path;
 use super::ServeError;
 use super::options::Options;
 use crate::admin::NotReloaded;
-use crate::app::reload::source::{Read, Source, complained};
+use crate::app::reload::source::{Read, Source, faults};
 use crate::cli::demo::Demo;
 use crate::config::Configuration;
 use crate::config::file::{Complaints, Report, Seen};
@@ -104,7 +104,7 @@ impl Source for Written {
         };
         let written = match configuration {
             Some(written) => self.applied(written),
-            None => Err(NotReloaded { text: complaints.to_string(), complaints: complained(&complaints) }),
+            None => Err(NotReloaded { text: complaints.to_string(), complaints: faults(&complaints) }),
         };
         Read { written, complaints, seen }
     }
