@@ -36,7 +36,7 @@ install_needs() {
     has nginx || packages+=(nginx-light)
     has npm || packages+=(npm)
     has python3 || packages+=(python3)
-    # For gRPC's client and server, which are installed into an environment of their own.
+    # For gRPC's client and server and for schemathesis, which are installed into environments of their own.
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
     has openssl || packages+=(openssl)
     has curl || packages+=(curl)
@@ -129,6 +129,14 @@ run_grpc() {
     count "$((ok + bad))" "$ok" "$status"
 }
 
+# openapi: 3 passed, 0 failed
+run_openapi() {
+    local status=0 ok bad
+    run python3 tests/openapi || status=$?
+    read -r ok bad < <(sed -nE 's/^openapi: ([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log"; echo 0 0)
+    count "$((ok + bad))" "$ok" "$status"
+}
+
 # Whether the tests of this name were asked for.
 wanted() {
     local filter
@@ -161,6 +169,8 @@ else
 fi
 # A real client and a real server of gRPC.
 if wanted grpc; then run_grpc; fi
+# The admin API against its own description.
+if wanted openapi; then run_openapi; fi
 # The public HTTP cache tests.
 if wanted conformance; then run_conformance; fi
 [ $((passed + failed)) -gt 0 ] || give_up "no test ran"

@@ -15,8 +15,9 @@ const fn pool(kind: Kind, name: &'static str, help: &'static str) -> Family {
 }
 
 #[rustfmt::skip]
-static ENDPOINTS: [Row; 7] = [
+static ENDPOINTS: [Row; 8] = [
     (endpoint(Kind::Gauge, "forebay_endpoint_up", "1 if requests are sent to the endpoint, 0 while it is skipped."), |e| u64::from(e.up)),
+    (endpoint(Kind::Gauge, "forebay_endpoint_drained", "1 if the operator has drained the endpoint, 0 if not."), |e| u64::from(e.drained)),
     (endpoint(Kind::Gauge, "forebay_endpoint_active_requests", "Exchanges with the endpoint that are under way."), |e| e.active),
     (endpoint(Kind::Gauge, "forebay_endpoint_idle_connections", "Connections to the endpoint that are kept for the next exchange."), |e| e.idle),
     (endpoint(Kind::Counter, "forebay_endpoint_requests_total", "Requests sent to the endpoint."), |e| e.requests),
@@ -63,6 +64,7 @@ mod tests {
             pool: "shop".into(),
             endpoint: endpoint.into(),
             up: endpoint == "http://a",
+            drained: false,
             active: 1,
             idle: 2,
             requests: 3,

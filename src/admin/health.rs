@@ -1,11 +1,10 @@
 //! Whether the node lives, and whether it may be sent requests.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use axum::http::StatusCode;
-use serde_json::{Value, json};
+use std::time::Duration;
 
 use super::View;
+use super::v1::{CertificateTold, HealthTold};
 use crate::cache::disk::DiskTier;
 use crate::cache::disk::health::Health;
 use crate::telemetry::certificates::CertificateState;
@@ -14,28 +13,32 @@ const SECONDS_OF_DAY: u64 = 24 * 60 * 60;
 
 impl View {
     /// The process answers; beside that, how its parts are. Whether they are well is no reason to restart it.
-    pub(super) fn health(&self) -> Value {
-        let handles = &self.handles;
-        json!({
-            "status": "ok",
-            "version": env!("CARGO_PKG_VERSION"),
-            "uptime_seconds": handles.clock.now().since(self.started).as_secs(),
-            "draining": handles.draining.is_cancelled(),
-            "disk": handles.cache.disk().map_or("none".to_owned(), |disk| disk.health().to_string()),
-            "certificates": self.certificates(),
-            "ticket_keys": self.ticket_keys(),
-        })
+    pub(super) fn health(&self) -> HealthTold {
+        let (handles, reason) = (&self.handles, self.hindrance());
+        HealthTold {
+            status: "ok",
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.uptime().as_secs(),
+            ready: reason.is_none(),
+            reason,
+            draining: handles.draining.is_cancelled(),
+            drained: self.readiness.is_drained(),
+            disk: handles.cache.disk().map_or("none".to_owned(), |disk| disk.health().to_string()),
+            certificates: (handles.certificates)().into_iter().map(|state| self.certificate(state)).collect(),
+            ticket_keys: self.ticket_keys(),
+        }
     }
 
-    /// For how long each certificate is still good, and whether what is in its files is the one that is shown.
-    fn certificates(&self) -> Value {
+    pub(super) fn uptime(&self) -> Duration {
+        self.handles.clock.now().since(self.started)
+    }
+
+    /// For how long a certificate is still good, and whether what is in its files is the one that is shown.
+    fn certificate(&self, state: CertificateState) -> (String, CertificateTold) {
         let now = self.handles.clock.now();
-        let certificate = |state: CertificateState| {
-            let days_left = state.expires.since(now).as_secs() / SECONDS_OF_DAY;
-            let expired = state.expires <= now;
-            (state.name, json!({ "days_left": days_left, "expired": expired, "refused": state.refused }))
-        };
-        (self.handles.certificates)().into_iter().map(certificate).collect::<serde_json::Map<_, _>>().into()
+        let days_left = state.expires.since(now).as_secs() / SECONDS_OF_DAY;
+        let (expired, refused) = (state.expires <= now, state.refused);
+        (state.name, CertificateTold { days_left, expired, refused })
     }
 
     /// Whether the keys of session tickets are those in their files.
@@ -47,38 +50,43 @@ impl View {
         }
     }
 
-    /// Whether requests may be sent here, and if not, why.
-    pub(super) fn readiness(&self) -> (StatusCode, Value) {
-        match self.hindrance() {
-            None => (StatusCode::OK, json!({ "ready": true })),
-            Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, json!({ "ready": false, "reason": reason })),
-        }
-    }
-
+    /// Why no requests may be sent here, if none may.
     pub(super) fn hindrance(&self) -> Option<&'static str> {
         let handles = &self.handles;
         self.readiness.hindrance(handles.draining.is_cancelled(), handles.cache.disk().map(DiskTier::health))
     }
 }
 
-/// Whether the node has been ready once.
+/// Whether the node has been ready once, and whether an operator has taken it out.
 #[derive(Debug, Default)]
 pub(super) struct Readiness {
     /// The disk tier's index was loaded, or known not to be usable.
     loaded: AtomicBool,
+    /// An operator has taken it out, until it is taken back.
+    drained: AtomicBool,
 }
 
 impl Readiness {
+    /// Takes the node out, or back.
+    pub(super) fn drain(&self, drained: bool) {
+        self.drained.store(drained, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.drained.load(Ordering::Relaxed)
+    }
+
     /// Why no requests may be sent here. A disk that comes back after a failure, and is loaded anew, is no reason:
     /// meanwhile the node did without.
     fn hindrance(&self, draining: bool, disk: Option<Health>) -> Option<&'static str> {
         if disk != Some(Health::Loading) {
             self.loaded.store(true, Ordering::Relaxed);
         }
-        match (draining, self.loaded.load(Ordering::Relaxed)) {
-            (true, _) => Some("draining"),
-            (false, false) => Some("loading"),
-            (false, true) => None,
+        match (draining, self.is_drained(), self.loaded.load(Ordering::Relaxed)) {
+            (true, ..) => Some("draining"),
+            (false, true, _) => Some("drained"),
+            (false, false, false) => Some("loading"),
+            (false, false, true) => None,
         }
     }
 }
@@ -95,7 +103,11 @@ mod tests {
         assert_eq!(readiness.hindrance(true, Some(Health::Loading)), Some("draining"));
         assert_eq!(readiness.hindrance(false, Some(Health::Serving)), None);
         assert_eq!(readiness.hindrance(false, Some(Health::Loading)), None, "it comes back");
+        readiness.drain(true);
+        assert_eq!(readiness.hindrance(false, Some(Health::Serving)), Some("drained"));
         assert_eq!(readiness.hindrance(true, Some(Health::Serving)), Some("draining"));
+        readiness.drain(false);
+        assert_eq!(readiness.hindrance(false, Some(Health::Serving)), None, "it is taken back");
     }
 
     #[test]

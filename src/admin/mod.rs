@@ -1,20 +1,35 @@
-//! What the operator asks a running node: how it is, whether it may be sent requests, its metrics, and what would
-//! happen to a request.
+//! What the operator asks a running node, and tells it ([decision 23](../../docs/decisions/0023-admin-api.md)).
 //!
 //! A listener of its own on a thread of its own, so that it answers while the workers are busy and keeps none of them
-//! from their work. It reads the handles of the others and changes nothing.
+//! from their work. It reads the handles of the others, and changes what they let it change.
+//!
+//! - `server`, `patience`, `peer`, `wire`, `tls`: the thread and its connections.
+//! - `access`: who gets in. `audit`: what they change leaves a line.
+//! - `v1`: the routes, a file for each group. `content`, `query`, `question`: what comes with a request. [`problem`]: errors.
+//! - `openapi`, `page`: what describes all that, for programs and for people.
+//! - `scrape`, `endpoints`, `certificates`, `process`: metrics. `health`: whether it may be sent requests.
 
+mod access;
+mod audit;
 mod certificates;
+mod content;
 mod endpoints;
-mod explain;
-mod guard;
 mod health;
+mod openapi;
+mod page;
 mod patience;
+mod peer;
+pub mod problem;
 mod process;
+mod query;
+mod question;
 mod reload;
 mod scrape;
 mod server;
 mod settings;
+mod tls;
+mod v1;
+mod wire;
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,14 +47,25 @@ use crate::telemetry::certificates::CertificateState;
 use crate::telemetry::endpoints::EndpointState;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::exposition::{Exposition, Format};
-pub use explain::{Explain, Explained, Explaining, Question, Refused};
+use crate::telemetry::sites::SiteState;
+use access::Access;
 use health::Readiness;
+pub use question::{Question, Refused};
 pub use reload::{Fault, NotReloaded, Reload, Reloaded, Reloads, Said};
 pub use server::Admin;
-pub use settings::{AddressError, Settings};
+pub use settings::{AccessError, AddressError, Settings};
+pub use tls::TlsError;
+pub use v1::explain::{Explain, Explained, Explaining};
+pub use v1::{Complained, Configured, Inspect, Inspecting, Purger, Validated};
 
 /// Tells how the endpoints of all pools are.
 pub type Endpoints = Arc<dyn Fn() -> Vec<EndpointState> + Send + Sync>;
+
+/// Sends no more requests to an endpoint of a pool, or does so again; how it is then, if there is one of that name.
+pub type DrainEndpoint = Arc<dyn Fn(&str, &str, bool) -> Option<EndpointState> + Send + Sync>;
+
+/// Tells which sites there are.
+pub type Sites = Arc<dyn Fn() -> Vec<SiteState> + Send + Sync>;
 
 /// Tells how the certificates are that clients are shown.
 pub type Certificates = Arc<dyn Fn() -> Vec<CertificateState> + Send + Sync>;
@@ -47,7 +73,7 @@ pub type Certificates = Arc<dyn Fn() -> Vec<CertificateState> + Send + Sync>;
 /// Tells whether what is in the files of keys of session tickets cannot be used, if there are any.
 pub type TicketKeys = Arc<dyn Fn() -> Option<bool> + Send + Sync>;
 
-/// What there is to look at.
+/// What there is to look at, and to change.
 #[derive(Clone)]
 pub struct Handles {
     /// Counts of requests and decisions.
@@ -62,12 +88,22 @@ pub struct Handles {
     pub connections: Connections,
     /// The endpoints of origins.
     pub endpoints: Endpoints,
+    /// Changes which of them are asked.
+    pub drain_endpoint: DrainEndpoint,
+    /// Sites.
+    pub sites: Sites,
     /// Certificates.
     pub certificates: Certificates,
     /// Keys of session tickets.
     pub ticket_keys: TicketKeys,
     /// Tells what would happen to a request.
     pub explain: Explain,
+    /// Tells what is stored for one.
+    pub inspect: Inspect,
+    /// Purges.
+    pub purger: Arc<dyn Purger>,
+    /// What it is configured with.
+    pub config: Configured,
     /// The access log, if there is one.
     pub log: Option<Control>,
     /// Reads the configuration anew, if there is one to read.
@@ -81,9 +117,12 @@ pub struct Handles {
 /// Why there is no admin listener.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The address is for others than this machine.
+    /// It would let in whoever comes, or nobody.
     #[error(transparent)]
-    Address(#[from] AddressError),
+    Access(#[from] AccessError),
+    /// It cannot speak TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address cannot be had.
     #[error("the admin listener cannot listen on {address}: {error}")]
     Listen {
@@ -99,7 +138,8 @@ pub enum AdminError {
 
 /// What `/metrics` says now.
 pub fn exposition(handles: &Handles, format: Format) -> Exposition {
-    View::new(handles.clone()).exposition(format)
+    let at = SocketAddr::from(([127, 0, 0, 1], 0));
+    View::new(handles.clone(), &Settings::at(at)).exposition(format)
 }
 
 /// What the handlers work on.
@@ -107,11 +147,12 @@ struct View {
     handles: Handles,
     started: Timestamp,
     readiness: Readiness,
+    access: Access,
 }
 
 impl View {
-    fn new(handles: Handles) -> Self {
+    fn new(handles: Handles, settings: &Settings) -> Self {
         let started = handles.clock.now();
-        Self { handles, started, readiness: Readiness::default() }
+        Self { handles, started, readiness: Readiness::default(), access: Access::new(settings) }
     }
 }

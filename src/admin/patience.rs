@@ -11,6 +11,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
+use tokio_rustls::TlsAcceptor;
+
+use super::peer::Caller;
+use super::wire::Wire;
 
 /// Connections at a time; one more is closed at once.
 const MOST: usize = 64;
@@ -27,27 +31,38 @@ const BREATH: Duration = Duration::from_millis(50);
 /// Accepts connections up to a limit.
 pub(super) struct Patient {
     socket: TcpListener,
+    /// With it they speak TLS.
+    acceptor: Option<TlsAcceptor>,
     places: Arc<Semaphore>,
 }
 
 impl Patient {
-    pub(super) fn new(socket: TcpListener) -> Self {
-        Self { socket, places: Arc::new(Semaphore::new(MOST)) }
+    pub(super) fn new(socket: TcpListener, acceptor: Option<TlsAcceptor>) -> Self {
+        Self { socket, acceptor, places: Arc::new(Semaphore::new(MOST)) }
+    }
+
+    /// The connection, unless it is one too many or gone already.
+    fn take(&self, stream: TcpStream, peer: SocketAddr) -> Option<Wire> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let local = stream.local_addr().ok()?.ip();
+        let caller = Caller { peer, local, shown: Arc::default() };
+        Some(Wire::new(Timed::new(stream, place), self.acceptor.as_ref(), caller))
     }
 }
 
 impl axum::serve::Listener for Patient {
-    type Io = Timed;
+    type Io = Wire;
     type Addr = SocketAddr;
 
     /// Cancel-safe.
-    async fn accept(&mut self) -> (Timed, SocketAddr) {
+    async fn accept(&mut self) -> (Wire, SocketAddr) {
         loop {
             match self.socket.accept().await {
-                Ok((stream, peer)) => match Arc::clone(&self.places).try_acquire_owned() {
-                    Ok(place) => return (Timed::new(stream, place), peer),
-                    Err(_) => drop(stream),
-                },
+                Ok((stream, peer)) => {
+                    if let Some(wire) = self.take(stream, peer) {
+                        return (wire, peer);
+                    }
+                }
                 Err(error) => {
                     tracing::debug!(%error, "the admin listener cannot accept a connection");
                     tokio::time::sleep(BREATH).await;

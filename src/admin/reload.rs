@@ -15,8 +15,8 @@ pub trait Reloads: Send + Sync {
     /// Reads the files anew and puts what they say in place, or changes nothing and says why.
     fn reload(&self) -> Result<Reloaded, NotReloaded>;
 
-    /// Says what is wrong with the files, or with `text` in the place of the first of them. Nothing is changed.
-    fn validate(&self, text: Option<&str>) -> Result<Reloaded, NotReloaded>;
+    /// Says what a reload would change, or what is wrong with the files. Nothing is changed.
+    fn validate(&self) -> Result<Reloaded, NotReloaded>;
 
     /// What has come of reloads so far.
     fn said(&self) -> Said;

@@ -1,4 +1,4 @@
-//! The admin listener's thread and its routes.
+//! The admin listener's thread, and the routes that are older than `/v1`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,16 +8,23 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::{from_fn, map_response};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::Value;
+use serde::Serialize;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::explain::explain;
-use super::guard::guard;
+use super::access::guard;
+use super::openapi::{self, Guarded, Open};
 use super::patience::Patient;
-use super::{AdminError, Handles, Settings, View};
+use super::peer::Caller;
+use super::problem::{Kind, Problem};
+use super::v1::{HealthTold, json};
+use super::{AdminError, Handles, Settings, View, page, tls};
 use crate::telemetry::metrics::exposition::Format;
 
 /// How long answers under way may take once it is to end.
@@ -26,25 +33,33 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const INDEX: &str = "\
 Forebay
 
-/metrics   what it counts, for Prometheus
-/healthz   whether the process lives, and how its parts are
-/readyz    whether it may be sent requests
-/v1/explain?url=URL[&method=METHOD][&header=NAME:%20VALUE]
-           what would happen to a request now, and why
+/metrics       what it counts, for Prometheus
+/healthz       whether the process lives, and how its parts are
+/readyz        whether it may be sent requests
+/docs          everything that can be asked and told below /v1, for people
+/openapi.json  the same for programs
 ";
+
+/// The page has a style of its own, and nothing else.
+const PAGE_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The admin listener at work.
 #[derive(Debug)]
 pub struct Admin {
     address: SocketAddr,
+    speaks_tls: bool,
     stop: CancellationToken,
     thread: JoinHandle<()>,
 }
 
 impl Admin {
     /// Binds the address and starts the thread that answers there. Call it when the node listens: `/readyz` says so.
-    pub fn start(settings: Settings, handles: Handles) -> Result<Self, AdminError> {
-        let Settings { address } = settings.check()?;
+    /// Blocking: files of certificates are read.
+    pub fn start(settings: &Settings, handles: Handles) -> Result<Self, AdminError> {
+        settings.check()?;
+        let acceptor = tls::acceptor(settings)?;
+        let (speaks_tls, address) = (acceptor.is_some(), settings.address);
         let listen = |error| AdminError::Listen { address, error };
         let socket = std::net::TcpListener::bind(address).map_err(listen)?;
         socket.set_nonblocking(true).map_err(listen)?;
@@ -53,21 +68,31 @@ impl Admin {
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AdminError::Thread)?;
         let stop = CancellationToken::new();
         let stop_token = stop.clone();
-        let view = Arc::new(View::new(handles));
+        let view = Arc::new(View::new(handles, settings));
         let thread = std::thread::Builder::new()
             .name("admin".into())
             .spawn(move || {
-                if let Err(error) = runtime.block_on(serve(socket, view, stop_token)) {
+                if let Err(error) = runtime.block_on(serve(socket, acceptor, view, stop_token)) {
                     tracing::error!(%error, "the admin listener has ended");
                 }
+                // Files that are being looked at are not waited for.
+                runtime.shutdown_background();
             })
             .map_err(AdminError::Thread)?;
-        Ok(Self { address, stop, thread })
+        if !speaks_tls && !address.ip().to_canonical().is_loopback() {
+            tracing::warn!(%address, "the admin listener speaks no TLS: its token crosses the network in the clear");
+        }
+        Ok(Self { address, speaks_tls, stop, thread })
     }
 
     /// Where it listens, its port filled in.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How its URLs begin.
+    pub fn scheme(&self) -> &'static str {
+        if self.speaks_tls { "https" } else { "http" }
     }
 
     /// Blocking: ends it. Call it last, so that a drain can be watched.
@@ -79,11 +104,13 @@ impl Admin {
 
 async fn serve(
     socket: std::net::TcpListener,
+    acceptor: Option<TlsAcceptor>,
     view: Arc<View>,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let socket = tokio::net::TcpListener::from_std(socket)?;
-    let served = axum::serve(Patient::new(socket), routes(view))
+    let service = router(view).into_make_service_with_connect_info::<Caller>();
+    let served = axum::serve(Patient::new(socket, acceptor), service)
         .with_graceful_shutdown(stop.clone().cancelled_owned());
     let too_late = async {
         stop.cancelled().await;
@@ -95,13 +122,19 @@ async fn serve(
     }
 }
 
-fn routes(view: Arc<View>) -> Router {
-    Router::new()
+/// Everything that is answered, behind the guard.
+fn router(view: Arc<View>) -> Router {
+    let (routes, document) = openapi::routes().split_for_parts();
+    let value = serde_json::to_value(&document).unwrap_or_default();
+    let page: Arc<str> = page::of(&value).into();
+    let document: Arc<str> = format!("{value:#}\n").into();
+    routes
         .route("/", get(|| async { INDEX }))
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(async |State(view): State<Arc<View>>| json(StatusCode::OK, &view.health())))
-        .route("/readyz", get(readyz))
-        .route("/v1/explain", get(explain))
+        .route("/openapi.json", get(async move || document_of(&document)))
+        .route("/docs", get(async move || page_of(&page)))
+        .fallback(async || Problem::new(Kind::NoSuchPath, "there is nothing here: see /docs"))
+        .method_not_allowed_fallback(async || Problem::new(Kind::NoSuchMethod, "see /docs"))
+        .layer(from_fn_with_state(Arc::clone(&view), guard))
         .with_state(view)
         .layer(map_response(async |mut response: Response| {
             let headers = response.headers_mut();
@@ -109,20 +142,75 @@ fn routes(view: Arc<View>) -> Router {
             headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             response
         }))
-        .layer(from_fn(guard))
 }
 
+fn document_of(document: &Arc<str>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], document.to_string()).into_response()
+}
+
+fn page_of(page: &Arc<str>) -> Response {
+    let fields = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (fields, page.to_string()).into_response()
+}
+
+/// What stands outside of `/v1`, because everybody expects it there.
+pub(super) fn documented() -> OpenApiRouter<Arc<View>> {
+    OpenApiRouter::new().routes(routes!(metrics)).routes(routes!(healthz)).routes(routes!(readyz))
+}
+
+/// What the node counts, for Prometheus
+#[utoipa::path(
+    get, path = "/metrics", tag = "node",
+    responses(
+        (status = 200, description = "all metrics", content(
+            (String = "text/plain"), (String = "application/openmetrics-text"),
+        )),
+        Guarded,
+    )
+)]
 async fn metrics(State(view): State<Arc<View>>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let format = accept.map_or(Format::default(), Format::accepted);
     ([(header::CONTENT_TYPE, format.content_type())], view.exposition(format).finish()).into_response()
 }
 
-async fn readyz(State(view): State<Arc<View>>) -> Response {
-    let (status, says) = view.readiness();
-    json(status, &says)
+/// Whether the process lives, and how its parts are
+#[utoipa::path(
+    get, path = "/healthz", tag = "node",
+    responses((status = 200, description = "it lives", body = HealthTold), Open)
+)]
+async fn healthz(State(view): State<Arc<View>>) -> Response {
+    json(&view.health())
 }
 
-fn json(status: StatusCode, value: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{value}\n")).into_response()
+/// Whether requests may be sent here.
+#[derive(Debug, Serialize, ToSchema)]
+struct Ready {
+    /// Whether they may.
+    ready: bool,
+    /// Why not: `loading`, `drained` or `draining`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+/// Whether requests may be sent here
+#[utoipa::path(
+    get, path = "/readyz", tag = "node",
+    responses(
+        (status = 200, description = "they may", body = Ready),
+        (status = 503, description = "they may not", body = Ready),
+        Open,
+    )
+)]
+async fn readyz(State(view): State<Arc<View>>) -> Response {
+    let reason = view.hindrance();
+    let mut response = json(&Ready { ready: reason.is_none(), reason });
+    if reason.is_some() {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
 }

@@ -1,12 +1,14 @@
 //! The composition root: builds everything, runs it, reloads it, drains it.
 
 mod caretaker;
+mod configured;
 mod descriptors;
 mod listeners;
 mod logs;
 mod made;
 mod node;
 mod policies;
+mod purging;
 pub mod reload;
 mod run;
 mod worker;

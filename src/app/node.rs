@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
+use super::configured::{self, Told};
 use super::made::{Made, Making};
-use crate::admin::{Explain, Explained, Explaining, Handles, Question, Refused};
+use super::purging::Purging;
+use crate::admin::problem::Kind;
+use crate::admin::{
+    DrainEndpoint, Explain, Explained, Explaining, Handles, Inspect, Inspecting, Question, Refused,
+};
 use crate::admission::{Connections, Rejection};
 use crate::base::clock::Clock;
 use crate::body::budget::Budget;
@@ -47,6 +51,8 @@ pub struct Node {
     front: Arc<ArcSwapOption<Front>>,
     clock: Clock,
     log: Control,
+    /// What is told of the configuration in place.
+    told: Arc<ArcSwap<Told>>,
 }
 
 /// Why a node cannot be put together.
@@ -136,6 +142,7 @@ impl Node {
             front,
             clock,
             log,
+            told: Arc::new(ArcSwap::from_pointee(Told::of(settings))),
         })
     }
 
@@ -186,6 +193,7 @@ impl Node {
         self.fetcher.set_limits(&settings.fetch);
         self.front.store(made.front.clone());
         self.routes.store(router);
+        self.told.store(Arc::new(Told::of(settings)));
         self.machine.put(Arc::new(ClientMachine::new(settings.request.clone(), parts)));
     }
 
@@ -193,6 +201,7 @@ impl Node {
     pub fn handles(&self, draining: CancellationToken) -> Handles {
         let (machine, front, tickets) =
             (Arc::clone(&self.machine), Arc::clone(&self.front), Arc::clone(&self.front));
+        let told = Arc::clone(&self.told);
         Handles {
             metrics: Arc::clone(&self.metrics),
             cache: Arc::clone(&self.cache),
@@ -208,11 +217,37 @@ impl Node {
             }),
             ticket_keys: Arc::new(move || tickets.load().as_ref()?.ticket_keys_are_refused()),
             explain: self.explain(),
+            drain_endpoint: self.drain_endpoint(),
+            sites: Arc::new(move || told.load().sites.clone()),
+            inspect: self.inspect(),
+            purger: Arc::new(Purging(Arc::clone(&self.machine))),
+            config: configured::configured(&self.told),
             log: Some(self.log.clone()),
             reload: None,
             draining,
             clock: self.clock.clone(),
         }
+    }
+
+    /// Lets the admin listener drain endpoints.
+    fn drain_endpoint(&self) -> DrainEndpoint {
+        let machine = Arc::clone(&self.machine);
+        Arc::new(move |pool, endpoint, drained| {
+            let machine = machine.machine();
+            machine.setup().pools().iter().find(|known| known.name() == pool)?.drain(endpoint, drained)
+        })
+    }
+
+    /// Tells the admin listener what is stored.
+    fn inspect(&self) -> Inspect {
+        let machine = Arc::clone(&self.machine);
+        Arc::new(move |question: Question| -> Inspecting {
+            let machine = Arc::clone(&machine);
+            Box::pin(async move {
+                let Question { method, url, fields } = question;
+                machine.inspect(&method, &url, &fields).await.map_err(|why| refused(&why))
+            })
+        })
     }
 
     /// Tells the admin listener what the client machine would do.
@@ -236,13 +271,13 @@ fn router(settings: &Settings, metrics: &Metrics) -> Arc<Router> {
     Arc::new(Router::new(settings.sites.iter().cloned(), metrics))
 }
 
-/// The status that tells why there is nothing to explain: a host of nobody's is not found, what else would be refused is
+/// The word that tells why there is nothing to tell: a host of nobody's is not found, what else would be refused is
 /// well understood and of no use.
 fn refused(why: &Unexplained) -> Refused {
-    let status = match why {
-        Unexplained::Rejected(Rejection::UnknownHost) => StatusCode::NOT_FOUND,
-        Unexplained::Rejected(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        Unexplained::Url(_) | Unexplained::Method(_) | Unexplained::Field(_) => StatusCode::BAD_REQUEST,
+    let kind = match why {
+        Unexplained::Rejected(Rejection::UnknownHost) => Kind::NoSuchSite,
+        Unexplained::Rejected(_) => Kind::Unusable,
+        Unexplained::Url(_) | Unexplained::Method(_) | Unexplained::Field(_) => Kind::Malformed,
     };
-    Refused { status, why: why.to_string() }
+    Refused { kind, why: why.to_string() }
 }

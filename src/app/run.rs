@@ -112,7 +112,7 @@ impl Running {
             Begun { node: node.clone(), listeners, logs, limits, deadline, draining: draining.clone() };
         let reloader = Reloader::start(begun, settings.clone(), origin).map_err(RunError::Worker)?;
         let mut running = Self { node, addresses, reloader, draining, workers, admin: None };
-        if let Some(settings) = settings.admin {
+        if let Some(settings) = &settings.admin {
             match Admin::start(settings, running.reloader.handles()) {
                 Ok(admin) => running.admin = Some(admin),
                 Err(error) => {
@@ -127,6 +127,11 @@ impl Running {
     /// Where the admin listener is, if there is one.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(Admin::address)
+    }
+
+    /// How the URLs of the admin listener begin, if there is one.
+    pub fn admin_scheme(&self) -> Option<&'static str> {
+        self.admin.as_ref().map(Admin::scheme)
     }
 
     /// Reads the configuration anew, if it can be.

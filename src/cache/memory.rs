@@ -274,7 +274,7 @@ impl MemoryTier {
     }
 
     /// The object in a slot of `key`.
-    fn object(&self, key: &Key, name: KeyHash) -> Option<Arc<Object>> {
+    pub(super) fn object(&self, key: &Key, name: KeyHash) -> Option<Arc<Object>> {
         self.entry(name)?.slot_of(key)?.object.clone()
     }
 

@@ -6,6 +6,8 @@
 //! - [`disk`]: the second tier, which outlives the process.
 //! - [`markers`]: keys whose last answer was not for sharing (hit-for-miss).
 //! - `divided`: objects whose blocks come, stay and go one by one.
+//! - [`hot`]: what is asked for most, by a sample.
+//! - [`inspect`]: what is stored under one key, for people.
 //! - `doorkeeper`: what is asked for once does not go from disk into memory.
 //! - `aliases`: other URLs of what is stored (`No-Vary-Search`).
 //! - `variants`: how many variants a key has.
@@ -20,6 +22,8 @@ pub mod disk;
 mod divided;
 mod doorkeeper;
 pub mod era;
+pub mod hot;
+pub mod inspect;
 pub mod key;
 pub mod ledger;
 pub mod lookup;
@@ -55,6 +59,7 @@ pub use disk::settings::{Admission, Settings as DiskSettings};
 use disk::volume::{DirectoryOpener, OpenError, Opener};
 use doorkeeper::Doorkeeper;
 use era::Eras;
+use hot::HotList;
 use key::Key;
 use ledger::Ledger;
 use lookup::{Held, Hit, Lookup};
@@ -109,6 +114,7 @@ pub struct Cache {
     markers: Markers,
     aliases: Arc<Aliases>,
     variants: Variants,
+    hot: HotList,
     ledger: Arc<Ledger>,
     /// Places for records that are waited for.
     purging: Semaphore,
@@ -173,6 +179,7 @@ impl Cache {
             markers: Markers::new(settings.max_markers, settings.marker_life),
             aliases,
             variants: Variants::new(settings.max_markers * LIST_SHARE),
+            hot: HotList::default(),
             ledger,
             purging: Semaphore::new(purges::MOST_AT_ONCE as usize),
             generations,
@@ -191,6 +198,7 @@ impl Cache {
 
     /// Counts a request that looked without being counted, and found this.
     pub fn count(&self, key: &Key, found: Option<&Hit>) {
+        self.hot.note(key);
         let Some(disk) = &self.disk else { return };
         disk.count(key.hash().short());
         if let Some(hit) = found.filter(|hit| !hit.object.vary.is_empty()) {

@@ -108,6 +108,12 @@ impl Variants {
         surplus
     }
 
+    /// Where the variants of `key` are that are known, the one that was stored last at the end.
+    pub(super) fn slots(&self, key: &Key) -> Vec<KeyHash> {
+        let known = self.keys.get(&ShortHash(key.hash()));
+        known.map_or_else(Vec::new, |known| known.variants.iter().map(|variant| variant.slot).collect())
+    }
+
     /// Whether it is time to say something of a key of which something was said at `before`.
     fn may_warn(&self, before: Option<Timestamp>, now: Timestamp) -> bool {
         let quiet = |since: Option<Timestamp>, time| since.is_some_and(|since| now.since(since) < time);

@@ -2,7 +2,7 @@
 
 mod check;
 mod demo;
-mod explain;
+mod node;
 mod serve;
 
 use std::fmt::Display;
@@ -29,7 +29,19 @@ enum Command {
     /// Say everything that is wrong with a configuration; exits with 2 if something is
     Check(check::Check),
     /// Ask a running node what would happen to a request now, and why; nothing happens by it
-    Explain(explain::Explain),
+    Explain(node::Explain),
+    /// Tell what a running node does and holds
+    Stats(node::Stats),
+    /// Tell what a running node has stored under a URL, or what is asked for most there
+    Objects(node::Objects),
+    /// Take back what a running node has stored: by URL, tag, prefix, glob, host, or everything
+    Purge(node::Purge),
+    /// Tell how the endpoints of a running node are
+    Endpoints(node::Endpoints),
+    /// Take a running node out of use, or one of its endpoints; and take it back
+    Drain(node::Drain),
+    /// Tell or change what a running node tells on standard error
+    LogLevel(node::LogLevel),
 }
 
 /// Says something on standard error, if that can be written to: unlike `eprintln!`, which panics otherwise.
@@ -43,5 +55,11 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Stats(stats) => stats.run(),
+        Command::Objects(objects) => objects.run(),
+        Command::Purge(purge) => purge.run(),
+        Command::Endpoints(endpoints) => endpoints.run(),
+        Command::Drain(drain) => drain.run(),
+        Command::LogLevel(level) => level.run(),
     }
 }

@@ -5,7 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use http::{HeaderName, HeaderValue};
 
 use super::file::{
-    AgainstRfcPolicy, CachePolicy, CacheableMethod, Configuration, IgnoredDirective, Listener, Pool, SiteTls,
+    Admin, AgainstRfcPolicy, CachePolicy, CacheableMethod, Configuration, IgnoredDirective, Listener, Pool,
+    SiteTls,
 };
 use super::{Disk, DiskError, Listen, MemoryError, MemoryPlan, Settings, Spill};
 use crate::base::ids::{ClientPolicy, PoolId};
@@ -42,6 +43,9 @@ pub enum SettingsError {
     /// Too little disk.
     #[error("disk: {0}")]
     Disk(#[from] DiskError),
+    /// The admin listener would let in whoever comes.
+    #[error("admin: {0}")]
+    Admin(#[from] admin::AccessError),
 }
 
 impl Settings {
@@ -54,12 +58,16 @@ impl Settings {
     /// The same for a node that is known by `own_id` where the configuration has none.
     pub fn compile_for(written: &Configuration, own_id: &str) -> Result<Self, SettingsError> {
         let memory = MemoryPlan::new(written.memory.limit)?;
+        if let Some(admin) = admin(&written.admin) {
+            admin.check()?;
+        }
         let (pools, sites) = pools_and_sites(written);
         let name = &written.node.name;
         let cdn_id = written.node.cdn_id.clone().unwrap_or_else(|| own_id.to_owned());
         let mut settings = Self {
             listen: written.listeners.iter().map(listen).collect(),
-            admin: written.admin.address.map(|address| admin::Settings { address }),
+            admin: admin(&written.admin),
+            shown: written.with_secrets_hidden().to_toml().into(),
             access_log: access_log(written),
             memory,
             spill: Spill { directory: SPILL.into(), limit: written.spill.limit.0 },
@@ -110,6 +118,19 @@ impl Settings {
         }
         Ok(settings)
     }
+}
+
+/// The admin listener, if there is to be one.
+pub(super) fn admin(written: &Admin) -> Option<admin::Settings> {
+    Some(admin::Settings {
+        address: written.address?,
+        // The file's reader took none that is no token.
+        token: written.token.as_ref().and_then(|token| token.expose().parse().ok()),
+        names: written.names.clone(),
+        certificate: written.certificate.clone(),
+        key: written.key.clone(),
+        client_ca: written.client_ca.clone(),
+    })
 }
 
 /// An id for `CDN-Loop` that no other process has: the name would not do, because every node has the same that was given

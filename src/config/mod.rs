@@ -7,6 +7,7 @@ mod memory;
 mod restart;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::listener::address::Address;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub log_level: LogLevel,
     /// The admin listener, if there is to be one.
     pub admin: Option<admin::Settings>,
+    /// The whole configuration as it was compiled, as TOML, without secrets: to be shown.
+    pub shown: Arc<str>,
     /// What the access log is to say, and where.
     pub access_log: access_log::Settings,
     /// The client side.

@@ -28,6 +28,8 @@ pub(super) struct Endpoint {
     idle: IdleConnections,
     /// Connections of HTTP/2, if it may be spoken.
     pub(super) lines: Option<Lines>,
+    /// No connection is kept that nothing is under way on.
+    is_drained: AtomicBool,
     /// Somebody sweeps these.
     is_swept: AtomicBool,
     pub(super) requests: AtomicU64,
@@ -67,6 +69,7 @@ impl Endpoint {
                 .http_version
                 .may_be_2(url.is_tls())
                 .then(|| Lines::new(settings.idle_timeout, settings.max_idle)),
+            is_drained: AtomicBool::new(false),
             is_swept: AtomicBool::new(false),
             requests: AtomicU64::default(),
             failures: AtomicU64::default(),
@@ -89,9 +92,28 @@ impl Endpoint {
 
     /// Keeps a connection for the next request, unless it leads where the host is no longer.
     pub(super) fn keep(self: &Arc<Self>, connection: Connection) {
-        if self.leads_there(connection.address) {
+        if !self.is_drained() && self.leads_there(connection.address) {
             self.idle.put(connection);
             self.sweep();
+            // It may have been drained meanwhile.
+            self.close_if_drained();
+        }
+    }
+
+    /// Closes what nothing is under way on, and keeps no connection for later; or keeps them again.
+    pub(super) fn drain(&self, drained: bool) {
+        self.is_drained.store(drained, Ordering::SeqCst);
+        self.close_if_drained();
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_drained.load(Ordering::SeqCst)
+    }
+
+    fn close_if_drained(&self) {
+        if self.is_drained() {
+            self.idle.clear();
+            self.count_idle();
         }
     }
 
@@ -119,7 +141,12 @@ impl Endpoint {
 
     /// How many open connections have nothing under way, after those are closed that nobody will use.
     pub(super) fn count_idle(&self) -> usize {
-        let good = |connection: &http2::Connection| self.leads_there(connection.address());
+        let is_drained = self.is_drained();
+        let good = |connection: &http2::Connection| {
+            // One that was opened just now is for a request that came before.
+            let rests = || connection.rests_since().is_some_and(|since| since.elapsed() >= SWEEP);
+            self.leads_there(connection.address()) && !(is_drained && rests())
+        };
         self.idle.sweep() + self.lines.as_ref().map_or(0, |lines| lines.sweep(good))
     }
 

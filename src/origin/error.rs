@@ -141,6 +141,11 @@ impl OriginError {
         Self::new(ProxyError::ConnectionLimitReached, Blame::Node, Retry::Never)
     }
 
+    /// The operator has drained all endpoints that there are.
+    pub(super) fn drained() -> Self {
+        Self::new(ProxyError::DestinationUnavailable, Blame::Origin, Retry::Never)
+    }
+
     /// The node itself ended the exchange.
     pub fn internal() -> Self {
         Self::new(ProxyError::ProxyInternalError, Blame::Node, Retry::Never)

@@ -102,6 +102,14 @@ impl IdleConnections {
         self.count.load(Ordering::SeqCst) == 0
     }
 
+    /// Closes them all.
+    pub(super) fn clear(&self) {
+        for stack in &self.stacks {
+            let closed = std::mem::take(&mut *stack.lock());
+            self.count.fetch_sub(closed.len(), Ordering::Relaxed);
+        }
+    }
+
     /// How many there are, after those are closed that nobody will use.
     pub(super) fn sweep(&self) -> usize {
         for stack in &self.stacks {

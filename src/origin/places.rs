@@ -54,7 +54,7 @@ enum Asked {
 pub(super) enum NoPlace {
     /// The queue is full, or a place did not come in time.
     Crowded,
-    /// There is no endpoint left that it may try.
+    /// There is no endpoint left that it may try: it has tried the others, or they are drained.
     Nobody,
 }
 
@@ -168,6 +168,11 @@ impl Places {
         drop(inner);
         hand_out(grants);
         out
+    }
+
+    /// Sends nobody to an endpoint any more, or does so again. Who waits for it alone is told at once.
+    pub(super) fn drain(self: &Arc<Self>, index: usize, drained: bool) {
+        self.change(|roster| roster.drain(index, drained));
     }
 
     /// Whether an endpoint is up, and how many of its connections are in use.

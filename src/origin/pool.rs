@@ -17,7 +17,7 @@ use super::incoming::Upload;
 use super::outgoing::{Outgoing, Spare};
 use super::places::{NoPlace, Places};
 use super::roster::Roster;
-use super::settings::Settings;
+use super::settings::{EndpointSettings, Settings};
 use super::tls::{Tls, TlsError};
 use crate::base::blame::Retry;
 use crate::base::print::Print;
@@ -205,6 +205,28 @@ impl Pool {
         (deadline.saturating_duration_since(Instant::now()) > whole / 2).then_some(deadline)
     }
 
+    /// Sends no new exchange to the endpoint that is called so, or does so again; how it is then, if there is one. It is
+    /// called by its URL, as in [`Pool::endpoints`], or by that without the scheme, if no other one is called so too.
+    ///
+    /// Exchanges that are under way end as they would, and connections on which nothing is are closed. Its health is counted
+    /// beside that. If all are drained, requests are answered as if none could be reached.
+    pub fn drain(&self, called: &str, drained: bool) -> Option<EndpointState> {
+        let index = self.called(called)?;
+        self.places.drain(index, drained);
+        self.endpoints.get(index)?.drain(drained);
+        self.endpoints().into_iter().nth(index)
+    }
+
+    fn called(&self, name: &str) -> Option<usize> {
+        let is_url = |settings: &EndpointSettings| settings.url.to_string() == name;
+        let by_url = self.settings.endpoints.iter().position(is_url);
+        let mut by_authority = self.authorities().enumerate().filter(|(_, authority)| *authority == name);
+        by_url.or_else(|| match (by_authority.next(), by_authority.next()) {
+            (Some((index, _)), None) => Some(index),
+            _ => None,
+        })
+    }
+
     /// What can be told of its endpoints now.
     pub fn endpoints(&self) -> Vec<EndpointState> {
         let (queued, refused) = self.places.crowd();
@@ -220,6 +242,7 @@ impl Pool {
                     .get(index)
                     .map_or_else(String::new, |endpoint| endpoint.url.to_string()),
                 up,
+                drained: endpoint.is_drained(),
                 active: active as u64,
                 idle: endpoint.count_idle() as u64,
                 requests: count(&endpoint.requests),
@@ -249,7 +272,7 @@ fn once_more(
 fn without_place(refusal: NoPlace) -> OriginError {
     match refusal {
         NoPlace::Crowded => OriginError::too_many(),
-        // Cannot be: a request that was nowhere yet may go anywhere.
-        NoPlace::Nobody => OriginError::internal(),
+        // A request that was nowhere yet may go anywhere else.
+        NoPlace::Nobody => OriginError::drained(),
     }
 }

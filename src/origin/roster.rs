@@ -21,6 +21,8 @@ struct Member {
     gained: i64,
     active: usize,
     health: Health,
+    /// The operator wants no request sent there, whatever its health is.
+    drained: bool,
 }
 
 /// What the roster says to a request.
@@ -30,7 +32,7 @@ pub(super) enum Pick {
     Go(usize, Begun),
     /// Those that can be used have as many connections in use as they may.
     Full,
-    /// There is nobody that it has not tried.
+    /// There is nobody that it has not tried and that is not drained.
     Nobody,
 }
 
@@ -41,6 +43,7 @@ impl Roster {
             gained: 0,
             active: 0,
             health: Health::default(),
+            drained: false,
         };
         Self { members: weights.map(member).collect(), max_connections, rules }
     }
@@ -50,7 +53,8 @@ impl Roster {
     /// If all are down, a request that was nowhere yet goes to one of them all the same: an answer may come, and
     /// without it there is none for sure. It is the one where the fewest wait, so that one that says nothing does not
     /// gather them all while another is back, and of several the one whose pause ends first. If that fails its pause begins anew, so that the next request asks
-    /// another. A request that has failed somewhere does not go on, so that in a total outage each is one attempt.
+    /// another. A request that has failed somewhere does not go on, so that in a total outage each is one attempt. One that
+    /// is drained is not asked even then.
     pub(super) fn pick(&mut self, tried: &[usize]) -> Pick {
         let mut now = None;
         let mut clock = || *now.get_or_insert_with(Instant::now);
@@ -58,7 +62,7 @@ impl Roster {
         let mut resting: Option<(usize, Instant, usize)> = None;
         let mut resting_full = false;
         for (index, member) in self.members.iter_mut().enumerate() {
-            if tried.contains(&index) {
+            if member.drained || tried.contains(&index) {
                 continue;
             }
             let trial = match member.health.state(&mut clock) {
@@ -120,6 +124,13 @@ impl Roster {
     pub(super) fn failed(&mut self, index: usize, begun: Begun) -> Option<std::time::Duration> {
         let member = self.members.get_mut(index)?;
         member.health.failed(begun, Instant::now(), &self.rules)
+    }
+
+    /// Sends no more requests there, or does so again; its health is what it was.
+    pub(super) fn drain(&mut self, index: usize, drained: bool) {
+        if let Some(member) = self.members.get_mut(index) {
+            member.drained = drained;
+        }
     }
 
     /// Whether it is up, and how many of its connections are in use.

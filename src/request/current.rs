@@ -10,6 +10,7 @@ use super::{Begin, ClientMachine};
 use crate::admission::{Connections, Guest};
 use crate::body::budget::Charge;
 use crate::body::message::{Reply, Request};
+use crate::cache::inspect::Inspection;
 use crate::cache::ledger::Source;
 use crate::cache::tally::Tally;
 use crate::cache::wish::{Fulfilled, Unfulfilled, Wish};
@@ -55,6 +56,16 @@ impl Current {
 
 /// What is wished for beside requests, each by the machine that is in place when it begins.
 impl Current {
+    /// See [`ClientMachine::inspect`].
+    pub async fn inspect(
+        &self,
+        method: &str,
+        url: &str,
+        fields: &[(String, String)],
+    ) -> Result<Inspection, Unexplained> {
+        self.machine().inspect(method, url, fields).await
+    }
+
     /// See [`ClientMachine::purge`].
     pub async fn purge(&self, wish: &Wish, source: Source) -> Result<Fulfilled, Unfulfilled> {
         self.machine().purge(wish, source).await

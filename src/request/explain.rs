@@ -89,7 +89,7 @@ impl ClientMachine {
     }
 
     /// The client of an imagined request by TLS was asked what its site asks, and showed what it has to.
-    fn imagine_client(&self, request: &mut Request) {
+    pub(super) fn imagine_client(&self, request: &mut Request) {
         let admitted = admission::check(request, self.settings.max_target).ok();
         let site = admitted.and_then(|admitted| self.router.site(&admitted.host));
         if let Some(site) = site.filter(|_| request.scheme == Scheme::HTTPS) {
@@ -318,7 +318,7 @@ impl ClientMachine {
 }
 
 /// The request of which is asked what would happen to it.
-fn imagined(method: &str, url: &str, fields: &[(String, String)]) -> Result<Request, Unexplained> {
+pub(super) fn imagined(method: &str, url: &str, fields: &[(String, String)]) -> Result<Request, Unexplained> {
     let wrong_url = || Unexplained::Url(url.to_owned());
     let method: Method = method.parse().map_err(|_| Unexplained::Method(method.to_owned()))?;
     let uri: Uri = url.parse().map_err(|_| wrong_url())?;

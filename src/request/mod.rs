@@ -22,6 +22,7 @@ mod content;
 mod current;
 pub mod explain;
 mod hold;
+mod inspect;
 mod preface;
 mod purge;
 mod steps;

@@ -58,7 +58,7 @@ impl ClientMachine {
             Err(_) => "refused",
         };
         let (by, url) = (request.peer.ip(), &wish.urls);
-        tracing::info!(target: "forebay::audit", ?by, action = "PURGE", ?url, outcome, "a change was asked for");
+        tracing::info!(target: "audit", who = ?by, what = "PURGE", on = ?url, outcome, "changed by an operator");
         let reply = match done {
             Ok(Fulfilled { id, sequence, .. }) => {
                 deliver::said(StatusCode::OK, &format!("Purged at {sequence}, as {id:032x}."), begun.time)

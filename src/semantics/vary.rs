@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, VARY};
 use http::{HeaderMap, HeaderName};
 
 use super::fields::{all_members, list_members};
@@ -111,6 +111,39 @@ impl<'a> Compared<'a> {
     }
 }
 
+/// What [`VarySet::values`] has written down, for people: each name with what the request said for it. What tells who
+/// somebody is, is left out. Bytes of another form end it.
+pub fn told(values: &[u8]) -> Vec<(String, Vec<String>)> {
+    let (mut rest, mut all) = (values, Vec::new());
+    while let Some((name, members)) = take_name(&mut rest) {
+        let is_secret =
+            [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].iter().any(|secret| secret.as_str() == name);
+        all.push((name, if is_secret { vec!["(not told)".to_owned()] } else { members }));
+    }
+    all
+}
+
+fn take_name(rest: &mut &[u8]) -> Option<(String, Vec<String>)> {
+    let name = take_prefixed(rest)?;
+    let count = take_length(rest)?;
+    // Each has a length of its own: no more are asked for than there are.
+    let members = (0..count).map_while(|_| take_prefixed(rest)).collect();
+    Some((name, members))
+}
+
+fn take_prefixed(rest: &mut &[u8]) -> Option<String> {
+    let length = take_length(rest)?;
+    let (bytes, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(String::from_utf8_lossy(bytes).into_owned())
+}
+
+fn take_length(rest: &mut &[u8]) -> Option<usize> {
+    let (length, after) = rest.split_first_chunk()?;
+    *rest = after;
+    usize::try_from(u64::from_be_bytes(*length)).ok()
+}
+
 /// A member of `Vary` as a field name; `None` for `*`, which is a token and would pass for one.
 fn varying_name(member: &[u8]) -> Option<HeaderName> {
     if member == b"*" { None } else { HeaderName::from_bytes(member).ok() }
@@ -143,6 +176,21 @@ mod tests {
         assert_eq!(set.names(), ["accept-language", "origin"]);
         assert!(VarySet::of(&HeaderMap::new()).unwrap().is_empty());
         assert_eq!(set, self::set("accept-language,origin"));
+    }
+
+    #[test]
+    fn what_was_written_down_can_be_told_but_for_secrets() {
+        let request = fields(&[("origin", "a, b"), ("cookie", "id=7")]);
+        let values = set("Origin, X, Cookie").values(&request);
+        let pair = |name: &str, members: &[&str]| {
+            (name.to_owned(), members.iter().map(|member| (*member).to_owned()).collect::<Vec<_>>())
+        };
+        let all = [pair("cookie", &["(not told)"]), pair("origin", &["a", "b"]), pair("x", &[])];
+        assert_eq!(told(&values), all);
+        for cut in 0..values.len() {
+            assert!(told(&values[..cut]).len() <= 3);
+        }
+        assert!(told(&[0xff; 40]).is_empty());
     }
 
     #[test]

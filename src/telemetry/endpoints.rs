@@ -9,6 +9,8 @@ pub struct EndpointState {
     pub endpoint: String,
     /// Whether requests go to it as its weight says. While it is down, only single ones try it.
     pub up: bool,
+    /// Whether the operator has drained it: no new exchange goes there.
+    pub drained: bool,
     /// Connections in use, tunnels included.
     pub active: u64,
     /// Connections that wait for their next request.

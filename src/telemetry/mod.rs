@@ -8,3 +8,4 @@ pub mod human;
 pub mod metrics;
 pub mod record;
 mod shards;
+pub mod sites;

@@ -14,14 +14,13 @@ import subprocess
 import sys
 import tempfile
 import traceback
-import venv
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # keeps the checkout clean
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from conformance import node_under_test  # noqa: E402
-from conformance.process import Trouble, output  # noqa: E402
+from conformance import environment, node_under_test  # noqa: E402
+from conformance.process import Trouble  # noqa: E402
 
 VERSION = "1.85.3"
 
@@ -43,17 +42,10 @@ def main():
 
 def with_grpcio():
     """Goes on in an environment that has grpcio, which is made if it is not there."""
-    place = node_under_test.target() / f"grpcio-{VERSION}"
+    place = environment.having("grpcio", VERSION)
     python = place / "bin" / "python3"
     if Path(sys.prefix) == place.resolve():
         return
-    if not (place / "complete").exists():
-        try:
-            venv.create(place, clear=True, with_pip=True)
-        except (subprocess.CalledProcessError, OSError) as error:
-            raise Trouble(f"no environment for Python (Debian: python3-venv): {error}") from error
-        output([python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", f"grpcio=={VERSION}"])
-        (place / "complete").touch()
     sys.stdout.flush()
     os.execv(python, [python, str(Path(__file__).resolve().parent), *sys.argv[1:]])
 

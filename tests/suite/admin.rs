@@ -21,13 +21,13 @@ pub fn admin_of(running: &Running) -> SocketAddr {
     running.admin_address().expect("an admin listener")
 }
 
-async fn ask(address: SocketAddr, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub async fn ask(address: SocketAddr, path: &str, fields: &[(&str, &str)]) -> Answer {
     let mut client = Client::connect(address).await;
     client.request("GET", path, fields, b"").await;
     client.read_answer().await
 }
 
-async fn get(address: SocketAddr, path: &str) -> Answer {
+pub async fn get(address: SocketAddr, path: &str) -> Answer {
     ask(address, path, &[("Host", "localhost")]).await
 }
 
@@ -44,7 +44,7 @@ pub fn value(text: &str, series: &str) -> Option<f64> {
     Some(line.parse().expect("a number"))
 }
 
-async fn node() -> Sockets {
+pub async fn node() -> Sockets {
     let script = |_: &_, _| vec![respond("200 OK", &[FRESH], "body")];
     Sockets::with(|settings| settings.admin = Some("0".parse().expect("a port")), script).await
 }
@@ -130,7 +130,7 @@ async fn a_page_that_was_led_here_gets_nothing() {
 #[tokio::test]
 async fn it_does_not_leave_loopback() {
     let mut settings = settings("http://127.0.0.1:9");
-    settings.admin = Some(forebay::admin::Settings { address: ([0, 0, 0, 0], 0).into() });
+    settings.admin = Some(forebay::admin::Settings::at(([0, 0, 0, 0], 0).into()));
     let error = Running::start(&settings, None).expect_err("refused");
     assert!(matches!(error, RunError::Admin(_)));
     assert!(error.to_string().contains("does not leave loopback"), "{error}");

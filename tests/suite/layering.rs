@@ -35,7 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("listener", &["base", "telemetry", "body", "http1"]),
-    ("admin", &["base", "telemetry", "body", "admission", "cache", "fetch"]),
+    ("admin", &["base", "telemetry", "body", "admission", "cache", "fetch", "listener"]),
     (
         "config",
         &[
@@ -62,6 +62,19 @@ const ONLY: &[(&str, &str, &[&str])] = &[
     ("request", "listener", &["Answer", "Handler", "link::Link", "refusal::Refusal"]),
     ("admin", "admission", &["Connections"]),
     ("admin", "fetch", &["Fetcher"]),
+    // What reads certificates and authorities, so that the admin listener takes the same files as the others.
+    (
+        "admin",
+        "listener",
+        &[
+            "tls::authorities::Authorities",
+            "tls::authorities::AuthoritiesError",
+            "tls::certificate::Certificate",
+            "tls::certificate::CertificateError",
+            "tls::certificate::Files",
+            "tls::provider",
+        ],
+    ),
     ("config", "route", &["Settings", "Clients", "HostPattern", "HostPatternError"]),
     ("config", "request", &["Settings"]),
     (
@@ -93,7 +106,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
         "origin",
         &["Settings", "EndpointSettings", "HttpVersion", "TlsSettings", "OriginUrl", "OriginUrlError"],
     ),
-    ("config", "admin", &["Settings", "AddressError"]),
+    ("config", "admin", &["Settings", "AddressError", "AccessError"]),
 ];
 
 /// They see everything, and nothing imports them.

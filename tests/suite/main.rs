@@ -9,6 +9,10 @@ mod support;
 
 mod access_log;
 mod admin;
+mod admin_access;
+mod admin_api;
+mod admin_commands;
+mod admin_endpoints;
 mod cache_status;
 mod caching;
 mod cancel;

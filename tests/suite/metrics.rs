@@ -122,7 +122,7 @@ fn families(text: &str) -> Vec<(&str, &str, &str)> {
 #[tokio::test]
 async fn every_metric_has_help_and_a_unit() {
     /// Gauges of things, and of states: there is no unit to name.
-    const PLAIN: [&str; 18] = [
+    const PLAIN: [&str; 19] = [
         "forebay_memory_tier_entries",
         "forebay_markers",
         "forebay_disk_tier_entries",
@@ -138,6 +138,7 @@ async fn every_metric_has_help_and_a_unit() {
         "forebay_config_last_reload_successful",
         "forebay_ticket_keys_refused",
         "forebay_endpoint_up",
+        "forebay_endpoint_drained",
         "forebay_endpoint_active_requests",
         "forebay_endpoint_idle_connections",
         "forebay_pool_queued_requests",

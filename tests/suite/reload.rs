@@ -369,10 +369,10 @@ struct Text {
 }
 
 impl Source for Text {
-    fn read(&self, text: Option<&str>) -> Read {
+    fn read(&self) -> Read {
         let _alone = self.reading.try_lock().expect("nobody else reads");
         std::thread::sleep(self.takes);
-        let text = text.map_or_else(|| self.says.lock().clone(), str::to_owned);
+        let text = self.says.lock().clone();
         let Report { configuration, complaints, seen } =
             Configuration::read_text(Path::new("forebay.toml"), &text);
         let written = configuration.ok_or_else(|| forebay::admin::NotReloaded::because(&complaints));
@@ -382,7 +382,7 @@ impl Source for Text {
 
 fn run(text: String, takes: Duration) -> (Running, Arc<Text>) {
     let source = Arc::new(Text { says: Mutex::new(text), reading: Mutex::default(), takes: ms(0) });
-    let written = source.read(None).written.expect("a configuration");
+    let written = source.read().written.expect("a configuration");
     let settings = Settings::compile_for(&written, "it").expect("settings");
     let logs = Logs::start(&settings.access_log).expect("a log");
     let source =
@@ -408,7 +408,8 @@ async fn one_reload_at_a_time_and_each_reads_for_itself() {
     let changed: Vec<_> = others.into_iter().map(|other| other.join().expect("no panic").changed).collect();
     assert!(changed.iter().flatten().all(|change| change == "cache"), "{changed:?}");
     assert_eq!(running.reloader().said().succeeded, 4);
-    let validated = running.reloader().validate(Some(QUIET)).expect("it is well");
+    *source.says.lock() = QUIET.to_owned();
+    let validated = running.reloader().validate().expect("it is well");
     assert_eq!(validated.changed, ["site a removed", "cache"], "and nothing has changed by it");
     assert_eq!(
         Client::connect(running.addresses[0].address.inet().expect("one")).await.get("/").await.status,

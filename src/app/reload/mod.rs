@@ -184,8 +184,8 @@ impl Reloads for Reloader {
         self.0.reload(&mut self.0.state.lock())
     }
 
-    fn validate(&self, text: Option<&str>) -> Result<Reloaded, NotReloaded> {
-        let read = self.0.source()?.read(text);
+    fn validate(&self) -> Result<Reloaded, NotReloaded> {
+        let read = self.0.source()?.read();
         let state = self.0.state.lock();
         self.0.compile(&state, read).map(|compiled| compiled.reloaded)
     }
@@ -232,7 +232,7 @@ impl Inner {
         if self.draining.is_cancelled() {
             return Err(NotReloaded::because("the node is ending"));
         }
-        let read = self.source()?.read(None);
+        let read = self.source()?.read();
         state.seen = read.seen.clone();
         state.looked = read.seen.clone();
         let complaints = read.complaints.clone();

@@ -6,8 +6,8 @@ use crate::config::file::{Complaint, Complaints, Seen, Severity};
 
 /// Reads the configuration of a node, with all that is said beside its files.
 pub trait Source: Send + Sync {
-    /// What its files say now, or what they would say with `text` in the place of the first of them. Blocking.
-    fn read(&self, text: Option<&str>) -> Read;
+    /// What its files say now. Blocking.
+    fn read(&self) -> Read;
 }
 
 /// What was read.

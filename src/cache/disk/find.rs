@@ -210,7 +210,10 @@ impl DiskTier {
     }
 
     /// Reads on the blocking pool; `None` if that takes too long. A read that hangs keeps its place.
-    async fn in_time<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    pub(super) async fn in_time<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
         let shared = &self.shared;
         if shared.slow_until.lock().is_some_and(|until| Instant::now() < until) {
             return None;

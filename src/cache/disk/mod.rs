@@ -15,6 +15,7 @@
 pub mod contents;
 pub mod find;
 pub mod health;
+mod inspect;
 pub mod intake;
 mod keeper;
 pub mod log;

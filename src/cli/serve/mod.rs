@@ -12,6 +12,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{USAGE, demo, say};
+use crate::admin::AdminError;
 use crate::app::reload::{Origin, Reloader};
 use crate::app::{LogError, Logs, RunError, Running, fit_to_descriptors};
 use crate::base::units::ByteSize;
@@ -47,6 +48,8 @@ enum ServeError {
     Repeated(String),
     #[error("--cert and --key belong together: give both")]
     HalfCertificate,
+    #[error("--admin-token-file {0}")]
+    Token(String),
     #[error("--tls-listen needs a certificate: give --cert FILE and --key FILE")]
     NoCertificate,
     #[error("--cert and --key are for --tls-listen ADDR: give that too")]
@@ -71,11 +74,14 @@ impl ServeError {
             | Self::NoCacheDirectory
             | Self::Repeated(_)
             | Self::HalfCertificate
+            | Self::Token(_)
             | Self::NoCertificate
             | Self::NoTlsListener
             | Self::SpillDirectory { .. }
             | Self::AccessLog(_)
-            | Self::Run(RunError::Build(_)) => ExitCode::from(USAGE),
+            | Self::Run(RunError::Build(_) | RunError::Admin(AdminError::Access(_) | AdminError::Tls(_))) => {
+                ExitCode::from(USAGE)
+            }
             Self::Demo(_) | Self::Run(_) | Self::Signals(_) => ExitCode::FAILURE,
         }
     }
@@ -130,8 +136,8 @@ fn run_node(settings: &Settings, origin: Origin, source: &Written) -> Result<(),
     if settings.tls.is_some() {
         tracing::info!(aes_by_cpu = tls::has_aes(), "TLS to clients");
     }
-    if let Some(address) = running.admin_address() {
-        tracing::info!("admin on http://{address}");
+    if let Some((address, scheme)) = running.admin_address().zip(running.admin_scheme()) {
+        tracing::info!("admin on {scheme}://{address}");
     }
     match (source.demo(), running.addresses.first()) {
         (Some(_), Some(listen)) => demo::say_what_to_try(listen),

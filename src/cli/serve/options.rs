@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::admin;
+use crate::base::token::Token;
 use crate::base::units::ByteSize;
+use crate::config::file::Secret;
 use crate::config::{Configuration, OriginUrl, file};
 use crate::listener::address::Address;
 use crate::telemetry::access_log::{self, Sink};
@@ -73,9 +75,14 @@ pub(in crate::cli) struct Options {
     #[arg(long, value_name = "SIZE")]
     spill: Option<ByteSize>,
 
-    /// Where to tell metrics and health: a port on 127.0.0.1, or IP:PORT, on loopback only, or "off" [default: off]
+    /// Where operators ask and tell the node: a port on 127.0.0.1, or IP:PORT, which takes a token off loopback, or "off"
+    /// [default: off]
     #[arg(long, value_name = "ADDR", value_parser = parse_admin)]
     admin: Option<Admin>,
+
+    /// A file with the token that operators have to show, on loopback too
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
 
     /// Access log: a file, which SIGUSR1 has opened anew, "-" for standard output, or "off" [default: -]
     #[arg(long, value_name = "FILE")]
@@ -146,7 +153,7 @@ impl Options {
     }
 
     /// Puts what was said here in the place of what is written.
-    pub(super) fn apply(&self, written: &mut Configuration) {
+    pub(super) fn apply(&self, written: &mut Configuration) -> Result<(), String> {
         if !self.origin.is_empty() {
             written.only_site(self.origin.clone());
         }
@@ -179,6 +186,9 @@ impl Options {
         put(&mut written.spill.directory, self.spill_dir.clone().map(Some));
         put(&mut written.spill.limit, self.spill);
         put(&mut written.admin.address, self.admin.map(|admin| admin.0));
+        if let Some(file) = &self.admin_token_file {
+            written.admin.token = Some(token_in(file)?);
+        }
         put(&mut written.log.access, self.access_log.as_deref().map(Sink::named));
         if let Some(access_log::Layout(format, fields)) = self.access_log_format.clone() {
             written.log.format = format;
@@ -187,7 +197,16 @@ impl Options {
         put(&mut written.node.drain, self.drain);
         put(&mut written.node.workers, self.workers.map(Some));
         put(&mut written.log.level, self.log_level);
+        Ok(())
     }
+}
+
+/// The token in a file, or what is wrong with it.
+fn token_in(file: &Path) -> Result<Secret, String> {
+    let told = |why: String| format!("{}: {why}", file.display());
+    let token = Secret::in_file(file.to_owned()).map_err(told)?;
+    token.expose().parse::<Token>().map_err(|error| told(error.to_string()))?;
+    Ok(token)
 }
 
 fn put<T>(place: &mut T, said: Option<T>) {

@@ -60,7 +60,7 @@ impl Written {
         if options.has_half_a_certificate() {
             return Err(ServeError::HalfCertificate);
         }
-        options.apply(written);
+        options.apply(written).map_err(ServeError::Token)?;
         if options.lacks_certificate(written) {
             return Err(ServeError::NoCertificate);
         }
@@ -90,17 +90,15 @@ impl Written {
 }
 
 impl Source for Written {
-    fn read(&self, text: Option<&str>) -> Read {
-        let Report { configuration, complaints, seen } = match (&self.options.config, text) {
-            (None, None) => nothing(),
-            (None, Some(text)) => Configuration::read_text(Path::new("forebay.toml"), text),
-            (Some(path), Some(text)) => Configuration::read_text(path, text),
-            (Some(path), None) if is_read_once(path) => {
+    fn read(&self) -> Read {
+        let Report { configuration, complaints, seen } = match &self.options.config {
+            None => nothing(),
+            Some(path) if is_read_once(path) => {
                 let why = format!("{} is no regular file: it was read once, at the start", path.display());
                 let written = Err(NotReloaded::because(why));
                 return Read { written, complaints: Complaints::default(), seen: Seen::default() };
             }
-            (Some(path), None) => Configuration::read(path),
+            Some(path) => Configuration::read(path),
         };
         let written = match configuration {
             Some(written) => self.applied(written),

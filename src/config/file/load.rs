@@ -48,7 +48,16 @@ impl Configuration {
 
     /// Reads a text as if it stood in a file of this name, relative to which it includes others.
     pub fn read_text(name: &Path, text: &str) -> Report {
-        let mut loading = Loading::default();
+        Self::read_as(name, text, Loading::default())
+    }
+
+    /// As [`Configuration::read_text`], of a text that somebody else sent: it may not include files, or it would be told what
+    /// is in them by what is wrong with it. Whether files are there that it names is looked at all the same.
+    pub fn read_sent(name: &Path, text: &str) -> Report {
+        Self::read_as(name, text, Loading { includes_nothing: true, ..Loading::default() })
+    }
+
+    fn read_as(name: &Path, text: &str, mut loading: Loading) -> Report {
         let source = match directory_of(name) {
             Ok(_) if text.len() as u64 > MAX_FILE.0 => Err(SourceError::TooLong),
             Ok(directory) => Ok(Source::new(name.to_owned(), directory, text.to_owned())),
@@ -69,6 +78,8 @@ pub(super) struct Loading {
     pub(super) reader: Reader,
     pub(super) included: Included,
     listeners_said: bool,
+    /// What it is told to include is refused.
+    includes_nothing: bool,
 }
 
 impl Loading {
@@ -79,8 +90,15 @@ impl Loading {
         let text = syntax::readable_text(&source, &mut self.reader);
         let table = syntax::parse(&text, &mut self.reader);
         self.read_top(table.get_ref());
-        if let Some(said) = table.get_ref().get("include") {
+        let Some(said) = table.get_ref().get("include") else { return };
+        if !self.includes_nothing {
             self.include(said, file, path);
+        } else if said.get_ref().as_array().is_none_or(|files| !files.is_empty()) {
+            let hint = "send what is in the files, or use forebay check FILE".to_owned();
+            self.reader.below("include", |reader| {
+                reader.complain(&said.span(), "files are not included here".to_owned(), Some(hint));
+                reader.is_missing_something();
+            });
         }
     }
 

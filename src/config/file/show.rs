@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::kinds::Secret;
 use super::policy::{AgainstRfcPolicy, CachePolicy};
 use super::table::{Shown, Table as _};
 use super::tables::{Configuration, Pool, Site};
@@ -18,6 +19,17 @@ impl Configuration {
         let mut out = String::new();
         write_table(&mut out, "", &self.show());
         out
+    }
+
+    /// The same without any secret, also where one is written plainly: to be shown to whom the files are not.
+    #[must_use]
+    pub fn with_secrets_hidden(&self) -> Self {
+        let mut shown = self.clone();
+        let sent = shown.pools.values_mut().flat_map(|pool| pool.send_fields.values_mut());
+        for value in sent.chain(shown.purge.token.as_mut()).filter(|value| value.is_plain()) {
+            *value = Secret::plain("(hidden)");
+        }
+        shown
     }
 
     /// Serves one site for every host, from these origins, in place of all that were said.

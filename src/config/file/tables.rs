@@ -9,9 +9,9 @@ use ipnet::IpNet;
 
 use super::kinds::{
     HostPattern, Secret, admin_address, cdn_id, certificate_name, choice, either, endpoint, fields, flag,
-    host_pattern, list, listen_address, log_target, named, network, node_name, origin_url, path, pool_name,
-    proxies, readable_file, server_name, size, socket_mode, table_of, tables_of, time, time_or_none, token,
-    unread_path, whole,
+    host_pattern, kept_token, list, listen_address, log_target, named, network, node_name, origin_url, path,
+    pool_name, proxies, readable_file, server_name, size, socket_mode, table_of, tables_of, time,
+    time_or_none, token, unread_path, whole,
 };
 use super::policy::{Cache, SiteCache};
 use super::table::table;
@@ -244,8 +244,21 @@ table! {
 table! {
     /// The administrator's interface.
     pub struct Admin {
-        /// Where it listens: only on loopback so far. A bare port is on 127.0.0.1.
+        /// Where it listens. A bare port is on 127.0.0.1. Off loopback it takes a token or certificates of clients.
         address: Option<SocketAddr>, either("off", admin_address()) => "off";
+        /// What has to be shown as `Authorization: Bearer TOKEN`, on loopback too: 16 characters at least. It is kept in a file
+        /// or in the environment: `{ file = "PATH" }` or `{ env = "NAME" }`.
+        token: Option<Secret>, either("none", kept_token()) => "none";
+        /// The hosts by whose names it is asked, beside addresses of this machine and `localhost`. A request that names another
+        /// one is refused.
+        names: Vec<String>, list(server_name()) => [];
+        /// What it shows to speak TLS: a file with a certificate, then those that vouch for it, in PEM. Without, everything goes
+        /// in the clear, the token as well.
+        certificate: Option<PathBuf>, either("none", readable_file()) => "none";
+        /// The key of that certificate, in PEM.
+        key: Option<PathBuf>, either("none", readable_file()) => "none";
+        /// The authorities whose certificates let in who shows one, in place of the token: a file in PEM.
+        client_ca: Option<PathBuf>, either("none", readable_file()) => "none";
     }
 }
 

@@ -138,7 +138,7 @@ impl Connection {
     }
 
     /// Since when it has no streams, if it has none.
-    pub(super) fn rests_since(&self) -> Option<Instant> {
+    pub(in crate::origin) fn rests_since(&self) -> Option<Instant> {
         let rests_since = *self.0.rests_since.lock();
         (self.0.streams.load(Ordering::Acquire) == 0).then_some(rests_since)
     }

@@ -146,3 +146,20 @@ async fn many_threads_get_their_share_and_lose_no_place() {
     assert!(sums.iter().all(|sum| sum.abs_diff(6667) <= 3), "{sums:?}");
     assert_eq!([0, 1, 2].map(|index| places.state(index)), [(true, 0); 3]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_drained_endpoint_is_told_or_sent_elsewhere() {
+    let places = places(2, 1, 10);
+    let held = [places.get(&[]).await.unwrap(), places.get(&[]).await.unwrap()];
+    let (choosy, easy) = (waiter(&places, &[0]).await, waiter(&places, &[]).await);
+    places.drain(1, true);
+    assert!(matches!(choosy.await.unwrap(), Err(NoPlace::Nobody)));
+    drop(held);
+    let place = easy.await.unwrap().unwrap();
+    assert_eq!(place.index(), 0);
+    places.drain(0, true);
+    assert!(matches!(places.get(&[]).await, Err(NoPlace::Nobody)));
+    drop(place);
+    places.drain(0, false);
+    assert_eq!(places.get(&[]).await.unwrap().index(), 0);
+}

@@ -104,3 +104,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_drained_endpoint_is_no_choice_even_if_all_others_are_down() {
+    let mut roster = roster(&[1, 1], 10);
+    roster.drain(0, true);
+    assert_eq!(turns(&mut roster, 4), [1; 4]);
+    assert!(matches!(roster.pick(&[1]), Pick::Nobody), "nor after the other one failed");
+    let (index, begun) = go(&mut roster, &[]);
+    roster.failed(index, begun);
+    assert_eq!(go(&mut roster, &[]).0, 1, "the one that is down is asked all the same");
+    roster.drain(1, true);
+    assert!(matches!(roster.pick(&[]), Pick::Nobody));
+    roster.drain(0, false);
+    assert_eq!(go(&mut roster, &[]).0, 0);
+}

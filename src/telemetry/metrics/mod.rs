@@ -54,7 +54,13 @@ impl Metrics {
         self.rejected.count(why);
     }
 
-    fn sites(&self) -> Vec<Arc<SiteMetrics>> {
+    /// What was counted of requests as a whole, by decision.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The counts of all sites.
+    pub fn sites(&self) -> Vec<Arc<SiteMetrics>> {
         self.sites.lock().values().cloned().collect()
     }
 }

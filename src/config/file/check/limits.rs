@@ -3,8 +3,10 @@
 use super::super::reader::Reader;
 use super::super::tables::{Configuration, Disk, Listener, Log, Spill};
 use super::complain_of_repeats;
+use crate::admin::AccessError;
 use crate::base::units::ByteSize;
 use crate::config::MemoryPlan;
+use crate::config::compile;
 use crate::config::disk::LEAST as LEAST_DISK;
 use crate::listener::address::Mode;
 use crate::listener::proxied::Proxies;
@@ -111,6 +113,27 @@ fn log(configuration: &Configuration, reader: &mut Reader) {
     }
 }
 
+/// Who gets in to the administrator's interface.
+fn access(configuration: &Configuration, reader: &mut Reader) {
+    let Err(error) = compile::admin(&configuration.admin).map_or(Ok(()), |admin| admin.check()) else {
+        return;
+    };
+    let (path, message, hint) = match &error {
+        AccessError::NotLoopback(address) => (
+            "admin.address",
+            format!("{} is not on loopback, and anybody would be let in", address.ip()),
+            format!("set admin.token, or write \"127.0.0.1:{}\"", address.port()),
+        ),
+        AccessError::HalfCertificate => {
+            ("admin", error.to_string(), "admin.certificate and admin.key belong together".to_owned())
+        }
+        AccessError::ClientsWithoutTls => {
+            ("admin.client_ca", error.to_string(), "set admin.certificate and admin.key".to_owned())
+        }
+    };
+    reader.object(path, message, Some(hint));
+}
+
 fn listeners(configuration: &Configuration, reader: &mut Reader) {
     let listeners = &configuration.listeners;
     if listeners.is_empty() && reader.is_sound("listeners") {
@@ -167,6 +190,9 @@ fn of_either_kind(nth: usize, listener: &Listener, reader: &mut Reader) {
 
 fn admin(configuration: &Configuration, reader: &mut Reader) {
     let Some(admin) = configuration.admin.address else { return };
+    if reader.is_sound("admin") {
+        access(configuration, reader);
+    }
     for (nth, listener) in configuration.listeners.iter().enumerate() {
         if listener.address.overlaps(&admin.into()) && reader.is_sound(&format!("listeners[{nth}]")) {
             let message = format!("{admin} is where clients are listened for");

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::shown;
-use crate::admin::{AddressError, Settings};
+use crate::admin::Settings;
 use crate::listener::address::{Address, AddressError as Unusable, Mode};
 
 /// Where to listen for clients.
@@ -84,7 +84,7 @@ impl Kind for SocketMode {
     }
 }
 
-/// Where the administrator's interface listens: an address of this host's own, or a bare port on 127.0.0.1.
+/// Where the administrator's interface listens: an address, or a bare port on 127.0.0.1.
 pub struct AdminAddress;
 
 /// Where the administrator's interface listens.
@@ -107,21 +107,12 @@ impl Kind for AdminAddress {
         } else {
             reader.text(said, "a port or IP:PORT", "9090 or \"127.0.0.1:9090\"")?.to_owned()
         };
-        match text.parse::<Settings>() {
-            Ok(Settings { address }) => Some(address),
-            Err(AddressError::Malformed) => {
-                let message = format!("{} is a port or IP:PORT{}, not {text}", reader.key(), reader.or());
-                reader.complain(&said.span(), message, Some("such as 9090 or \"127.0.0.1:9090\"".into()));
-                None
-            }
-            Err(AddressError::NotLoopback(address)) => {
-                let (key, ip) = (reader.key(), address.ip());
-                let message = format!("{key} must be on loopback so far, and {ip} is not");
-                let hint = format!("such as \"127.0.0.1:{}\"", address.port());
-                reader.complain(&said.span(), message, Some(hint));
-                None
-            }
+        let address = text.parse::<Settings>().ok().map(|settings| settings.address);
+        if address.is_none() {
+            let message = format!("{} is a port or IP:PORT{}, not {text}", reader.key(), reader.or());
+            reader.complain(&said.span(), message, Some("such as 9090 or \"127.0.0.1:9090\"".into()));
         }
+        address
     }
 
     fn show(&self, value: &SocketAddr) -> Shown {

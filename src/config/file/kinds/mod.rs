@@ -28,7 +28,7 @@ pub(super) use network::{network, proxies};
 
 pub(super) use place::{log_target, path, readable_file, unread_path};
 pub(super) use plain::{either, flag, list, whole};
-pub(super) use secret::token;
+pub(super) use secret::{kept_token, token};
 pub(super) use status::times_by_status;
 pub(super) use tables::{named, table_of, tables_of};
 pub(super) use word::{

@@ -39,6 +39,12 @@ impl Secret {
         Self { value: value.into(), source: SecretSource::Plain }
     }
 
+    /// What is kept in a file, or why it cannot be had.
+    pub fn in_file(file: PathBuf) -> Result<Self, String> {
+        let value = contents(&file)?;
+        Ok(Self { value, source: SecretSource::File(file) })
+    }
+
     /// The text itself: not to be logged.
     pub fn expose(&self) -> &str {
         &self.value
@@ -144,6 +150,36 @@ impl Kind for TokenText {
                 None
             }
         }
+    }
+
+    fn show(&self, value: &Secret) -> Shown {
+        secret().show(value)
+    }
+}
+
+/// A token that is not written in the configuration itself.
+pub struct KeptToken;
+
+/// A token that is not written in the configuration itself, which is shown to people.
+pub fn kept_token() -> KeptToken {
+    KeptToken
+}
+
+impl Kind for KeptToken {
+    type Value = Secret;
+
+    fn name(&self) -> String {
+        "{ file = PATH } or { env = NAME }".into()
+    }
+
+    fn read(&self, said: &Said<'_>, reader: &mut Reader) -> Option<Secret> {
+        if said.get_ref().as_str().is_none() {
+            return token().read(said, reader);
+        }
+        let message = format!("{} is not written here: the configuration is shown to people", reader.key());
+        let hint = "such as { file = \"/run/secrets/admin-token\" } or { env = \"FOREBAY_ADMIN_TOKEN\" }";
+        reader.complain(&said.span(), message, Some(hint.into()));
+        None
     }
 
     fn show(&self, value: &Secret) -> Shown {
