@@ -23,6 +23,7 @@ pub mod problem;
 mod process;
 mod query;
 mod question;
+mod reload;
 mod scrape;
 mod server;
 mod settings;
@@ -50,6 +51,7 @@ use crate::telemetry::sites::SiteState;
 use access::Access;
 use health::Readiness;
 pub use question::{Question, Refused};
+pub use reload::{Fault, NotReloaded, Reload, Reloaded, Reloads, Said};
 pub use server::Admin;
 pub use settings::{AccessError, AddressError, Settings};
 pub use tls::TlsError;
@@ -104,6 +106,8 @@ pub struct Handles {
     pub config: Configured,
     /// The access log, if there is one.
     pub log: Option<Control>,
+    /// Reads the configuration anew, if there is one to read.
+    pub reload: Option<Reload>,
     /// Cancelled once the node takes no more connections.
     pub draining: CancellationToken,
     /// Wall time.

@@ -1,6 +1,6 @@
 //! All metrics of the node at one moment.
 
-use super::{View, certificates, endpoints, process};
+use super::{View, certificates, endpoints, process, reload};
 use crate::cache::disk::health::Health;
 use crate::telemetry::metrics::exposition::{Exposition, Family, Format, Kind};
 
@@ -35,6 +35,7 @@ impl View {
         self.render_means(to);
         endpoints::render(to, &(self.handles.endpoints)());
         certificates::render(to, &(self.handles.certificates)(), (self.handles.ticket_keys)());
+        reload::render(to, self.handles.reload.as_ref().map(|reload| reload.said()), self.started);
         self.render_process(to);
     }
 
@@ -205,6 +206,6 @@ impl View {
 
 /// Exact for the next hundred thousand years.
 #[allow(clippy::cast_precision_loss)]
-fn seconds(millis: u64) -> f64 {
+pub(super) fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
 }

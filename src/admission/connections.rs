@@ -1,42 +1,41 @@
 //! A limit on connections.
 
-use std::sync::Arc;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use crate::base::limit::{Limit, Place};
 
 /// Counts connections against a limit.
 #[derive(Clone, Debug)]
-pub struct Connections {
-    places: Arc<Semaphore>,
-    limit: usize,
-}
+pub struct Connections(Limit);
 
 /// A connection's place; dropping it frees it.
 #[derive(Debug)]
 pub struct Guest {
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Connections {
     /// At most `limit` connections at a time.
     pub fn new(limit: usize) -> Self {
-        let limit = limit.min(Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(limit)), limit }
+        Self(Limit::new(limit))
+    }
+
+    /// From now on at most `limit`. Those that are there stay.
+    pub fn set_limit(&self, limit: usize) {
+        self.0.set(limit);
     }
 
     /// How many there are now.
     pub fn now(&self) -> usize {
-        self.limit.saturating_sub(self.places.available_permits())
+        self.0.now()
     }
 
     /// How many there may be.
     pub fn limit(&self) -> usize {
-        self.limit
+        self.0.most()
     }
 
     /// A place for one more, if there is one.
     pub fn admit(&self) -> Option<Guest> {
-        Arc::clone(&self.places).try_acquire_owned().ok().map(|place| Guest { _place: place })
+        self.0.take().map(|place| Guest { _place: place })
     }
 }
 

@@ -1,31 +1,39 @@
-//! The thread that looks at the files of certificates now and then. It is left alone when the node ends: a disk that hangs
+//! A thread that does something now and then, and when it is asked to. It is left alone when the node ends: a disk that hangs
 //! holds up nobody.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
-use crate::base::clock::Clock;
-use crate::listener::tls::Front;
+/// For a thread that has nothing to do but what it is asked for: so often it looks all the same.
+pub(super) const SELDOM: Duration = Duration::from_hours(1);
 
-/// Looks until it is dropped.
+/// Does its work until it is dropped.
 #[derive(Debug)]
-pub(super) struct Caretaker {
-    /// Nothing is ever sent: its end is the sign to end.
-    _stop: SyncSender<()>,
-}
+pub(super) struct Caretaker(SyncSender<()>);
 
 impl Caretaker {
-    /// Has `front` look `every` so often.
-    pub(super) fn start(front: &Arc<Front>, every: Duration) -> io::Result<Self> {
-        let (front, clock) = (Arc::clone(front), Clock::system());
-        let (stop, stopped) = mpsc::sync_channel(0);
-        std::thread::Builder::new().name("certificates".into()).spawn(move || {
-            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-                front.look(clock.now());
+    /// Has a thread of this name do its `work` after a time, and so on after the time that `work` says. Where it says none, the
+    /// thread ends.
+    pub(super) fn start(
+        name: &str,
+        first: Duration,
+        mut work: impl FnMut() -> Option<Duration> + Send + 'static,
+    ) -> io::Result<Self> {
+        let (ask, asked) = mpsc::sync_channel(1);
+        std::thread::Builder::new().name(name.into()).spawn(move || {
+            let mut wait = first;
+            while asked.recv_timeout(wait) != Err(RecvTimeoutError::Disconnected) {
+                let Some(next) = work() else { return };
+                wait = next;
             }
         })?;
-        Ok(Self { _stop: stop })
+        Ok(Self(ask))
+    }
+
+    /// Has the work done now, or once more right after it is done.
+    pub(super) fn wake(&self) {
+        // Where one waits already, that will do.
+        let _ = self.0.try_send(());
     }
 }

@@ -2,57 +2,57 @@
 
 use std::sync::Arc;
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio_util::sync::CancellationToken;
 
-use super::configured;
+use super::configured::{self, Told};
+use super::made::{Made, Making};
 use super::purging::Purging;
 use crate::admin::problem::Kind;
 use crate::admin::{
     DrainEndpoint, Explain, Explained, Explaining, Handles, Inspect, Inspecting, Question, Refused,
 };
-use crate::admission::Rejection;
+use crate::admission::{Connections, Rejection};
 use crate::base::clock::Clock;
-use crate::base::ids::SiteId;
 use crate::body::budget::Budget;
 use crate::body::busy::{Means, SpillArea};
 use crate::cache::disk::volume::OpenError;
 use crate::cache::{self, Cache};
 use crate::config::{Settings, WINDOW};
 use crate::fetch::Fetcher;
-use crate::listener::tls::{self, Front, PolicyOf, TlsError};
+use crate::listener::tls::{Front, TlsError};
 use crate::origin::{Pool, PoolError, connect::Connect};
 use crate::request::explain::Unexplained;
-use crate::request::{ClientMachine, Parts};
+use crate::request::{ClientMachine, Current, Parts};
 use crate::route::Router;
 use crate::telemetry::access_log::{AccessLog, Control};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::sites::SiteState;
 
-/// The parts of a node that tests and metrics look into.
+/// The parts of a node that tests and metrics look into. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Answers requests.
-    pub machine: Arc<ClientMachine>,
-    /// Shakes hands with clients that speak TLS, if any may.
-    pub front: Option<Arc<Front>>,
+    pub machine: Arc<Current>,
     /// Fetches under way.
     pub fetcher: Fetcher,
     /// The tiers.
     pub cache: Arc<Cache>,
-    /// Where sites come from.
-    pub pools: Arc<[Pool]>,
     /// Memory and spill files, and what the node holds in them.
     pub means: Means,
     /// What it has counted.
     pub counters: Arc<Counters>,
     /// What it has counted of requests.
     pub metrics: Arc<Metrics>,
+    connections: Connections,
+    connector: Arc<dyn Connect>,
+    /// By which sites are found in handshakes.
+    routes: Arc<ArcSwap<Router>>,
+    front: Arc<ArcSwapOption<Front>>,
     clock: Clock,
-    log: Option<Control>,
-    sites: Arc<[SiteState]>,
-    /// The configuration, to be shown.
-    shown: Arc<str>,
+    log: Control,
+    /// What is told of the configuration in place.
+    told: Arc<ArcSwap<Told>>,
 }
 
 /// Why a node cannot be put together.
@@ -90,80 +90,140 @@ impl Node {
     ) -> Result<Self, BuildError> {
         let budget = Budget::new(settings.memory.budget);
         let spill = SpillArea::new(settings.spill.directory.clone(), settings.spill.limit);
+        let means = Means { budget: Arc::clone(&budget), spill, window: WINDOW };
         let counters = Arc::new(Counters::default());
         let metrics = Arc::new(Metrics::new(settings.workers, Arc::clone(&counters)));
-        let router = Arc::new(Router::new(settings.sites.iter().cloned(), &metrics));
-        let front = settings
-            .tls
-            .as_ref()
-            .map(|tls| shake_hands(tls, &router, (&counters, &budget), &clock))
-            .transpose()?;
-        let control = log.as_ref().map(AccessLog::control);
+        let router = router(settings, &metrics);
+        let ways = Arc::new(ArcSwap::new(Arc::clone(&router)));
+        let made = Making {
+            routes: &ways,
+            counters: &counters,
+            budget: &budget,
+            clock: &clock,
+            connector: &connector,
+        };
+        let made = made.by(settings, &[], None)?;
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
-        let connectors = std::iter::repeat_n(connector, settings.pools.len());
-        let pools = settings.pools.iter().zip(connectors);
-        let pools = pools.map(|(pool, connector)| Pool::new(pool.clone(), connector, &budget));
-        let pools: Arc<[Pool]> = pools.collect::<Result<_, _>>()?;
-        let means = Means { budget: Arc::clone(&budget), spill, window: WINDOW };
         let fetcher = Fetcher::new(
-            settings.fetch.clone(),
+            &settings.fetch,
             Arc::clone(&cache),
-            Arc::clone(&pools),
             means.clone(),
             clock.clone(),
             Arc::clone(&counters),
         );
+        let control = log.as_ref().map(AccessLog::control).unwrap_or_default();
+        let connections = Connections::new(settings.request.max_connections);
+        let Made { setup, front } = made;
         let parts = Parts {
+            connections: connections.clone(),
             budget,
             router,
             cache: Arc::clone(&cache),
             fetcher: fetcher.clone(),
+            setup,
             clock: clock.clone(),
             counters: Arc::clone(&counters),
             metrics: Arc::clone(&metrics),
             log,
         };
-        let machine = Arc::new(ClientMachine::new(settings.request.clone(), parts));
-        let (sites, shown) = (sites(settings).collect(), Arc::clone(&settings.shown));
+        let machine = Arc::new(Current::new(Arc::new(ClientMachine::new(settings.request.clone(), parts))));
+        let front = Arc::new(ArcSwapOption::new(front));
+        let log = control;
         Ok(Self {
             machine,
-            front,
             fetcher,
             cache,
-            pools,
             means,
             counters,
             metrics,
+            connections,
+            connector,
+            routes: ways,
+            front,
             clock,
-            log: control,
-            sites,
-            shown,
+            log,
+            told: Arc::new(ArcSwap::from_pointee(Told::of(settings))),
         })
+    }
+
+    /// Where sites come from now.
+    pub fn pools(&self) -> Vec<Arc<Pool>> {
+        self.machine.machine().setup().pools().to_vec()
+    }
+
+    /// Shakes hands with clients that speak TLS, if any may.
+    pub fn front(&self) -> Option<Arc<Front>> {
+        self.front.load_full()
+    }
+
+    /// Wall time.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Is told of the access log that there is from now on.
+    pub(super) fn log_by(&mut self, control: Control) {
+        self.log = control;
+    }
+
+    /// Makes what another configuration needs. Pools whose settings are the same, and TLS with clients, stay as they are; nothing
+    /// is changed. Blocking: reads files.
+    pub(super) fn make(&self, settings: &Settings) -> Result<Made, BuildError> {
+        let Self { routes, counters, clock, connector, .. } = self;
+        let making = Making { routes, counters, budget: &self.means.budget, clock, connector };
+        making.by(settings, &self.pools(), self.front().as_ref())
+    }
+
+    /// Has requests and handshakes that come from now on go by another configuration. Cannot fail.
+    pub(super) fn put(&self, settings: &Settings, made: &Made, log: Option<AccessLog>) {
+        let router = router(settings, &self.metrics);
+        let parts = Parts {
+            connections: self.connections.clone(),
+            budget: Arc::clone(&self.means.budget),
+            router: Arc::clone(&router),
+            cache: Arc::clone(&self.cache),
+            fetcher: self.fetcher.clone(),
+            setup: Arc::clone(&made.setup),
+            clock: self.clock.clone(),
+            counters: Arc::clone(&self.counters),
+            metrics: Arc::clone(&self.metrics),
+            log,
+        };
+        self.connections.set_limit(settings.request.max_connections);
+        self.fetcher.set_limits(&settings.fetch);
+        self.front.store(made.front.clone());
+        self.routes.store(router);
+        self.told.store(Arc::new(Told::of(settings)));
+        self.machine.put(Arc::new(ClientMachine::new(settings.request.clone(), parts)));
     }
 
     /// What the admin listener looks at.
     pub fn handles(&self, draining: CancellationToken) -> Handles {
-        let (pools, front) = (Arc::clone(&self.pools), self.front.clone());
-        let tickets = front.clone();
-        let sites = Arc::clone(&self.sites);
+        let (machine, front, tickets) =
+            (Arc::clone(&self.machine), Arc::clone(&self.front), Arc::clone(&self.front));
+        let told = Arc::clone(&self.told);
         Handles {
             metrics: Arc::clone(&self.metrics),
             cache: Arc::clone(&self.cache),
             fetcher: self.fetcher.clone(),
             means: self.means.clone(),
-            connections: self.machine.connections(),
-            endpoints: Arc::new(move || pools.iter().flat_map(Pool::endpoints).collect()),
-            certificates: Arc::new(move || {
-                front.as_ref().map_or_else(Vec::new, |front| front.keeper().states())
+            connections: self.connections.clone(),
+            endpoints: Arc::new(move || {
+                let machine = machine.machine();
+                machine.setup().pools().iter().flat_map(|pool| pool.endpoints()).collect()
             }),
-            ticket_keys: Arc::new(move || tickets.as_ref().and_then(|front| front.ticket_keys_are_refused())),
-            drain_endpoint: self.drain_endpoint(),
-            sites: Arc::new(move || sites.to_vec()),
+            certificates: Arc::new(move || {
+                front.load().as_ref().map_or_else(Vec::new, |front| front.keeper().states())
+            }),
+            ticket_keys: Arc::new(move || tickets.load().as_ref()?.ticket_keys_are_refused()),
             explain: self.explain(),
+            drain_endpoint: self.drain_endpoint(),
+            sites: Arc::new(move || told.load().sites.clone()),
             inspect: self.inspect(),
             purger: Arc::new(Purging(Arc::clone(&self.machine))),
-            config: configured::configured(&self.shown),
-            log: self.log.clone(),
+            config: configured::configured(&self.told),
+            log: Some(self.log.clone()),
+            reload: None,
             draining,
             clock: self.clock.clone(),
         }
@@ -171,9 +231,10 @@ impl Node {
 
     /// Lets the admin listener drain endpoints.
     fn drain_endpoint(&self) -> DrainEndpoint {
-        let pools = Arc::clone(&self.pools);
+        let machine = Arc::clone(&self.machine);
         Arc::new(move |pool, endpoint, drained| {
-            pools.iter().find(|known| known.name() == pool)?.drain(endpoint, drained)
+            let machine = machine.machine();
+            machine.setup().pools().iter().find(|known| known.name() == pool)?.drain(endpoint, drained)
         })
     }
 
@@ -206,26 +267,8 @@ impl Node {
     }
 }
 
-/// The sites as they are told to people.
-fn sites(settings: &Settings) -> impl Iterator<Item = SiteState> {
-    settings.sites.iter().map(|site| SiteState {
-        id: SiteId::of(&site.name),
-        name: site.name.clone(),
-        hosts: site.hosts.iter().map(ToString::to_string).collect(),
-        pool: settings.pools.get(site.pool.0).map_or_else(String::new, |pool| pool.name.clone()),
-    })
-}
-
-/// What shakes hands with clients: what is asked of them is said by the site of the host that they ask for.
-fn shake_hands(
-    settings: &tls::Settings,
-    router: &Arc<Router>,
-    (counters, budget): (&Arc<Counters>, &Arc<Budget>),
-    clock: &Clock,
-) -> Result<Arc<Front>, TlsError> {
-    let router = Arc::clone(router);
-    let policy_of = PolicyOf::new(move |name| router.client_policy(name));
-    Front::new(settings, policy_of, Arc::clone(counters), budget, clock.clone()).map(Arc::new)
+fn router(settings: &Settings, metrics: &Metrics) -> Arc<Router> {
+    Arc::new(Router::new(settings.sites.iter().cloned(), metrics))
 }
 
 /// The word that tells why there is nothing to tell: a host of nobody's is not found, what else would be refused is

@@ -7,10 +7,10 @@ use crate::admin::Purger;
 use crate::cache::ledger::Source;
 use crate::cache::tally::Tally;
 use crate::cache::wish::{Fulfilled, Unfulfilled, Wish};
-use crate::request::ClientMachine;
+use crate::request::Current;
 
-/// Purges by the rules of the sites that the client machine knows.
-pub(super) struct Purging(pub(super) Arc<ClientMachine>);
+/// Purges by the rules of the sites that the client machine in place knows.
+pub(super) struct Purging(pub(super) Arc<Current>);
 
 impl Purger for Purging {
     fn purge<'a>(

@@ -1,7 +1,7 @@
-//! A running node: one worker thread with a runtime of its own per core (decision 1), and how it drains.
+//! A running node: its workers, and how it drains.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -9,23 +9,18 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::caretaker::Caretaker;
+use super::listeners::Listeners;
+use super::logs::Logs;
+use super::reload::{Begun, Origin, Reloader};
+use super::worker::{Deadline, Inbox, Worker};
 use super::{BuildError, Node};
 use crate::admin::{Admin, AdminError};
 use crate::base::clock::Clock;
 use crate::config::{Listen, Settings};
-use crate::listener::accept::Speaks;
 use crate::listener::address::Address;
-use crate::listener::proxied::Trusted;
-use crate::listener::tls::Front;
-use crate::listener::unix::SocketFile;
-use crate::listener::wire::Bound;
-use crate::listener::{Handler, Serving, accept, bind, unix};
+use crate::listener::{Limits, Serving};
 use crate::origin::connect::Tcp;
-use crate::telemetry::access_log::AccessLog;
-
-/// Threads for file I/O that one worker may have.
-const BLOCKING_THREADS: usize = 12;
+use crate::telemetry::access_log::{AccessLog, LogWriter};
 
 /// How long the disk tier may take to write what waits.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
@@ -69,46 +64,56 @@ fn hint(error: &io::Error) -> &'static str {
 pub struct Running {
     /// Its parts.
     pub node: Node,
-    /// Where it listens, ports filled in.
+    /// Where it listened when it began, ports filled in.
     pub addresses: Vec<Listen>,
-    /// The files of Unix sockets.
-    files: Vec<SocketFile>,
+    reloader: Reloader,
     draining: CancellationToken,
     workers: Vec<JoinHandle<()>>,
     admin: Option<Admin>,
-    caretaker: Option<Caretaker>,
 }
 
 impl Running {
-    /// Binds every address, starts the workers, and the admin listener if there is to be one.
+    /// Binds every address, starts the workers, and the admin listener if there is to be one. Its configuration stays as it is.
     pub fn start(settings: &Settings, log: Option<AccessLog>) -> Result<Self, RunError> {
-        let node = Node::build(settings, Clock::system(), Arc::new(Tcp), log)?;
-        let Everywhere { addresses, sockets, files } = bind_all(&settings.listen, settings.workers)?;
-        let caretaker = node.front.as_ref().zip(settings.tls.as_ref());
-        let caretaker = caretaker.map(|(front, tls)| Caretaker::start(front, tls.reload_every));
-        let caretaker = caretaker.transpose().map_err(RunError::Worker)?;
+        Self::start_from(settings, Logs::of(log), None)
+    }
+
+    /// The same, with a configuration that can be read anew from where it is from.
+    pub fn start_from(settings: &Settings, logs: Logs, origin: Option<Origin>) -> Result<Self, RunError> {
+        let mut node = Node::build(settings, Clock::system(), Arc::new(Tcp), logs.log())?;
+        node.log_by(logs.control());
         let draining = CancellationToken::new();
+        let limits = Limits::from(settings.listener.clone());
+        let inboxes: Vec<Inbox> = (0..settings.workers.max(1)).map(|_| Inbox::default()).collect();
+        let serving = Serving {
+            settings: limits.clone(),
+            uploads: node.means.clone(),
+            counters: Arc::clone(&node.counters),
+            draining: draining.clone(),
+        };
+        let mut listeners = Listeners::new(inboxes.clone(), serving);
+        let plan = listeners.plan(&settings.listen)?;
+        listeners.put(plan, node.front().as_ref());
+        let addresses = listeners.addresses();
+        let deadline = Deadline::new(settings.drain);
         let connections = TaskTracker::new();
-        let mut workers = Vec::with_capacity(sockets.len());
-        for (index, sockets) in sockets.into_iter().enumerate() {
+        let mut workers = Vec::with_capacity(inboxes.len());
+        for (index, inbox) in inboxes.into_iter().enumerate() {
             let worker = Worker {
                 handler: Arc::clone(&node.machine),
-                sockets,
-                front: node.front.clone(),
-                serving: Serving {
-                    settings: settings.listener.clone(),
-                    uploads: node.means.clone(),
-                    counters: Arc::clone(&node.counters),
-                    draining: draining.clone(),
-                },
+                inbox,
+                draining: draining.clone(),
                 connections: connections.clone(),
-                deadline: settings.drain,
+                deadline: deadline.clone(),
             };
             workers.push(worker.spawn(index).map_err(RunError::Worker)?);
         }
-        let mut running = Self { node, addresses, files, draining, workers, admin: None, caretaker };
+        let begun =
+            Begun { node: node.clone(), listeners, logs, limits, deadline, draining: draining.clone() };
+        let reloader = Reloader::start(begun, settings.clone(), origin).map_err(RunError::Worker)?;
+        let mut running = Self { node, addresses, reloader, draining, workers, admin: None };
         if let Some(settings) = &settings.admin {
-            match Admin::start(settings, running.node.handles(running.draining.clone())) {
+            match Admin::start(settings, running.reloader.handles()) {
                 Ok(admin) => running.admin = Some(admin),
                 Err(error) => {
                     running.drain();
@@ -129,12 +134,16 @@ impl Running {
         self.admin.as_ref().map(Admin::scheme)
     }
 
-    /// Stops accepting, lets running responses finish within the deadline, and waits for the workers.
-    pub fn drain(self) {
-        // As long as they are listened on, nobody else has put others there.
-        drop(self.files);
-        self.draining.cancel();
-        drop(self.caretaker);
+    /// Reads the configuration anew, if it can be.
+    pub fn reloader(&self) -> &Reloader {
+        &self.reloader
+    }
+
+    /// Stops accepting, lets running responses finish within the deadline, and waits for the workers. Gives back what still writes
+    /// the access log's last lines.
+    pub fn drain(self) -> Vec<LogWriter> {
+        // Also ends what looks after files.
+        let logs = self.reloader.end(&self.draining);
         for worker in self.workers {
             let _ = worker.join();
         }
@@ -143,97 +152,6 @@ impl Running {
         if let Some(admin) = self.admin {
             admin.stop();
         }
-    }
-}
-
-/// What is listened on.
-struct Everywhere {
-    /// Ports filled in.
-    addresses: Vec<Listen>,
-    /// By worker.
-    sockets: Vec<Vec<Socket>>,
-    files: Vec<SocketFile>,
-}
-
-/// Each address once for each worker.
-fn bind_all(wanted: &[Listen], workers: usize) -> Result<Everywhere, RunError> {
-    let mut sockets: Vec<Vec<Socket>> = (0..workers.max(1)).map(|_| Vec::new()).collect();
-    let (mut addresses, mut files) = (Vec::with_capacity(wanted.len()), Vec::new());
-    for listen in wanted {
-        let failed = |error| RunError::Listen { address: listen.address.clone(), error };
-        let (address, bound) = match &listen.address {
-            Address::Inet(address) => {
-                let bound = bind::bind(*address, sockets.len()).map_err(failed)?;
-                let address = bound.first().map_or(Ok(*address), TcpListener::local_addr).map_err(failed)?;
-                (address.into(), bound.into_iter().map(Bound::Tcp).collect::<Vec<_>>())
-            }
-            Address::Unix(socket, mode) => {
-                let (bound, file) = unix::bind(socket, *mode, sockets.len()).map_err(failed)?;
-                files.push(file);
-                (listen.address.clone(), bound.into_iter().map(Bound::Unix).collect())
-            }
-        };
-        addresses.push(Listen { address, ..listen.clone() });
-        for (worker, bound) in sockets.iter_mut().zip(bound) {
-            let Listen { tls, http2, early_data, .. } = *listen;
-            worker.push(Socket { bound, tls, http2, early_data, proxies: Trusted::new(&listen.proxies) });
-        }
-    }
-    Ok(Everywhere { addresses, sockets, files })
-}
-
-/// A listening socket.
-struct Socket {
-    bound: Bound,
-    /// Whether clients speak TLS there.
-    tls: bool,
-    http2: bool,
-    early_data: bool,
-    proxies: Option<Trusted>,
-}
-
-/// One thread with its runtime and its sockets.
-struct Worker<H> {
-    handler: Arc<H>,
-    sockets: Vec<Socket>,
-    front: Option<Arc<Front>>,
-    serving: Serving,
-    /// Those of all workers: a connection may read what another worker fetches, so none ends before the last.
-    connections: TaskTracker,
-    deadline: Duration,
-}
-
-impl<H: Handler> Worker<H> {
-    fn spawn(self, index: usize) -> io::Result<JoinHandle<()>> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(BLOCKING_THREADS)
-            .build()?;
-        std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-            if let Err(error) = runtime.block_on(self.serve()) {
-                tracing::error!(%error, "a worker could not use its sockets");
-            }
-            // File reads of clients that are gone are not waited for.
-            runtime.shutdown_background();
-        })
-    }
-
-    async fn serve(self) -> io::Result<()> {
-        let mut accepting = tokio::task::JoinSet::new();
-        for Socket { bound, tls, http2, early_data, proxies } in self.sockets {
-            let socket = bound.listen()?;
-            let speaks = Speaks { front: self.front.clone().filter(|_| tls), http2, early_data, proxies };
-            let (handler, serving) = (Arc::clone(&self.handler), self.serving.clone());
-            accepting.spawn(accept::accept(socket, speaks, handler, serving, self.connections.clone()));
-        }
-        accepting.join_all().await;
-        self.connections.close();
-        if tokio::time::timeout(self.deadline, self.connections.wait()).await.is_err() {
-            tracing::warn!(
-                left = self.connections.len(),
-                "the drain deadline passed; ending what still runs"
-            );
-        }
-        Ok(())
+        logs.into_writers()
     }
 }

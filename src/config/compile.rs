@@ -49,15 +49,21 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// The settings of a node of this configuration. Nothing is opened or asked for.
+    /// The settings of a node of this configuration. Nothing is opened or asked for. Where it has no id for `CDN-Loop`, the
+    /// node gets one that no other has.
     pub fn compile(written: &Configuration) -> Result<Self, SettingsError> {
+        Self::compile_for(written, &unmistakable_id())
+    }
+
+    /// The same for a node that is known by `own_id` where the configuration has none.
+    pub fn compile_for(written: &Configuration, own_id: &str) -> Result<Self, SettingsError> {
         let memory = MemoryPlan::new(written.memory.limit)?;
         if let Some(admin) = admin(&written.admin) {
             admin.check()?;
         }
         let (pools, sites) = pools_and_sites(written);
         let name = &written.node.name;
-        let cdn_id = written.node.cdn_id.clone().unwrap_or_else(unmistakable_id);
+        let cdn_id = written.node.cdn_id.clone().unwrap_or_else(|| own_id.to_owned());
         let mut settings = Self {
             listen: written.listeners.iter().map(listen).collect(),
             admin: admin(&written.admin),
@@ -67,6 +73,8 @@ impl Settings {
             spill: Spill { directory: SPILL.into(), limit: written.spill.limit.0 },
             workers: written.node.workers.map_or_else(one_per_core, usize::from),
             drain: written.node.drain,
+            watch: written.node.watch,
+            log_level: written.log.level,
             listener: listener(written),
             tls: tls(written, &memory),
             request: request::Settings {
@@ -127,7 +135,7 @@ pub(super) fn admin(written: &Admin) -> Option<admin::Settings> {
 
 /// An id for `CDN-Loop` that no other process has: the name would not do, because every node has the same that was given
 /// none, and they may well stand behind each other.
-fn unmistakable_id() -> String {
+pub fn unmistakable_id() -> String {
     // Its keys come from the system, which is more than a guess at the time of the start.
     let random = RandomState::new();
     format!("forebay-{:016x}{:016x}", random.hash_one(0_u8), random.hash_one(1_u8))
@@ -184,7 +192,7 @@ fn tls(written: &Configuration, memory: &MemoryPlan) -> Option<listener::tls::Se
     let takes_early_data = written.listeners.iter().any(|listener| listener.tls && listener.early_data);
     Some(listener::tls::Settings {
         certificates: certificates.collect(),
-        policies: policies(written),
+        policies: (1..).map(ClientPolicy).zip(policies(written)).collect(),
         minimum: written.tls.minimum_version,
         ticket_keys: written.tls.ticket_keys.clone(),
         early_data_sessions: takes_early_data
@@ -468,7 +476,8 @@ mod tests {
         assert_eq!(policies.len(), 4);
         for (clients, (asked, ca, told)) in clients.iter().zip(asks).filter(|(_, (asked, ..))| *asked != Off)
         {
-            let policy = &policies[clients.policy.0 as usize - 1];
+            let (number, policy) = &policies[clients.policy.0 as usize - 1];
+            assert_eq!(*number, clients.policy);
             assert_eq!((policy.is_required, policy.told), (asked == Required, told));
             assert_eq!(policy.authorities.ca.as_path(), std::path::Path::new(ca));
         }

@@ -4,6 +4,7 @@ mod compile;
 mod disk;
 pub mod file;
 mod memory;
+mod restart;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,9 +16,9 @@ use crate::telemetry::access_log;
 use crate::{admin, cache, fetch, listener, origin, request, route};
 
 pub use crate::origin::{OriginUrl, OriginUrlError};
-pub use compile::SettingsError;
+pub use compile::{SettingsError, unmistakable_id};
 pub use disk::{Disk, DiskError};
-pub use file::{Complaints, Configuration};
+pub use file::{Complaints, Configuration, LogLevel};
 pub use memory::{MemoryError, MemoryPlan};
 
 /// Bytes of one body that stay in memory before it spills or waits for its reader.
@@ -42,6 +43,10 @@ pub struct Settings {
     pub workers: usize,
     /// How long running responses may take to finish after SIGTERM.
     pub drain: Duration,
+    /// How often the files of the configuration are looked at, if they are.
+    pub watch: Option<Duration>,
+    /// What is told to people.
+    pub log_level: LogLevel,
     /// The admin listener, if there is to be one.
     pub admin: Option<admin::Settings>,
     /// The whole configuration as it was compiled, as TOML, without secrets: to be shown.

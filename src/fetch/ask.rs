@@ -8,12 +8,14 @@ use bytes::Bytes;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 
+use super::setup::Setup;
 use super::unbelieved::{is_of_certificate, is_personal, is_unbelieved};
 use crate::base::clock::Timestamp;
 use crate::base::early::{Early, NeverEnded};
 use crate::base::ids::PoolId;
 use crate::body::certificate::ClientCertificate;
 use crate::cache::key::Key;
+use crate::origin::Pool;
 use crate::semantics::notable::Notable;
 use crate::semantics::policy::Policy;
 use crate::semantics::request_directives::RequestDirectives;
@@ -49,7 +51,9 @@ pub struct Asked {
     pub content: Option<Bytes>,
     /// Up to which place in the fleet's stream what answers it must have been purged, if a peer sent it that says so.
     pub applied: u64,
-    /// Where the site comes from.
+    /// By which rules it is fetched.
+    pub setup: Arc<Setup>,
+    /// Which of its pools the site comes from.
     pub pool: PoolId,
     /// Where the site counts, if anybody does.
     pub metrics: Option<Arc<SiteMetrics>>,
@@ -152,6 +156,17 @@ impl Ask {
     /// The canonical host, which is part of the key.
     pub fn host(&self) -> &str {
         self.key.host()
+    }
+
+    /// Where the site comes from.
+    pub(super) fn pool(&self) -> Option<&Arc<Pool>> {
+        self.setup.pool(self.pool)
+    }
+
+    /// Whether both come from one pool: not two of one name, of which one was replaced.
+    pub(super) fn has_same_pool(&self, other: &Self) -> bool {
+        let same = |(one, other)| Arc::ptr_eq(one, other);
+        self.pool().zip(other.pool()).is_none_or(same)
     }
 
     /// What is to be done with what is stored for it.

@@ -15,8 +15,6 @@ const MOST: u64 = 65_536;
 #[derive(Clone, Debug)]
 pub(super) struct Backoff {
     resting: Cache<KeyHash, Rest>,
-    first: Duration,
-    longest: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,10 +24,10 @@ struct Rest {
 }
 
 impl Backoff {
-    /// Pauses of `first` after one failure, twice that after another in a row, and so on up to `longest`.
-    pub(super) fn new(first: Duration, longest: Duration) -> Self {
+    /// Nothing rests.
+    pub(super) fn new() -> Self {
         let resting = Cache::builder().max_capacity(MOST).eviction_policy(EvictionPolicy::lru()).build();
-        Self { resting, first, longest }
+        Self { resting }
     }
 
     /// Whether it is not to be tried now.
@@ -42,10 +40,10 @@ impl Backoff {
         self.resting.get(&slot).map(|rest| (rest.failures, rest.until))
     }
 
-    pub(super) fn failed(&self, slot: KeyHash, now: Timestamp) {
+    /// Rests for `first` after one failure, for twice that after another in a row, and so on up to `longest`.
+    pub(super) fn failed(&self, slot: KeyHash, (first, longest): (Duration, Duration), now: Timestamp) {
         let failures = self.resting.get(&slot).map_or(0, |rest| rest.failures);
-        let pause =
-            self.first.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(self.longest);
+        let pause = first.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(longest);
         let rest = Rest { failures: failures.saturating_add(1), until: now.plus(pause) };
         self.resting.insert(slot, rest);
     }
@@ -79,12 +77,12 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest_and_end_with_a_success() {
-        let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
+        let (backoff, pauses) = (Backoff::new(), (Duration::from_secs(1), Duration::from_secs(5)));
         let (one, other) = (slot("/a"), slot("/b"));
         let mut now = Timestamp::from_secs(1000);
         assert!(!backoff.rests(one, now));
         for pause in [1, 2, 4, 5, 5] {
-            backoff.failed(one, now);
+            backoff.failed(one, pauses, now);
             let end = now.plus(Duration::from_secs(pause));
             assert!(backoff.rests(one, Timestamp::from_millis(end.as_millis() - 1)));
             assert!(!backoff.rests(one, end), "{pause}");
@@ -98,10 +96,10 @@ mod tests {
 
     #[test]
     fn no_number_of_failures_overflows() {
-        let backoff = Backoff::new(Duration::MAX, Duration::MAX);
+        let backoff = Backoff::new();
         let now = Timestamp::from_secs(1000);
         for _ in 0..100 {
-            backoff.failed(slot("/a"), now);
+            backoff.failed(slot("/a"), (Duration::MAX, Duration::MAX), now);
         }
         assert!(backoff.rests(slot("/a"), now));
     }

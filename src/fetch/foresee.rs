@@ -34,7 +34,7 @@ impl Fetcher {
         Prospect {
             marker: shared.cache.marker(&ask.key, now),
             under_way: self.suited(&flights, ask, now).next().is_some(),
-            full: shared.places.available_permits() == 0,
+            full: shared.places.is_full(),
         }
     }
 
@@ -42,7 +42,7 @@ impl Fetcher {
     pub fn refresh_hindrance(&self, ask: &Ask, hit: &Hit, now: Timestamp) -> Option<Hindrance> {
         self.may_not_refresh(ask, hit, now).or_else(|| {
             let flights = self.shared.table.lock(ask.key.hash());
-            let none_left = self.shared.refreshes.available_permits() == 0;
+            let none_left = self.shared.refreshes.is_full();
             let refused = none_left.then_some(Hindrance::TooMany);
             if Self::is_refreshed(&flights, ask, hit) { Some(Hindrance::UnderWay) } else { refused }
         })

@@ -23,7 +23,7 @@ use super::outgoing::is_one_clients;
 use crate::body::budget::Charge;
 use crate::body::message::Interim;
 use crate::cache::object::head_weight;
-use crate::origin::{Hear, Pool};
+use crate::origin::Hear;
 
 /// The most that is kept of a fetch, over all endpoints and requests that it takes; what comes beyond is passed over.
 const MOST: usize = 8;
@@ -82,8 +82,7 @@ impl Hear for Ear {
         if said.interims.len() >= MOST || said.bytes + weight > MOST_BYTES {
             return;
         }
-        let pool = self.shared.pools.get(flight.ask.pool.0);
-        let origins = pool.into_iter().flat_map(Pool::authorities);
+        let origins = flight.ask.pool().into_iter().flat_map(|pool| pool.authorities());
         let interim = interim(status, headers, &flight.ask, &origins, self.for_one);
         if status.as_u16() == EARLY_HINTS && interim.headers.is_empty() {
             // Hints of nothing; any other status says something by itself.

@@ -19,6 +19,7 @@ mod outgoing;
 mod reading;
 mod replay;
 mod running;
+pub mod setup;
 mod store;
 mod table;
 mod unbelieved;
@@ -28,10 +29,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::base::clock::{Clock, Timestamp};
+use crate::base::limit::{Limit, Place};
 use crate::body::Body;
 use crate::body::budget::Charge;
 use crate::body::busy::{BusyBody, Means, Reader, Retention, Writer};
@@ -54,7 +55,7 @@ use running::Running;
 use table::{Claim, FlightTable, Shard};
 
 /// Limits and rules of fetches.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How this node names itself in `Via`.
     pub node: String,
@@ -83,17 +84,14 @@ pub struct Fetcher {
 
 #[derive(Debug)]
 struct Shared {
-    settings: Settings,
-    us: outgoing::Us,
     cache: Arc<Cache>,
-    pools: Arc<[Pool]>,
     table: Arc<FlightTable>,
     means: Means,
     clock: Clock,
     counters: Arc<Counters>,
     tasks: TaskTracker,
-    places: Arc<Semaphore>,
-    refreshes: Arc<Semaphore>,
+    places: Limit,
+    refreshes: Limit,
     backoff: Backoff,
     assemblies: Arc<Assemblies>,
 }
@@ -102,8 +100,8 @@ impl Shared {
     /// Asks the pool of a site for something beside a fetch that has its place already. Cancelled, the connection is
     /// closed.
     async fn exchange(&self, ask: &Ask, request: OriginRequest) -> Result<Exchange, OriginError> {
-        let _place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| OriginError::too_many())?;
-        let pool = self.pools.get(ask.pool.0).ok_or_else(OriginError::internal)?;
+        let _place = self.places.take().ok_or_else(OriginError::too_many)?;
+        let pool = ask.pool().ok_or_else(OriginError::internal)?;
         self.counters.fetches.inc();
         let mut request = request;
         self.tell_shield(ask, pool, &mut request);
@@ -167,26 +165,22 @@ enum Purpose {
 }
 
 impl Fetcher {
-    /// A fetcher with nothing under way. Asks name their pool by its place in `pools`.
+    /// A fetcher with nothing under way, within the limits of `settings`. By which rules it fetches, and of whom, each ask says
+    /// (see [`setup::Setup`]).
     pub fn new(
-        settings: Settings,
+        settings: &Settings,
         cache: Arc<Cache>,
-        pools: Arc<[Pool]>,
         means: Means,
         clock: Clock,
         counters: Arc<Counters>,
     ) -> Self {
         let (table, tasks) = (Arc::new(FlightTable::new()), TaskTracker::new());
-        let places = Arc::new(Semaphore::new(settings.max_fetches.min(Semaphore::MAX_PERMITS)));
-        let refreshes = Arc::new(Semaphore::new(settings.max_refreshes.min(Semaphore::MAX_PERMITS)));
-        let backoff = Backoff::new(settings.backoff, settings.max_backoff);
+        let (places, refreshes) = (Limit::new(settings.max_fetches), Limit::new(settings.max_refreshes));
+        let backoff = Backoff::new();
         let assemblies = Assemblies::new(&means);
         Self {
             shared: Arc::new(Shared {
-                us: outgoing::Us::new(&settings.node, &settings.cdn_id),
-                settings,
                 cache,
-                pools,
                 table,
                 means,
                 clock,
@@ -198,6 +192,12 @@ impl Fetcher {
                 assemblies,
             }),
         }
+    }
+
+    /// From now on as many fetches and refreshes at a time as these say. Those under way go on, also if they are more.
+    pub fn set_limits(&self, settings: &Settings) {
+        self.shared.places.set(settings.max_fetches);
+        self.shared.refreshes.set(settings.max_refreshes);
     }
 
     /// Joins the fetch that `ask` may wait for, or starts it; all decided under one short lock, under which
@@ -244,7 +244,10 @@ impl Fetcher {
         let known = under_way.map(|_| cache.known_vary(&ask.key)).unwrap_or_default();
         // What was purged while it was under way is not for those who ask afterwards.
         let alive = |flight: &&Arc<Flight>| flight.is_untouched(ask);
-        under_way.into_iter().flatten().filter(alive).filter(move |flight| flight.suits(ask, &known, now))
+        // One that was begun before a reload may go to a pool that is no more.
+        let goes_there = |flight: &&Arc<Flight>| flight.ask.has_same_pool(ask);
+        let suits = move |flight: &&Arc<Flight>| flight.suits(ask, &known, now);
+        under_way.into_iter().flatten().filter(goes_there).filter(alive).filter(suits)
     }
 
     /// What is to be done with what is stored for `ask`. Who waits for nobody also refreshes nothing for others: what is
@@ -270,7 +273,7 @@ impl Fetcher {
         if overtaken || Self::is_refreshed(&flights, ask, hit) {
             return;
         }
-        let Ok(place) = Arc::clone(&shared.refreshes).try_acquire_owned() else {
+        let Some(place) = shared.refreshes.take() else {
             shared.counters.refreshes_refused.inc();
             return;
         };
@@ -409,7 +412,7 @@ struct Ready {
     writer: Writer,
     memory: Charge,
     era: Era,
-    refresh: Option<OwnedSemaphorePermit>,
+    refresh: Option<Place>,
 }
 
 /// Heads that a fetch holds of one request: the ask, the request that is sent, and one to send again.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +21,9 @@ use crate::base::peer::Peer;
 /// Said to a connection over the limit, before its request is read.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
+
+/// For a request that is on its way while its listener goes.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Pause after the kernel refused a connection for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(50);
@@ -37,46 +41,51 @@ pub struct Speaks {
     pub proxies: Option<Trusted>,
 }
 
-/// Accepts connections until the listener drains, then closes the socket. Connections run in `tasks`; they finish the response
-/// that they are at and close.
+/// How the connections of a listener are served, until a reload says otherwise.
+#[derive(Clone, Debug)]
+pub struct Spoken {
+    /// What is spoken.
+    pub speaks: Speaks,
+    /// Connections that were made under another number end, because something else is spoken now.
+    pub manner: u32,
+    /// With what they are served.
+    pub serving: Serving,
+}
+
+/// Accepts connections, serves them as it is `spoken` when they come, and runs them in `tasks`. Where the listener drains, the
+/// socket is closed at once. Where the sender of `spoken` goes, the listener was removed: who has connected already is served
+/// first, and all end with the response that they are at.
+///
+/// Dropped, the socket is closed; the connections go on.
 pub async fn accept<H: Handler>(
     socket: impl Into<Listening>,
-    speaks: Speaks,
+    mut spoken: watch::Receiver<Spoken>,
     handler: Arc<H>,
-    serving: Serving,
     tasks: TaskTracker,
 ) {
     let socket = socket.into();
-    // Each request looks at it: a token of its own keeps workers out of each other's way.
-    let serving = Arc::new(Serving { draining: serving.draining.child_token(), ..serving });
+    let Spoken { mut speaks, mut manner, serving } = spoken.borrow_and_update().clone();
+    let mut serving = of_worker(&serving);
     loop {
         let accepted = tokio::select! {
+            biased;
+            changed = spoken.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+                let new = spoken.borrow_and_update().clone();
+                speaks = new.speaks;
+                if std::mem::replace(&mut manner, new.manner) != new.manner {
+                    let old = std::mem::replace(&mut serving, of_worker(&new.serving));
+                    tasks.spawn(see_off(old));
+                }
+                continue;
+            }
             () = serving.draining.cancelled() => return,
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let (handler, serving) = (Arc::clone(&handler), Arc::clone(&serving));
-                match speaks.clone() {
-                    Speaks { proxies: Some(trusted), front, http2, early_data } if trusted.has(peer) => {
-                        let offer = Offer { http2, early_data };
-                        tasks.spawn(welcome_by_proxy(stream, (peer, front, offer), handler, serving))
-                    }
-                    Speaks { front: None, http2: true, .. } => {
-                        tasks.spawn(welcome_by_either(Socket::new(stream), peer, handler, serving))
-                    }
-                    Speaks { front: None, http2: false, .. } => match stream {
-                        Wire::Tcp(stream) => tasks.spawn(welcome(stream, peer, handler, serving)),
-                        stream @ Wire::Unix(_) => {
-                            tasks.spawn(welcome(Socket::new(stream), peer, handler, serving))
-                        }
-                    },
-                    Speaks { front: Some(front), http2, early_data, .. } => {
-                        let (stream, offer) = (Socket::new(stream), Offer { http2, early_data });
-                        tasks.spawn(welcome_by_tls(stream, peer, (front, offer), handler, serving))
-                    }
-                };
-            }
+            Ok((stream, peer)) => begin(stream, peer, &speaks, (&handler, &serving), &tasks),
             Err(error) if is_the_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again");
@@ -84,6 +93,51 @@ pub async fn accept<H: Handler>(
             }
         }
     }
+    for (stream, peer) in socket.close() {
+        begin(stream, peer, &speaks, (&handler, &serving), &tasks);
+    }
+    tasks.spawn(see_off(serving));
+}
+
+/// Each request looks whether it is to be the last of its connection: a token of its own keeps workers out of each other's way.
+fn of_worker(serving: &Serving) -> Arc<Serving> {
+    Arc::new(Serving { draining: serving.draining.child_token(), ..serving.clone() })
+}
+
+/// Has connections end with the response that they are at, once those have had a moment whose request is on its way.
+async fn see_off(serving: Arc<Serving>) {
+    tokio::select! {
+        () = tokio::time::sleep(MOMENT) => serving.draining.cancel(),
+        () = serving.draining.cancelled() => {}
+    }
+}
+
+/// Has a connection served by a task of its own.
+fn begin<H: Handler>(
+    stream: Wire,
+    peer: Peer,
+    speaks: &Speaks,
+    (handler, serving): (&Arc<H>, &Arc<Serving>),
+    tasks: &TaskTracker,
+) {
+    let (handler, serving) = (Arc::clone(handler), Arc::clone(serving));
+    match speaks.clone() {
+        Speaks { proxies: Some(trusted), front, http2, early_data } if trusted.has(peer) => {
+            let offer = Offer { http2, early_data };
+            tasks.spawn(welcome_by_proxy(stream, (peer, front, offer), handler, serving))
+        }
+        Speaks { front: None, http2: true, .. } => {
+            tasks.spawn(welcome_by_either(Socket::new(stream), peer, handler, serving))
+        }
+        Speaks { front: None, http2: false, .. } => match stream {
+            Wire::Tcp(stream) => tasks.spawn(welcome(stream, peer, handler, serving)),
+            stream @ Wire::Unix(_) => tasks.spawn(welcome(Socket::new(stream), peer, handler, serving)),
+        },
+        Speaks { front: Some(front), http2, early_data, .. } => {
+            let (stream, offer) = (Socket::new(stream), Offer { http2, early_data });
+            tasks.spawn(welcome_by_tls(stream, peer, (front, offer), handler, serving))
+        }
+    };
 }
 
 /// A connection that was gone before we took it is nobody's problem.
@@ -103,7 +157,7 @@ async fn welcome_by_proxy<H: Handler>(
 ) {
     let told = tokio::select! {
         () = serving.draining.cancelled() => return,
-        told = timeout(serving.settings.header_timeout, proxied::client_of(&mut stream)) => told,
+        told = timeout(serving.settings.latest().header_timeout, proxied::client_of(&mut stream)) => told,
     };
     let (client, begin) = match told {
         Ok(Ok(told)) => told,
@@ -139,7 +193,7 @@ async fn welcome_by_either<H: Handler>(
     let Some(_guest) = handler.admit(&link) else { return turn_away(stream).await };
     let begins = tokio::select! {
         () = serving.draining.cancelled() => return,
-        begins = timeout(serving.settings.header_timeout, read_beginning(&mut stream)) => begins,
+        begins = timeout(serving.settings.latest().header_timeout, read_beginning(&mut stream)) => begins,
     };
     let Ok(Ok((begin, is_http2))) = begins else { return };
     stream.unread(begin);

@@ -24,6 +24,15 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>>
     (0..workers.max(1)).map(|_| open(address, true).and_then(listen)).collect()
 }
 
+/// The same where this process listens already on an address that takes this one in, or is a part of it, such as `0.0.0.0` with
+/// the same port: whether others listen here cannot be told then, and is not looked at.
+///
+/// # Errors
+/// As the kernel says.
+pub fn bind_beside(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>> {
+    (0..workers.max(1)).map(|_| open(address, true).and_then(listen)).collect()
+}
+
 /// Binds without sharing, so that an address in use is told as such, and returns the address with its port.
 fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
     let socket = open(address, false)?;

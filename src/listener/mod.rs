@@ -10,6 +10,7 @@ mod alarm;
 pub mod bind;
 pub mod http1;
 pub mod http2;
+mod limits;
 pub mod link;
 pub mod proxied;
 pub mod refusal;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::body::busy::Means;
+pub use limits::Limits;
 use link::Link;
 use refusal::Refusal;
 
@@ -92,8 +94,8 @@ impl fmt::Debug for Later<'_> {
 /// What every connection of a listener is served with.
 #[derive(Clone, Debug)]
 pub struct Serving {
-    /// Limits.
-    pub settings: Settings,
+    /// Limits. Each connection looks at them anew for each request.
+    pub settings: Limits,
     /// What request bodies are kept with on their way.
     pub uploads: Means,
     /// Counts what happens to connections.
@@ -103,7 +105,7 @@ pub struct Serving {
 }
 
 /// Limits of the client side.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Time for a whole request head, from its first byte; for the first one from the connection on.
     pub header_timeout: Duration,

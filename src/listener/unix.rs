@@ -44,6 +44,13 @@ impl SocketFile {
     }
 }
 
+impl SocketFile {
+    /// Gives it other permissions. Blocking.
+    pub fn set_mode(&self, mode: Mode) -> io::Result<()> {
+        fs::set_permissions(&self.path, Permissions::from_mode(mode.bits()))
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let is_ours = |found: fs::Metadata| (found.dev(), found.ino()) == (self.device, self.inode);

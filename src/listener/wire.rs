@@ -53,6 +53,35 @@ impl Listening {
             Self::Unix(socket) => socket.accept().await.map(|(io, _)| (Wire::Unix(io), Peer::Local)),
         }
     }
+
+    /// Closes it. Gives back those who have connected already; they would be reset otherwise.
+    pub(super) fn close(self) -> Vec<(Wire, Peer)> {
+        match self {
+            Self::Tcp(socket) => {
+                let Ok(socket) = socket.into_std() else { return Vec::new() };
+                let next =
+                    || socket.accept().ok().and_then(|(io, peer)| Some((watched(io)?, Peer::At(peer))));
+                std::iter::from_fn(next).collect()
+            }
+            Self::Unix(socket) => {
+                let Ok(socket) = socket.into_std() else { return Vec::new() };
+                let next =
+                    || socket.accept().ok().and_then(|(io, _)| Some((watched_local(io)?, Peer::Local)));
+                std::iter::from_fn(next).collect()
+            }
+        }
+    }
+}
+
+/// Has the runtime of this thread watch a connection.
+fn watched(io: std::net::TcpStream) -> Option<Wire> {
+    io.set_nonblocking(true).ok()?;
+    TcpStream::from_std(io).ok().map(Wire::Tcp)
+}
+
+fn watched_local(io: unix::UnixStream) -> Option<Wire> {
+    io.set_nonblocking(true).ok()?;
+    UnixStream::from_std(io).ok().map(Wire::Unix)
 }
 
 /// A client's connection.

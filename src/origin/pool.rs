@@ -20,6 +20,7 @@ use super::roster::Roster;
 use super::settings::{EndpointSettings, Settings};
 use super::tls::{Tls, TlsError};
 use crate::base::blame::Retry;
+use crate::base::print::Print;
 use crate::body::Body;
 use crate::body::budget::Budget;
 use crate::semantics::proxy_status::ProxyError;
@@ -29,6 +30,8 @@ use crate::telemetry::endpoints::EndpointState;
 #[derive(Debug)]
 pub struct Pool {
     settings: Arc<Settings>,
+    /// How its files looked when they were read.
+    files: Vec<Option<Print>>,
     endpoints: Vec<Arc<Endpoint>>,
     places: Arc<Places>,
 }
@@ -76,6 +79,8 @@ impl Pool {
         // They may be secrets: nothing that prints a request shall print them.
         settings.send_fields.values_mut().for_each(|value| value.set_sensitive(true));
         let settings = Arc::new(settings);
+        // Before they are read, so that no change slips in between.
+        let files = Print::all(&settings.tls.files());
         let wrong = |error| PoolError::Tls { pool: pool.clone(), error: Box::new(error) };
         let tls = settings.endpoints.iter().any(|endpoint| endpoint.url.is_tls());
         let tls = tls.then(|| Tls::new(&settings.tls, settings.http_version)).transpose().map_err(wrong)?;
@@ -98,7 +103,13 @@ impl Pool {
         let roster =
             Roster::new(weights, settings.max_connections, Rules { down_after, backoff, max_backoff, trial });
         let places = Places::new(roster, endpoints.len(), settings.queue, settings.queue_timeout);
-        Ok(Self { settings, endpoints, places })
+        Ok(Self { settings, files, endpoints, places })
+    }
+
+    /// Whether one that is made of these settings now would do as this one does: they are the same, and so are the files that
+    /// they name. Blocking, if there are any.
+    pub fn is_as(&self, settings: &Settings) -> bool {
+        *self.settings == *settings && self.files == Print::all(&settings.tls.files())
     }
 
     /// Whether its endpoints are other Forebays.

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use super::url::OriginUrl;
 
 /// One pool: its endpoints, its limits, and how they are spoken to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Its name, in logs and metrics.
     pub name: String,
@@ -125,6 +125,14 @@ pub struct TlsSettings {
     /// What is shown to endpoints that ask who asks: PEM files with the certificate and those that vouch for it, and with
     /// its key.
     pub client: Option<(PathBuf, PathBuf)>,
+}
+
+impl TlsSettings {
+    /// The files that are read.
+    pub(super) fn files(&self) -> Vec<&PathBuf> {
+        let client = self.client.iter().flat_map(|(certificate, key)| [certificate, key]);
+        self.ca.iter().chain(client).collect()
+    }
 }
 
 impl Default for TlsSettings {

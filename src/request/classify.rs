@@ -14,6 +14,7 @@ use crate::body::Body;
 use crate::body::message::Request;
 use crate::cache::key::{Extras, Key, KeyParts};
 use crate::fetch::ask::{Ask, Asked, Fields};
+use crate::fetch::setup::Setup;
 use crate::route::Site;
 use crate::semantics::cache_status::Forward;
 use crate::semantics::fields;
@@ -95,12 +96,12 @@ pub(super) fn classify(
     request: Request,
     content: Option<Content>,
     admitted: &Admitted,
-    site: &Site,
+    (site, setup): (&Site, &Arc<Setup>),
     begun: Begun,
     key: Option<Key>,
 ) -> (Turn, Step) {
     let needs_whole = needs_whole(&request);
-    let (ask, way, body) = sort(request, content, admitted, site, key);
+    let (ask, way, body) = sort(request, content, admitted, (site, setup), key);
     let mut turn = start(ask, &way, begun);
     turn.needs_whole = needs_whole;
     let step = match way {
@@ -127,7 +128,7 @@ pub(super) fn sort(
     request: Request,
     content: Option<Content>,
     admitted: &Admitted,
-    site: &Site,
+    (site, setup): (&Site, &Arc<Setup>),
     key: Option<Key>,
 ) -> (Ask, Way, Body) {
     let Request { method, scheme, target, version, headers, body, peer, certificate, early, .. } = request;
@@ -172,6 +173,7 @@ pub(super) fn sort(
             policy,
             content,
             applied,
+            setup: Arc::clone(setup),
             pool,
             metrics,
         },

@@ -76,7 +76,7 @@ impl ClientMachine {
         let (admitted, site) = self.receive(&request).map_err(|(why, _)| Unexplained::Rejected(why))?;
         let (asked, came) = (request.target.clone(), request.headers.clone());
         let content = content::collect(&mut request, &site.policy, &self.budget).await;
-        let (ask, way, _) = classify::sort(request, content, &admitted, site, None);
+        let (ask, way, _) = classify::sort(request, content, &admitted, (site, &self.setup), None);
         let mut steps = vec![explanation::site(&site.name, ask.host(), &site.policy)];
         steps.push(keyed(&ask, &asked, &came));
         let mut walk = Walk { turn: classify::start(ask, &way, begun), site, steps };

@@ -19,7 +19,7 @@ impl ClientMachine {
         self.imagine_client(&mut request);
         let (admitted, site) = self.receive(&request).map_err(|(why, _)| Unexplained::Rejected(why))?;
         let content = content::collect(&mut request, &site.policy, &self.budget).await;
-        let (ask, ..) = classify::sort(request, content, &admitted, site, None);
+        let (ask, ..) = classify::sort(request, content, &admitted, (site, &self.setup), None);
         let ask = Arc::new(ask);
         Ok(self.cache.inspect(&ask.key, &ask, self.clock.now()).await)
     }

@@ -19,6 +19,7 @@ mod at_once;
 mod begun;
 mod classify;
 mod content;
+mod current;
 pub mod explain;
 mod hold;
 mod inspect;
@@ -45,9 +46,9 @@ use crate::cache::lookup::Hit;
 use crate::deliver;
 use crate::fetch::Fetcher;
 use crate::fetch::flight::Seat;
+use crate::fetch::setup::Setup;
 use crate::listener::link::Link;
 use crate::listener::refusal::Refusal;
-use crate::listener::{Answer, Handler};
 use crate::route::{Router, Site};
 use crate::semantics::applied::applied;
 use crate::semantics::cache_status::{CacheStatus, written_name};
@@ -59,6 +60,7 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::Metrics;
 use at_once::Seen;
 use begun::Begun;
+pub use current::Current;
 use preface::Preface;
 pub use purge::PurgeRules;
 use turn::Turn;
@@ -74,7 +76,7 @@ const TLS_COST: u64 = 44 << 10;
 const EARLY_COST: u64 = 16 << 10;
 
 /// Rules of the client machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How this node names itself.
     pub node: String,
@@ -92,7 +94,7 @@ pub struct Settings {
     pub purge: Option<PurgeRules>,
 }
 
-/// Answers requests. One for all workers.
+/// Answers requests by one configuration, and has each to its end ([`Current`]).
 #[derive(Debug)]
 pub struct ClientMachine {
     settings: Settings,
@@ -103,6 +105,7 @@ pub struct ClientMachine {
     router: Arc<Router>,
     cache: Arc<Cache>,
     fetcher: Fetcher,
+    setup: Arc<Setup>,
     clock: Clock,
     counters: Arc<Counters>,
     metrics: Arc<Metrics>,
@@ -110,8 +113,10 @@ pub struct ClientMachine {
 }
 
 /// What the client machine leans on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Parts {
+    /// The account of connections.
+    pub connections: Connections,
     /// The one budget of the node.
     pub budget: Arc<Budget>,
     /// Finds sites.
@@ -120,6 +125,8 @@ pub struct Parts {
     pub cache: Arc<Cache>,
     /// The fetch machine.
     pub fetcher: Fetcher,
+    /// By which rules it fetches for these requests.
+    pub setup: Arc<Setup>,
     /// Wall time.
     pub clock: Clock,
     /// Counters of decisions.
@@ -158,35 +165,51 @@ enum Step {
 /// How far a request came without waiting.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "the large one is the hit, which shall cost no allocation")]
-enum Begin<'a> {
+enum Begin {
     /// To its answer.
     Answered(Reply),
     /// To a step that waits.
     OnItsWay(Box<(Turn, Step)>),
     /// To its content, which is part of the key and has to be collected.
-    HasContent(Box<Received<'a>>),
+    HasContent(Box<Received>),
     /// To the ledger, in which it is to be recorded.
-    Purges(Box<Received<'a>>),
+    Purges(Box<Received>),
     /// Not any further before the end of its client's handshake.
     TooEarly(Box<Request>),
 }
 
 /// A request that was let in.
 #[derive(Debug)]
-struct Received<'a> {
+struct Received {
     request: Request,
     admitted: Admitted,
-    site: &'a Site,
+    site: Arc<Site>,
     begun: Begun,
 }
+
+/// A refusal, and the site that it was for, if the request got so far.
+type Turned<'a> = (Rejection, Option<&'a Arc<Site>>);
 
 impl ClientMachine {
     /// A machine that leans on `parts`.
     pub fn new(settings: Settings, parts: Parts) -> Self {
-        let Parts { budget, router, cache, fetcher, clock, counters, metrics, log } = parts;
-        let connections = Connections::new(settings.max_connections);
+        let Parts { connections, budget, router, cache, fetcher, setup, clock, counters, metrics, log } =
+            parts;
         let name = written_name(&settings.node);
-        Self { settings, name, connections, budget, router, cache, fetcher, clock, counters, metrics, log }
+        Self {
+            settings,
+            name,
+            connections,
+            budget,
+            router,
+            cache,
+            fetcher,
+            setup,
+            clock,
+            counters,
+            metrics,
+            log,
+        }
     }
 
     /// The account of its connections.
@@ -194,9 +217,14 @@ impl ClientMachine {
         self.connections.clone()
     }
 
+    /// By which rules it has things fetched, and of whom.
+    pub fn setup(&self) -> &Arc<Setup> {
+        &self.setup
+    }
+
     /// The way of one request as far as it goes without waiting for anybody: a hit in memory, or on disk in what the system
     /// has in memory, or a refusal, is an answer already.
-    fn begin(&self, request: Request) -> Begin<'_> {
+    fn begin(&self, request: Request) -> Begin {
         let begun = Begun::now(&self.clock);
         let (admitted, site) = match self.receive(&request) {
             Ok(received) => received,
@@ -220,12 +248,14 @@ impl ClientMachine {
             Err(seen) => seen.map(|Seen { key, found }| (key, found)).unzip(),
         };
         if purge::is_purge(&request.method) {
+            let site = Arc::clone(site);
             return Begin::Purges(Box::new(Received { request, admitted, site, begun }));
         }
         if content::is_wanted(&request.method, &site.policy) {
+            let site = Arc::clone(site);
             return Begin::HasContent(Box::new(Received { request, admitted, site, begun }));
         }
-        let (mut turn, step) = classify::classify(request, None, &admitted, site, begun, key);
+        let (mut turn, step) = classify::classify(request, None, &admitted, (site, &self.setup), begun, key);
         match step {
             Step::Lookup => match self.lookup(&mut turn, found) {
                 Step::Done(reply) => Begin::Answered(turn.recorded(reply, self.log.as_ref())),
@@ -237,7 +267,7 @@ impl ClientMachine {
 
     /// The rest of the way. What is said before the answer goes to the client as it comes. Dropped at any await, the client has
     /// left: nothing that others use is touched.
-    async fn go_on(&self, begin: Begin<'_>, client: InterimSender) -> Reply {
+    async fn go_on(self: Arc<Self>, begin: Begin, client: InterimSender) -> Reply {
         let begin = match begin {
             Begin::TooEarly(request) => self.begin_in_time(*request).await,
             begin => begin,
@@ -250,7 +280,7 @@ impl ClientMachine {
             Begin::HasContent(received) => {
                 let Received { mut request, admitted, site, begun } = *received;
                 let content = content::collect(&mut request, &site.policy, &self.budget).await;
-                classify::classify(request, content, &admitted, site, begun, None)
+                classify::classify(request, content, &admitted, (&*site, &self.setup), begun, None)
             }
         };
         let mut preface = Preface::to(client, turn.ask.version);
@@ -271,7 +301,7 @@ impl ClientMachine {
     }
 
     /// Begins once the handshake has ended of a request that came before. Cancel-safe: dropped, nothing was begun.
-    async fn begin_in_time(&self, request: Request) -> Begin<'_> {
+    async fn begin_in_time(&self, request: Request) -> Begin {
         let ended = match &request.early {
             Some(early) => early.end().await,
             None => Ok(()),
@@ -298,7 +328,7 @@ impl ClientMachine {
     }
 
     /// Whether the request goes any further, and to which site. A refusal tells the site as well, if it got so far.
-    fn receive(&self, request: &Request) -> Result<(Admitted, &Site), (Rejection, Option<&Site>)> {
+    fn receive(&self, request: &Request) -> Result<(Admitted, &Arc<Site>), Turned<'_>> {
         let mut admitted = admission::check(request, self.settings.max_target).map_err(|why| (why, None))?;
         if admitted.notable.may_have(Notable::OTHER) && self.is_peer(request) {
             admitted.applied = applied(&request.headers);
@@ -351,10 +381,9 @@ fn may_come_otherwise(request: &Request, site: &Site) -> bool {
     request.scheme == Scheme::HTTP && !site.clients.need_certificate
 }
 
-impl Handler for ClientMachine {
-    type Guest = (Guest, Charge);
-
-    fn admit(&self, link: &Link) -> Option<Self::Guest> {
+impl ClientMachine {
+    /// A place for a connection, and its share of the budget.
+    fn admit(&self, link: &Link) -> Option<(Guest, Charge)> {
         let of_tls = if link.is_tls { TLS_COST } else { 0 };
         let cost = CONNECTION_COST + of_tls + if link.may_be_early { EARLY_COST } else { 0 };
         let place = self.connections.admit().zip(self.budget.try_charge(cost));
@@ -364,17 +393,11 @@ impl Handler for ClientMachine {
         place
     }
 
+    /// What is said to something that is no request.
     fn refuse(&self, refusal: &Refusal, link: &Link) -> Reply {
         let begun = Begun::now(&self.clock);
         self.metrics.rejected(refusal.name());
         let reply = deliver::refused(refusal.status(), &refusal.to_string(), begun.time);
         begun.logged_refusal(reply, link, refusal.name(), self.log.as_ref())
-    }
-
-    fn handle(&self, request: Request) -> Answer<'_> {
-        match self.begin(request) {
-            Begin::Answered(reply) => Answer::Now(reply),
-            begin => Answer::later(|client| self.go_on(begin, client)),
-        }
     }
 }

@@ -48,7 +48,7 @@ impl ClientMachine {
 
     /// Purges what a request asks for, by both schemes: who asks for it in the clear, from behind the same wall, means what
     /// clients see by TLS too. Dropped while it waits, the purge holds all the same.
-    pub(super) async fn purged(&self, received: Received<'_>) -> Reply {
+    pub(super) async fn purged(&self, received: Received) -> Reply {
         let Received { request, admitted, site, begun } = received;
         let wish = Wish::of_url(format!("//{}{}", admitted.host, request.target));
         let done = self.purge(&wish, Source { id: fastrand::u128(..), stream: 0 }).await;

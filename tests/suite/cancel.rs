@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use forebay::app::Node;
 use forebay::base::early::Early;
 use forebay::base::ids::{KeyRules, PoolId, SiteId};
 use forebay::body::busy::BodyError;
@@ -28,16 +29,17 @@ const LENGTH: usize = (2 << 20) + 100;
 /// More turns than a whole fetch takes.
 const TURNS: usize = 400;
 
-pub fn ask() -> Ask {
-    ask_with(http::Method::GET)
+/// What a client asks of a node.
+pub fn ask(node: &Node) -> Ask {
+    ask_with(node, http::Method::GET)
 }
 
-pub fn ask_with(method: http::Method) -> Ask {
-    ask_by(method, None)
+pub fn ask_with(node: &Node, method: http::Method) -> Ask {
+    ask_by(node, method, None)
 }
 
 /// One by a client whose handshake goes on, if there is such.
-pub fn ask_by(method: http::Method, early: Option<Early>) -> Ask {
+pub fn ask_by(node: &Node, method: http::Method, early: Option<Early>) -> Ask {
     let target = "/".parse().expect("a target");
     let key = Key::new(&KeyParts {
         site: SiteId(0),
@@ -60,6 +62,7 @@ pub fn ask_by(method: http::Method, early: Option<Early>) -> Ask {
         policy: Arc::default(),
         content: None,
         applied: 0,
+        setup: Arc::clone(node.machine.machine().setup()),
         pool: PoolId(0),
         metrics: None,
     };
@@ -86,7 +89,7 @@ fn drop_after(turns: usize, cache_control: &'static str) -> Seen {
         vec![respond("200 OK", &[("Cache-Control", cache_control)], pattern(5, LENGTH)), Act::Stall]
     });
     drop(guard);
-    let ask = Arc::new(ask());
+    let ask = Arc::new(ask(&rig.node));
     let seat = node.block_on(async {
         let mut seat = join(&rig, &ask);
         seat.hand_over();
@@ -179,7 +182,7 @@ fn leave_after(turns: usize) -> bool {
         let rig = Pipes::new(move |_, _| {
             vec![respond("200 OK", &[("Cache-Control", "max-age=60")], pattern(5, LENGTH)), Act::Stall]
         });
-        let ask = Arc::new(ask());
+        let ask = Arc::new(ask(&rig.node));
         let mut first = join(&rig, &ask);
         let second = join(&rig, &ask);
         assert!(first.leads() && !second.leads());

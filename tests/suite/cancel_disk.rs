@@ -53,7 +53,7 @@ fn fill(directory: &Path) {
     let runtime = runtime();
     runtime.block_on(async {
         let rig = rig(directory, true);
-        let ask = Arc::new(ask());
+        let ask = Arc::new(ask(&rig.node));
         let mut seat = sit(&rig, &ask, 0).await;
         assert!(matches!(seat.advice(&ask).await, Advice::Read(_)));
         assert!(read(seat.into_reader(), Verify::new(5)).await);
@@ -97,7 +97,7 @@ fn drop_search_after(directory: &Path, turns: usize) -> bool {
     let guard = node.enter();
     let rig = rig(directory, false);
     drop(guard);
-    let ask = Arc::new(ask());
+    let ask = Arc::new(ask(&rig.node));
     let mut seat = node.block_on(sit(&rig, &ask, turns));
     drop(node);
     reading.block_on(async {
@@ -145,7 +145,7 @@ fn drop_replay_after(directory: &Path, turns: usize) -> bool {
     let guard = node.enter();
     let rig = rig(directory, false);
     drop(guard);
-    let ask = Arc::new(ask());
+    let ask = Arc::new(ask(&rig.node));
     let mut verify = Verify::new(5);
     let reader = node.block_on(async {
         let mut seat = sit(&rig, &ask, 0).await;

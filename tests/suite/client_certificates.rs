@@ -490,7 +490,7 @@ async fn no_session_is_resumed_where_a_certificate_is_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn authorities_are_replaced_when_their_file_is() {
     let sites = Sites::new().await;
-    let front = sites.running.node.front.as_ref().expect("TLS");
+    let front = sites.running.node.front().expect("TLS");
     let look = || front.look(Clock::system().now());
     let mut kept = sites.connect(Some(&sites.good), "must.test").await;
     assert_eq!(kept.get_with("/", &[("Host", "must.test")]).await.status, 200);
@@ -524,7 +524,7 @@ async fn what_an_authority_has_revoked_does_not_count() {
     sites.refuses(Some(&bad), "must.test", "CertificateRevoked").await;
     // The site that reads no list lets it in.
     sites.lets_in(Some(&bad), "may.test").await;
-    let front = sites.running.node.front.as_ref().expect("TLS");
+    let front = sites.running.node.front().expect("TLS");
     sites.clients.revoke(&[&bad, &sites.good], 2999);
     front.look(Clock::system().now());
     sites.refuses(Some(&sites.good), "must.test", "CertificateRevoked").await;
@@ -638,7 +638,7 @@ async fn an_authority_that_has_expired_counts_no_more() {
     // Beside one that is good, it is left out.
     let both = std::fs::read_to_string(sites.clients.file()).expect("a file") + &expired.pem();
     std::fs::write(sites.clients.file(), both).expect("written");
-    sites.running.node.front.as_ref().expect("a front").look(Clock::system().now());
+    sites.running.node.front().expect("a front").look(Clock::system().now());
     assert!(sites.ask(Some(&sites.good), &TLS13, "must.test").await.expect("an answer").contains("200"));
     std::fs::write(&sites.good.chain, own.pem()).expect("written");
     std::fs::write(&sites.good.key, key.serialize_pem()).expect("written");
@@ -657,7 +657,7 @@ async fn more_authorities_than_can_be_named_are_not_named() {
         all += &params.self_signed(&key).expect("an authority").pem();
     }
     std::fs::write(sites.clients.file(), all).expect("written");
-    sites.running.node.front.as_ref().expect("a front").look(Clock::system().now());
+    sites.running.node.front().expect("a front").look(Clock::system().now());
     for version in VERSIONS {
         let said = sites.ask(Some(&sites.good), version, "must.test").await;
         assert!(said.expect("an answer").contains("200"));

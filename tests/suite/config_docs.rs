@@ -53,7 +53,7 @@ pub fn full_with_examples() -> String {
 
 #[test]
 fn the_examples_in_it_are_the_defaults_of_sites_and_pools() {
-    let Report { configuration, complaints } =
+    let Report { configuration, complaints, .. } =
         Configuration::read_text(Path::new("full.toml"), &full_with_examples());
     let mut all = configuration.unwrap_or_else(|| panic!("{complaints}"));
     let mut site = all.sites.remove("example").expect("a site");
@@ -75,7 +75,7 @@ fn every_file_in_config_is_well() {
     for file in
         ["minimal.toml", "full.toml", "example/forebay.toml"].map(|name| root().join("config").join(name))
     {
-        let Report { configuration, complaints } = Configuration::read(&file);
+        let Report { configuration, complaints, .. } = Configuration::read(&file);
         assert!(complaints.is_empty(), "{complaints}");
         reads_back(&configuration.expect("well"));
         seen += 1;

@@ -124,7 +124,8 @@ async fn a_connection_is_charged_for_what_it_may_send_early() {
 async fn who_wants_to_be_sure_joins_no_leader_whose_handshake_goes_on() {
     let pipes = Pipes::new(|_, _| vec![Act::Stall]);
     let (_handshake, early) = Handshake::begun();
-    let (early, late) = (Arc::new(ask_by(Method::GET, Some(early))), Arc::new(ask_with(Method::GET)));
+    let early = Arc::new(ask_by(&pipes.node, Method::GET, Some(early)));
+    let late = Arc::new(ask_with(&pipes.node, Method::GET));
     let seat = |ask, surely| match pipes.node.fetcher.join(ask, 0, surely, pipes.clock.now()) {
         Joined::Seat(seat, ..) => seat,
         other => panic!("nothing is stored: {other:?}"),

@@ -645,7 +645,7 @@ fn drop_after(turns: usize) -> (bool, bool) {
     let guard = node.enter();
     let rig = node_on(directory.path());
     drop(guard);
-    let (get, post) = (Arc::new(ask()), Arc::new(ask_with(Method::POST)));
+    let (get, post) = (Arc::new(ask(&rig.node)), Arc::new(ask_with(&rig.node, Method::POST)));
     let mut seat = node.block_on(async {
         rig.node.cache.disk().unwrap().wait_for(|health| *health == Health::Serving).await;
         let mut seat = rig.node.fetcher.alone(&get, None);

@@ -122,7 +122,7 @@ fn families(text: &str) -> Vec<(&str, &str, &str)> {
 #[tokio::test]
 async fn every_metric_has_help_and_a_unit() {
     /// Gauges of things, and of states: there is no unit to name.
-    const PLAIN: [&str; 17] = [
+    const PLAIN: [&str; 19] = [
         "forebay_memory_tier_entries",
         "forebay_markers",
         "forebay_disk_tier_entries",
@@ -134,6 +134,8 @@ async fn every_metric_has_help_and_a_unit() {
         "forebay_client_connections",
         "forebay_client_connections_limit",
         "forebay_certificate_refused",
+        "forebay_config_keys_awaiting_restart",
+        "forebay_config_last_reload_successful",
         "forebay_ticket_keys_refused",
         "forebay_endpoint_up",
         "forebay_endpoint_drained",

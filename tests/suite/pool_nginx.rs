@@ -134,7 +134,7 @@ async fn well_endpoints_are_balanced_within_three_percent() {
     let samples = load.end().await;
     assert_none_failed(&samples);
     let counts = ['a', 'b', 'c'].map(|who| count(&samples, who));
-    let opened: u64 = node.node.pools[0].endpoints().iter().map(|endpoint| endpoint.opened).sum();
+    let opened: u64 = node.node.pools()[0].endpoints().iter().map(|endpoint| endpoint.opened).sum();
     println!("of {}: {counts:?}, over {opened} connections", samples.len());
     // Workers share them, and take their own first: there may be a few more than requests at a time.
     assert!(opened <= 4 * CLIENTS as u64, "{opened} connections");
@@ -254,7 +254,7 @@ async fn nginx_is_reached_by_name_and_by_tls() {
         let mut client = Client::connect(node.addresses[0].address.inet().expect("an address")).await;
         let (first, second) = (client.get("/1").await, client.get("/2").await);
         assert_eq!(first.status, second.status);
-        let opened = node.node.pools[0].endpoints()[0].opened;
+        let opened = node.node.pools()[0].endpoints()[0].opened;
         (first.status, first.text(), first.header("proxy-status").map(str::to_owned), opened)
     };
     let (status, text, _, opened) = answers(format!("http://localhost:{}", plain.port()), None).await;

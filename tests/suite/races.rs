@@ -42,7 +42,7 @@ async fn what_varies_by_our_own_fields_is_not_stored() {
         let (near, far) = tokio::io::duplex(64 << 10);
         let machine = pipes.node.machine.clone();
         let serving = forebay::listener::Serving {
-            settings: pipes.settings.listener.clone(),
+            settings: pipes.settings.listener.clone().into(),
             uploads: pipes.node.means.clone(),
             counters: pipes.node.counters.clone(),
             draining: pipes.draining.clone(),

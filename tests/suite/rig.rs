@@ -150,7 +150,7 @@ impl Pipes {
     /// What its connections are served with.
     pub fn serving(&self) -> Serving {
         Serving {
-            settings: self.settings.listener.clone(),
+            settings: self.settings.listener.clone().into(),
             uploads: self.node.means.clone(),
             counters: self.node.counters.clone(),
             draining: self.draining.clone(),

@@ -144,7 +144,7 @@ async fn keys_are_replaced_without_a_reload_and_old_tickets_hold_while_their_key
     let fleet = Fleet::new().await;
     let (now, before) = (fleet.key("now"), fleet.key("before"));
     let node = fleet.node(&[&now, &before], "");
-    let front = node.node.front.as_ref().expect("TLS");
+    let front = node.node.front().expect("TLS");
     let look = || front.look(Clock::system().now());
     let [stays, leaves] = [&TLS13, &TLS12].map(|version| fleet.client(version));
     for client in [&stays, &leaves] {
@@ -175,7 +175,7 @@ async fn what_is_no_key_leaves_the_old_ones_and_is_told() {
     let fleet = Fleet::new().await;
     let key = fleet.key("now");
     let node = fleet.node(&[&key], "");
-    let front = node.node.front.as_ref().expect("TLS");
+    let front = node.node.front().expect("TLS");
     let client = fleet.client(&TLS13);
     visit(&client, &node).await;
     let told = || exposition(&node.node.handles(CancellationToken::new()), Format::Text).finish();

@@ -320,7 +320,8 @@ async fn clients_without_tls_are_sent_to_it_and_those_with_it_stay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_replaced_when_both_its_files_are() {
     let site = Site::new(&[("main", &["old.test"])], false, |_| {}).await;
-    let keeper = site.running.node.front.as_ref().expect("TLS").keeper();
+    let front = site.running.node.front().expect("TLS");
+    let keeper = front.keeper();
     let refused = || keeper.states()[0].refused;
     let mut kept = site.client("old.test").await;
     assert_eq!(kept.get("/").await.status, 200);
@@ -383,7 +384,8 @@ async fn what_cannot_be_shown_is_told_at_the_start() {
 async fn a_pair_that_does_not_match_and_one_that_has_expired_are_refused_and_told() {
     let site = Site::new(&[("main", &["old.test"])], false, |_| {}).await;
     let node = &site.running.node;
-    let keeper = node.front.as_ref().expect("TLS").keeper();
+    let front = node.front().expect("TLS");
+    let keeper = front.keeper();
     let (main, old) = (site.authority.path("main"), site.authority.path("old"));
     std::fs::rename(&main.key, &old.key).expect("renamed");
     site.authority.pair("next", &["new.test"], 2998);

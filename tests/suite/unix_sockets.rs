@@ -220,7 +220,7 @@ async fn an_origin_at_a_unix_socket_is_asked_as_any_other() {
     client.request("POST", "/", &[("Host", "site.test"), ("Content-Length", "200000")], &sent).await;
     assert_eq!(client.read_answer().await.text(), "taken");
     assert!(origin.exchange(1).body == sent);
-    let pool = &front.node.pools[0];
+    let pool = &front.node.pools()[0];
     let states = pool.endpoints();
     assert_eq!((states[0].endpoint.as_str(), states[0].requests), (place.url("behind").as_str(), 2));
     assert_eq!(states[0].opened, 1, "the connection was kept");

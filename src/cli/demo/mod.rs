@@ -9,13 +9,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::body::budget::Budget;
 use crate::body::busy::{Means, SpillArea};
 use crate::config::{Listen, OriginUrl};
-use crate::listener::accept::Speaks;
+use crate::listener::accept::{Speaks, Spoken};
 use crate::listener::address::Address;
 use crate::listener::{Serving, Settings, accept, bind};
 use site::DemoSite;
@@ -56,9 +57,11 @@ pub(super) fn start() -> io::Result<Demo> {
             let uploads =
                 Means { budget: Budget::new(0), spill: SpillArea::new(PathBuf::new(), 0), window: 0 };
             let (settings, counters) = (Settings::default(), Arc::default());
-            let serving = Serving { settings, uploads, counters, draining: stop };
-            let (speaks, site) = (Speaks::default(), Arc::new(DemoSite));
-            accept::accept(socket, speaks, site, serving, TaskTracker::new()).await;
+            let serving = Serving { settings: settings.into(), uploads, counters, draining: stop };
+            let speaks = Speaks::default();
+            // Held, so that it is listened on.
+            let (_listens, spoken) = watch::channel(Spoken { speaks, manner: 0, serving });
+            accept::accept(socket, spoken, Arc::new(DemoSite), TaskTracker::new()).await;
         });
     })?;
     Ok(Demo { address, stopping })

@@ -63,7 +63,7 @@ impl Target {
             return Ok((admin.address, None));
         }
         let Some(file) = &self.config else { return Ok((SocketAddr::from(USUAL), None)) };
-        let Report { configuration, complaints } = Configuration::read(file);
+        let Report { configuration, complaints, .. } = Configuration::read(file);
         let admin = configuration.ok_or(AskError::Config(complaints))?.admin;
         let mut address = admin.address.ok_or_else(|| AskError::NoAdmin(file.display().to_string()))?;
         if address.ip().is_unspecified() {

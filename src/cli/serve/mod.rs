@@ -1,9 +1,11 @@
 //! `forebay serve`: a node until SIGTERM or SIGINT.
 
 mod options;
+mod written;
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,15 +13,17 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{USAGE, demo, say};
 use crate::admin::AdminError;
-use crate::app::{RunError, Running};
+use crate::app::reload::{Origin, Reloader};
+use crate::app::{LogError, Logs, RunError, Running, fit_to_descriptors};
 use crate::base::units::ByteSize;
-use crate::config::file::{Complaints, Report};
-use crate::config::{Configuration, Listen, Settings, SettingsError, Spill};
+use crate::config::file::Complaints;
+use crate::config::{Listen, Settings, SettingsError, Spill, unmistakable_id};
 use crate::listener::address::Address;
 use crate::listener::tls;
-use crate::telemetry::access_log::{AccessLog, Control, LogWriter, Sink};
+use crate::telemetry::access_log::Control;
 use crate::telemetry::human;
 use options::Options;
+use written::Written;
 
 /// How long the last lines of the access log may take to be written.
 const LOG_LIMIT: Duration = Duration::from_secs(1);
@@ -52,8 +56,8 @@ enum ServeError {
     NoTlsListener,
     #[error("cannot write in the spill directory {path}: {error}")]
     SpillDirectory { path: String, error: io::Error },
-    #[error("cannot write the access log {path}: {error}")]
-    AccessLog { path: String, error: io::Error },
+    #[error(transparent)]
+    AccessLog(#[from] LogError),
     #[error("the demo site cannot be started: {0}")]
     Demo(io::Error),
     #[error("{0}")]
@@ -74,7 +78,7 @@ impl ServeError {
             | Self::NoCertificate
             | Self::NoTlsListener
             | Self::SpillDirectory { .. }
-            | Self::AccessLog { .. }
+            | Self::AccessLog(_)
             | Self::Run(RunError::Build(_) | RunError::Admin(AdminError::Access(_) | AdminError::Tls(_))) => {
                 ExitCode::from(USAGE)
             }
@@ -84,7 +88,7 @@ impl ServeError {
 }
 
 impl Serve {
-    pub(super) fn run(&self) -> ExitCode {
+    pub(super) fn run(self) -> ExitCode {
         match self.serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -94,67 +98,35 @@ impl Serve {
         }
     }
 
-    fn serve(&self) -> Result<(), ServeError> {
-        let mut written = self.written()?;
+    fn serve(self) -> Result<(), ServeError> {
+        let mut source = Written::by(self.options);
+        let (written, complaints, seen) = source.first(|| demo::start().map_err(ServeError::Demo))?;
         human::start(written.log.level.name());
-        let demo = if written.sites.is_empty() {
-            let site = demo::start().map_err(ServeError::Demo)?;
-            written.only_site(vec![site.origin_url()]);
-            Some(site)
-        } else {
-            None
-        };
-        let settings = Settings::compile(&written)?;
+        if !complaints.is_empty() {
+            say(format_args!("{complaints}\n"));
+        }
+        let own_id = unmistakable_id();
+        let mut settings = Settings::compile_for(&written, &own_id)?;
         // The one in the cache directory is made with that.
         if settings.cache.disk.is_none() || written.spill.directory.is_some() {
             check_spill_directory(&settings.spill)?;
         }
-        run_node(settings, demo)
-    }
-
-    /// What is written in the file, and said in its place.
-    fn written(&self) -> Result<Configuration, ServeError> {
-        let mut written = match &self.options.config {
-            None => Configuration::default(),
-            Some(path) => {
-                let Report { configuration, complaints } = Configuration::read(path);
-                let Some(written) = configuration else { return Err(ServeError::Config(complaints)) };
-                if !complaints.is_empty() {
-                    say(format_args!("{complaints}\n"));
-                }
-                written
-            }
-        };
-        if let Some(option) = self.options.repeated() {
-            return Err(ServeError::Repeated(option));
-        }
-        if self.options.has_half_a_certificate() {
-            return Err(ServeError::HalfCertificate);
-        }
-        self.options.apply(&mut written).map_err(ServeError::Token)?;
-        if self.options.lacks_certificate(&written) {
-            return Err(ServeError::NoCertificate);
-        }
-        if self.options.lacks_tls_listener(&written) {
-            return Err(ServeError::NoTlsListener);
-        }
-        if self.options.lacks_cache_dir(&written) {
-            return Err(ServeError::NoCacheDirectory);
-        }
-        Ok(written)
+        fit_to_descriptors(&mut settings);
+        let source = Arc::new(source);
+        let origin = Origin { source: Arc::clone(&source) as _, written, seen, own_id };
+        run_node(&settings, origin, &source)
     }
 }
 
 /// Runs a node until a signal ends it.
-fn run_node(mut settings: Settings, demo: Option<demo::Demo>) -> Result<(), ServeError> {
-    use_descriptors(&mut settings);
+fn run_node(settings: &Settings, origin: Origin, source: &Written) -> Result<(), ServeError> {
     // Before anything is bound, so that no signal is lost.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Signals)?;
     let signals = runtime.block_on(async { Awaited::prepare() }).map_err(ServeError::Signals)?;
-    let (log, log_writer) = access_log(&settings)?.unzip();
-    let control = log.as_ref().map(AccessLog::control);
-    let running = Running::start(&settings, log)?;
+    let logs = Logs::start(&settings.access_log)?;
+    let control = logs.control();
+    let running = Running::start_from(settings, logs, Some(origin))?;
     for Listen { address, tls, .. } in &running.addresses {
         match (address, if *tls { "https" } else { "http" }) {
             (Address::Inet(address), scheme) => tracing::info!("listening on {scheme}://{address}"),
@@ -167,29 +139,18 @@ fn run_node(mut settings: Settings, demo: Option<demo::Demo>) -> Result<(), Serv
     if let Some((address, scheme)) = running.admin_address().zip(running.admin_scheme()) {
         tracing::info!("admin on {scheme}://{address}");
     }
-    match (&demo, running.addresses.first()) {
+    match (source.demo(), running.addresses.first()) {
         (Some(_), Some(listen)) => demo::say_what_to_try(listen),
-        _ => say_what_is_fronted(&settings),
+        _ => say_what_is_fronted(settings),
     }
-    let reason = runtime.block_on(signals.stop(control.as_ref()));
-    tracing::info!(%reason, deadline = ?settings.drain, "draining: no new connections");
-    running.drain();
-    drop(demo);
-    if let Some(writer) = log_writer {
+    let reloader = source.has_file().then(|| running.reloader());
+    let reason = runtime.block_on(signals.stop(&control, reloader));
+    tracing::info!(%reason, "draining: no new connections");
+    for writer in running.drain() {
         writer.finish(LOG_LIMIT);
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-fn access_log(settings: &Settings) -> Result<Option<(AccessLog, LogWriter)>, ServeError> {
-    AccessLog::start(&settings.access_log).map_err(|error| {
-        let path = match &settings.access_log.sink {
-            Sink::File(path) => path.display().to_string(),
-            Sink::Stdout | Sink::Off => "standard output".to_owned(),
-        };
-        ServeError::AccessLog { path, error }
-    })
 }
 
 fn say_what_is_fronted(settings: &Settings) {
@@ -216,27 +177,12 @@ fn check_spill_directory(spill: &Spill) -> Result<(), ServeError> {
         .map_err(|error| ServeError::SpillDirectory { path: spill.directory.display().to_string(), error })
 }
 
-/// Takes the descriptors that the limits ask for, or lowers the limits to those that there are.
-fn use_descriptors(settings: &mut Settings) {
-    let needed = settings.descriptors();
-    let available = rlimit::increase_nofile_limit(needed).unwrap_or(0);
-    if available < needed {
-        settings.fit_to_descriptors(available);
-        tracing::warn!(
-            available,
-            needed,
-            connections = settings.request.max_connections,
-            fetches = settings.fetch.max_fetches,
-            "few file descriptors: limits are lowered (raise them with ulimit -n)"
-        );
-    }
-}
-
 /// The signals that a node heeds.
 struct Awaited {
     term: tokio::signal::unix::Signal,
     int: tokio::signal::unix::Signal,
     usr1: tokio::signal::unix::Signal,
+    hup: tokio::signal::unix::Signal,
 }
 
 impl Awaited {
@@ -245,17 +191,22 @@ impl Awaited {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             usr1: signal(SignalKind::user_defined1())?,
+            hup: signal(SignalKind::hangup())?,
         })
     }
 
-    /// Waits for the first that ends a node, and until then has the access log opened anew when asked to. A second
-    /// one that ends it finds nobody waiting and is left to the deadline.
-    async fn stop(mut self, log: Option<&Control>) -> &'static str {
+    /// Waits for the first that ends a node, and until then has the access log opened, or the configuration read, anew when asked
+    /// to. Where no file is read, SIGHUP ends a node as it ends any program whose terminal goes. A second one that ends it finds nobody waiting and is left to the deadline.
+    async fn stop(mut self, log: &Control, reloader: Option<&Reloader>) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.term.recv() => return "SIGTERM",
                 _ = self.int.recv() => return "SIGINT",
-                _ = self.usr1.recv() => if let Some(log) = log { log.reopen() },
+                _ = self.usr1.recv() => log.reopen(),
+                _ = self.hup.recv() => match reloader {
+                    Some(reloader) => reloader.ask(),
+                    None => return "SIGHUP",
+                },
             }
         }
     }

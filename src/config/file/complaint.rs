@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::source::{Position, Source};
 
@@ -70,6 +70,11 @@ impl Complaint {
     /// Whether the configuration may be used all the same.
     pub fn severity(&self) -> Severity {
         self.severity
+    }
+
+    /// The file, as it is named to people.
+    pub fn file(&self) -> &Path {
+        &self.name
     }
 
     /// What is wrong, without its place.

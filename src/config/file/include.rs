@@ -54,12 +54,15 @@ impl Loading {
         let is_folder = match fs::metadata(path) {
             Ok(about) => about.is_dir(),
             Err(error) => {
+                // It may come.
+                self.reader.seen.note_file(path);
                 return self.refuse(span, &format!("{} cannot be included: {error}", said.display()));
             }
         };
         if !is_folder {
             return self.include_file(said, path, span);
         }
+        self.reader.seen.note_folder(path);
         match files_of(path) {
             Ok(files) if files.is_empty() => {
                 self.reader.warn(span, format!("the folder {} has no *.toml", said.display()), None);
@@ -97,6 +100,7 @@ impl Loading {
             return self.reader.below("include", |reader| reader.complain(span, message, hint));
         }
         let place = self.reader.place_of(span);
+        self.reader.seen.note_file(path);
         match Source::open_regular(path) {
             Ok(source) if self.reader.size() + source.text.len() as u64 > MAX_FILES_SIZE.0 => {
                 self.refuse(
@@ -119,7 +123,7 @@ impl Loading {
 }
 
 /// The names of a folder's `*.toml`, in order. Hidden files are left out: editors keep their own there.
-fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = PathBuf::from(entry?.file_name());

@@ -8,6 +8,7 @@ use super::complaint::Complaints;
 use super::include::Included;
 use super::kinds::{named, tables_of};
 use super::reader::Reader;
+use super::seen::Seen;
 use super::source::{MAX_FILE, Source, SourceError, directory_of};
 use super::table::{Kind as _, read_key_of};
 use super::tables::Configuration;
@@ -20,6 +21,8 @@ pub struct Report {
     pub configuration: Option<Configuration>,
     /// All that is wrong, and warnings.
     pub complaints: Complaints,
+    /// What it was read from.
+    pub seen: Seen,
 }
 
 impl Configuration {
@@ -28,13 +31,14 @@ impl Configuration {
     ///
     /// Secrets are read from where they are kept. No host name is resolved and nothing is written.
     pub fn load(path: &Path) -> Result<Self, Complaints> {
-        let Report { configuration, complaints } = Self::read(path);
+        let Report { configuration, complaints, .. } = Self::read(path);
         configuration.ok_or(complaints)
     }
 
     /// As [`Configuration::load`], with warnings.
     pub fn read(path: &Path) -> Report {
         let mut loading = Loading::default();
+        loading.reader.seen.note_file(path);
         match Source::open(path) {
             Ok(source) => loading.read_file(source, path),
             Err(error) => loading.reader.complain_of_file(path.to_owned(), error.to_string()),
@@ -136,9 +140,20 @@ impl Loading {
     fn finish(self) -> Report {
         let Self { configuration, mut reader, .. } = self;
         check::check(&configuration, &mut reader);
+        if reader.has_errors() {
+            // Whatever is mended, it may be well then.
+            for file in std::mem::take(&mut reader.named) {
+                reader.seen.note_file(&file);
+            }
+        } else {
+            let tls = configuration.pools.values().map(|pool| &pool.tls);
+            let files = tls.flat_map(|tls| tls.ca.iter().chain(&tls.certificate).chain(&tls.key));
+            files.for_each(|file| reader.seen.note_file(file));
+        }
+        let seen = std::mem::take(&mut reader.seen);
         let complaints = reader.finish();
         let configuration = (!complaints.has_errors()).then_some(configuration);
-        Report { configuration, complaints }
+        Report { configuration, complaints, seen }
     }
 }
 

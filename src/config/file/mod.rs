@@ -12,6 +12,7 @@ mod load;
 mod near;
 mod policy;
 mod reader;
+mod seen;
 mod show;
 mod source;
 mod syntax;
@@ -24,6 +25,7 @@ pub use documentation::{full_toml, reference};
 pub use kinds::{HostPattern, Secret, SecretSource, StatusPattern};
 pub use load::Report;
 pub use policy::{AgainstRfc, AgainstRfcPolicy, Cache, CachePolicy, SiteAgainstRfc, SiteCache};
+pub use seen::Seen;
 pub use tables::{
     Admin, Certificate, Client, ClientTls, Configuration, Disk, Fetch, Listener, Log, Memory, Node, Pool,
     Site, SiteTls, Spill, Tls,

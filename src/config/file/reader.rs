@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
 use super::complaint::{Complaint, Complaints};
+use super::seen::Seen;
 use super::source::Source;
 
 /// A value as it stands in a file.
@@ -42,6 +43,10 @@ pub(super) struct Reader {
     unreadable_from: Option<usize>,
     incomplete: bool,
     complaints: Complaints,
+    /// What was read of the configuration itself, and what it was told from other files.
+    pub seen: Seen,
+    /// Files that it names for others to read.
+    pub named: Vec<PathBuf>,
 }
 
 impl Reader {
@@ -303,6 +308,11 @@ impl Reader {
             complaint = complaint.hint(hint);
         }
         self.complaints.add(if warning { complaint.warning() } else { complaint });
+    }
+
+    /// Whether something keeps the configuration from being used.
+    pub fn has_errors(&self) -> bool {
+        self.complaints.has_errors()
     }
 
     /// All complaints, in order.

@@ -88,6 +88,9 @@ table! {
         workers: Option<u16>, either("auto", whole(1_u16..=1024)) => "auto";
         /// Time for running responses to finish after SIGTERM.
         drain: Duration, time_or_none() => "30s";
+        /// How often the configuration is looked at, with all that it includes, to reload it where it has changed; `off` leaves
+        /// that to SIGHUP (docs/RELOAD.md).
+        watch: Option<Duration>, either("off", time()) => "off";
     }
 }
 

@@ -46,7 +46,7 @@ impl Run {
             first: representation.bytes_of(first).start,
             last: representation.bytes_of(last).end.saturating_sub(1),
         };
-        let request = outgoing::of_part(&self.ask, part, &self.object, &self.shared.us);
+        let request = outgoing::of_part(&self.ask, part, &self.object, &self.ask.setup.us);
         let sent = self.shared.clock.now();
         let exchange = match self.shared.exchange(&self.ask, request).await {
             Ok(exchange) => exchange,
@@ -76,7 +76,7 @@ impl Run {
     fn may_be_kept(&self, headers: &HeaderMap, sent: Timestamp) -> bool {
         let merged = validation::update_stored(&self.object.head.headers(), headers);
         let times = (sent, self.shared.clock.now());
-        let settings = &self.shared.settings;
+        let settings = self.ask.setup.settings();
         verdict::judge(&self.ask, settings, StatusCode::OK, &merged, false, times).store.is_some()
     }
 

@@ -88,7 +88,7 @@ impl Stream {
 
     /// Asks the origin for the whole, and carries it over if it is still the same. Cancelled, as [`Stream::carry`].
     pub(super) async fn run(self) {
-        let request = outgoing::normalised(&self.ask, None, &self.shared.us);
+        let request = outgoing::normalised(&self.ask, None, &self.ask.setup.us);
         match self.shared.exchange(&self.ask, request).await {
             Ok(exchange) => match answer(&exchange, None, &self.object) {
                 Answer::Whole => self.carry(exchange.body).await,

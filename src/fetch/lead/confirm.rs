@@ -51,7 +51,7 @@ impl Lead {
         match validation::head_effect(&head.headers, &fields) {
             Some(HeadEffect::Update) => {
                 let merged = validation::update_stored(&fields, &head.headers);
-                let (settings, request) = (&self.shared.settings, (times.request, times.response));
+                let (settings, request) = (ask.setup.settings(), (times.request, times.response));
                 let verdict = verdict::judge(ask, settings, head.status, &merged, false, request);
                 let merged = without(merged, &verdict.unshared);
                 store::refreshed(&self.shared, ask, &stored, &merged, &verdict, times.born);

@@ -160,7 +160,7 @@ impl Lead {
     /// Keeps less of a body that turns out long; false if it should not go on at all.
     fn keep_within_limits(&mut self) -> bool {
         let len = self.flight.busy.len();
-        let settings = &self.shared.settings;
+        let settings = self.flight.ask.setup.settings();
         if len > settings.max_object {
             self.writer.lower_retention(Retention::Spool);
         }

@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{self, HeaderMap};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::board::Announcer;
@@ -25,13 +24,14 @@ use super::verdict::{self, Verdict};
 use super::{Purpose, Shared, outgoing};
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
+use crate::base::limit::Place;
 use crate::body::Body;
 use crate::body::budget::Charge;
 use crate::body::busy::Writer;
 use crate::body::message::ReplyHead;
 use crate::cache::era::Era;
 use crate::cache::lookup::Hit;
-use crate::origin::{Exchange, Hear, OriginError, OriginRequest, Pool};
+use crate::origin::{Exchange, Hear, OriginError, OriginRequest};
 use crate::semantics::fields::EARLY_DATA;
 use crate::semantics::ranges::Part;
 use crate::semantics::reuse::Decision;
@@ -54,9 +54,9 @@ pub(super) struct Lead {
     /// Parts are of no use, whatever the client wants.
     pub(super) asks_whole: bool,
     /// Its place among the fetches that may run, once the origin is asked.
-    pub(super) place: Option<OwnedSemaphorePermit>,
+    pub(super) place: Option<Place>,
     /// Its place among the refreshes that may run, if it is one.
-    pub(super) refresh: Option<OwnedSemaphorePermit>,
+    pub(super) refresh: Option<Place>,
     /// As long as it may store something, or be joined by others.
     pub(super) era: Option<Era>,
     /// What its heads take.
@@ -152,7 +152,7 @@ impl Lead {
     }
 
     fn us(&self) -> &outgoing::Us {
-        &self.shared.us
+        &self.flight.ask.setup.us
     }
 
     fn normalised(&self) -> OriginRequest {
@@ -170,7 +170,7 @@ impl Lead {
     /// over, and everybody was told.
     async fn ask_origin(&mut self, request: Box<OriginRequest>) -> Option<Box<Answer>> {
         if self.place.is_none() {
-            self.place = Arc::clone(&self.shared.places).try_acquire_owned().ok();
+            self.place = self.shared.places.take();
         }
         if self.place.is_none() {
             self.give_up(OriginError::too_many());
@@ -215,7 +215,7 @@ impl Lead {
 
     /// Asks the pool of the site. Cancelled, the connection is closed.
     async fn exchange(&self, request: Box<OriginRequest>) -> Result<Exchange, OriginError> {
-        match self.shared.pools.get(self.flight.ask.pool.0) {
+        match self.flight.ask.pool() {
             Some(pool) => {
                 let mut request = request;
                 self.shared.tell_shield(&self.flight.ask, pool, &mut request);
@@ -227,7 +227,7 @@ impl Lead {
 
     /// Where the site comes from: `host:port` of every endpoint.
     fn origins(&self) -> impl Iterator<Item = &str> + Clone {
-        self.shared.pools.get(self.flight.ask.pool.0).into_iter().flat_map(Pool::authorities)
+        self.flight.ask.pool().into_iter().flat_map(|pool| pool.authorities())
     }
 
     /// Whether the request that is sent has a `Range`.
@@ -262,7 +262,7 @@ impl Lead {
         if matches!(self.purpose, Purpose::Pass) {
             return Verdict::passed();
         }
-        let (ask, settings) = (&self.flight.ask, &self.shared.settings);
+        let (ask, settings) = (&self.flight.ask, self.flight.ask.setup.settings());
         if matches!(self.purpose, Purpose::Through) && !verdict::stands_for_get(ask, status, headers) {
             return Verdict::passed();
         }

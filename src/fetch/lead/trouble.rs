@@ -56,7 +56,9 @@ impl Lead {
         if succeeded {
             self.shared.backoff.succeeded(slot);
         } else {
-            self.shared.backoff.failed(slot, self.shared.clock.now());
+            let settings = self.flight.ask.setup.settings();
+            let pauses = (settings.backoff, settings.max_backoff);
+            self.shared.backoff.failed(slot, pauses, self.shared.clock.now());
         }
     }
 }

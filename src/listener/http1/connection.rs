@@ -15,11 +15,11 @@ use crate::body::message::Reply;
 use crate::body::tunnel::Tunnel;
 use crate::http1::input::Input;
 use crate::http1::outbox::Outbox;
-use crate::listener::Serving;
 use crate::listener::alarm::Alarm;
 use crate::listener::link::Link;
 use crate::listener::refusal::Refusal;
 use crate::listener::stream::Stream;
+use crate::listener::{Limits, Serving};
 
 /// How long a client may be silent, and how long it may send in all, while it has yet to notice that its connection is
 /// closed: closing over unread bytes would reset it, and might lose the answer (RFC 9112 §9.6).
@@ -34,6 +34,8 @@ pub(super) struct Connection<'a, S: Stream> {
     pub(super) io: S,
     pub(super) link: Link,
     pub(super) serving: &'a Serving,
+    /// As they were when the present request began.
+    pub(super) limits: Limits,
     pub(super) input: Input,
     pub(super) outbox: Outbox,
     pub(super) alarm: Alarm,
@@ -69,9 +71,11 @@ pub(super) enum How {
 impl<'a, S: Stream> Connection<'a, S> {
     /// A new connection, whose first head is due.
     pub(super) fn new(io: S, link: Link, serving: &'a Serving) -> Self {
-        let alarm = Alarm::new(serving.settings.header_timeout, &serving.draining);
+        let limits = serving.settings.latest();
+        let alarm = Alarm::new(limits.header_timeout, &serving.draining);
         let (input, outbox) = (Input::default(), Outbox::default());
-        Self { io, link, serving, input, outbox, alarm, stalled: None, left_below: 0, told_by_close: false }
+        let (stalled, left_below, told_by_close) = (None, 0, false);
+        Self { io, link, serving, limits, input, outbox, alarm, stalled, left_below, told_by_close }
     }
 
     /// Waits for the next request. `None` if there is none: the client has closed, or said nothing for too long, or the
@@ -83,19 +87,22 @@ impl<'a, S: Stream> Connection<'a, S> {
         poll_fn(|cx| {
             loop {
                 if !self.input.is_empty() && may_end {
-                    match head::take(&mut self.input.0, &self.serving.settings) {
+                    if !began {
+                        self.limits.renew();
+                    }
+                    match head::take(&mut self.input.0, &self.limits) {
                         Ok(None) => {}
                         Ok(Some(head)) => return Poll::Ready(Some(Ok(head))),
                         Err(refusal) => return Poll::Ready(Some(Err(refusal))),
                     }
                     if !mem::replace(&mut began, true) {
-                        self.alarm.set(Instant::now(), self.serving.settings.header_timeout);
+                        self.alarm.set(Instant::now(), self.limits.header_timeout);
                     }
                 }
                 match self.input.poll_more(&mut self.io, cx) {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(None),
                     Poll::Ready(Ok(new)) => {
-                        may_end = !began || self.input.may_end_head(new, self.serving.settings.max_head);
+                        may_end = !began || self.input.may_end_head(new, self.limits.max_head);
                     }
                     // As long as all goes well, the timer is set and need not be looked at.
                     Poll::Pending => {
@@ -132,7 +139,7 @@ impl<'a, S: Stream> Connection<'a, S> {
     pub(super) async fn close(&mut self, how: How) {
         self.input.take();
         // By TLS there is something left to say, for which there may be no room.
-        let closed = timeout(self.serving.settings.write_timeout, self.io.shutdown()).await;
+        let closed = timeout(self.limits.write_timeout, self.io.shutdown()).await;
         // The end of a handshake that goes on is still to come.
         let lingers = how == How::Lingering || self.link.early().is_some();
         if matches!(closed, Ok(Ok(()))) && lingers {

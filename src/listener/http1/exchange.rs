@@ -78,7 +78,7 @@ impl<S: Stream> Connection<'_, S> {
     pub(super) fn open(&mut self, head: Head) -> (Request, Exchange) {
         let Head { method, version, target, headers, framing, persists, waits_for_100, offers_upgrade } =
             head;
-        let upload = Upload::new(framing, &self.serving.uploads, self.serving.settings.max_head);
+        let upload = Upload::new(framing, &self.serving.uploads, self.limits.max_head);
         let (upload, body) = match upload {
             None => (None, Body::Empty),
             Some((upload, reader)) => (Some(Box::new(upload)), Body::Busy(reader)),
@@ -184,7 +184,7 @@ impl<S: Stream> Connection<'_, S> {
         if exchange.upload.is_some() && !exchange.waits_for_100 {
             self.read_rest(&mut exchange).await;
         }
-        self.alarm.set(Instant::now(), self.serving.settings.idle_timeout);
+        self.alarm.set(Instant::now(), self.limits.idle_timeout);
         match connection {
             Fate::Persists if exchange.is_read() => After::Next,
             _ if !exchange.may_send && exchange.is_read() && self.input.is_empty() => {
@@ -295,7 +295,7 @@ impl<S: Stream> Connection<'_, S> {
 
     /// Looks whether the client lets us wait for too long: for room to write, or for its content.
     fn poll_times(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Result<(), Gone> {
-        let settings = &self.serving.settings;
+        let settings = &self.limits;
         let upload = exchange.coming();
         let written = self.stalled.map(|since| since + settings.write_timeout);
         let read = upload
@@ -325,7 +325,7 @@ impl<S: Stream> Connection<'_, S> {
     /// Reads content that was on its way when the answer had left already: as long as somebody wants it, and else as far as
     /// it is worth while for the sake of the next request.
     async fn read_rest(&mut self, exchange: &mut Exchange) {
-        let body_timeout = self.serving.settings.body_timeout;
+        let body_timeout = self.limits.body_timeout;
         let mut unwanted = None;
         poll_fn(|cx| {
             loop {

@@ -20,7 +20,7 @@ use super::{AT_ONCE, Codec, LINGER};
 use crate::listener::alarm::Alarm;
 use crate::listener::link::Link;
 use crate::listener::stream::Stream;
-use crate::listener::{Handler, Serving};
+use crate::listener::{Handler, Limits, Serving};
 
 /// Times that what may be handed over is filled up in a row before others have their turn.
 const MOST_ROUNDS: usize = 16;
@@ -44,6 +44,8 @@ pub struct Connection<'a, S: Stream, H> {
     pub(super) link: Link,
     pub(super) handler: &'a H,
     pub(super) serving: &'a Serving,
+    /// As they were when the latest request began.
+    pub(super) limits: Limits,
     pub(super) streams: FuturesUnordered<Pin<Box<dyn Future<Output = Ending> + Send + 'a>>>,
     pub(super) turns: Turns,
     nudge: Arc<Nudge>,
@@ -70,7 +72,8 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
         let waker = nudge.waker();
         // The first look.
         waker.wake_by_ref();
-        let limit = serving.settings.header_timeout;
+        let limits = serving.settings.latest();
+        let limit = limits.header_timeout;
         let turns = Turns::default();
         turns.refill(AT_ONCE);
         Self {
@@ -79,6 +82,7 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
             link,
             handler,
             serving,
+            limits,
             streams: FuturesUnordered::new(),
             turns,
             nudge,
@@ -172,7 +176,7 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
     /// Idle since now, if a stream has ended in this turn.
     fn note_rest(&mut self) {
         if std::mem::take(&mut self.has_ended) {
-            let limit = if self.is_ending { LINGER } else { self.serving.settings.idle_timeout };
+            let limit = if self.is_ending { LINGER } else { self.limits.idle_timeout };
             let now = Instant::now();
             self.idle_until = now + limit;
             self.rest_at = Some(now + REST).filter(|_| self.streams.is_empty() && self.wire.holds_memory());
@@ -210,7 +214,7 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
 
     /// When a client that takes nothing of what waits for it will have done so for too long.
     fn stalls_at(&self) -> Option<Instant> {
-        self.wire.stalled_since().map(|since| since + self.serving.settings.write_timeout)
+        self.wire.stalled_since().map(|since| since + self.limits.write_timeout)
     }
 
     /// When to look again if nothing moves.

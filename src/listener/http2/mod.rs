@@ -64,10 +64,10 @@ const LINGER: Duration = Duration::from_secs(2);
 ///
 /// Dropped, the connection is closed, and what it had not answered is given up.
 pub async fn serve<H: Handler>(io: impl Stream, link: Link, handler: &H, serving: &Serving) {
-    let wire = Wire::new(io);
+    let (wire, limits) = (Wire::new(io), serving.settings.latest());
     let shaken = tokio::select! {
         () = serving.draining.cancelled() => return,
-        shaken = timeout(serving.settings.header_timeout, shake_hands(&wire, &serving.settings)) => shaken,
+        shaken = timeout(limits.header_timeout, shake_hands(&wire, &limits)) => shaken,
     };
     let Ok(Ok(codec)) = shaken else {
         return tracing::debug!(peer = %link.peer, "a connection did not begin as HTTP/2 does");

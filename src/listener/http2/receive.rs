@@ -18,7 +18,7 @@ use crate::body::Body;
 use crate::body::message::{Reply, Request};
 use crate::listener::refusal::Refusal;
 use crate::listener::stream::Stream;
-use crate::listener::{Answer, Handler, Serving};
+use crate::listener::{Answer, Handler};
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
 
@@ -39,8 +39,8 @@ impl<S: Stream, H: Handler> Connection<'_, S, H> {
         let priority = said.map_or(Priority::UNSAID, |said| Priority::of(said.as_bytes()));
         let is_head = parts.method == Method::HEAD;
         let mut exchange = Exchange::new(respond, is_head, priority, self.turns.clone());
-        let settings = &self.serving.settings;
-        let limits = Limits { bytes: settings.max_head, fields: settings.max_fields };
+        self.limits.renew();
+        let limits = Limits { bytes: self.limits.max_head, fields: self.limits.max_fields };
         match fields::head(parts, limits) {
             Ok(head) => self.answer(exchange, head, content, cx),
             Err(Unfit::Malformed(why)) => {
@@ -58,13 +58,14 @@ impl<S: Stream, H: Handler> Connection<'_, S, H> {
 
     fn answer(&mut self, mut exchange: Exchange, head: Head, mut content: RecvStream, cx: &mut Context<'_>) {
         let Head { method, authority, target, headers, wants_tunnel, waits_for_100 } = head;
-        let Serving { settings, uploads, .. } = self.serving;
+        let uploads = &self.serving.uploads;
         let mut body = Body::Empty;
         if wants_tunnel {
             let Some(window) = upload::charge_window(uploads) else { return self.has_no_memory(exchange) };
             (exchange.from_tunnel, exchange.window) = (Some(content), Some(window));
         } else if let Awaited::Something(first) = Awaited::of(&mut content, &method, &headers, cx) {
-            let Some((upload, reader)) = Upload::new(content, first, uploads, settings.body_timeout) else {
+            let Some((upload, reader)) = Upload::new(content, first, uploads, self.limits.body_timeout)
+            else {
                 return self.has_no_memory(exchange);
             };
             (exchange.upload, exchange.waits_for_100) = (Some(upload), waits_for_100);
@@ -85,11 +86,11 @@ impl<S: Stream, H: Handler> Connection<'_, S, H> {
             // Each answer has an end of its own.
             can_break_off: true,
         };
-        let handler = self.handler;
+        let (handler, write_timeout) = (self.handler, self.limits.write_timeout);
         match handler.handle(request) {
             Answer::Now(reply) => self.carry_on(exchange, reply, cx),
             Answer::Later(later) => {
-                self.streams.push(Box::pin(exchange.answer(later, settings.write_timeout)));
+                self.streams.push(Box::pin(exchange.answer(later, write_timeout)));
             }
         }
     }
@@ -102,7 +103,7 @@ impl<S: Stream, H: Handler> Connection<'_, S, H> {
 
     /// An answer that is at hand needs no task of its own, unless its client makes it wait.
     fn carry_on(&mut self, mut exchange: Exchange, reply: Reply, cx: &mut Context<'_>) {
-        let mut begun = exchange.begin(reply, self.serving.settings.write_timeout);
+        let mut begun = exchange.begin(reply, self.limits.write_timeout);
         if let Begun::Content(sending) = &mut begun
             && let Poll::Ready(ending) = sending.poll(cx)
         {

@@ -8,16 +8,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::{ServerConfig, ServerConnection};
 
 use super::authorities::{Authorities, AuthoritiesError};
 use super::sessions::Sessions;
 use super::shelf::Shelf;
-use super::tickets::Tickets;
 use super::watch::Watch;
 use super::{HTTP2, MinimumVersion, TlsError};
 use crate::body::certificate::ClientCertificate;
@@ -103,15 +102,12 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    /// For clients of whom nothing is asked. Their sessions are resumed by tickets: these, or such as nobody else takes.
-    pub(super) fn open(&self, tickets: Option<Arc<Tickets>>) -> Result<Configs, rustls::Error> {
+    /// For clients of whom nothing is asked. Their sessions are resumed by tickets.
+    pub(super) fn open(&self, ticketer: Arc<dyn ProducesTickets>) -> Result<Configs, rustls::Error> {
         let mut config = self.config(WebPkiClientVerifier::no_client_auth())?;
         // Tickets alone: what a node would keep by itself is good under no key, and never too old.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = match tickets {
-            Some(tickets) => tickets,
-            None => aws_lc_rs::Ticketer::new()?,
-        };
+        config.ticketer = ticketer;
         Ok(for_both(config))
     }
 

@@ -14,7 +14,7 @@ use crate::base::clock::Timestamp;
 use crate::telemetry::certificates::CertificateState;
 
 /// A certificate as the operator configures it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// What the operator calls it.
     pub name: String,

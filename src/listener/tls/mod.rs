@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{Accepted, AcceptedAlert};
+use rustls::server::{Accepted, AcceptedAlert, ProducesTickets};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
 use tokio::io::AsyncWriteExt;
@@ -96,12 +96,12 @@ impl MinimumVersion {
 }
 
 /// How TLS is spoken with clients.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// What can be shown.
     pub certificates: Vec<Named>,
-    /// What is asked of clients, by policy: of those of [`ClientPolicy`] 1, 2 and so on. Of all others nothing is.
-    pub policies: Vec<Asked>,
+    /// What is asked of clients, by policy. Of those of all others nothing is.
+    pub policies: Vec<(ClientPolicy, Asked)>,
     /// The oldest version.
     pub minimum: MinimumVersion,
     /// Keys of session tickets: the first makes them, all take them. Without any, the process makes its own.
@@ -151,20 +151,41 @@ pub enum TlsError {
 /// Speaks TLS with clients. One for all listeners.
 #[derive(Debug)]
 pub struct Front {
+    settings: Settings,
     keeper: Arc<Keeper>,
     shelf: Arc<Shelf>,
     maker: Maker,
-    /// By keys of files, if there are any.
-    tickets: Option<Arc<Tickets>>,
+    tickets: Ticketing,
+    /// Sessions that are remembered, if early data is taken anywhere.
+    sessions: Option<Arc<Sessions>>,
     /// For clients of whom nothing is asked.
     open: Configs,
     /// The same where their early data is taken, if it is anywhere.
     early: Option<Configs>,
-    /// For those of the other policies, in their order.
-    gates: Box<[Gate]>,
+    /// For those of the other policies.
+    gates: Box<[(ClientPolicy, Gate)]>,
     policy_of: PolicyOf,
     timeout: Duration,
     counters: Arc<Counters>,
+}
+
+/// Who makes and takes tickets.
+#[derive(Clone, Debug)]
+struct Ticketing {
+    by: Arc<dyn ProducesTickets>,
+    /// The same, if the keys are those of files.
+    files: Option<Arc<Tickets>>,
+}
+
+impl Ticketing {
+    /// By the keys in these files, or by some that nobody else has. Blocking.
+    fn by(files: Vec<PathBuf>, clock: Clock) -> Result<Self, TlsError> {
+        if files.is_empty() {
+            return Ok(Self { by: aws_lc_rs::Ticketer::new()?, files: None });
+        }
+        let tickets = Arc::new(Tickets::open(files, clock)?);
+        Ok(Self { by: Arc::clone(&tickets) as _, files: Some(tickets) })
+    }
 }
 
 /// Tells the policy of a host by the name that a client asks for.
@@ -245,30 +266,60 @@ impl Failure {
 
 impl Front {
     /// Reads the certificates, whose word counts for those of clients, and the keys of tickets, whose age is told by
-    /// `clock`. `policy_of` tells of whom what is asked. Sessions that are remembered are charged to `budget`. Blocking.
+    /// `clock`. `policy_of` tells of whom what is asked. Sessions that are remembered are charged to `budget`. Where the keys of
+    /// tickets, or the number of sessions, are those of an `earlier` one, clients resume the sessions that it gave them. Blocking.
     pub fn new(
         settings: &Settings,
         policy_of: PolicyOf,
         counters: Arc<Counters>,
         budget: &Arc<Budget>,
         clock: Clock,
+        earlier: Option<&Self>,
     ) -> Result<Self, TlsError> {
         let provider = Arc::new(provider());
         let keeper = Arc::new(Keeper::open(settings.certificates.clone(), Arc::clone(&provider))?);
         let shelf = Arc::clone(keeper.shelf());
         let maker = Maker { provider, minimum: settings.minimum, shelf: Arc::clone(&shelf) };
-        let files = Some(settings.ticket_keys.clone()).filter(|files| !files.is_empty());
-        let tickets = files.map(|files| Tickets::open(files, clock.clone()).map(Arc::new)).transpose()?;
-        let open = maker.open(tickets.clone())?;
-        let sessions = settings.early_data_sessions.map(|most| {
-            let memory = budget.charge(sessions::COST.saturating_mul(most as u64));
-            Arc::new(Sessions::new(most, memory, clock))
-        });
-        let early = sessions.map(|sessions| maker.early(sessions)).transpose()?;
-        let gates = settings.policies.iter().map(|asked| Gate::new(asked.clone(), &maker));
-        let gates = gates.collect::<Result<_, _>>()?;
-        let timeout = settings.handshake_timeout;
-        Ok(Self { keeper, shelf, maker, tickets, open, early, gates, policy_of, timeout, counters })
+        let same_keys = earlier.filter(|earlier| earlier.settings.ticket_keys == settings.ticket_keys);
+        let tickets = match same_keys {
+            Some(earlier) => earlier.tickets.clone(),
+            None => Ticketing::by(settings.ticket_keys.clone(), clock.clone())?,
+        };
+        let open = maker.open(Arc::clone(&tickets.by))?;
+        let most = settings.early_data_sessions;
+        let same_number = earlier.filter(|earlier| earlier.settings.early_data_sessions == most);
+        let sessions = same_number.map_or_else(
+            || {
+                most.map(|most| {
+                    let memory = budget.charge(sessions::COST.saturating_mul(most as u64));
+                    Arc::new(Sessions::new(most, memory, clock))
+                })
+            },
+            |earlier| earlier.sessions.clone(),
+        );
+        let early = sessions.clone().map(|sessions| maker.early(sessions)).transpose()?;
+        let gate = |(policy, asked): &(ClientPolicy, Asked)| Ok((*policy, Gate::new(asked.clone(), &maker)?));
+        let gates = settings.policies.iter().map(gate).collect::<Result<_, TlsError>>()?;
+        let (timeout, settings) = (settings.handshake_timeout, settings.clone());
+        Ok(Self {
+            settings,
+            keeper,
+            shelf,
+            maker,
+            tickets,
+            sessions,
+            open,
+            early,
+            gates,
+            policy_of,
+            timeout,
+            counters,
+        })
+    }
+
+    /// What it was made of.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Who looks after the certificates.
@@ -279,17 +330,17 @@ impl Front {
     /// Looks, at `now`, after all files: what has changed holds from the next handshake on. Blocking.
     pub fn look(&self, now: Timestamp) {
         self.keeper.look(now);
-        for gate in &self.gates {
+        for (_, gate) in &self.gates {
             gate.look(&self.maker);
         }
-        if let Some(tickets) = &self.tickets {
+        if let Some(tickets) = &self.tickets.files {
             tickets.look();
         }
     }
 
     /// Whether what is in the files of keys of tickets cannot be used, if there are any.
     pub fn ticket_keys_are_refused(&self) -> Option<bool> {
-        self.tickets.as_deref().map(Tickets::are_refused)
+        self.tickets.files.as_deref().map(Tickets::are_refused)
     }
 
     /// Shakes hands with a client, which may choose of what it is offered. Where its early data is taken, that goes on while it
@@ -374,8 +425,7 @@ impl Front {
 
     /// The way in for clients of whom that is asked, if anything is.
     fn gate(&self, policy: ClientPolicy) -> Option<&Gate> {
-        let nth = usize::try_from(policy.0).ok()?.checked_sub(1)?;
-        self.gates.get(nth)
+        self.gates.iter().find_map(|(of, gate)| (*of == policy).then_some(gate))
     }
 
     /// Counts what came to nothing. A client that was refused is read on until it knows: by TLS 1.3 it may have sent its

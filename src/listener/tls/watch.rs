@@ -1,8 +1,8 @@
 //! Files that are looked at now and then: whether there is something else in them, and whether that can be used.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::base::print::Print;
 
 /// Some files that belong together, and what became of the last look at them.
 #[derive(Debug)]
@@ -19,34 +19,6 @@ pub(super) struct Watch {
 enum Trouble {
     Seen,
     Told,
-}
-
-/// How a file looks from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Print {
-    device: u64,
-    inode: u64,
-    length: u64,
-    written: (i64, i64),
-    /// Also of a file that was replaced with the old one's time and length, and of new permissions.
-    changed: (i64, i64),
-}
-
-impl Print {
-    fn of(path: &Path) -> Option<Self> {
-        let found = fs::metadata(path).ok()?;
-        Some(Self {
-            device: found.dev(),
-            inode: found.ino(),
-            length: found.len(),
-            written: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        })
-    }
-
-    fn all(files: &[PathBuf]) -> Vec<Option<Self>> {
-        files.iter().map(|path| Self::of(path)).collect()
-    }
 }
 
 impl Watch {
@@ -91,6 +63,8 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

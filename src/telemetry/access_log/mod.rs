@@ -21,6 +21,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use tokio::time::Instant;
@@ -34,15 +35,20 @@ pub use writer::LogWriter;
 use queue::Queue;
 use writer::Reopen;
 
-/// Where the lines of finished requests go, in the order of their ends. Cloning shares the log, which ends with its last clone.
+/// Where the lines of finished requests go, in the order of their ends. Cloning shares the log, which ends with its last clone
+/// and the last log that [goes on](Self::laid_out) where it does.
 #[derive(Clone, Debug)]
 pub struct AccessLog(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     layout: layout::Layout,
-    queue: Arc<Queue>,
+    open: Arc<Open>,
 }
+
+/// A queue that has a writer, until it is dropped.
+#[derive(Debug)]
+struct Open(Arc<Queue>);
 
 impl AccessLog {
     /// Opens the sink and starts the thread that writes to it until every clone of the log is dropped; nothing if the
@@ -71,8 +77,15 @@ impl AccessLog {
     ) -> io::Result<(Self, LogWriter)> {
         let queue = Arc::new(Queue::new());
         let writer = LogWriter::start(Arc::clone(&queue), sink, reopen)?;
-        let layout = layout::Layout::new(settings);
-        Ok((Self(Arc::new(Shared { layout, queue })), writer))
+        let (layout, open) = (layout::Layout::new(settings), Arc::new(Open(queue)));
+        Ok((Self(Arc::new(Shared { layout, open })), writer))
+    }
+
+    /// A log that writes to the same place, its lines as `settings` say.
+    #[must_use]
+    pub fn laid_out(&self, settings: &Settings) -> Self {
+        let (layout, open) = (layout::Layout::new(settings), Arc::clone(&self.0.open));
+        Self(Arc::new(Shared { layout, open }))
     }
 
     /// Begins the line of a request whose answer has its head.
@@ -82,7 +95,9 @@ impl AccessLog {
 
     /// A handle that does not keep the log from ending.
     pub fn control(&self) -> Control {
-        Control(Arc::clone(&self.0.queue))
+        let control = Control::default();
+        control.turn_to(Some(self));
+        control
     }
 
     fn layout(&self) -> &layout::Layout {
@@ -91,30 +106,51 @@ impl AccessLog {
 
     /// `at`: when the line was done.
     fn write(&self, size: usize, at: Instant, line: impl FnOnce(&mut Vec<u8>)) {
-        self.0.queue.add(size, at, line);
+        self.0.open.0.add(size, at, line);
     }
 }
 
-impl Drop for Shared {
+impl Drop for Open {
     fn drop(&mut self) {
-        self.queue.close();
+        self.0.close();
     }
 }
 
-/// What is asked of an access log beside lines. Cloning shares it.
-#[derive(Clone, Debug)]
-pub struct Control(Arc<Queue>);
+/// What is asked of an access log beside lines, whichever it is now. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Control(Arc<Mutex<Controlled>>);
+
+#[derive(Debug, Default)]
+struct Controlled {
+    queue: Option<Arc<Queue>>,
+    /// Lost by those that were there before.
+    dropped: u64,
+}
 
 impl Control {
     /// Lines lost because the queue was full or could not be written.
     pub fn dropped(&self) -> u64 {
-        self.0.dropped()
+        let Controlled { queue, dropped } = &*self.0.lock();
+        dropped + queue.as_ref().map_or(0, |queue| queue.dropped())
     }
 
     /// Has the file opened anew by its name, so that a file that was moved away is let go of. No line is lost or
     /// written twice; one that is on its way may go to either. If it cannot be opened, the old one is kept.
     pub fn reopen(&self) {
-        self.0.ask_to_reopen();
+        if let Some(queue) = &self.0.lock().queue {
+            queue.ask_to_reopen();
+        }
+    }
+
+    /// From now on it is about this log, or about none.
+    pub fn turn_to(&self, log: Option<&AccessLog>) {
+        let mut controlled = self.0.lock();
+        let new = log.map(|log| Arc::clone(&log.0.open.0));
+        let same = |old: &Arc<Queue>| new.as_ref().is_some_and(|new| Arc::ptr_eq(old, new));
+        if let Some(old) = controlled.queue.take_if(|old| !same(old)) {
+            controlled.dropped += old.dropped();
+        }
+        controlled.queue = new;
     }
 }
 

@@ -185,7 +185,7 @@ fn lines_that_nobody_takes_are_bounded_in_bytes_and_do_not_hold_up_the_end() {
     for _ in 0..3 * PART_BYTES / line.len() {
         log.write(line.len(), Instant::now(), |part| part.extend_from_slice(&line));
     }
-    assert!(log.0.queue.bytes() <= PART_BYTES);
+    assert!(log.0.open.0.bytes() <= PART_BYTES);
     assert!(log.control().dropped() >= (PART_BYTES / line.len()) as u64, "{}", log.control().dropped());
     drop(log);
     let begun = Instant::now();

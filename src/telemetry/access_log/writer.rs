@@ -37,6 +37,11 @@ impl LogWriter {
         Ok(Self { thread, queue })
     }
 
+    /// Whether it has written its last line.
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Waits until all lines are written, once every clone of the log is dropped, and tells what was lost. One
     /// who does not read what we write cannot keep us from ending: after `limit` the rest is lost too.
     pub fn finish(self, limit: Duration) {

@@ -50,6 +50,9 @@ impl Kind for Path {
             return Some(text.into());
         }
         let path = reader.directory().join(text);
+        if self.readable {
+            reader.named.push(path.clone());
+        }
         if self.readable
             && let Err(reason) = check_readable(&path)
         {

@@ -190,6 +190,7 @@ impl Kind for KeptToken {
 fn from_file(said: &Said<'_>, reader: &mut Reader) -> Option<Secret> {
     let text = reader.text(said, "a path", "{ file = \"/run/secrets/key\" }")?;
     let file = reader.directory().join(text);
+    reader.seen.note_file(&file);
     match contents(&file) {
         Ok(value) => Some(Secret { value, source: SecretSource::File(file) }),
         Err(reason) => {
