@@ -83,6 +83,8 @@ refusals! {
     NamesEndpoint = [Malformed, NoSuchEndpoint];
     /// What is recorded in the ledger.
     Purging = [TooManyGlobs, NotDurable];
+    /// What reads the files of the configuration.
+    Reloading = [NotReloaded];
     /// What not every node can do.
     NotHere = [NotHere];
 }

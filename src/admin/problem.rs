@@ -52,6 +52,8 @@ kinds! {
     NoSuchEndpoint = "no-such-endpoint", NOT_FOUND, "There is no such endpoint";
     /// There are more globs than there may be.
     TooManyGlobs = "too-many-globs", CONFLICT, "There are too many globs at work";
+    /// The files of the configuration cannot be put in place.
+    NotReloaded = "not-reloaded", CONFLICT, "The configuration cannot be put in place, and nothing was changed";
     /// It holds, and is not durable.
     NotDurable = "not-durable", SERVICE_UNAVAILABLE, "It holds, and may not outlive the process";
     /// The path has other methods.

@@ -36,6 +36,8 @@ enum Command {
     Objects(node::Objects),
     /// Take back what a running node has stored: by URL, tag, prefix, glob, host, or everything
     Purge(node::Purge),
+    /// Have a running node read its configuration anew, or tell what that would change
+    Reload(node::Reload),
     /// Tell how the endpoints of a running node are
     Endpoints(node::Endpoints),
     /// Take a running node out of use, or one of its endpoints; and take it back
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Stats(stats) => stats.run(),
         Command::Objects(objects) => objects.run(),
         Command::Purge(purge) => purge.run(),
+        Command::Reload(reload) => reload.run(),
         Command::Endpoints(endpoints) => endpoints.run(),
         Command::Drain(drain) => drain.run(),
         Command::LogLevel(level) => level.run(),

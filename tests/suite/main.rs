@@ -99,6 +99,7 @@ mod ranges_chromium;
 mod ranges_clients;
 mod rebuilt;
 mod reload;
+mod reload_asked;
 mod reload_files;
 mod reload_listeners;
 mod reload_load;

@@ -8,6 +8,7 @@ mod log_level;
 mod node;
 mod objects;
 mod purge;
+mod reload;
 mod sites;
 mod stats;
 mod version;
@@ -37,6 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<View>> {
         .merge(purge::routes())
         .merge(explain::routes())
         .merge(config::routes())
+        .merge(reload::routes())
         .merge(log_level::routes())
         .merge(node::routes())
 }

@@ -7,6 +7,7 @@ mod explain;
 mod log_level;
 mod objects;
 mod purge;
+mod reload;
 mod said;
 mod stats;
 mod target;
@@ -18,6 +19,7 @@ pub(super) use explain::Explain;
 pub(super) use log_level::LogLevel;
 pub(super) use objects::Objects;
 pub(super) use purge::Purge;
+pub(super) use reload::Reload;
 pub(super) use stats::Stats;
 
 use std::io::{self, Write as _};
