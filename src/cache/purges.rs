@@ -33,7 +33,7 @@ impl Cache {
 
     /// Records purges: see [`Ledger::purge`](super::ledger::Ledger::purge).
     pub fn purge(&self, purges: Vec<Purge>, now: Timestamp, source: Source) -> Result<Receipt, TooManyGlobs> {
-        let of_urls = purges.iter().all(|purge| purge.is_of_url());
+        let of_urls = purges.iter().all(Purge::is_of_url);
         let receipt = self.ledger.purge(purges, now, source)?;
         if !of_urls || self.ledger.is_half_full() {
             self.sweeper.ask();
@@ -89,11 +89,11 @@ impl Cache {
         now: Timestamp,
         born: Sequence,
     ) -> (Receipt, Sequence) {
-        let purged = self.ledger.purge_for(key, purges, now, born);
+        let recorded = self.ledger.purge_for(key, purges, now, born);
         if self.ledger.is_half_full() {
             self.sweeper.ask();
         }
-        purged
+        recorded
     }
 
     /// How long a purge is waited for to become durable.

@@ -168,7 +168,7 @@ impl Desk {
             match due {
                 Some(due) if due <= Instant::now() => return true,
                 Some(due) => {
-                    _ = self.bell.wait_for(&mut state, due.saturating_duration_since(Instant::now()))
+                    self.bell.wait_for(&mut state, due.saturating_duration_since(Instant::now()));
                 }
                 None if idle => self.bell.wait(&mut state),
                 None => {

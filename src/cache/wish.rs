@@ -328,10 +328,9 @@ mod tests {
         };
         let strengths =
             |soft| read(&wish(soft)).expect("sense").iter().map(|p| p.strength).collect::<Vec<_>>();
-        use Strength::{Hard, Soft};
-        assert_eq!(strengths(None), [Soft, Hard, Hard]);
-        assert_eq!(strengths(Some(true)), [Soft; 3]);
-        assert_eq!(strengths(Some(false)), [Hard; 3]);
+        assert_eq!(strengths(None), [Strength::Soft, Strength::Hard, Strength::Hard]);
+        assert_eq!(strengths(Some(true)), [Strength::Soft; 3]);
+        assert_eq!(strengths(Some(false)), [Strength::Hard; 3]);
         assert_eq!(subjects(&wish(None))[1], Subject::Named(Name::of_host("a.test")));
     }
 

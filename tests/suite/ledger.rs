@@ -194,8 +194,9 @@ impl Run {
     async fn leave(&mut self, key: usize, revalidates: bool) -> Result<(), String> {
         let stale = if revalidates { self.look(key).await? } else { None };
         self.moment += 1;
-        let _era = self.cache.era();
-        let fetch = Fetch { key, born: self.cache.sequence(), moment: self.moment, stale, _era };
+        // In this order, as a fetch does.
+        let era = self.cache.era();
+        let fetch = Fetch { key, born: self.cache.sequence(), moment: self.moment, stale, _era: era };
         self.say(format!("{}: a fetch for {key} leaves, born {}", fetch.moment, fetch.born));
         self.fetches.push(fetch);
         Ok(())

@@ -129,13 +129,11 @@ fn origin_that_may_fail(fails: &Arc<AtomicBool>) -> impl Fn(&SeenRequest, usize)
         if fails.load(Ordering::Relaxed) {
             return vec![Act::Reset];
         }
-        match request.header("if-none-match") {
-            Some(_) => vec![respond("304 Not Modified", &[FRESH, ("ETag", "\"e\"")], "")],
-            None => {
-                let fields = [FRESH, ("ETag", "\"e\""), ("Surrogate-Key", "post-1")];
-                vec![respond("200 OK", &fields, nth.to_string())]
-            }
+        if request.header("if-none-match").is_some() {
+            return vec![respond("304 Not Modified", &[FRESH, ("ETag", "\"e\"")], "")];
         }
+        let fields = [FRESH, ("ETag", "\"e\""), ("Surrogate-Key", "post-1")];
+        vec![respond("200 OK", &fields, nth.to_string())]
     }
 }
 
@@ -469,6 +467,8 @@ async fn groups_are_heeded_only_if_the_operator_wants_it_and_never_of_safe_reque
 
 const TOKEN: &str = "0123456789abcdef";
 
+type Change = Box<dyn FnOnce(&mut Settings)>;
+
 fn allowing(from: &str) -> impl FnOnce(&mut Settings) {
     let rules =
         PurgeRules { from: vec![from.parse().expect("a network")], token: TOKEN.parse().expect("a token") };
@@ -500,7 +500,7 @@ async fn who_may_not_is_told_the_same_whatever_is_stored_and_whyever() {
     let bearer = format!("Bearer {TOKEN}");
     let wrong = "Bearer 0123456789abcdeF".to_owned();
     let nobody = |_: &mut Settings| {};
-    let cases: [(Box<dyn FnOnce(&mut Settings)>, &str); 5] = [
+    let cases: [(Change, &str); 5] = [
         (Box::new(nobody), &bearer),
         (Box::new(allowing("198.51.100.0/24")), &bearer),
         (Box::new(allowing("192.0.2.7/32")), &wrong),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay::cache::disk::DiskTier;
 use forebay::cache::disk::health::Health;
 use forebay::cache::ledger::Source;
 use forebay::cache::ledger::name::Name;
@@ -48,10 +49,10 @@ async fn fill(cache: &Cache, length: usize) {
         let hit = Hit { object: Arc::new(object), content: Held::Memory(content.content().parts) };
         assert!(cache.store(&key(number), &hit));
         if number.is_multiple_of(20) {
-            until("settled", || cache.disk().is_none_or(|disk| disk.is_settled())).await.unwrap();
+            until("settled", || cache.disk().is_none_or(DiskTier::is_settled)).await.unwrap();
         }
     }
-    until("settled", || cache.disk().is_none_or(|disk| disk.is_settled())).await.unwrap();
+    until("settled", || cache.disk().is_none_or(DiskTier::is_settled)).await.unwrap();
 }
 
 fn purge(cache: &Cache, subject: Subject, strength: Strength) {

@@ -139,11 +139,12 @@ mod tests {
         let subject = match number % 3 {
             0 => Subject::All,
             1 => Subject::Named(Name::of_url(&number.to_le_bytes())),
-            _ => {
-                Subject::Like(Glob::new(&format!("a/{}*", "x".repeat(number as usize % 13))).expect("a glob"))
-            }
+            _ => Subject::Like(
+                Glob::new(&format!("a/{}*", "x".repeat(usize::try_from(number % 13).expect("small"))))
+                    .expect("a glob"),
+            ),
         };
-        let strength = if number % 2 == 0 { Strength::Hard } else { Strength::Soft };
+        let strength = if number.is_multiple_of(2) { Strength::Hard } else { Strength::Soft };
         record(number, Says::Purge(Purge { strength, subject }))
     }
 

@@ -128,7 +128,7 @@ impl Index {
     fn add_purge(&mut self, purge: &Purge, ordinal: u64, time: Timestamp) {
         match (&purge.subject, purge.strength) {
             (Subject::Named(name), strength) => {
-                self.names.add(&Named { ordinal, time, strength, name: *name })
+                self.names.add(&Named { ordinal, time, strength, name: *name });
             }
             (Subject::Like(glob), strength) => {
                 self.add_glob(Like { ordinal, time, strength, glob: glob.clone() });

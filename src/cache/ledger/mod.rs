@@ -86,7 +86,7 @@ impl Checked {
             // The record that killed it may be gone by now.
             _ if self.stale_since.load(Ordering::Relaxed) == DEAD => return false,
             Standing::StaleSince(time) => {
-                _ = self.stale_since.fetch_min(time.as_millis().max(DEAD + 1), Ordering::Relaxed)
+                self.stale_since.fetch_min(time.as_millis().max(DEAD + 1), Ordering::Relaxed);
             }
             Standing::Alive => {}
         }

@@ -12,6 +12,7 @@ use super::show;
 use super::target::Target;
 
 /// What `purge` may be told.
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Purge {
     /// URLs with their hosts; //HOST/PATH is that of both schemes
