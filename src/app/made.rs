@@ -42,10 +42,15 @@ impl Making<'_> {
     ) -> Result<Made, BuildError> {
         let front = settings.tls.as_ref().map(|tls| self.front(tls, front)).transpose()?;
         let pool = |wanted: &origin::Settings| -> Result<Arc<Pool>, PoolError> {
-            if let Some(same) = pools.iter().find(|pool| pool.name() == wanted.name && pool.is_as(wanted)) {
+            let before = pools.iter().find(|pool| pool.name() == wanted.name);
+            if let Some(same) = before.filter(|before| before.is_as(wanted)) {
                 return Ok(Arc::clone(same));
             }
-            Pool::new(wanted.clone(), Arc::clone(self.connector), self.budget).map(Arc::new)
+            let pool = Pool::new(wanted.clone(), Arc::clone(self.connector), self.budget)?;
+            if let Some(before) = before {
+                pool.drain_as(before);
+            }
+            Ok(Arc::new(pool))
         };
         let pools = settings.pools.iter().map(pool).collect::<Result<Vec<_>, _>>()?;
         Ok(Made { setup: Setup::new(settings.fetch.clone(), pools), front })

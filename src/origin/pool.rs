@@ -217,6 +217,17 @@ impl Pool {
         self.endpoints().into_iter().nth(index)
     }
 
+    /// Drains those endpoints that are drained in the pool that this one takes the place of: an operator has said so, and
+    /// nobody has taken it back.
+    pub fn drain_as(&self, before: &Self) {
+        for (settings, endpoint) in before.settings.endpoints.iter().zip(&before.endpoints) {
+            if endpoint.is_drained() {
+                // It may be gone.
+                let _ = self.drain(&settings.url.to_string(), true);
+            }
+        }
+    }
+
     fn called(&self, name: &str) -> Option<usize> {
         let is_url = |settings: &EndpointSettings| settings.url.to_string() == name;
         let by_url = self.settings.endpoints.iter().position(is_url);

@@ -165,6 +165,28 @@ async fn a_pool_that_stays_keeps_its_connections_its_health_and_its_counts() {
 }
 
 #[tokio::test]
+async fn what_is_drained_stays_so_in_the_pool_that_takes_its_place() {
+    let (kept, drained) = (called("kept").await, called("drained").await);
+    let pool = format!("[pools.app]\nendpoints = [\"{}\", \"{}\"]\n", drained.url(), kept.url());
+    let text = format!("{PLACES}{pool}[sites.a]\nhosts = [\"*\"]\npool = \"app\"\n");
+    let served = Served::new(&text).await;
+    let way = format!("/v1/endpoints/app/{}/drain", drained.addr());
+    let mut operator = Client::connect(served.admin).await;
+    for way in [way.as_str(), "/v1/node/drain"] {
+        operator.request("POST", way, &[("Host", "localhost")], b"").await;
+        assert_eq!(operator.read_answer().await.status, 200, "{way}");
+    }
+    served.reload(&text.replace("[pools.app]\n", "[pools.app]\nretries = 1\n")).await;
+    let mut client = served.client().await;
+    for path in ["/1", "/2", "/3"] {
+        assert_eq!(client.get(path).await.text(), "kept");
+    }
+    assert_eq!(drained.hits(), 0);
+    operator.request("GET", "/readyz", &[("Host", "localhost")], b"").await;
+    assert_eq!(operator.read_answer().await.status, 503, "the node is out still");
+}
+
+#[tokio::test]
 async fn counts_of_a_site_go_on() {
     let origin = called("it").await;
     let text = format!("{PLACES}{}", site("a", "*", &origin.url()));
