@@ -57,26 +57,37 @@ def open_loop(port, numbers, rate, seconds, requests=None):
 
 
 class Admin:
-    """A connection to the admin API."""
+    """The admin API: a connection that is opened anew when the node has closed it."""
 
     def __init__(self, port):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def ask(self, method, path, text=None):
+        """Status and content of an answer."""
+        fields = {"Content-Type": "application/json"} if text else {}
+        for last in (False, True):
+            try:
+                self.connection.request(method, path, text, fields)
+                answer = self.connection.getresponse()
+                return answer.status, answer.read().decode(errors="replace")
+            except (OSError, http.client.HTTPException):
+                self.connection.close()
+                if last:
+                    raise
+        return None
 
     def purge(self, **wish):
         """Purges; gives the seconds that it took."""
         text = json.dumps(wish)
         begun = time.monotonic()
-        self.connection.request("POST", "/v1/purge", text, {"Content-Type": "application/json"})
-        answer = self.connection.getresponse()
-        said = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{answer.status}: {said.decode(errors='replace')}")
+        status, said = self.ask("POST", "/v1/purge", text)
+        if status != 200:
+            raise RuntimeError(f"{status}: {said}")
         return time.monotonic() - begun
 
     def metric(self, name):
         """A number of /metrics."""
-        self.connection.request("GET", "/metrics")
-        text = self.connection.getresponse().read().decode()
+        _, text = self.ask("GET", "/metrics")
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name)
 
 
@@ -185,7 +196,7 @@ def run_all(call):
 def many_purges(port, admin_port, server, options, figures):
     """Purges of as many URLs, spread over a run in which hits are answered."""
     calls = options.purges // KEYS_A_CALL
-    seconds = max(options.seconds * 3, calls // 400)
+    seconds = max(options.seconds, calls // 100)
     before = rss(server)
 
     def work():
@@ -236,6 +247,7 @@ def main():
         syncs = syncs_a_second(directory) if options.disk else 0
         figures["fdatasync a second"] = syncs
         tag_purges(port, admin, options, figures)
+        admin.connection.close()  # there are places for as many as will come
         many_callers(port, admin_port, options, figures)
         many_purges(port, admin_port, server, options, figures)
         server.stop()
