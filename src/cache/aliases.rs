@@ -57,6 +57,11 @@ impl Aliases {
         Self { rules, keys, used: AtomicBool::new(false) }
     }
 
+    /// Whether anything was ever noted.
+    pub(super) fn is_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// Forgets all of them.
     pub(super) fn clear(&self) {
         if self.used.load(Ordering::Relaxed) {

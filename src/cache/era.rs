@@ -6,36 +6,54 @@ use parking_lot::RwLock;
 
 /// Held by whatever may store or hand out something born before now, as long as it may.
 #[derive(Clone, Debug)]
-pub struct Era(#[allow(dead_code, reason = "held to be counted")] Arc<()>);
+pub struct Era {
+    shared: Arc<u64>,
+}
 
 /// All eras, of which the last goes on.
 #[derive(Debug, Default)]
 pub(super) struct Eras {
-    current: RwLock<Arc<()>>,
+    current: RwLock<Arc<u64>>,
 }
 
-/// An era that is over, once nobody of it is left.
+/// Eras that are over, once nobody of them is left.
 #[derive(Debug)]
-pub(super) struct Past(Weak<()>);
+pub(super) struct Past(Vec<Weak<u64>>);
+
+impl Era {
+    /// Which one it is: each has a number of its own.
+    pub fn number(&self) -> u64 {
+        *self.shared
+    }
+}
 
 impl Eras {
     /// To be taken before the ledger's sequence is read that one is born at.
     pub(super) fn current(&self) -> Era {
-        Era(Arc::clone(&self.current.read()))
+        Era { shared: Arc::clone(&self.current.read()) }
     }
 
     /// Begins another one. Whoever takes that reads a sequence of the ledger that is no earlier than one that was read before
     /// this call.
     pub(super) fn turn(&self) -> Past {
-        let before = std::mem::take(&mut *self.current.write());
-        Past(Arc::downgrade(&before))
+        let mut current = self.current.write();
+        let next = Arc::new(**current + 1);
+        let before = std::mem::replace(&mut *current, next);
+        Past(vec![Arc::downgrade(&before)])
     }
 }
 
 impl Past {
-    /// Whether nobody of it, or of one before it that was asked about, is left.
-    pub(super) fn is_over(&self) -> bool {
-        self.0.strong_count() == 0
+    /// Whether nobody of them is left.
+    pub(super) fn is_over(&mut self) -> bool {
+        self.0.retain(|era| era.strong_count() > 0);
+        self.0.is_empty()
+    }
+
+    /// The eras of both. What is over of them is not kept.
+    pub(super) fn join(&mut self, other: Self) {
+        self.0.extend(other.0);
+        self.is_over();
     }
 }
 
@@ -47,13 +65,17 @@ mod tests {
     fn an_era_is_over_when_the_last_of_it_has_gone() {
         let eras = Eras::default();
         let (first, second) = (eras.current(), eras.current());
-        let past = eras.turn();
+        let mut past = eras.turn();
         let of_the_next = eras.current();
+        assert_eq!((first.number(), of_the_next.number()), (0, 1));
         drop(first);
         assert!(!past.is_over());
+        let mut both = eras.turn();
         drop(second);
-        assert!(past.is_over());
+        assert!(past.is_over() && !both.is_over());
+        both.join(past);
         drop(of_the_next);
+        assert!(both.is_over());
         assert!(eras.turn().is_over(), "nobody was of it");
     }
 }

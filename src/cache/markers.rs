@@ -65,6 +65,10 @@ impl Markers {
             && marker.since.since(there.since) < self.life / UNREPEATED
     }
 
+    pub(super) fn clear(&self) {
+        self.marked.invalidate_all();
+    }
+
     pub(super) fn remove(&self, key: &Key) {
         self.marked.invalidate(&ShortHash(key.hash()));
     }

@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -111,13 +112,15 @@ pub struct Cache {
     disk: Option<Arc<DiskTier>>,
     /// Before the memory tier, where there is a disk.
     doorkeeper: Option<Doorkeeper>,
-    markers: Markers,
+    markers: Arc<Markers>,
     aliases: Arc<Aliases>,
     variants: Variants,
     hot: HotList,
     ledger: Arc<Ledger>,
     /// Places for records that are waited for.
     purging: Semaphore,
+    /// Held by whoever counts what a purge would match.
+    tallying: Mutex<()>,
     generations: Arc<Generations>,
     eras: Arc<Eras>,
 }
@@ -159,6 +162,7 @@ impl Cache {
         };
         let memory = Arc::new(MemoryTier::new(settings.memory));
         let aliases = Arc::new(Aliases::new(settings.max_markers * LIST_SHARE));
+        let markers = Arc::new(Markers::new(settings.max_markers, settings.marker_life));
         let eras = Arc::<Eras>::default();
         let sweeper = Sweeper::new(sweep::Means {
             memory: Arc::downgrade(&memory),
@@ -166,6 +170,7 @@ impl Cache {
             ledger: Arc::clone(&ledger),
             eras: Arc::clone(&eras),
             aliases: Arc::clone(&aliases),
+            markers: Arc::clone(&markers),
             counters: Arc::clone(counters),
         });
         if ledger.speaks_of_many() {
@@ -176,12 +181,13 @@ impl Cache {
             memory,
             doorkeeper: disk.as_ref().map(|_| Doorkeeper::of_tier(settings.memory, budget)),
             disk,
-            markers: Markers::new(settings.max_markers, settings.marker_life),
+            markers,
             aliases,
             variants: Variants::new(settings.max_markers * LIST_SHARE),
             hot: HotList::default(),
             ledger,
             purging: Semaphore::new(purges::MOST_AT_ONCE as usize),
+            tallying: Mutex::default(),
             generations,
             eras,
             sweeper,
@@ -263,6 +269,7 @@ impl Cache {
         is_usable: impl FnOnce(&Hit) -> bool,
     ) -> Option<Hit> {
         let disk = self.disk.as_ref()?;
+        let _era = self.era();
         let found = disk.find_at_once(key, request, &self.known_vary(key))?;
         if is_usable(&found.hit) { self.take_up(disk, key, found) } else { None }
     }
@@ -392,6 +399,7 @@ impl Cache {
         look: impl Fn(&Key) -> Lookup,
         may_be_used: impl Fn(&Hit) -> bool,
     ) -> Option<Hit> {
+        let _era = self.aliases.is_used().then(|| self.era());
         self.aliases.of(key).into_iter().find_map(|other| match look(&other) {
             Lookup::Found(hit)
                 if matches!(hit.content, Held::Memory(_))
@@ -448,6 +456,7 @@ impl Cache {
 
     /// Blocking: writes what waits to be written, and lets go of the disk, within `patience`.
     pub fn close(&self, patience: Duration) {
+        self.sweeper.end(patience);
         if let Some(disk) = &self.disk {
             disk.close(patience);
         }

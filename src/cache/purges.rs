@@ -9,7 +9,7 @@ use super::disk::DiskTier;
 use super::era::Era;
 use super::key::Key;
 use super::ledger::receipt::{Kept, Receipt};
-use super::ledger::record::Purge;
+use super::ledger::record::{Purge, Strength};
 use super::ledger::{LedgerState, Source, Standing, TooManyGlobs};
 use super::object::Object;
 use super::wish::{Fulfilled, Unfulfilled, Wish};
@@ -33,9 +33,12 @@ impl Cache {
 
     /// Records purges: see [`Ledger::purge`](super::ledger::Ledger::purge).
     pub fn purge(&self, purges: Vec<Purge>, now: Timestamp, source: Source) -> Result<Receipt, TooManyGlobs> {
-        let of_urls = purges.iter().all(Purge::is_of_url);
+        // Beside a disk nothing goes after a soft purge, neither objects nor records.
+        let is_for_sweep =
+            |purge: &Purge| !purge.is_of_url() && (purge.strength == Strength::Hard || self.disk.is_none());
+        let is_due = purges.iter().any(is_for_sweep);
         let receipt = self.ledger.purge(purges, now, source)?;
-        if !of_urls || self.ledger.is_half_full() {
+        if is_due || self.ledger.is_half_full(self.disk.is_none()) {
             self.sweeper.ask();
         }
         Ok(receipt)
@@ -50,6 +53,11 @@ impl Cache {
     /// is left for. It happens by itself, in the background.
     pub fn sweep(&self) {
         self.sweeper.sweep();
+    }
+
+    /// Whether no other era has begun since this one: what nobody holds it for may still be handed out.
+    pub fn is_current(&self, era: u64) -> bool {
+        self.eras.current().number() == era
     }
 
     /// How often everything was gone through to give back the space of what was purged.
@@ -90,7 +98,7 @@ impl Cache {
         born: Sequence,
     ) -> (Receipt, Sequence) {
         let recorded = self.ledger.purge_for(key, purges, now, born);
-        if self.ledger.is_half_full() {
+        if self.ledger.is_half_full(self.disk.is_none()) {
             self.sweeper.ask();
         }
         recorded

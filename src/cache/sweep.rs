@@ -7,8 +7,8 @@
 //! It has a thread of its own, which begins with the first purge of more than URLs, rests as long as it works, and yields
 //! to everybody else.
 
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -19,6 +19,7 @@ use super::disk::DiskTier;
 use super::disk::health::Health;
 use super::era::{Eras, Past};
 use super::ledger::Ledger;
+use super::markers::Markers;
 use super::memory::MemoryTier;
 use crate::base::ids::Sequence;
 use crate::telemetry::counters::Counters;
@@ -41,6 +42,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// When it is tried again that could not be made to its end, because the disk was loading or in trouble.
 const LATER: Duration = Duration::from_secs(30);
 
+/// How long its end is waited for.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// A sweep takes at most this part of the time.
 const REST: u32 = 4;
 
@@ -52,6 +56,7 @@ pub(super) struct Means {
     pub(super) ledger: Arc<Ledger>,
     pub(super) eras: Arc<Eras>,
     pub(super) aliases: Arc<Aliases>,
+    pub(super) markers: Arc<Markers>,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -59,7 +64,8 @@ pub(super) struct Means {
 #[derive(Debug)]
 pub(super) struct Sweeper {
     desk: Arc<Desk>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Its end is the thread's.
+    thread: Mutex<Option<Receiver<()>>>,
     means: Means,
 }
 
@@ -88,6 +94,16 @@ struct Seen {
     past: Past,
 }
 
+/// Sweeps that may wait for the end of fetches, each by itself.
+const MOST_SEEN: usize = 64;
+
+impl Seen {
+    fn take_in(&mut self, until: Sequence, past: Past) {
+        self.until = until;
+        self.past.join(past);
+    }
+}
+
 impl Sweeper {
     pub(super) fn new(means: Means) -> Self {
         Self { desk: Arc::default(), thread: Mutex::default(), means }
@@ -99,8 +115,17 @@ impl Sweeper {
         let mut thread = self.thread.lock();
         if thread.is_none() {
             let (desk, means) = (Arc::clone(&self.desk), self.means.clone());
-            let spawned = std::thread::Builder::new().name("sweep".into()).spawn(move || run(&desk, &means));
-            *thread = spawned.inspect_err(|error| tracing::warn!(%error, "nothing sweeps after purges")).ok();
+            let (end, ended) = sync_channel(1);
+            let spawned = std::thread::Builder::new().name("sweep".into()).spawn(move || {
+                run(&desk, &means);
+                // So that whoever waits for the end knows that nothing of the tiers is held any more.
+                drop(means);
+                let _ = end.send(());
+            });
+            match spawned {
+                Ok(_) => *thread = Some(ended),
+                Err(error) => tracing::warn!(%error, "nothing sweeps after purges"),
+            }
         }
     }
 
@@ -116,13 +141,20 @@ impl Sweeper {
     }
 }
 
-impl Drop for Sweeper {
-    fn drop(&mut self) {
+impl Sweeper {
+    /// Blocking: ends it, within `patience`. A disk that hangs keeps its thread until it does not any more.
+    pub(super) fn end(&self, patience: Duration) {
         self.desk.state.lock().ends = true;
         self.desk.bell.notify_all();
-        if let Some(thread) = self.thread.lock().take() {
-            let _ = thread.join();
+        if let Some(ended) = self.thread.lock().take() {
+            let _ = ended.recv_timeout(patience);
         }
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        self.end(FAREWELL);
     }
 }
 
@@ -209,7 +241,12 @@ impl Means {
         // A disk that was opened meanwhile may have what was not seen: with each the epoch is raised.
         let all = all && self.ledger.now().epoch == until.epoch;
         if all {
-            seen.push(Seen { until, past });
+            // As one with the one before it where there are many: the first is waited for in any case.
+            let crowded = seen.len() >= MOST_SEEN;
+            match seen.last_mut().filter(|_| crowded) {
+                Some(last) => last.take_in(until, past),
+                None => seen.push(Seen { until, past }),
+            }
             desk.state.lock().made += 1;
         }
         all
@@ -258,14 +295,15 @@ impl Means {
     fn retire(&self, desk: &Desk) {
         let mut seen = desk.seen.lock();
         // One after the other: what is of an earlier era may be as old as what is of a later one.
-        let over = seen.iter().take_while(|seen| seen.past.is_over()).count();
+        let over = seen.iter_mut().map(|seen| seen.past.is_over()).take_while(|is_over| *is_over).count();
         let last = seen.drain(..over).next_back();
         let Some(until) = last.map(|seen| seen.until).filter(|until| until.epoch == self.ledger.now().epoch)
         else {
             return;
         };
-        // An answer that stands for other URLs may be older than a purge of one of these.
+        // They may be older than a purge of their keys, and of what an answer stands for as well.
         self.aliases.clear();
+        self.markers.clear();
         let retired = self.ledger.retire(until, self.disk.is_none());
         if retired > 0 {
             tracing::debug!(retired, %until, "records of the ledger that matter for nothing any more are let go");

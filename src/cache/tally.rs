@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Cache;
 use super::ledger::record::Purge;
-use super::ledger::{Checked, Matcher};
+use super::ledger::{Checked, Matcher, TooManyGlobs};
 
 /// Objects that are looked at in each tier, at most.
 const MOST: u64 = 200_000;
@@ -35,9 +35,11 @@ pub struct Count {
 }
 
 impl Cache {
-    /// Blocking, for a second at most: counts what these purges would match. Nothing is changed.
-    pub fn tally(&self, purges: Vec<Purge>) -> Tally {
-        let matcher = Matcher::of(purges);
+    /// Blocking, for a second at most, one after the other: counts what these purges would match. Nothing is changed.
+    pub fn tally(&self, purges: Vec<Purge>) -> Result<Tally, TooManyGlobs> {
+        let matcher = Matcher::of(purges)?;
+        // They read what the disk has, as requests do.
+        let _only_one = self.tallying.lock();
         let mut memory = Counting::begin();
         self.memory.each(|key, object| {
             memory.note(self.is_alive(key, object) && matcher.matches(key, &object.tags))
@@ -52,7 +54,7 @@ impl Cache {
         let (memory, mut disk) = (memory.count, disk.count);
         // One that is loading, or in trouble, has more than can be seen.
         disk.is_cut |= !is_whole;
-        Tally { memory, disk }
+        Ok(Tally { memory, disk })
     }
 }
 
@@ -70,8 +72,7 @@ impl Counting {
     fn note(&mut self, matched: bool) -> bool {
         self.count.seen += 1;
         self.count.matched += u64::from(matched);
-        let is_late = || self.count.seen.is_multiple_of(256) && self.begun.elapsed() > TIME;
-        self.count.is_cut = self.count.seen >= MOST || is_late();
+        self.count.is_cut = self.count.seen >= MOST || self.begun.elapsed() > TIME;
         !self.count.is_cut
     }
 }

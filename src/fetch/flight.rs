@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -37,6 +37,9 @@ pub struct Flight {
     passes: bool,
     /// Where it is known what was purged.
     cache: Arc<Cache>,
+    /// The era in which it began, and whether its fetch has let go of that: nobody waits any more for what it brings.
+    era: u64,
+    is_let_go: AtomicBool,
     pub(super) busy: BusyBody,
     /// The ordinal of the ledger's sequence than which nothing that it brings is older: that of its start, and then of its
     /// latest request.
@@ -205,10 +208,23 @@ impl Flight {
         passes: bool,
         busy: BusyBody,
         cache: Arc<Cache>,
+        era: u64,
     ) -> (Arc<Self>, Announcer) {
         let born = AtomicU64::new(cache.sequence().ordinal());
         let (heard, board, news) = (Heard::default(), Board::default(), Notify::new());
-        let flight = Arc::new(Self { ask, attempt, passes, cache, busy, born, heard, board, news });
+        let flight = Arc::new(Self {
+            ask,
+            attempt,
+            passes,
+            cache,
+            era,
+            is_let_go: AtomicBool::new(false),
+            busy,
+            born,
+            heard,
+            board,
+            news,
+        });
         let announcer = Announcer::of(&flight);
         (flight, announcer)
     }
@@ -256,6 +272,10 @@ impl Flight {
 
     /// Whether nothing was purged since it was born that its answer is, as far as that is known: who asks now may join it.
     pub(super) fn is_untouched(&self, ask: &Ask) -> bool {
+        // What was purged since then may not be known any more.
+        if self.is_let_go.load(Ordering::Acquire) && !self.cache.is_current(self.era) {
+            return false;
+        }
         let by_url = || self.cache.is_untouched(&ask.key, self.born(), &Tags::default());
         match self.board.told() {
             Some(Announcement::Head(announced)) => {
@@ -263,6 +283,11 @@ impl Flight {
             }
             _ => by_url(),
         }
+    }
+
+    /// Its fetch holds its era no longer: what it brings will not be stored.
+    pub(super) fn let_go(&self) {
+        self.is_let_go.store(true, Ordering::Release);
     }
 
     /// Whether a purge matches what was announced that came after it was born, and before somebody who arrived then.

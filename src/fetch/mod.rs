@@ -368,7 +368,7 @@ impl Fetcher {
         // Before the flight is born.
         let era = self.shared.cache.era();
         let (flight, announcer) =
-            Flight::new(Arc::clone(ask), attempt, passes, busy, Arc::clone(&self.shared.cache));
+            Flight::new(Arc::clone(ask), attempt, passes, busy, Arc::clone(&self.shared.cache), era.number());
         let heads = HEADS * map_weight(&ask.headers) as u64;
         let memory = self.shared.means.budget.charge(heads);
         (flight, reader, Ready { announcer, writer, memory, era, refresh: None })

@@ -78,7 +78,7 @@ impl ClientMachine {
 
     /// Blocking, for a second at most: what a wish would match, without purging anything.
     pub fn tally(&self, wish: &Wish) -> Result<Tally, Unfulfilled> {
-        Ok(self.cache.tally(wish.read(|host, target| self.normal(host, target))?))
+        Ok(self.cache.tally(wish.read(|host, target| self.normal(host, target))?)?)
     }
 
     /// The target of keys for what is asked for at a canonical host.

@@ -233,6 +233,8 @@ impl ClientMachine {
     async fn asked_too_early(&self, turn: &mut Turn, seat: Seat) -> Step {
         let (leads, passes) = (seat.leads(), seat.passes());
         drop(seat);
+        // It may take as long as the client likes, and what was purged meanwhile must not come up again.
+        turn.stale = None;
         if turn.ask.end_of_handshake().await.is_err() {
             return self.never_ended(turn);
         }

@@ -10,7 +10,7 @@ pub const MOST_STARS: usize = 8;
 
 /// A pattern of URLs. `*` stands for any text or none, `/` and `?` included; everything else for itself. One without
 /// `://` is meant for any scheme.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Glob(Box<str>);
 
 /// Why a text is no glob.

@@ -171,7 +171,11 @@ impl Run {
             63..85 => drop(self.look(key).await?),
             85..92 => self.leave(key, true).await?,
             92 => {
-                self.say("sweep".into());
+                let fails = self.random.u8(..4) == 0;
+                if fails {
+                    self.disk.err_at_read(self.random.u64(..20));
+                }
+                self.say(format!("sweep, a read fails: {fails}"));
                 self.cache.sweep();
             }
             93 => until("settled", || self.cache.disk().unwrap().is_settled()).await?,

@@ -9,6 +9,7 @@ use forebay::cache::ledger::Source;
 use forebay::cache::ledger::name::Name;
 use forebay::cache::ledger::record::{Purge, Strength, Subject};
 use forebay::cache::lookup::{Held, Hit};
+use forebay::cache::markers::Marker;
 use forebay::cache::object::Object;
 use forebay::cache::wish::Wish;
 use forebay::cache::{Admission, Cache};
@@ -16,11 +17,11 @@ use forebay::semantics::tags::{Tag, Tags};
 use forebay::telemetry::counters::Counters;
 use http::HeaderMap;
 
-use crate::disk_faults::{disk_settings, open, until};
+use crate::disk_faults::{Request, disk_settings, open, until};
 use crate::disk_model::{NOW, Slot, Stamp, Version, key, object};
-use crate::rig::Pipes;
+use crate::rig::{Pipes, settings};
 use crate::support::disk::{Disk, Make};
-use crate::support::origin::{Act, Gate, SeenRequest, respond};
+use crate::support::origin::{Act, Gate, SeenRequest, chunk, head, last_chunk, respond};
 
 const OBJECTS: usize = 300;
 
@@ -167,7 +168,8 @@ fn what_a_purge_would_match_is_counted_and_nothing_is_purged() {
         let disk = disk();
         let (cache, _) = cache_on(&disk);
         fill(&cache, 100).await;
-        let count = |wish: &Wish| cache.tally(wish.read(|_, target| target).expect("sense"));
+        let count =
+            |wish: &Wish| cache.tally(wish.read(|_, target| target).expect("sense")).expect("few globs");
         let of_tag = count(&Wish { tags: vec!["1".into()], ..Wish::default() });
         assert_eq!((of_tag.disk.matched, of_tag.disk.seen, of_tag.disk.is_cut), (100, 300, false));
         assert_eq!((of_tag.memory.matched, of_tag.memory.is_cut), (100, false));
@@ -177,6 +179,9 @@ fn what_a_purge_would_match_is_counted_and_nothing_is_purged() {
         assert_eq!(count(&Wish { globs, ..Wish::default() }).disk.matched, 111);
         assert_eq!((cache.ledger().records, cache.ledger().latest.number), (0, 0));
         purge_tag(&cache, 1, Strength::Hard);
+        let globs = (0..65).map(|nth| format!("disk.test/{nth}*")).collect();
+        let many = Wish { globs, ..Wish::default() }.read(|_, target| target).expect("sense");
+        assert!(cache.tally(many).is_err(), "as many as could be purged");
         let dead = count(&Wish { tags: vec!["1".into()], ..Wish::default() });
         assert_eq!((dead.memory.matched, dead.disk.matched), (0, 0), "what is dead already does not count");
     });
@@ -207,4 +212,118 @@ async fn a_fetch_from_before_a_sweep_stores_nothing_that_was_purged() {
     cache.sweep();
     assert_eq!(cache.ledger().records, 0);
     assert_eq!(pipes.ask("/", &[]).await.text(), "1");
+}
+
+#[test]
+fn what_a_sweep_could_not_read_does_not_come_back() {
+    runtime().block_on(async {
+        for nth in [0, 1, 4, 30] {
+            let disk = disk();
+            let (cache, _) = cache_on(&disk);
+            fill(&cache, 10_000).await;
+            until("durable", || disk.is_durable()).await.unwrap();
+            let disk = disk.kill();
+            drop(cache);
+            let (cache, _) = cache_on(&disk);
+            until("serving", || cache.disk().unwrap().health() == Health::Serving).await.unwrap();
+            purge(&cache, Subject::Named(Name::of_host("disk.test")), Strength::Hard);
+            // A passing error of the device, or no descriptor left.
+            disk.err_at_read(nth);
+            cache.sweep();
+            until("settled", || cache.disk().unwrap().is_settled()).await.unwrap();
+            assert_eq!(cache.ledger().records, 1, "it has not seen everything");
+            for number in 0..OBJECTS {
+                let request = Arc::new(Request(HeaderMap::new()));
+                assert!(cache.find(&key(number), &request).await.is_none(), "{number} after read {nth}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_disk_that_hangs_does_not_hold_up_the_end() {
+    runtime().block_on(async {
+        let disk = disk();
+        let (cache, _) = cache_on(&disk);
+        fill(&cache, 10_000).await;
+        until("durable", || disk.is_durable()).await.unwrap();
+        let disk = disk.kill();
+        drop(cache);
+        let (cache, _) = cache_on(&disk);
+        until("serving", || cache.disk().unwrap().health() == Health::Serving).await.unwrap();
+        let frozen = disk.freeze();
+        purge_tag(&cache, 1, Strength::Hard);
+        let (sent, ended) = std::sync::mpsc::sync_channel(1);
+        let closing = std::thread::spawn(move || {
+            cache.close(Duration::from_millis(500));
+            sent.send(()).unwrap();
+            drop(cache);
+        });
+        assert!(ended.recv_timeout(Duration::from_secs(20)).is_ok());
+        drop(frozen);
+        closing.join().unwrap();
+    });
+}
+
+#[test]
+fn a_marker_that_was_purged_does_not_come_back() {
+    runtime().block_on(async {
+        let pipes = Pipes::new(|_, _| vec![Act::Reset]);
+        let cache = &pipes.node.cache;
+        cache.mark(&key(1), Marker { born: cache.sequence(), since: NOW, reason: "x" });
+        purge(cache, Subject::Named(Name::of_host("disk.test")), Strength::Hard);
+        assert!(cache.marker(&key(1), NOW).is_none());
+        cache.sweep();
+        assert_eq!(cache.ledger().records, 0);
+        assert!(cache.marker(&key(1), NOW).is_none());
+    });
+}
+
+#[test]
+fn a_soft_purge_beside_a_disk_is_no_reason_to_read_it_all() {
+    runtime().block_on(async {
+        let disk = disk();
+        let (cache, _) = cache_on(&disk);
+        fill(&cache, 100).await;
+        purge_tag(&cache, 1, Strength::Soft);
+        purge_tag(&cache, 2, Strength::Hard);
+        until("swept for the hard one", || cache.sweeps() == 1 && cache.ledger().records == 1).await.unwrap();
+        purge_tag(&cache, 1, Strength::Soft);
+        // As long as one that is wanted gathers, and more.
+        std::thread::sleep(Duration::from_millis(600));
+        assert_eq!((cache.sweeps(), cache.ledger().records), (1, 1));
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_outgrew_what_is_stored_keeps_no_record_and_is_not_joined_later() {
+    let gate = Gate::new();
+    let open = Arc::clone(&gate);
+    let script = move |_: &SeenRequest, nth: usize| match nth {
+        0 => vec![
+            head("200 OK", &[("Cache-Control", "max-age=1000"), ("Transfer-Encoding", "chunked")]),
+            chunk("a".repeat(4000)),
+            Act::WaitFor(Arc::clone(&open)),
+            last_chunk(&[]),
+        ],
+        _ => vec![respond("200 OK", &[("Cache-Control", "max-age=1000")], nth.to_string())],
+    };
+    let mut settings = settings("http://origin.test");
+    settings.fetch.max_object = 1000;
+    let pipes = Pipes::with(settings, script);
+    let mut client = pipes.client();
+    client.request("GET", "/", &[], b"").await;
+    client.read_head().await;
+    client.read_chunk().await;
+    let cache = &pipes.node.cache;
+    purge(cache, Subject::Named(Name::of_host("test")), Strength::Hard);
+    cache.sweep();
+    assert_eq!(cache.ledger().records, 0);
+    assert_eq!(
+        pipes.client().get("/").await.text(),
+        "1",
+        "it is from before the purge, of which nothing is known any more"
+    );
+    gate.open();
+    client.read_body().await;
 }

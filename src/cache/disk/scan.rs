@@ -2,7 +2,7 @@
 
 use super::DiskTier;
 use super::record::Summary;
-use super::volume::How;
+use super::volume::{How, is_of_file};
 use crate::base::ids::{Generation, Sequence};
 use crate::cache::key::Key;
 use crate::cache::ledger::Checked;
@@ -25,18 +25,26 @@ pub struct Scanned {
 
 impl DiskTier {
     /// Blocking: calls `found` with each object and its slot until it returns false; tells whether all were seen. What is
-    /// stored meanwhile may be among them or not, and what cannot be read is passed over: lookup cannot read it either.
+    /// stored meanwhile may be among them or not. What is damaged is passed over, as nobody will ever read it; what only
+    /// cannot be read now was not seen.
     pub fn each_record(&self, mut found: impl FnMut(u64, Scanned) -> bool) -> bool {
         let Some(mounted) = self.shared.mounted() else { return false };
         if !mounted.is_loaded() {
             return false;
         }
-        mounted.each_slot(|slot| match mounted.payload(slot, How::Patiently) {
+        let mut all = true;
+        let to_the_end = mounted.each_slot(|slot| match mounted.payload(slot, How::Patiently) {
             Ok(Some((_, read))) => {
                 Summary::of(read.payload()).is_none_or(|summary| found(slot, summary.into()))
             }
-            Ok(None) | Err(_) => true,
-        }) && !mounted.is_dead()
+            Ok(None) => true,
+            Err((entry, error)) => {
+                // One that was moved again and again looks as if it were gone.
+                all &= is_of_file(&error) && mounted.get(slot) == Some(entry);
+                true
+            }
+        });
+        to_the_end && all && !mounted.is_dead()
     }
 
     /// Changes that wait to be written.

@@ -2,7 +2,7 @@
 
 use super::file;
 use super::name::{Facts, Kind, Name};
-use super::names::{Named, Names, RECORD};
+use super::names::{Cursor, Named, Names, RECORD};
 use super::record::{Purge, Record, Says, Strength, Subject};
 use crate::base::clock::Timestamp;
 use crate::base::ids::Sequence;
@@ -10,6 +10,9 @@ use crate::semantics::glob::Glob;
 
 /// The most globs at a time: each is compared with every object that is looked at after a purge.
 pub(super) const MOST_GLOBS: usize = 64;
+
+/// Records that are looked at under one lock when they are let go of.
+const RETIRED_AT_ONCE: u32 = 512;
 
 /// What a glob costs beside its text, in memory.
 const GLOB: u64 = 128;
@@ -37,6 +40,8 @@ pub(super) struct Index {
     all: Option<(u64, Timestamp)>,
     /// Up to which place the fleet's stream was applied.
     stream: u64,
+    /// Records were let go of, because nothing was left that they matter for: on the disk that is known.
+    has_retired: bool,
 }
 
 /// A purge of URLs that are like this.
@@ -169,15 +174,22 @@ impl Index {
         before - self.len()
     }
 
-    /// Takes away all up to `ordinal`, because nothing is left that they matter for; soft ones only if these too. Tells
-    /// how many.
-    pub(super) fn retire(&mut self, ordinal: u64, soft_too: bool) -> usize {
+    /// Takes away some of those up to `ordinal`, because nothing is left that they matter for; soft ones only if these too.
+    /// Tells how many went, and whether there may be more.
+    pub(super) fn retire(&mut self, ordinal: u64, soft_too: bool, cursor: &mut Cursor) -> (usize, bool) {
         let before = self.len();
         let goes = |of: u64, strength| of <= ordinal && (soft_too || strength == Strength::Hard);
-        self.names.retire(ordinal, soft_too);
+        let more = self.names.retire(ordinal, soft_too, cursor, RETIRED_AT_ONCE);
         self.globs.retain(|like| !goes(like.ordinal, like.strength));
         self.all = self.all.filter(|(of, _)| !goes(*of, Strength::Soft));
-        before - self.len()
+        let gone = before - self.len();
+        self.has_retired |= gone > 0;
+        (gone, more)
+    }
+
+    /// Records that a sweep would make superfluous: soft ones only if these too.
+    pub(super) fn retirable(&self, soft_too: bool) -> usize {
+        if soft_too { self.len() } else { self.names.of(Strength::Hard) + self.globs.len() }
     }
 
     /// All purges of `other` as well.
@@ -185,6 +197,7 @@ impl Index {
         let earlier = std::mem::take(self);
         self.raise_floor(earlier.floor.max(other.floor));
         self.stream = earlier.stream.max(other.stream);
+        self.has_retired = earlier.has_retired;
         let mut all: Vec<Record> = earlier.records().chain(other.records()).collect();
         all.sort_by_key(|record| record.sequence);
         for record in &all {
@@ -192,12 +205,13 @@ impl Index {
         }
     }
 
-    /// The same records in the same order, all of them issued anew in `epoch`; the floor is the first. Tells the last.
+    /// The same records in the same order, all of them issued anew in `epoch`; the floor is the first, and stands for those too
+    /// that were let go of. Tells the last.
     pub(super) fn reissue(&mut self, epoch: u64) -> Sequence {
         let earlier = std::mem::take(self);
         self.stream = earlier.stream;
         let mut last = Sequence { epoch, number: 0 };
-        if earlier.floor > 0 {
+        if earlier.floor > 0 || earlier.has_retired {
             last.number += 1;
             self.floor = last.ordinal();
         }
@@ -240,9 +254,9 @@ impl Index {
         self.names.len() + self.globs.len() + usize::from(self.all.is_some())
     }
 
-    /// Whether nothing is dead or stale by it.
+    /// Whether nothing was ever purged by it.
     pub(super) fn is_empty(&self) -> bool {
-        self.floor == 0 && self.len() == 0
+        self.floor == 0 && self.len() == 0 && !self.has_retired
     }
 
     /// Whether there are records of more than URLs, the floor not counted.

@@ -19,6 +19,7 @@ mod scribe;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,12 +34,14 @@ use crate::telemetry::counters::Counters;
 
 use super::disk::volume::Volume;
 use super::key::Key;
+use crate::semantics::glob::Glob;
 use crate::semantics::tags::Tags;
 use index::Index;
 pub use index::Standing;
 use journal::{Journal, Snapshot};
 pub(in crate::cache) use journal::{Replayed, replay};
 use name::{Facts, Name};
+use names::Cursor;
 use receipt::{Kept, Progress, Receipt};
 use record::{Purge, Record, Says, Strength, Subject};
 pub(in crate::cache) use scribe::Scribe;
@@ -155,18 +158,18 @@ pub struct LedgerState {
 /// Purges that are recorded under one lock: a fraction of a millisecond, for which everybody waits who looks anything up.
 const AT_ONCE: usize = 256;
 
-/// Whether the globs among `purges` have room.
-fn is_room_for(index: &Index, purges: &[Purge]) -> bool {
-    let mut new: Vec<(&str, Strength)> = Vec::new();
+/// The globs among `purges`, each once; an error if they are more than there may be at all.
+fn few_globs(purges: &[Purge]) -> Result<HashSet<(&Glob, Strength)>, TooManyGlobs> {
+    let mut globs = HashSet::new();
     for purge in purges {
-        if let Subject::Like(glob) = &purge.subject
-            && !index.has(glob, purge.strength)
-            && !new.contains(&(glob.text(), purge.strength))
-        {
-            new.push((glob.text(), purge.strength));
+        if let Subject::Like(glob) = &purge.subject {
+            globs.insert((glob, purge.strength));
+        }
+        if globs.len() > index::MOST_GLOBS {
+            return Err(TooManyGlobs);
         }
     }
-    index.has_room_for(new.len())
+    Ok(globs)
 }
 
 /// Tells what purges would match that were never made.
@@ -174,13 +177,15 @@ fn is_room_for(index: &Index, purges: &[Purge]) -> bool {
 pub(in crate::cache) struct Matcher(Index);
 
 impl Matcher {
-    pub(in crate::cache) fn of(purges: Vec<Purge>) -> Self {
+    /// Of these purges, of which as many may be globs as in a ledger.
+    pub(in crate::cache) fn of(purges: Vec<Purge>) -> Result<Self, TooManyGlobs> {
+        few_globs(&purges)?;
         let mut index = Index::default();
         let (sequence, time) = (Sequence::of_ordinal(1), Timestamp::default());
         for purge in purges {
             index.add(&Record { sequence, time, id: 0, stream: 0, says: Says::Purge(purge) });
         }
-        Self(index)
+        Ok(Self(index))
     }
 
     pub(in crate::cache) fn matches(&self, key: &Key, tags: &Tags) -> bool {
@@ -268,10 +273,13 @@ impl Ledger {
     ) -> Result<Receipt, TooManyGlobs> {
         let (mut purges, named): (Vec<_>, Vec<_>) =
             purges.into_iter().partition(|purge| matches!(purge.subject, Subject::Like(_)));
+        let globs = few_globs(&purges)?;
         let mut state = self.state.write();
-        if !is_room_for(&state.index, &purges) {
+        let new = globs.iter().filter(|(glob, strength)| !state.index.has(glob, *strength)).count();
+        if !state.index.has_room_for(new) {
             return Err(TooManyGlobs);
         }
+        drop(globs);
         let mut named = named.into_iter().peekable();
         loop {
             purges.extend(named.by_ref().take(AT_ONCE.saturating_sub(purges.len())));
@@ -338,11 +346,17 @@ impl Ledger {
     /// Lets go of the records up to `until`, because nothing is stored, waits or is under way that they matter for; of soft
     /// ones only if these too. Tells how many.
     pub(in crate::cache) fn retire(&self, until: Sequence, soft_too: bool) -> usize {
-        let mut state = self.state.write();
-        let retired = state.index.retire(until.ordinal(), soft_too);
-        let cost = state.index.cost();
-        state.charge.set(cost);
-        drop(state);
+        let (mut retired, mut cursor, mut more) = (0, Cursor::default(), true);
+        while more {
+            // Others look things up between two handfuls.
+            let mut state = self.state.write();
+            let gone;
+            (gone, more) = state.index.retire(until.ordinal(), soft_too, &mut cursor);
+            let cost = state.index.cost();
+            state.charge.set(cost);
+            drop(state);
+            retired += gone;
+        }
         self.counters.ledger_retired.add(retired as u64);
         retired
     }
@@ -468,9 +482,9 @@ impl Ledger {
         self.state.read().index.speaks_of_many()
     }
 
-    /// Whether half of the records are there that there may be: time to look which of them still matter.
-    pub(in crate::cache) fn is_half_full(&self) -> bool {
-        self.state.read().index.len() > self.limit / 2
+    /// Whether half of the records are there that there may be, and would go after a sweep: time for one.
+    pub(in crate::cache) fn is_half_full(&self, soft_too: bool) -> bool {
+        self.state.read().index.retirable(soft_too) > self.limit / 2
     }
 
     /// How it is.

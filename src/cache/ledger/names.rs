@@ -17,6 +17,10 @@ pub(super) const RECORD: u64 = 64;
 /// Room is made for at least so many at a time.
 const STEP: usize = 64;
 
+/// How far [`Names::retire`] has come.
+#[derive(Debug, Default)]
+pub(super) struct Cursor(Option<u32>);
+
 /// Purges of names.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -184,20 +188,55 @@ impl Names {
         }
     }
 
-    /// Takes away all up to `ordinal`, soft ones only if these too; tells how many.
-    pub(super) fn retire(&mut self, ordinal: u64, soft_too: bool) -> usize {
-        let before = self.len();
-        let goes = |purge: &Named| purge.ordinal <= ordinal && (soft_too || purge.strength == Strength::Hard);
-        let going: Vec<Named> =
-            self.iter().take_while(|purge| purge.ordinal <= ordinal).filter(goes).collect();
-        for Named { name, strength, .. } in &going {
-            self.remove(name, *strength);
+    /// Takes away those up to `ordinal`, soft ones only if these too, among so many from where `cursor` has come; false if there
+    /// are no more.
+    pub(super) fn retire(&mut self, ordinal: u64, soft_too: bool, cursor: &mut Cursor, at_once: u32) -> bool {
+        // What came first may have gone meanwhile.
+        let gone = self.first.wrapping_sub(cursor.0.unwrap_or(self.first)).cast_signed();
+        let from = cursor.0.filter(|_| gone <= 0).unwrap_or(self.first);
+        for place in (0..at_once).map(|nth| from.wrapping_add(nth)) {
+            let Some(purge) = self.at(place) else { return self.end_retiring() };
+            let Some(named) = purge.named() else { continue };
+            if named.ordinal > ordinal {
+                return self.end_retiring();
+            }
+            if soft_too || named.strength == Strength::Hard {
+                self.remove(&named.name, named.strength);
+            }
         }
-        self.purges.retain(|purge| purge.ordinal.is_some());
+        self.drop_replaced_in_front();
+        cursor.0 = Some(from.wrapping_add(at_once));
+        true
+    }
+
+    fn end_retiring(&mut self) -> bool {
+        self.drop_replaced_in_front();
+        if self.purges.len() < self.purges.capacity() / 4 {
+            self.shrink();
+        }
+        false
+    }
+
+    fn drop_replaced_in_front(&mut self) {
+        while self.purges.front().is_some_and(|oldest| oldest.ordinal.is_none()) {
+            self.purges.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+    }
+
+    /// Gives room back of which there is much too much.
+    fn shrink(&mut self) {
         self.purges.shrink_to(self.purges.len() + self.purges.len() / 8 + STEP);
-        self.places = HashTable::with_capacity(self.purges.len());
-        self.drop_replaced();
-        before - self.len()
+        let Self { purges, first, places, hasher, .. } = self;
+        places.shrink_to(0, |place| {
+            let purge = purges.get(place.wrapping_sub(*first) as usize);
+            purge.map_or(0, |purge| hasher.hash_one((&purge.hash, purge.sort())))
+        });
+    }
+
+    /// How many there are of a strength.
+    pub(super) fn of(&self, strength: Strength) -> usize {
+        Kind::ALL.into_iter().filter_map(|kind| self.counts.get(sort_of(kind, strength))).sum()
     }
 
     /// The ordinal of the oldest.

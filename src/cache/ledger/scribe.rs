@@ -45,9 +45,11 @@ impl Desk {
     pub(super) fn take_in(&mut self, record: Record) {
         match self.mode {
             Mode::Writing if self.queue.len() < MOST_WAITING => self.queue.push(record),
+            // Written anew at once: the scribe may have nothing else to wake up for.
             Mode::Writing => {
                 self.mode = Mode::Broken;
                 self.queue.clear();
+                self.retry_at = Some(Instant::now());
             }
             Mode::Memory | Mode::Broken => {}
         }
@@ -217,6 +219,8 @@ impl Ledger {
     /// Writes all that is alive to a disk that had failed.
     fn write_anew(&self, retry: Duration) {
         let mut place = self.place.lock();
+        // Too much has gathered while nobody wrote.
+        self.mind_overflow(&mut place);
         let Place::Broken(volume) = &*place else { return };
         let volume = Arc::clone(volume);
         let snapshot = {

@@ -263,3 +263,42 @@ async fn every_kind_and_the_place_in_the_stream_outlive_the_process() {
         }
     }
 }
+
+#[test]
+fn what_was_let_go_of_kills_all_the_same_what_a_disk_of_others_has() {
+    let directories = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    let [own, foreign] = [0, 1].map(|nth: usize| volume(directories[nth].path()));
+    attach(&self::ledger(), &foreign, (3, 4));
+    let ledger = ledger();
+    attach(&ledger, &own, (3, 4));
+    drop(purge(&ledger, "/x"));
+    let stored_after = ledger.now();
+    assert_eq!(ledger.retire(ledger.now(), false), 1);
+    attach(&ledger, &own, (4, 5));
+    assert!(lets_live(&ledger, stored_after, &key(1, "/x")), "the same disk again");
+    attach(&ledger, &foreign, (4, 7));
+    assert!(!lets_live(&ledger, Sequence { epoch: 4, number: 99 }, &key(1, "/x")));
+}
+
+#[tokio::test]
+async fn a_ledger_that_could_not_follow_is_written_anew() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ledger = ledger();
+    let volume = volume(directory.path());
+    let scribe = Scribe::start(&ledger, std::time::Duration::from_millis(50)).expect("a thread");
+    attach(&ledger, &volume, (0, 1));
+    {
+        // Nobody writes meanwhile, whatever was begun.
+        let _held = ledger.place.lock();
+        while ledger.desk.lock().mode == Mode::Writing {
+            drop(record(&ledger, &["/a", "/b", "/c", "/d"]));
+        }
+    }
+    let written = async {
+        while purge(&ledger, "/after").kept(std::time::Duration::from_secs(1)).await != Kept::Disk {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), written).await.expect("written anew");
+    drop(scribe);
+}

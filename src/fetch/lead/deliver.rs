@@ -62,9 +62,6 @@ impl Lead {
             .then(|| ReplyHead::new(head.status, without(head.headers.clone(), &verdict.unshared)));
         let (status, unshared) = (head.status, verdict.unshared.clone());
         self.prepare_others(&verdict, status, times);
-        if verdict.store.is_none() && !matches!(self.purpose, Purpose::Shared(_)) {
-            self.era = None;
-        }
         self.tell(Announcement::Head(Arc::new(Announced {
             head,
             others: verdict.others,
@@ -78,6 +75,9 @@ impl Lead {
             trailer,
             tunnel: Mutex::new(tunnel),
         })));
+        if verdict.store.is_none() {
+            self.let_era_go();
+        }
 
         // Of a part that is the whole nothing but its `Content-Range` may say how long it is.
         let promised = length.filter(|_| self.asked.is_some());
@@ -161,13 +161,23 @@ impl Lead {
     fn keep_within_limits(&mut self) -> bool {
         let len = self.flight.busy.len();
         let settings = self.flight.ask.setup.settings();
-        if len > settings.max_object {
+        let (is_too_large, is_endless) = (len > settings.max_object, len > settings.max_spool);
+        if is_too_large {
             self.writer.lower_retention(Retention::Spool);
+            self.let_era_go();
         }
-        if len > settings.max_spool {
+        if is_endless {
             self.writer.lower_retention(Retention::Window);
         }
         !(self.stops_at_first_block(Some(len)) && self.writer.abandon_unread())
+    }
+
+    /// Nothing of it will be stored: no record of a purge need be kept for its sake. Who comes in a later era does not join.
+    fn let_era_go(&mut self) {
+        if self.era.is_some() {
+            self.flight.let_go();
+            self.era = None;
+        }
     }
 
     /// Whether the answer says of the resource that what is stored is no longer what it is, and cannot be stored itself: what
