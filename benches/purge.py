@@ -193,13 +193,14 @@ def run_all(call):
         thread.join()
 
 
-def many_purges(port, admin_port, server, options, figures):
-    """Purges of as many URLs, spread over a run in which hits are answered."""
+def many_purges(port, admin_port, other_port, server, options, figures):
+    """Purges of as many URLs, spread over a run in which hits are answered; before that, a part of them at another node, which
+    costs the machine as much."""
     calls = options.purges // KEYS_A_CALL
     seconds = max(options.seconds, calls // 100)
     before = rss(server)
 
-    def work():
+    def work(admin_port=admin_port, calls=calls, seconds=seconds):
         admin, begun, most = Admin(admin_port), time.monotonic(), 0
         for call in range(calls):
             admin.purge(urls=[f"http://127.0.0.1:{port}/y/{call}-{nth}" for nth in range(KEYS_A_CALL)])
@@ -207,7 +208,11 @@ def many_purges(port, admin_port, server, options, figures):
             time.sleep(max(0, begun + call * seconds / calls - time.monotonic()))
         return most
 
-    report, most = beside(work, port, f"random:{min(options.objects, 10000)}", options.rate, seconds)
+    numbers = f"random:{min(options.objects, 10000)}"
+    fifth = (calls // 5, seconds // 5)
+    report, _ = beside(lambda: work(other_port, *fifth), port, numbers, options.rate, fifth[1])
+    figures["hit p99 while another node is purged as often, ms"] = p99(report)
+    report, most = beside(work, port, numbers, options.rate, seconds)
     admin = Admin(admin_port)
     figures[f"{options.purges} purges in {seconds} s: hit p99, ms"] = p99(report)
     figures["RssAnon before and at most, MiB"] = [before, most]
@@ -249,7 +254,10 @@ def main():
         tag_purges(port, admin, options, figures)
         admin.connection.close()  # there are places for as many as will come
         many_callers(port, admin_port, options, figures)
-        many_purges(port, admin_port, server, options, figures)
+        other_port, other_admin_port = common.free_port(), common.free_port()
+        other = common.forebay(directory, other_port, origin_port, "--admin", other_admin_port, name="other").wait_ready()
+        many_purges(port, admin_port, other_admin_port, server, options, figures)
+        other.stop()
         server.stop()
     for name, value in figures.items():
         print(f"{name:45} {value}")
