@@ -14,8 +14,9 @@ pub struct Admitted {
     pub host: String,
     /// What of its fields decides about its way.
     pub notable: Notable,
-    /// Up to which place in the fleet's stream a peer wants what answers it to have been purged; zero of everybody else. Told by
-    /// who knows the peers.
+    /// Whether it comes from a node of the same operator's. Told by who knows the peers.
+    pub is_peer: bool,
+    /// Up to which place in the fleet's stream a peer wants what answers it to have been purged; zero of everybody else.
     pub applied: u64,
 }
 
@@ -121,7 +122,7 @@ pub fn check(request: &Request, max_target: usize) -> Result<Admitted, Rejection
     if request.version >= Version::HTTP_2 && names_another(request, &host) {
         return Err(Rejection::OtherHost);
     }
-    Ok(Admitted { host, notable, applied: 0 })
+    Ok(Admitted { host, notable, is_peer: false, applied: 0 })
 }
 
 /// Refuses a request that has passed by `id` more than `max_loops` times, by its `CDN-Loop` (RFC 8586 §2).

@@ -12,9 +12,9 @@ use crate::body::message::Reply;
 use crate::body::multipart::Source;
 use crate::fetch::flight::Announced;
 use crate::semantics::cache_status::CacheStatus;
+use crate::semantics::fields;
 use crate::semantics::ranges::Resolved;
 use crate::semantics::targeted::SURROGATE_CONTROL;
-use crate::semantics::{fields, validation};
 
 /// The response of a fetch. Conditions are answered here if the fetch was normalised, because the origin never
 /// saw them; a pass carried them itself. So are ranges, once the length is known: a part leaves as soon as it has come.
@@ -28,6 +28,7 @@ pub fn fetched(
     let head = &announced.head;
     if let Some(tunnel) = announced.tunnel.lock().take() {
         let mut headers = head.headers.clone();
+        fields::strip(&mut headers, |name| to.hides(name));
         if let Some(protocol) = &to.ask.upgrade {
             headers.entry(header::UPGRADE).or_insert_with(|| protocol.clone());
             headers.insert(header::CONNECTION, http::HeaderValue::from_static("upgrade"));
@@ -49,7 +50,7 @@ pub fn fetched(
         ..to.cache
     };
     let (status, mut headers, cut) = match wanted {
-        _ if unchanged => (StatusCode::NOT_MODIFIED, validation::not_modified_fields(&head.headers), None),
+        _ if unchanged => (StatusCode::NOT_MODIFIED, to.not_modified_fields(&head.headers), None),
         Resolved::Whole => (head.status, head.headers.clone(), None),
         Resolved::Unsatisfiable => return unsatisfiable(complete().unwrap_or(0), &cache, to, now),
         Resolved::Parts(mut parts) => {
@@ -62,7 +63,7 @@ pub fn fetched(
     };
     // It is meant for this cache alone.
     headers.remove(&SURROGATE_CONTROL);
-    fields::strip(&mut headers, |name| to.ask.policy.tags.hides(name));
+    fields::strip(&mut headers, |name| to.hides(name));
     to.tell(&cache, &mut headers);
     if let Some(cut) = cut {
         let reader = reader.parts(cut.ranges());

@@ -20,6 +20,7 @@ use crate::body::message::{Reply, ReplyHead};
 use crate::fetch::ask::Ask;
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::notable::Notable;
+use crate::semantics::tags::CACHE_GROUPS;
 use crate::semantics::validation::{self, Precondition};
 
 /// Tells how old the answer of a fetch is (RFC 9111 §5.1).
@@ -67,6 +68,28 @@ impl For<'_> {
     /// The key, if it is to be told.
     fn key(&self) -> Option<String> {
         self.ask.policy.tell_key.then(|| self.ask.key.readable())
+    }
+
+    /// Whether this field has tags that the client is not shown. Another node of the same operator's is: what it stores has to
+    /// be found there by its tags.
+    fn hides(&self, name: &HeaderName) -> bool {
+        !self.ask.is_peer && self.ask.policy.tags.hides(name)
+    }
+
+    /// The fields of a 304 made from these. A node of the same operator's is told the tags too, which may be others than it has.
+    fn not_modified_fields(&self, headers: &HeaderMap) -> HeaderMap {
+        let mut fields = validation::not_modified_fields(headers);
+        if !self.ask.is_peer {
+            return fields;
+        }
+        for name in self.ask.policy.tags.fields.iter().chain(&[CACHE_GROUPS]) {
+            if !fields.contains_key(name) {
+                for line in headers.get_all(name) {
+                    fields.append(name.clone(), line.clone());
+                }
+            }
+        }
+        fields
     }
 
     /// Whether less than the whole may do: the request has a condition, or wants a part.

@@ -18,7 +18,6 @@ use crate::cache::lookup::{Held, Hit};
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::ranges::Resolved;
 use crate::semantics::targeted::SURROGATE_CONTROL;
-use crate::semantics::validation;
 
 /// What of the content of a hit is to be read: `None` for the whole.
 pub type Wanted = Option<VecDeque<Range<u64>>>;
@@ -46,7 +45,7 @@ pub fn content_of(hit: &Hit, to: &For<'_>) -> Option<Wanted> {
 }
 
 /// The object, a 304 if the client has it already (RFC 9111 §4.3.2), or the parts of it that the client wants (RFC 9110
-/// §15.3.7), with its age (RFC 9111 §5.1). What is not in memory as a whole is given by
+/// §15.3.7), with its age (RFC 9111 §5.1), and for a node of the same operator's with its tags. What is not in memory as a whole is given by
 /// `open`.
 pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, Wanted) -> Source) -> Reply {
     if !to.may_want_less() {
@@ -54,7 +53,7 @@ pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, W
     }
     let (status, mut headers) = (hit.object.head.status, hit.object.head.headers());
     if to.is_unchanged(status, &headers) {
-        let mut kept = validation::not_modified_fields(&headers);
+        let mut kept = to.not_modified_fields(&headers);
         tell(hit, to, now, &mut kept);
         return Reply::new(StatusCode::NOT_MODIFIED, kept, Body::Empty);
     }
@@ -64,11 +63,7 @@ pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, W
         Resolved::Unsatisfiable => unsatisfiable(complete, &to.cache, to, now),
         Resolved::Parts(parts) => {
             let cut = Cut::new(parts, complete, &mut headers);
-            // They are meant for this cache alone.
-            headers.remove(&SURROGATE_CONTROL);
-            for name in hit.object.head.hidden() {
-                headers.remove(name);
-            }
+            hide(hit, to, &mut headers);
             tell(hit, to, now, &mut headers);
             let source = match &hit.content {
                 Held::Memory(content) => Source::Blocks(content.slices(cut.ranges())),
@@ -97,6 +92,12 @@ fn whole(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, Wanted
         Held::Memory(content) => content.into(),
         Held::Disk(..) | Held::Divided => open(hit, None).into(),
     };
+    if to.ask.is_peer {
+        let mut headers = hit.object.head.headers();
+        hide(hit, to, &mut headers);
+        tell(hit, to, now, &mut headers);
+        return Reply::new(hit.object.head.status, headers, body);
+    }
     as_stored(hit, now, body, to.node.len(), |out| to.cache.write(to.node, to.key().as_deref(), out))
 }
 
@@ -115,6 +116,18 @@ fn as_stored(
     let mut reply = Reply::new(hit.object.head.status, HeaderMap::new(), body);
     reply.head.stored = Some(lines);
     reply
+}
+
+/// Takes out of all that is stored what the client is not shown.
+fn hide(hit: &Hit, to: &For<'_>, headers: &mut HeaderMap) {
+    // It is meant for this cache alone.
+    headers.remove(&SURROGATE_CONTROL);
+    if to.ask.is_peer {
+        return;
+    }
+    for name in hit.object.head.hidden() {
+        headers.remove(name);
+    }
 }
 
 /// Adds how old it is, and what the cache did.

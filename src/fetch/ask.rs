@@ -49,6 +49,8 @@ pub struct Asked {
     /// The content that is part of the key, of a request that is more than a GET and whose answer may be stored all
     /// the same. It is what the origin is sent.
     pub content: Option<Bytes>,
+    /// Whether a node of the same operator's sent it. It is told tags: it is purged by them as well.
+    pub is_peer: bool,
     /// Up to which place in the fleet's stream what answers it must have been purged, if a peer sent it that says so.
     pub applied: u64,
     /// By which rules it is fetched.

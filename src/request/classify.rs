@@ -132,7 +132,7 @@ pub(super) fn sort(
     key: Option<Key>,
 ) -> (Ask, Way, Body) {
     let Request { method, scheme, target, version, headers, body, peer, certificate, early, .. } = request;
-    let applied = admitted.applied;
+    let Admitted { is_peer, applied, .. } = *admitted;
     let (policy, pool) = (Arc::clone(&site.policy), site.pool);
     let mut taken = Fields::new(headers, admitted.notable, version, &policy);
     let way = match way(&method, target.path(), &taken, content.is_some(), &body, &policy) {
@@ -172,6 +172,7 @@ pub(super) fn sort(
             version,
             policy,
             content,
+            is_peer,
             applied,
             setup: Arc::clone(setup),
             pool,

@@ -330,7 +330,8 @@ impl ClientMachine {
     /// Whether the request goes any further, and to which site. A refusal tells the site as well, if it got so far.
     fn receive(&self, request: &Request) -> Result<(Admitted, &Arc<Site>), Turned<'_>> {
         let mut admitted = admission::check(request, self.settings.max_target).map_err(|why| (why, None))?;
-        if admitted.notable.may_have(Notable::OTHER) && self.is_peer(request) {
+        admitted.is_peer = !self.settings.peers.is_empty() && self.is_peer(request);
+        if admitted.is_peer && admitted.notable.may_have(Notable::OTHER) {
             admitted.applied = applied(&request.headers);
         }
         admission::never_circles(request, &admitted, &self.settings.cdn_id, self.settings.max_loops)

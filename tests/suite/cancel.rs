@@ -61,6 +61,7 @@ pub fn ask_by(node: &Node, method: http::Method, early: Option<Early>) -> Ask {
         version: http::Version::HTTP_11,
         policy: Arc::default(),
         content: None,
+        is_peer: false,
         applied: 0,
         setup: Arc::clone(node.machine.machine().setup()),
         pool: PoolId(0),

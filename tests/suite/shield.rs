@@ -6,8 +6,11 @@ use std::sync::Arc;
 use forebay::body::tunnel::Io;
 use forebay::cache::ledger::Source;
 use forebay::cache::wish::Wish;
+use forebay::listener::{self, Handler};
 use forebay::origin::connect::{Connect, Connecting};
+use http::{HeaderMap, Method, Version};
 
+use crate::interim::request;
 use crate::rig::{PEER, Pipes, settings};
 use crate::support::client::Answer;
 use crate::support::origin::{Act, Gate, SeenRequest, respond};
@@ -155,4 +158,87 @@ async fn what_a_peer_knows_goes_on_to_the_next_shield() {
     assert_eq!(ask(&edge).await.text(), "0");
     purge(&edge, 5).await;
     assert_eq!(ask(&edge).await.text(), "1", "neither of the shields had applied it");
+}
+
+fn tag(tag: &str) -> Wish {
+    Wish { tags: vec![tag.into()], soft: Some(false), ..Wish::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edge_knows_the_tags_of_what_its_shield_sends() {
+    let shield = shield(NEAR, None);
+    let edges = [edge(&shield, true), edge(&shield, false)];
+    for edge in &edges {
+        // The first is told what is fetched, the second what is stored.
+        let answer = ask(edge).await;
+        assert_eq!((answer.text().as_str(), answer.header("surrogate-key")), ("0", None));
+    }
+    shield.node.machine.purge(&tag("a"), Source::default()).await.expect("purged");
+    for edge in &edges {
+        assert_eq!(ask(edge).await.text(), "0", "it is still stored");
+        edge.node.machine.purge(&tag("a"), Source::default()).await.expect("purged");
+        assert_eq!(ask(edge).await.text(), "1");
+    }
+}
+
+/// The fields of an answer, over this version of HTTP.
+async fn fields_over(pipes: &Pipes, version: Version, fields: &[(&str, &str)]) -> HeaderMap {
+    let mut asked = request(Method::GET, "/", fields);
+    asked.version = version;
+    let reply = match pipes.node.machine.handle(asked) {
+        listener::Answer::Now(reply) => reply,
+        listener::Answer::Later(later) => later.reply.await,
+    };
+    let (status, headers) = (reply.head.status, reply.head.into_headers());
+    pipes.quiet().await;
+    assert!(status.as_u16() < 400, "{status} {headers:?}");
+    headers
+}
+
+#[tokio::test(start_paused = true)]
+async fn peers_alone_are_told_tags_in_whatever_form_an_answer_has() {
+    for (peers, told) in [(NEAR, Some("a")), (&["198.51.100.0/24"], None), (&[], None)] {
+        let node = shield(peers, None);
+        let forms: [&[(&str, &str)]; 5] = [
+            &[],
+            &[],
+            &[("range", "bytes=0-0")],
+            &[("if-none-match", "\"e\"")],
+            &[("cache-control", "no-store")],
+        ];
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            for form in forms {
+                let headers = fields_over(&node, version, form).await;
+                let tags = headers.get("surrogate-key").map(|value| value.to_str().expect("text"));
+                assert_eq!(tags, told, "{peers:?} {version:?} {form:?} {headers:?}");
+            }
+        }
+        let mut client = node.client();
+        client.request("HEAD", "/", &[], b"").await;
+        let answer = client.read_answer().await;
+        assert_eq!(answer.header("surrogate-key"), told, "{peers:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_that_change_at_the_shield_change_at_the_edge_by_a_304_too() {
+    let mut settings = settings("http://origin.test");
+    settings.request.cdn_id = "the-shield".into();
+    settings.fetch.cdn_id = "the-shield".into();
+    settings.request.peers = vec![NEAR[0].parse().expect("a network")];
+    let script = |_: &SeenRequest, nth: usize| {
+        let tags = if nth == 0 { "old" } else { "new" };
+        let fields = [("Cache-Control", "max-age=0"), ("ETag", "\"e\""), ("Surrogate-Key", tags)];
+        vec![match nth {
+            1 => respond("304 Not Modified", &[("Cache-Control", "max-age=1000"), fields[1], fields[2]], ""),
+            _ => respond("200 OK", &fields, nth.to_string()),
+        }]
+    };
+    let shield = Arc::new(Pipes::with(settings, script));
+    let edge = edge(&shield, true);
+    for _ in 0..2 {
+        assert_eq!(ask(&edge).await.text(), "0");
+    }
+    edge.node.machine.purge(&tag("new"), Source::default()).await.expect("purged");
+    assert!(ask(&edge).await.cache_status().contains("fwd=uri-miss"), "its new tag was known");
 }

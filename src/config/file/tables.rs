@@ -266,7 +266,7 @@ table! {
     /// Other nodes of the same operator's.
     pub struct Fleet {
         /// Networks and addresses from which nodes connect that have this one for a shield: what they say of purges
-        /// (`Forebay-Applied`) is believed, and of nobody else.
+        /// (`Forebay-Applied`) is believed, and of nobody else. They are told tags, so that they can be purged by them.
         peers: Vec<IpNet>, list(network()) => [];
     }
 }
