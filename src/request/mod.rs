@@ -370,16 +370,21 @@ fn may_be_a_replay(request: &Request) -> bool {
 /// Where authorities look whether a host is ours before they give it a certificate (RFC 8555 §8.3): in the clear.
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
 
-/// Whether a request in the clear can be sent to TLS: it has a URL there, and is not for what has to be had before.
+/// Whether a request in the clear can be sent to TLS: it has a URL there, and is not for what has to be had before. A PURGE
+/// that was let in comes from behind the same wall, and speaks of TLS as well.
 fn is_to_come_by_tls(request: &Request) -> bool {
     let path = request.target.path();
-    request.scheme == Scheme::HTTP && path != "*" && !path.starts_with(CHALLENGES)
+    request.scheme == Scheme::HTTP
+        && path != "*"
+        && !path.starts_with(CHALLENGES)
+        && !purge::is_purge(&request.method)
 }
 
 /// Whether a request is answered although its client was not asked what its site asks: in the clear nobody is, and the site
-/// has nothing against that.
+/// has nothing against that, or it is a PURGE that was let in by its network and token.
 fn may_come_otherwise(request: &Request, site: &Site) -> bool {
-    request.scheme == Scheme::HTTP && !site.clients.need_certificate
+    let needs_certificate = site.clients.need_certificate && !purge::is_purge(&request.method);
+    request.scheme == Scheme::HTTP && !needs_certificate
 }
 
 impl ClientMachine {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use forebay::base::ids::ClientPolicy;
 use forebay::cache::ledger::Source;
 use forebay::cache::wish::{Fulfilled, Unfulfilled, Wish};
 use forebay::config::Settings;
@@ -520,4 +521,23 @@ async fn who_may_not_is_told_the_same_whatever_is_stored_and_whyever() {
     }
     assert!(told[0].starts_with("405 "), "{}", told[0]);
     assert!(told.iter().all(|one| *one == told[0]), "{told:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_purges_in_the_clear_what_is_served_by_tls_or_to_certificates_alone() {
+    let redirects: Change = Box::new(|settings| settings.sites[0].tls_port = Some(443));
+    let asks: Change = Box::new(|settings| settings.sites[0].clients.need_certificate = true);
+    for change in [redirects, asks] {
+        let change = |settings: &mut Settings| {
+            allowing("192.0.2.0/24")(settings);
+            settings.sites[0].clients.policy = ClientPolicy(7);
+            change(settings);
+        };
+        let pipes = with(change, numbered(TAGGED));
+        let answer = send_purge(&pipes, "/a?b", &format!("Bearer {TOKEN}")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(pipes.node.cache.ledger().records, 2);
+        assert_eq!(send_purge(&pipes, "/a?b", "Bearer other").await.status, 405);
+        assert_ne!(pipes.client().get("/a?b").await.status, 200, "it serves nobody else so");
+    }
 }
