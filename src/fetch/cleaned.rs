@@ -8,7 +8,7 @@ use super::ask::Ask;
 use crate::base::clock::Timestamp;
 use crate::body::message::{Interim, ReplyHead};
 use crate::cache::object::StoredHead;
-use crate::semantics::tags::{CACHE_GROUP_INVALIDATION, CACHE_GROUPS};
+use crate::semantics::tags::{CACHE_GROUP_INVALIDATION, CACHE_GROUPS, TagRules};
 use crate::semantics::targeted::{CDN_CACHE_CONTROL, SURROGATE_CONTROL};
 use crate::semantics::{client_cert, date, fields};
 
@@ -86,7 +86,7 @@ pub(super) fn clean<'a>(
 }
 
 /// What one of `origins` said before its answer to `ask`, as clients may see it: nothing that belongs to the hop or to
-/// framing, and nothing that tells who the origin is. If it is not for one client alone, nothing either that means
+/// framing, and nothing that tells who the origin is, nor tags. If it is not for one client alone, nothing either that means
 /// something only before the content, which does not come yet, or to that client. Its values own their memory.
 pub(super) fn interim<'a>(
     status: StatusCode,
@@ -98,7 +98,8 @@ pub(super) fn interim<'a>(
     let mut headers = headers.clone();
     fields::strip_hop_by_hop(&mut headers);
     headers.remove(header::CONTENT_LENGTH);
-    fields::strip(&mut headers, |name| tells_who_answers(name) || !for_one && HEAD_ONLY.contains(name));
+    let is_hidden = |name: &HeaderName| tells_who_answers(name) || ask.policy.tags.hides(name);
+    fields::strip(&mut headers, |name| is_hidden(name) || !for_one && HEAD_ONLY.contains(name));
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         hide_origin(&mut headers, name, ask, origins.clone());
     }
@@ -107,11 +108,23 @@ pub(super) fn interim<'a>(
 
 /// The trailers of a response as clients may see them: nothing that belongs to the hop, to the framing or to the
 /// head's own decisions (RFC 9110 §6.5.1), which a client that merges trailers into the head would believe, and
-/// nothing that tells who the origin is.
-pub(super) fn clean_trailers(mut trailers: HeaderMap) -> HeaderMap {
+/// nothing that tells who the origin is, nor tags.
+pub(super) fn clean_trailers(mut trailers: HeaderMap, tags: &TagRules) -> HeaderMap {
     fields::strip_hop_by_hop(&mut trailers);
-    fields::strip(&mut trailers, |name| tells_who_answers(name) || HEAD_ONLY.contains(name));
+    fields::strip(&mut trailers, |name| is_no_trailer(name, tags));
     trailers
+}
+
+/// What a response says of its trailers in the fields as they came, but for those that are taken out.
+pub(super) fn announced_trailers(headers: &HeaderMap, tags: &TagRules) -> Option<HeaderValue> {
+    let comes = |name: &&[u8]| HeaderName::from_bytes(name).is_ok_and(|name| !is_no_trailer(&name, tags));
+    let names: Vec<&[u8]> = fields::list_members(headers, &header::TRAILER).filter(comes).collect();
+    if names.is_empty() { None } else { HeaderValue::from_bytes(&names.join(&b", "[..])).ok() }
+}
+
+fn is_no_trailer(name: &HeaderName, tags: &TagRules) -> bool {
+    let is_of_head = fields::is_hop_by_hop(name) || HEAD_ONLY.contains(name);
+    is_of_head || tells_who_answers(name) || tags.hides(name)
 }
 
 /// A link to the address of any endpoint becomes a link to the host that the client asked for. One without a scheme
@@ -166,10 +179,13 @@ mod tests {
     fn trailers_say_nothing_of_the_origin_and_nothing_that_only_a_head_may() {
         let mut trailers = HeaderMap::new();
         let gone = ["server", "via", "set-cookie", "content-length", "transfer-encoding", "cache-control"];
-        for name in gone.into_iter().chain(["x-sum"]) {
+        let tags = TagRules { fields: [HeaderName::from_static("x-tags")].into(), ..TagRules::default() };
+        for name in gone.into_iter().chain(["x-tags", "x-sum"]) {
+            trailers.append(header::TRAILER, HeaderValue::from_static(name));
             trailers.insert(name, HeaderValue::from_static("1"));
         }
-        let cleaned = clean_trailers(trailers);
+        assert_eq!(announced_trailers(&trailers, &tags), Some(HeaderValue::from_static("x-sum")));
+        let cleaned = clean_trailers(trailers, &tags);
         assert_eq!(cleaned.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-sum"]);
     }
 }

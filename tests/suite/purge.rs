@@ -9,14 +9,17 @@ use forebay::base::ids::ClientPolicy;
 use forebay::cache::ledger::Source;
 use forebay::cache::wish::{Fulfilled, Unfulfilled, Wish};
 use forebay::config::Settings;
+use forebay::listener::{self, Handler};
 use forebay::request::PurgeRules;
 use forebay::semantics::policy::{Outlasting, Policy};
 use forebay::semantics::query::QueryRules;
 use forebay::semantics::tags::{MOST_TAGS, TagRules};
+use http::{Method, Version};
 
+use crate::interim::request;
 use crate::rig::{PEER, Pipes, settings};
 use crate::support::client::Answer;
-use crate::support::origin::{Act, Gate, SeenRequest, chunk, head, last_chunk, respond};
+use crate::support::origin::{Act, Gate, SeenRequest, chunk, head, interim, last_chunk, respond};
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=1000");
 const TAGGED: &[(&str, &str)] = &[FRESH, ("Surrogate-Key", "post-1 home"), ("Cache-Tag", "all,of,them")];
@@ -356,6 +359,52 @@ async fn a_304_to_what_was_purged_meanwhile_confirms_nothing() {
 }
 
 // ---- what clients see of tags ----
+
+#[tokio::test(start_paused = true)]
+async fn tags_are_in_nothing_that_comes_before_or_after_an_answer_either() {
+    let fields: Box<[http::HeaderName]> = Box::new([http::HeaderName::from_static("x-tags")]);
+    let rules = TagRules { fields, ..TagRules::default() };
+    let script = |_: &SeenRequest, _: usize| {
+        vec![
+            interim("103 Early Hints", &[("X-Tags", "secret"), ("Link", "</a.css>; rel=preload")]),
+            head(
+                "200 OK",
+                &[
+                    FRESH,
+                    ("X-Tags", "secret"),
+                    ("Transfer-Encoding", "chunked"),
+                    ("Trailer", "X-Tags, X-Sum"),
+                ],
+            ),
+            chunk("abc"),
+            last_chunk(&[("X-Tags", "secret"), ("X-Sum", "1")]),
+        ]
+    };
+    let pipes = with(policy(Policy { tags: rules, ..Policy::default() }), script);
+    for (method, path, fields) in
+        [("GET", "/a", &[][..]), ("GET", "/b", &[("Cache-Control", "no-store")]), ("POST", "/c", &[])]
+    {
+        let mut client = pipes.client();
+        let fields: Vec<_> =
+            [("TE", "trailers"), ("Connection", "TE")].into_iter().chain(fields.iter().copied()).collect();
+        client.request(method, path, &fields, b"").await;
+        let (hint, answer) = (client.next_head().await.expect("a hint"), client.read_answer().await);
+        assert_eq!(hint.status, 103, "{method}");
+        let names: Vec<_> = answer.trailers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+        assert_eq!(names, ["x-sum"], "{method}");
+        let text = format!("{hint:?} {answer:?}").to_ascii_lowercase();
+        assert!(!text.contains("secret") && !text.contains("x-tags"), "{text}");
+    }
+    // By HTTP/2 as well.
+    let mut asked = request(Method::GET, "/d", &[("te", "trailers")]);
+    asked.version = Version::HTTP_2;
+    let listener::Answer::Later(mut later) = pipes.node.machine.handle(asked) else { panic!("not fetched") };
+    let reply = later.reply.await;
+    let told = later.interim.take().expect("a hint");
+    assert!(told.headers.contains_key("link") && !told.headers.contains_key("x-tags"), "{told:?}");
+    let headers = reply.head.into_headers();
+    assert!(!format!("{headers:?}").contains("x-tags"), "{headers:?}");
+}
 
 #[tokio::test(start_paused = true)]
 async fn clients_see_no_tags_unless_the_operator_shows_them() {

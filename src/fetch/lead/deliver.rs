@@ -12,7 +12,7 @@ use crate::body::busy::{BodyError, Retention};
 use crate::body::content::BLOCK;
 use crate::body::message::ReplyHead;
 use crate::cache::markers::Marker;
-use crate::fetch::cleaned::{clean, clean_trailers};
+use crate::fetch::cleaned::{announced_trailers, clean, clean_trailers};
 use crate::fetch::flight::{Announced, Announcement, Others};
 use crate::fetch::verdict::{self, Verdict};
 use crate::fetch::{Purpose, invalidate, store};
@@ -27,7 +27,7 @@ impl Lead {
     pub(super) async fn deliver(mut self: Box<Self>, answer: Box<Answer>) {
         let Answer { exchange, mut times } = *answer;
         let Exchange { head, mut body, tunnel, ends_by_close, .. } = exchange;
-        let trailer = head.headers.get(header::TRAILER).cloned();
+        let trailer = announced_trailers(&head.headers, &self.flight.ask.policy.tags);
         // Judged as it came: cleaning takes off what `Connection` names, and that must not hide a `Vary`.
         let bridge = self.bridge(head.status);
         let verdict = match &bridge {
@@ -89,7 +89,8 @@ impl Lead {
             return writer.fail(error);
         }
         // Whoever reads gets the same trailers: what is one client's is in none of them.
-        let trailers = body.take_trailers().map(|trailers| without(clean_trailers(trailers), &unshared));
+        let cleaned = |trailers| clean_trailers(trailers, &flight.ask.policy.tags);
+        let trailers = body.take_trailers().map(|trailers| without(cleaned(trailers), &unshared));
         let content = writer.finish(trailers);
         if let (Some(content), Some((storable, vary)), Some(head)) = (content, verdict.store, stored_head) {
             let kept = store::Kept { storable: &storable, vary, tags: verdict.tags };
