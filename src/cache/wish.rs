@@ -242,8 +242,23 @@ impl<'a> Placed<'a> {
             query if query.starts_with('?') => format!("/{query}"),
             local => local.to_owned(),
         };
+        let (path, query) = local.split_once('?').unwrap_or((&local, ""));
+        if path.bytes().any(is_escaped_in_paths) || query.bytes().any(is_escaped) {
+            return Err(Senseless::Target);
+        }
         local.parse().map_err(|_| Senseless::Target)
     }
+}
+
+/// Whether clients write this as `%XX` wherever it is meant (RFC 3986 §2.1, and the percent-encode sets of the URL Standard):
+/// a URL that has it as it is names nothing that they ask for.
+fn is_escaped(byte: u8) -> bool {
+    !byte.is_ascii_graphic() || matches!(byte, b'"' | b'<' | b'>')
+}
+
+/// The same of a path. In queries browsers leave these as they are, and `|` everywhere.
+fn is_escaped_in_paths(byte: u8) -> bool {
+    is_escaped(byte) || matches!(byte, b'\\' | b'^' | b'`' | b'{' | b'}')
 }
 
 fn urls(text: &str, normal: impl Fn(&str, PathAndQuery) -> PathAndQuery) -> Result<Vec<Subject>, Senseless> {
@@ -314,6 +329,23 @@ mod tests {
             ("http://[2001:DB8::0]/", vec![url(&http, "[2001:db8::]", "/")]),
         ] {
             assert_eq!(subjects(&Wish::of_url(text)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_no_client_asks_for_as_it_is_written_is_refused() {
+        for local in ["ü", "\"", "<", ">", "a\\b", "^", "`", "{x}", " ", "?q=ü", "?q=\"", "?<", "?>"] {
+            let url = Wish::of_url(format!("http://a.test/{local}"));
+            let Err(Unfulfilled::Wrong(wrong)) = read(&url) else { panic!("{local} was read") };
+            assert!(wrong[0].why.contains("write it as %XX"), "{}", wrong[0]);
+            if !local.contains('?') {
+                let prefix = Wish { prefixes: vec![format!("a.test/{local}")], ..Wish::default() };
+                assert!(matches!(read(&prefix), Err(Unfulfilled::Wrong(_))), "{local}");
+            }
+        }
+        // Browsers send these as they are.
+        for local in ["a|b", "?a=b|c&d={e}\\^`", "%C3%BC", "~!$&'()*+,;=:@-._[]"] {
+            assert!(read(&Wish::of_url(format!("http://a.test/{local}"))).is_ok(), "{local}");
         }
     }
 
