@@ -108,7 +108,7 @@ impl Freshness {
     #[must_use]
     pub fn over_at(self, time: Timestamp) -> Self {
         let before_it_came = self.response_time.since(time);
-        let age = (self.initial_age + time.since(self.response_time)).saturating_sub(before_it_came);
+        let age = self.age(time).saturating_sub(before_it_came);
         Self { lifetime: self.lifetime.min(age), ..self }
     }
 

@@ -128,4 +128,7 @@ fn what_is_over_at_a_time_is_stale_from_then_on_and_never_later_than_it_would_ha
     let early = fresh.over_at(Timestamp::from_secs(NOON.as_secs() - 2));
     assert_eq!(early.lifetime, seconds(3));
     assert_eq!(fresh.over_at(Timestamp::from_secs(1)).lifetime, Duration::ZERO);
+    // As old as anything can be.
+    let old = Freshness { initial_age: Duration::MAX, ..fresh };
+    assert_eq!(old.over_at(Timestamp::from_secs(NOON.as_secs() + 1)).lifetime, seconds(65));
 }
