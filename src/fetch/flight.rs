@@ -185,8 +185,10 @@ pub enum Advice {
     Hit(Hit),
     /// Gather what is stored of it, and what follows.
     Gather(Arc<Divided>),
-    /// Look again: this was another variant, or was purged before this client came.
+    /// Look again: this was another variant.
     Again,
+    /// Look again: this was purged before the client came.
+    Purged,
     /// Look again: the leader failed, and one of the waiters takes its place; with the error, for one who has
     /// waited for enough of them.
     TakeOver(Failure),
@@ -276,12 +278,21 @@ impl Flight {
         if self.is_let_go.load(Ordering::Acquire) && !self.cache.is_current(self.era) {
             return false;
         }
-        let by_url = || self.cache.is_untouched(&ask.key, self.born(), &Tags::default());
-        match self.board.told() {
-            Some(Announcement::Head(announced)) => {
-                self.cache.is_untouched(&ask.key, self.born(), &announced.tags)
-            }
-            _ => by_url(),
+        let (told, none) = (self.board.told(), Tags::default());
+        let brought = told.as_ref().and_then(|told| self.brought(told));
+        let (born, tags) = brought.unwrap_or((self.born(), &none));
+        self.cache.is_untouched(&ask.key, born, tags)
+    }
+
+    /// Than what the response is no older that was announced, and its tags.
+    fn brought<'a>(&self, announcement: &'a Announcement) -> Option<(Sequence, &'a Tags)> {
+        let stored = |hit: &'a Hit| Some((hit.object.born, &hit.object.tags));
+        match announcement {
+            Announcement::Head(announced) => Some((self.born(), &announced.tags)),
+            Announcement::Refreshed(refreshed) => stored(&refreshed.hit),
+            Announcement::Divided(divided) => stored(&divided.hit),
+            Announcement::Stored(hit) => stored(hit),
+            Announcement::Unshared | Announcement::TooEarly | Announcement::Failed(_) => None,
         }
     }
 
@@ -292,17 +303,12 @@ impl Flight {
 
     /// Whether a purge matches what was announced that came after it was born, and before somebody who arrived then.
     fn is_too_old(&self, announcement: &Announcement, ask: &Ask, arrived: Sequence) -> bool {
-        let touched = |born, tags| arrived > born && !self.cache.is_untouched(&ask.key, born, tags);
-        match announcement {
-            Announcement::Head(announced) => touched(self.born(), &announced.tags),
-            Announcement::Refreshed(refreshed) => {
-                touched(refreshed.hit.object.born, &refreshed.hit.object.tags)
-            }
-            Announcement::Divided(divided) => touched(divided.hit.object.born, &divided.hit.object.tags),
+        if let Announcement::Stored(hit) = announcement {
             // If it is stale by now, that is for who uses it to see.
-            Announcement::Stored(hit) => !self.cache.is_alive(&ask.key, &hit.object),
-            Announcement::Unshared | Announcement::TooEarly | Announcement::Failed(_) => false,
+            return !self.cache.is_alive(&ask.key, &hit.object);
         }
+        let touched = |(born, tags)| arrived > born && !self.cache.is_untouched(&ask.key, born, tags);
+        self.brought(announcement).is_some_and(touched)
     }
 
     /// A waiter's place, unless bytes are gone already.
@@ -434,7 +440,7 @@ impl Seat {
             news.await;
         };
         if !self.leads && flight.is_too_old(&announcement, ask, self.arrived) {
-            return Advice::Again;
+            return Advice::Purged;
         }
         let advice = flight.advise(announcement, self.leads, ask);
         if matches!(advice, Advice::Read(_) | Advice::Use(_) | Advice::Gather(_)) {

@@ -188,7 +188,7 @@ impl Replay {
             }
             Advice::Use(refreshed) => self.rest_of(&refreshed.hit).await,
             Advice::Hit(hit) => self.rest_of(&hit).await,
-            Advice::Again | Advice::TakeOver(_) => Ok(false),
+            Advice::Again | Advice::Purged | Advice::TakeOver(_) => Ok(false),
             Advice::TooEarly => self.ask.end_of_handshake().await.map(|()| false).map_err(|_| failed()),
             Advice::Gather(_) | Advice::Alone | Advice::Fail(_) => Err(failed()),
         }

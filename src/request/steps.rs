@@ -215,6 +215,11 @@ impl ClientMachine {
                 decision => self.disk_hit(turn, &hit, decision),
             },
             Advice::Again => send_back(self, turn),
+            // However often that happens: each purge makes one more fetch, for all whom it sends on.
+            Advice::Purged => {
+                self.counters.released.inc();
+                Step::Join
+            }
             Advice::TakeOver(failure) => {
                 turn.attempt = turn.attempt.max(seat.attempt()) + 1;
                 if turn.attempt < MAX_ATTEMPTS { Step::Join } else { self.fail(turn, failure) }

@@ -1,6 +1,7 @@
 //! Purges by all names and patterns, hard and soft: what is answered next, what may bridge, who waits, what clients see of
 //! tags, and the method PURGE.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -356,6 +357,45 @@ async fn a_304_to_what_was_purged_meanwhile_confirms_nothing() {
             assert_eq!(answer.text(), "2", "asked once more, without validators");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_who_wait_under_many_purges_stay_one_fetch() {
+    const ROUNDS: usize = 6;
+    let gates: Vec<Arc<Gate>> = (0..=ROUNDS).map(|_| Gate::new()).collect();
+    let of_origin = gates.clone();
+    let script = move |_: &SeenRequest, nth: usize| {
+        let wait = of_origin.get(nth).map(|gate| Act::WaitFor(Arc::clone(gate)));
+        wait.into_iter().chain([respond("200 OK", TAGGED, nth.to_string())]).collect()
+    };
+    let pipes = with(|_| {}, script);
+    let mut all: VecDeque<_> = (0..20)
+        .map(|_| match pipes.node.machine.handle(request(Method::GET, "/", &[])) {
+            listener::Answer::Later(later) => later.reply,
+            listener::Answer::Now(reply) => panic!("nobody was waited for: {reply:?}"),
+        })
+        .collect();
+    for (round, gate) in gates.iter().enumerate() {
+        // Who was sent on first leads, and the others join it after one more purge.
+        let mut leader = all.pop_front().expect("a client");
+        while pipes.origin.hits() <= round {
+            assert!(futures_util::poll!(&mut leader).is_pending());
+            tokio::task::yield_now().await;
+        }
+        if round < ROUNDS {
+            pipes.purge(&tags(&["post-1"], false)).await;
+        }
+        for waiter in &mut all {
+            assert!(futures_util::poll!(waiter).is_pending());
+        }
+        gate.open();
+        assert_eq!(leader.await.head.status, 200);
+    }
+    for waiter in all {
+        assert_eq!(waiter.await.head.status, 200);
+    }
+    pipes.quiet().await;
+    assert_eq!(pipes.origin.hits(), ROUNDS + 1, "one after each purge");
 }
 
 // ---- what clients see of tags ----
