@@ -79,6 +79,12 @@ async fn what_is_wrong_is_told_in_its_place_and_nothing_is_purged() {
             "urls[1] \\\"/b\\\"",
         ),
         (json!({ "tags": many }).to_string(), 422, "unusable", "10000 are the most"),
+        (
+            json!({ "tags": many[..6_000], "urls": many[..6_000] }).to_string(),
+            422,
+            "unusable",
+            "10000 are the most",
+        ),
         (json!({ "url": ["http://shop.test/a"] }).to_string(), 422, "unusable", "unknown field `url`"),
         (json!({ "urls": "http://shop.test/a" }).to_string(), 422, "unusable", "expected a sequence"),
         ("{\"all\": true".to_owned(), 400, "malformed", "EOF"),

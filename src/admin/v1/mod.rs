@@ -1,5 +1,6 @@
 //! The routes of `/v1`: a file for each group, with what they answer beside them.
 
+mod bounded;
 mod config;
 mod endpoints;
 pub mod explain;

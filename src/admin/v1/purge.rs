@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::json;
+use super::{bounded, json};
 use crate::admin::audit::{self, Who};
 use crate::admin::openapi::{Changing, Guarded, Purging, WithContent};
 use crate::admin::problem::{Kind, Problem};
@@ -48,14 +48,19 @@ pub trait Purger: Send + Sync {
 #[schema(example = json!({ "urls": ["https://www.example.com/post-1"], "tags": ["home"] }))]
 struct PurgeWanted {
     /// URLs with their hosts, `//host/path` for both schemes: with all variants, representations and blocks.
+    #[serde(deserialize_with = "bounded::texts")]
     urls: Vec<String>,
     /// Tags, as the origin writes them in `Surrogate-Key`, `Cache-Tag` or `Cache-Groups`.
+    #[serde(deserialize_with = "bounded::texts")]
     tags: Vec<String>,
     /// Paths and all below them: `host/path`, or with a scheme.
+    #[serde(deserialize_with = "bounded::texts")]
     prefixes: Vec<String>,
     /// URLs with `*` for any text: `www.example.com/*.css`.
+    #[serde(deserialize_with = "bounded::texts")]
     globs: Vec<String>,
     /// Hosts, with their ports unless these go without saying.
+    #[serde(deserialize_with = "bounded::texts")]
     hosts: Vec<String>,
     /// Everything.
     all: bool,
@@ -152,7 +157,7 @@ async fn purge(
     request: Request,
 ) -> Result<Response, Problem> {
     let wanted: PurgeWanted = content::json(request, LONGEST).await?;
-    let (on, dry_run) = (wanted.told(), wanted.dry_run);
+    let (on, dry_run) = (bounded::told(&wanted, TOLD), wanted.dry_run);
     let wish = wanted.wish();
     // In a task of its own, so that its audit line is written whoever leaves.
     let task = tokio::spawn(async move {
@@ -203,17 +208,6 @@ impl PurgeWanted {
     fn wish(self) -> Wish {
         let Self { urls, tags, prefixes, globs, hosts, all, soft, dry_run: _ } = self;
         Wish { urls, tags, prefixes, globs, hosts, all, soft }
-    }
-
-    /// As its audit line tells it.
-    fn told(&self) -> String {
-        // It is made of texts and lists alone.
-        let mut text = serde_json::to_string(self).unwrap_or_default();
-        if text.len() > TOLD {
-            text.truncate(text.floor_char_boundary(TOLD));
-            text.push('…');
-        }
-        text
     }
 }
 
