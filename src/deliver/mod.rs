@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 pub use fetched::fetched;
-pub use own::{failed, not_stored, refused, rejected, said};
+pub use own::{failed, not_stored, rejected, said};
 pub use stored::{content_of, plain, stored};
 
 use crate::body::message::{Reply, ReplyHead};

@@ -68,12 +68,7 @@ pub fn rejected(rejection: &Rejection, node: &str, method: &Method, now: Timesta
     reply
 }
 
-/// What came was no request at all, and why.
-pub fn refused(status: StatusCode, explanation: &str, now: Timestamp) -> Reply {
-    said(status, explanation, now)
-}
-
-/// What this node has done itself, or not, with a request that asked for content.
+/// What this node has done itself, or not, with a request that asked for content, or why what came is no request at all.
 pub fn said(status: StatusCode, explanation: &str, now: Timestamp) -> Reply {
     page(status, explanation, &Method::GET, now)
 }

@@ -99,13 +99,17 @@ struct Shared {
 impl Shared {
     /// Asks the pool of a site for something beside a fetch that has its place already. Cancelled, the connection is
     /// closed.
-    async fn exchange(&self, ask: &Ask, request: OriginRequest) -> Result<Exchange, OriginError> {
+    async fn exchange(&self, ask: &Ask, mut request: OriginRequest) -> Result<Exchange, OriginError> {
         let _place = self.places.take().ok_or_else(OriginError::too_many)?;
         let pool = ask.pool().ok_or_else(OriginError::internal)?;
         self.counters.fetches.inc();
-        let mut request = request;
         self.tell_shield(ask, pool, &mut request);
         pool.exchange(request).await
+    }
+
+    /// Whether whoever sent this knows of purges that were not applied here yet.
+    fn is_behind(&self, ask: &Ask) -> bool {
+        ask.applied > 0 && ask.applied > self.cache.ledger().stream
     }
 
     /// Tells a shield up to which purge what it answers must be younger: what this node has applied, or knows of another.
@@ -327,7 +331,7 @@ impl Fetcher {
 
     /// Whether whoever sent this knows of purges that were not applied here yet.
     pub fn is_behind(&self, ask: &Ask) -> bool {
-        ask.applied > 0 && ask.applied > self.shared.cache.ledger().stream
+        self.shared.is_behind(ask)
     }
 
     /// Whether a fetch for the key can be joined now, by whoever it suits.

@@ -403,7 +403,7 @@ impl ClientMachine {
     fn refuse(&self, refusal: &Refusal, link: &Link) -> Reply {
         let begun = Begun::now(&self.clock);
         self.metrics.rejected(refusal.name());
-        let reply = deliver::refused(refusal.status(), &refusal.to_string(), begun.time);
+        let reply = deliver::said(refusal.status(), &refusal.to_string(), begun.time);
         begun.logged_refusal(reply, link, refusal.name(), self.log.as_ref())
     }
 }

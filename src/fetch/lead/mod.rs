@@ -118,8 +118,7 @@ impl Lead {
 
     /// Looks on disk, where memory had nothing. What is fresh there ends the fetch; what is stale is to be confirmed.
     async fn answers_from_disk(&mut self) -> bool {
-        let is_behind = || self.flight.ask.applied > self.shared.cache.ledger().stream;
-        if self.passes() || self.stale.is_some() || self.flight.ask.applied > 0 && is_behind() {
+        if self.passes() || self.stale.is_some() || self.shared.is_behind(&self.flight.ask) {
             return false;
         }
         let found = tokio::select! {
@@ -214,10 +213,9 @@ impl Lead {
     }
 
     /// Asks the pool of the site. Cancelled, the connection is closed.
-    async fn exchange(&self, request: Box<OriginRequest>) -> Result<Exchange, OriginError> {
+    async fn exchange(&self, mut request: Box<OriginRequest>) -> Result<Exchange, OriginError> {
         match self.flight.ask.pool() {
             Some(pool) => {
-                let mut request = request;
                 self.shared.tell_shield(&self.flight.ask, pool, &mut request);
                 pool.exchange_heard(request, self.hears.clone()).await
             }
