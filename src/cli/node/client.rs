@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::super::USAGE;
-use super::tls;
+use super::tls::{self, Trust};
 use crate::config::file::Complaints;
 
 /// How long the node may take for all of it.
@@ -27,7 +27,7 @@ pub(super) struct Node {
     pub(super) address: SocketAddr,
     pub(super) token: Option<String>,
     /// Whose certificates are trusted: with it, TLS is spoken.
-    pub(super) ca: Option<PathBuf>,
+    pub(super) trust: Option<Trust>,
     /// The name that its certificate is for.
     pub(super) name: Option<String>,
 }
@@ -43,6 +43,11 @@ pub(super) enum AskError {
     Token { file: PathBuf, why: String },
     #[error("the token has characters in it that cannot be sent")]
     NoToken,
+    #[error(
+        "a token would go to {0} in the clear: say --admin-ca FILE if that listener speaks TLS, or with --config FILE, the \
+         node's configuration, that it does not"
+    )]
+    InTheClear(SocketAddr),
     #[error("the certificates in {} cannot be used: {why}", .file.display())]
     Ca { file: PathBuf, why: String },
     #[error(
@@ -72,6 +77,7 @@ impl AskError {
             | Self::NoAdmin(_)
             | Self::Token { .. }
             | Self::NoToken
+            | Self::InTheClear(_)
             | Self::Ca { .. }
             | Self::Unproven(_)
             | Self::Refused(_) => ExitCode::from(USAGE),
@@ -102,7 +108,7 @@ impl Node {
     }
 
     fn ask(&self, method: &str, target: &str, content: Option<&Value>) -> Result<Value, AskError> {
-        let connector = self.ca.as_deref().map(tls::connector).transpose()?;
+        let connector = self.trust.as_ref().map(tls::connector).transpose()?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AskError::Runtime)?;
         let request = self.request(method, target, content);
