@@ -18,6 +18,9 @@ use crate::config::file::Complaints;
 /// How long the node may take for all of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The same for what reads files, or is made durable.
+const LONG_PATIENCE: Duration = Duration::from_mins(2);
+
 /// The most bytes of an answer.
 const LONGEST: u64 = 16 << 20;
 
@@ -65,6 +68,8 @@ pub(super) enum AskError {
     Unproven(String),
     #[error("{0}")]
     Refused(String),
+    #[error("{0}")]
+    Failed(String),
     #[error("cannot ask: {0}")]
     Runtime(io::Error),
 }
@@ -122,7 +127,7 @@ impl Node {
                 }
             }
         };
-        let raw = runtime.block_on(async { tokio::time::timeout(PATIENCE, asked).await });
+        let raw = runtime.block_on(async { tokio::time::timeout(patience(target), asked).await });
         let raw = raw.map_err(|_| AskError::Slow(self.address))?;
         self.understood(&raw.map_err(|error| AskError::Unreachable { address: self.address, error })?)
     }
@@ -161,9 +166,14 @@ impl Node {
                 Err(AskError::Older(self.address))
             }
             401 => Err(said("detail").map_or_else(strange, AskError::Unproven)),
+            500.. => Err(said("detail").map_or_else(strange, AskError::Failed)),
             _ => Err(said("detail").map_or_else(strange, AskError::Refused)),
         }
     }
+}
+
+fn patience(target: &str) -> Duration {
+    if ["/v1/purge", "/v1/config/reload"].contains(&target) { LONG_PATIENCE } else { PATIENCE }
 }
 
 /// Sends a request, and gives all that comes until the other side closes. Cancelled, the connection is closed.
