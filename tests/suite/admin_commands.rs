@@ -186,7 +186,10 @@ async fn a_token_is_not_sent_in_the_clear_to_a_listener_that_is_said_to_speak_tl
         assert_eq!(code, Some(1), "{said}");
     };
     let seen = received(listener, asked).await;
-    assert!(seen.first() == Some(&22) && !seen.windows(10).any(|text| text == b"0123456789"), "a handshake alone");
+    assert!(
+        seen.first() == Some(&22) && !seen.windows(10).any(|text| text == b"0123456789"),
+        "a handshake alone"
+    );
     let others = Authority::called("others");
     let stranger = others.pair("admin", &["elsewhere.test"], 2099);
     let text = std::fs::read_to_string(&real).expect("a file");
@@ -198,6 +201,7 @@ async fn a_token_is_not_sent_in_the_clear_to_a_listener_that_is_said_to_speak_tl
     // Off this machine nothing is sent that could be read, nor is anybody connected to (192.0.2.0/24 is nobody's).
     let token = folder.path().join("token");
     let (code, _, said) =
-        forebay(&["stats", "--admin", "192.0.2.1:9090", "--token-file", token.to_str().expect("UTF-8")]).await;
+        forebay(&["stats", "--admin", "192.0.2.1:9090", "--token-file", token.to_str().expect("UTF-8")])
+            .await;
     assert!(code == Some(2) && said.contains("in the clear") && said.contains("--admin-ca"), "{said}");
 }
