@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_panic_does_not_end_it() {
-        let (tell, told) = mpsc::channel();
+        let (tell, told) = mpsc::sync_channel(2);
         let mut nth = 0;
         let caretaker = Caretaker::start("of the test", SELDOM, move || {
             nth += 1;

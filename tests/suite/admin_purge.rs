@@ -192,7 +192,7 @@ async fn the_command_tells_people_and_programs() {
     let lines = || node.lines().into_iter().filter(|line| line.contains("what=\"purge\"")).count();
     assert!(lines() >= 2, "{:#?}", node.lines());
     let has = |what: &str| {
-        assert!(node.lines().iter().any(|line| line.contains(what)), "{what}: {:#?}", node.lines())
+        assert!(node.lines().iter().any(|line| line.contains(what)), "{what}: {:#?}", node.lines());
     };
     has("all=false soft=default urls=2 tags=0 prefixes=0 globs=0 hosts=0: ");
     let mut operator = Client::connect(admin.parse().unwrap()).await;
