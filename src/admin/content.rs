@@ -1,25 +1,35 @@
 //! What comes with a request, read strictly: what is not understood is an error.
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::header;
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
+use super::patience::Working;
+use super::peer::Caller;
 use super::problem::{Kind, Problem};
 
-/// Reads JSON of up to `most` bytes. Cancelled, what was read is thrown away.
-pub(super) async fn json<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, Problem> {
+/// Reads JSON of up to `most` bytes. From then on its request is worked on, until what comes with it is dropped. Cancelled,
+/// what was read is thrown away.
+pub(super) async fn json<T: DeserializeOwned>(
+    request: Request,
+    most: usize,
+) -> Result<(T, Option<Working>), Problem> {
     // Another one was refused by the guard.
     if !request.headers().contains_key(header::CONTENT_TYPE) {
         return Err(Problem::new(Kind::NotJson, "say Content-Type: application/json"));
     }
+    let caller = request.extensions().get::<ConnectInfo<Caller>>().map(|info| Arc::clone(&info.0.work));
     let bytes = whole(request.into_body(), most).await?;
-    serde_json::from_slice(&bytes).map_err(|error| {
+    let read = serde_json::from_slice(&bytes).map_err(|error| {
         let kind = if error.classify() == Category::Data { Kind::Unusable } else { Kind::Malformed };
         Problem::new(kind, error.to_string())
-    })
+    });
+    Ok((read?, caller.map(|work| work.begin())))
 }
 
 async fn whole(body: Body, most: usize) -> Result<Vec<u8>, Problem> {

@@ -4,7 +4,7 @@
 //! from their work. It reads the handles of the others, and changes what they let it change.
 //!
 //! - `server`, `patience`, `peer`, `wire`, `tls`: the thread and its connections.
-//! - `access`: who gets in. `audit`: what they change leaves a line.
+//! - `access`: who gets in. `turns`: how many at a time. `audit`: what they change leaves a line.
 //! - `v1`: the routes, a file for each group. `content`, `query`, `question`: what comes with a request. [`problem`]: errors.
 //! - `openapi`, `page`: what describes all that, for programs and for people.
 //! - `scrape`, `endpoints`, `certificates`, `process`: metrics. `health`: whether it may be sent requests.
@@ -28,6 +28,7 @@ mod scrape;
 mod server;
 mod settings;
 mod tls;
+mod turns;
 mod v1;
 mod wire;
 
@@ -51,10 +52,11 @@ use crate::telemetry::sites::SiteState;
 use access::Access;
 use health::Readiness;
 pub use question::{Question, Refused};
-pub use reload::{Fault, NotReloaded, Reload, Reloaded, Reloads, Said};
+pub use reload::{Fault, NotReloaded, Reload, Reloaded, Reloads, Said, told};
 pub use server::Admin;
 pub use settings::{AccessError, AddressError, Settings};
 pub use tls::TlsError;
+use turns::Turns;
 pub use v1::explain::{Explain, Explained, Explaining};
 pub use v1::{Complained, Configured, Inspect, Inspecting, Purger, Validated};
 
@@ -148,11 +150,18 @@ struct View {
     started: Timestamp,
     readiness: Readiness,
     access: Access,
+    turns: Turns,
 }
 
 impl View {
     fn new(handles: Handles, settings: &Settings) -> Self {
         let started = handles.clock.now();
-        Self { handles, started, readiness: Readiness::default(), access: Access::new(settings) }
+        Self {
+            handles,
+            started,
+            readiness: Readiness::default(),
+            access: Access::new(settings),
+            turns: Turns::default(),
+        }
     }
 }

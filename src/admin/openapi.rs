@@ -70,7 +70,7 @@ macro_rules! refusals {
 
 refusals! {
     /// Every route behind the guard, by every method.
-    Guarded = [Unproven, WrongHost, TooManyGuesses, NoSuchMethod];
+    Guarded = [Unproven, WrongHost, TooManyGuesses, NoSuchMethod, ForeignOrigin];
     /// What needs no proof.
     Open = [WrongHost, NoSuchMethod];
     /// What changes something, or takes content.
@@ -82,22 +82,24 @@ refusals! {
     /// What names an endpoint in its path.
     NamesEndpoint = [Malformed, NoSuchEndpoint];
     /// What is recorded in the ledger.
-    Purging = [TooManyGlobs, NotDurable];
+    Purging = [TooManyGlobs, NotDurable, Busy];
     /// What reads the files of the configuration.
-    Reloading = [NotReloaded];
+    Reloading = [NotReloaded, NotHere, Busy];
     /// What not every node can do.
     NotHere = [NotHere];
 }
 
 fn problems(kinds: &[Kind]) -> BTreeMap<String, RefOr<Response>> {
-    let response = |kind: &Kind| {
+    // Several may have the same status.
+    let mut says: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for kind in kinds {
         let description = format!("`{}`: {}", kind.word(), kind.title());
+        says.entry(kind.status().as_u16().to_string()).or_default().push(description);
+    }
+    let response = |(status, says): (String, Vec<String>)| {
         let content = Content::new(Some(Ref::from_schema_name("Problem")));
-        let response = ResponseBuilder::new().description(description);
-        (
-            kind.status().as_u16().to_string(),
-            response.content("application/problem+json", content).build().into(),
-        )
+        let response = ResponseBuilder::new().description(says.join("; "));
+        (status, response.content("application/problem+json", content).build().into())
     };
-    kinds.iter().map(response).collect()
+    says.into_iter().map(response).collect()
 }

@@ -7,7 +7,7 @@ use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 
 use super::audit::Who;
-use super::patience::Patient;
+use super::patience::{Patient, Work};
 
 /// Who is at the other end.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(super) struct Caller {
     pub(super) local: IpAddr,
     /// The subject of the certificate that was shown and verified, once the handshake has ended.
     pub(super) shown: Arc<OnceLock<Arc<str>>>,
+    /// What its connection is at.
+    pub(super) work: Arc<Work>,
 }
 
 impl Caller {

@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::v1::Complained;
+
 /// What the types of problems begin with.
 const PREFIX: &str = "urn:forebay:problem:";
 
@@ -56,6 +58,8 @@ kinds! {
     NotReloaded = "not-reloaded", CONFLICT, "The configuration cannot be put in place, and nothing was changed";
     /// It holds, and is not durable.
     NotDurable = "not-durable", SERVICE_UNAVAILABLE, "It holds, and may not outlive the process";
+    /// Somebody else is at it.
+    Busy = "busy", SERVICE_UNAVAILABLE, "Others are at it; come again";
     /// The path has other methods.
     NoSuchMethod = "no-such-method", METHOD_NOT_ALLOWED, "This path has other methods";
     /// What is wanted cannot be done on this node.
@@ -90,6 +94,10 @@ pub(super) struct Problem {
     status: u16,
     /// What is wrong with this request, for people. It may change.
     detail: String,
+    /// What is wrong with the files of the configuration, one by one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    complaints: Vec<Complained>,
     #[serde(skip)]
     of: Kind,
 }
@@ -101,8 +109,14 @@ impl Problem {
             title: kind.title(),
             status: kind.status().as_u16(),
             detail: detail.into(),
+            complaints: Vec::new(),
             of: kind,
         }
+    }
+
+    /// With what is wrong, one by one.
+    pub(super) fn with(self, complaints: Vec<Complained>) -> Self {
+        Self { complaints, ..self }
     }
 
     pub(super) fn kind(&self) -> Kind {

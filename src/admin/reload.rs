@@ -15,7 +15,8 @@ pub trait Reloads: Send + Sync {
     /// Reads the files anew and puts what they say in place, or changes nothing and says why.
     fn reload(&self) -> Result<Reloaded, NotReloaded>;
 
-    /// Says what a reload would change, or what is wrong with the files. Nothing is changed.
+    /// Says what a reload would change, or what is wrong with the files, or with the pools and certificates that are made of them.
+    /// Nothing is changed.
     fn validate(&self) -> Result<Reloaded, NotReloaded>;
 
     /// What has come of reloads so far.
@@ -31,12 +32,14 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
     /// What is hardly meant so.
     pub warnings: Vec<Fault>,
+    /// What a reload would do beside that, and was not tried, so that it may fail still. Empty after a reload.
+    pub not_tried: Vec<&'static str>,
 }
 
 /// Why nothing was changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NotReloaded {
-    /// All of it for people, with places and the lines that are meant.
+    /// All of it for people, with places. No line of a file is in it, for there may be secrets in those.
     pub text: String,
     /// What is wrong with the files, one by one, with warnings. Empty where they are well, and something else is not: an address
     /// that is taken, a file that cannot be opened.
@@ -56,6 +59,11 @@ impl NotReloaded {
     pub fn because(why: impl fmt::Display) -> Self {
         Self { text: why.to_string(), complaints: Vec::new() }
     }
+
+    /// For what is wrong with the files.
+    pub fn of(complaints: Vec<Fault>) -> Self {
+        Self { text: told(&complaints), complaints }
+    }
 }
 
 /// One thing that is wrong with a file, or hardly meant so.
@@ -71,6 +79,31 @@ pub struct Fault {
     pub what_to_do: Option<String>,
     /// Whether the configuration may be used all the same.
     pub is_warning: bool,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some((line, column)) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}{}", if self.is_warning { "warning: " } else { "" }, self.message)?;
+        self.what_to_do.as_ref().map_or(Ok(()), |hint| write!(f, " ({hint})"))
+    }
+}
+
+/// The most faults that a text names.
+const MOST_TOLD: usize = 20;
+
+/// Faults for people, one on a line. Nothing of it can steer a terminal.
+pub fn told(faults: &[Fault]) -> String {
+    let harmless = |text: String| text.replace(|c: char| c.is_control(), "\u{fffd}");
+    let mut lines: Vec<String> =
+        faults.iter().take(MOST_TOLD).map(|fault| harmless(fault.to_string())).collect();
+    if faults.len() > MOST_TOLD {
+        lines.push(format!("and {} more", faults.len() - MOST_TOLD));
+    }
+    lines.join("\n")
 }
 
 /// What has come of reloads so far.

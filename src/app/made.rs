@@ -1,5 +1,6 @@
 //! What a configuration needs that may not be had: pools, and TLS with clients. Made aside, before anything is put in place.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -10,7 +11,7 @@ use crate::body::budget::Budget;
 use crate::config::Settings;
 use crate::fetch::setup::Setup;
 use crate::listener::tls::{self, Front, PolicyOf, TlsError};
-use crate::origin::{self, Pool, PoolError, connect::Connect};
+use crate::origin::{self, Living, Pool, PoolError, connect::Connect};
 use crate::route::Router;
 use crate::telemetry::counters::Counters;
 
@@ -30,6 +31,8 @@ pub(super) struct Making<'a> {
     pub(super) budget: &'a Arc<Budget>,
     pub(super) clock: &'a Clock,
     pub(super) connector: &'a Arc<dyn Connect>,
+    /// Where pools are taken up.
+    pub(super) living: &'a Living,
 }
 
 impl Making<'_> {
@@ -40,17 +43,16 @@ impl Making<'_> {
         pools: &[Arc<Pool>],
         front: Option<&Arc<Front>>,
     ) -> Result<Made, BuildError> {
+        let before: HashMap<&str, &Arc<Pool>> = pools.iter().map(|pool| (pool.name(), pool)).collect();
         let front = settings.tls.as_ref().map(|tls| self.front(tls, front)).transpose()?;
         let pool = |wanted: &origin::Settings| -> Result<Arc<Pool>, PoolError> {
-            let before = pools.iter().find(|pool| pool.name() == wanted.name);
+            let before = before.get(wanted.name.as_str());
             if let Some(same) = before.filter(|before| before.is_as(wanted)) {
                 return Ok(Arc::clone(same));
             }
-            let pool = Pool::new(wanted.clone(), Arc::clone(self.connector), self.budget)?;
-            if let Some(before) = before {
-                pool.drain_as(before);
-            }
-            Ok(Arc::new(pool))
+            let pool = Arc::new(Pool::new(wanted.clone(), Arc::clone(self.connector), self.budget)?);
+            self.living.add(&pool);
+            Ok(pool)
         };
         let pools = settings.pools.iter().map(pool).collect::<Result<Vec<_>, _>>()?;
         Ok(Made { setup: Setup::new(settings.fetch.clone(), pools), front })

@@ -21,7 +21,7 @@ use crate::cache::{self, Cache};
 use crate::config::{Settings, WINDOW};
 use crate::fetch::Fetcher;
 use crate::listener::tls::{Front, TlsError};
-use crate::origin::{Pool, PoolError, connect::Connect};
+use crate::origin::{Living, Pool, PoolError, connect::Connect};
 use crate::request::explain::Unexplained;
 use crate::request::{ClientMachine, Current, Parts};
 use crate::route::Router;
@@ -46,6 +46,8 @@ pub struct Node {
     pub metrics: Arc<Metrics>,
     connections: Connections,
     connector: Arc<dyn Connect>,
+    /// Pools that somebody still uses.
+    living: Arc<Living>,
     /// By which sites are found in handshakes.
     routes: Arc<ArcSwap<Router>>,
     front: Arc<ArcSwapOption<Front>>,
@@ -95,12 +97,14 @@ impl Node {
         let metrics = Arc::new(Metrics::new(settings.workers, Arc::clone(&counters)));
         let router = router(settings, &metrics);
         let ways = Arc::new(ArcSwap::new(Arc::clone(&router)));
+        let living = Arc::new(Living::default());
         let made = Making {
             routes: &ways,
             counters: &counters,
             budget: &budget,
             clock: &clock,
             connector: &connector,
+            living: &living,
         };
         let made = made.by(settings, &[], None)?;
         let cache = Arc::new(open(&settings.cache, &budget, &counters)?);
@@ -138,6 +142,7 @@ impl Node {
             metrics,
             connections,
             connector,
+            living,
             routes: ways,
             front,
             clock,
@@ -169,8 +174,8 @@ impl Node {
     /// Makes what another configuration needs. Pools whose settings are the same, and TLS with clients, stay as they are; nothing
     /// is changed. Blocking: reads files.
     pub(super) fn make(&self, settings: &Settings) -> Result<Made, BuildError> {
-        let Self { routes, counters, clock, connector, .. } = self;
-        let making = Making { routes, counters, budget: &self.means.budget, clock, connector };
+        let Self { routes, counters, clock, connector, living, .. } = self;
+        let making = Making { routes, counters, budget: &self.means.budget, clock, connector, living };
         making.by(settings, &self.pools(), self.front().as_ref())
     }
 
@@ -201,7 +206,7 @@ impl Node {
     pub fn handles(&self, draining: CancellationToken) -> Handles {
         let (machine, front, tickets) =
             (Arc::clone(&self.machine), Arc::clone(&self.front), Arc::clone(&self.front));
-        let told = Arc::clone(&self.told);
+        let (told, living) = (Arc::clone(&self.told), Arc::clone(&self.living));
         Handles {
             metrics: Arc::clone(&self.metrics),
             cache: Arc::clone(&self.cache),
@@ -210,7 +215,7 @@ impl Node {
             connections: self.connections.clone(),
             endpoints: Arc::new(move || {
                 let machine = machine.machine();
-                machine.setup().pools().iter().flat_map(|pool| pool.endpoints()).collect()
+                machine.setup().pools().iter().flat_map(|pool| living.endpoints(pool)).collect()
             }),
             certificates: Arc::new(move || {
                 front.load().as_ref().map_or_else(Vec::new, |front| front.keeper().states())
@@ -231,10 +236,11 @@ impl Node {
 
     /// Lets the admin listener drain endpoints.
     fn drain_endpoint(&self) -> DrainEndpoint {
-        let machine = Arc::clone(&self.machine);
+        let (machine, living) = (Arc::clone(&self.machine), Arc::clone(&self.living));
         Arc::new(move |pool, endpoint, drained| {
             let machine = machine.machine();
-            machine.setup().pools().iter().find(|known| known.name() == pool)?.drain(endpoint, drained)
+            let now = machine.setup().pools().iter().find(|known| known.name() == pool)?;
+            living.drain(now, endpoint, drained)
         })
     }
 

@@ -1,7 +1,7 @@
 //! The way to the origin: pools of endpoints, connections that are kept alive and lent out, and one exchange on each
 //! at a time ([decision 7](../../docs/decisions/0007-pools.md)).
 //!
-//! - [`Pool`]: which endpoint a request goes to, and to which next.
+//! - [`Pool`]: which endpoint a request goes to, and to which next. [`Living`]: all that there are.
 //! - `roster`, `health`, `places`: whose turn it is, who is left alone, who has to wait.
 //! - `endpoint`, `idle`, `open`, [`connect`], [`resolve`], `tls`: how one endpoint is reached.
 //! - `fitted`, `outgoing`, `exchange`, `hear`, `incoming`: one request, what is said before its response, and that.
@@ -21,6 +21,7 @@ mod http2;
 mod idle;
 mod incoming;
 mod line;
+mod living;
 mod open;
 mod outgoing;
 mod places;
@@ -35,6 +36,7 @@ pub use error::OriginError;
 pub use exchange::{Exchange, OriginRequest};
 pub use hear::Hear;
 pub use incoming::IncomingBody;
+pub use living::Living;
 pub use pool::{Pool, PoolError};
 pub use settings::{EndpointSettings, HttpVersion, Settings, TlsSettings};
 pub use tls::TlsError;

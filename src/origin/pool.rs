@@ -217,15 +217,20 @@ impl Pool {
         self.endpoints().into_iter().nth(index)
     }
 
-    /// Drains those endpoints that are drained in the pool that this one takes the place of: an operator has said so, and
-    /// nobody has taken it back.
-    pub fn drain_as(&self, before: &Self) {
+    /// Drains those endpoints that are drained in another pool of this name: an operator has said so, and nobody has taken it
+    /// back.
+    pub(super) fn drain_as(&self, before: &Self) {
         for (settings, endpoint) in before.settings.endpoints.iter().zip(&before.endpoints) {
             if endpoint.is_drained() {
                 // It may be gone.
                 let _ = self.drain(&settings.url.to_string(), true);
             }
         }
+    }
+
+    /// The URL of the endpoint that is called so.
+    pub(super) fn url_of(&self, called: &str) -> Option<String> {
+        self.settings.endpoints.get(self.called(called)?).map(|endpoint| endpoint.url.to_string())
     }
 
     fn called(&self, name: &str) -> Option<usize> {

@@ -39,6 +39,23 @@ pub(super) fn is_purge(method: &Method) -> bool {
     method.as_str() == "PURGE"
 }
 
+/// What came of a PURGE whose client left before it was known: it holds if it was recorded by then.
+const LEFT: &str = "left";
+
+/// A PURGE that leaves its line when it ends, also if its client ends it.
+struct Attempt<'a> {
+    by: Option<IpAddr>,
+    urls: &'a [String],
+    outcome: &'static str,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let Self { by, urls, outcome } = self;
+        tracing::info!(target: "audit", who = ?by, what = "PURGE", on = ?urls, outcome, "changed by an operator");
+    }
+}
+
 impl ClientMachine {
     /// Why a PURGE goes no further.
     pub(super) fn purge_refused(&self, request: &Request) -> Option<Rejection> {
@@ -47,18 +64,19 @@ impl ClientMachine {
     }
 
     /// Purges what a request asks for, by both schemes: who asks for it in the clear, from behind the same wall, means what
-    /// clients see by TLS too. Dropped while it waits, the purge holds all the same.
+    /// clients see by TLS too. Dropped while it waits, the purge holds all the same, and
+    /// its line is written.
     pub(super) async fn purged(&self, received: Received) -> Reply {
         let Received { request, admitted, site, begun } = received;
         let wish = Wish::of_url(format!("//{}{}", admitted.host, request.target));
+        let mut attempt = Attempt { by: request.peer.ip(), urls: &wish.urls, outcome: LEFT };
         let done = self.purge(&wish, Source { id: fastrand::u128(..), stream: 0 }).await;
-        let outcome = match &done {
+        attempt.outcome = match &done {
             Ok(_) => "done",
             Err(Unfulfilled::NotDurable(_)) => "not durable",
             Err(_) => "refused",
         };
-        let (by, url) = (request.peer.ip(), &wish.urls);
-        tracing::info!(target: "audit", who = ?by, what = "PURGE", on = ?url, outcome, "changed by an operator");
+        drop(attempt);
         let reply = match done {
             Ok(Fulfilled { id, sequence, .. }) => {
                 deliver::said(StatusCode::OK, &format!("Purged at {sequence}, as {id:032x}."), begun.time)
@@ -90,5 +108,49 @@ impl ClientMachine {
     /// Which of the hosts that a wish names nobody answers for: most likely they are misspelt.
     pub fn unknown_hosts(&self, wish: &Wish) -> Vec<String> {
         wish.hosts_named().into_iter().filter(|host| self.router.site(host).is_none()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_whose_client_leaves_leaves_its_line() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        let _log = tracing::subscriber::set_default(subscriber);
+        let urls = ["//shop.test/a".to_owned()];
+        let left = async {
+            let _attempt = Attempt { by: None, urls: &urls, outcome: LEFT };
+            std::future::pending::<()>().await;
+        };
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(1), left).await.is_err());
+        let told = String::from_utf8(lines.0.lock().clone()).expect("UTF-8");
+        assert!(
+            told.contains("PURGE") && told.contains("//shop.test/a") && told.contains("outcome=\"left\""),
+            "{told}"
+        );
     }
 }

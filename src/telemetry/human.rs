@@ -16,6 +16,8 @@ type Replace = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
 struct Human {
     replace: Replace,
     now: Mutex<String>,
+    /// The environment has said it, which goes before what a configuration says.
+    is_said: bool,
 }
 
 static HUMAN: OnceLock<Human> = OnceLock::new();
@@ -29,7 +31,7 @@ pub struct NoLog;
 /// `FOREBAY_LOG` may say more. A second call in one process changes nothing.
 pub fn start(level: &str) {
     let said = std::env::var("FOREBAY_LOG").ok().filter(|said| EnvFilter::try_new(said).is_ok());
-    let said = said.unwrap_or_else(|| level.to_owned());
+    let (is_said, said) = (said.is_some(), said.unwrap_or_else(|| level.to_owned()));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter(&said))
         .with_writer(std::io::stderr)
@@ -41,7 +43,7 @@ pub fn start(level: &str) {
     let handle = log.reload_handle();
     if log.try_init().is_ok() {
         let replace: Replace = Box::new(move |filter| handle.reload(filter).is_ok());
-        let _ = HUMAN.set(Human { replace, now: Mutex::new(said) });
+        let _ = HUMAN.set(Human { replace, now: Mutex::new(said), is_said });
     }
 }
 
@@ -59,6 +61,11 @@ pub fn tell(level: &str) -> Result<(), NoLog> {
     }
     level.clone_into(&mut now);
     Ok(())
+}
+
+/// The same for a configuration that was read anew, which says nothing where `FOREBAY_LOG` has said it.
+pub fn configured(level: &str) -> Result<(), NoLog> {
+    if HUMAN.get().ok_or(NoLog)?.is_said { Ok(()) } else { tell(level) }
 }
 
 /// What may be said is bounded by its callers; what makes no sense in it is left out.

@@ -145,7 +145,7 @@ async fn a_slow_client_holds_nobody_up() {
     let node = node().await;
     let address = admin_of(&node.running);
     let mut slow = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..7 {
         let mut client = Client::connect(address).await;
         client.send("GET /metrics HT").await;
         slow.push(client);
@@ -175,15 +175,15 @@ async fn connections_over_the_limit_are_closed_and_the_others_served() {
     }
     kept.request("GET", "/healthz", &[("Host", "localhost")], b"").await;
     assert_eq!(kept.read_answer().await.status, 200);
-    // At least these are closed: 64 may stay, and one is ours.
+    // At least these are closed: 16 of one address may stay, and one is ours.
     let mut closed = 0;
-    for stream in &mut idle[63..] {
+    for stream in &mut idle[15..] {
         let mut byte = [0];
         let read = tokio::io::AsyncReadExt::read(stream, &mut byte);
         let ended = within(Duration::from_secs(5), read).await;
         closed += usize::from(!matches!(ended, Ok(1..)));
     }
-    assert_eq!(closed, 17);
+    assert_eq!(closed, 65);
     drop(idle);
     node.running.drain();
 }

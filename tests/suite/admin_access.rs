@@ -116,12 +116,17 @@ async fn who_guesses_is_slowed_down_and_nobody_else_is() {
 #[tokio::test]
 async fn off_loopback_it_is_asked_by_its_names_and_address_alone() {
     let running = node_with(|admin| {
-        *admin = Settings { names: vec!["node-1.test".into()], ..Settings::at(([0, 0, 0, 0], 0).into()) };
+        *admin = Settings {
+            names: vec!["node-1.test".into(), "192.0.2.9".into(), "[2001:db8::1]".into()],
+            ..Settings::at(([0, 0, 0, 0], 0).into())
+        };
         admin.token = Some(TOKEN.parse().expect("a token"));
     });
     let mut address = admin_of(&running);
     address.set_ip([127, 0, 0, 3].into());
-    for ours in ["node-1.test", "NODE-1.test:9090", "127.0.0.3", "localhost"] {
+    for ours in
+        ["node-1.test", "NODE-1.test:9090", "127.0.0.3", "localhost", "192.0.2.9:9090", "[2001:DB8::1]"]
+    {
         assert_eq!(ask(address, "/v1/version", &[("Host", ours), RIGHT]).await.status, 200, "{ours}");
     }
     for others in ["node-2.test", "192.0.2.1", "evil.node-1.test", ""] {
@@ -146,6 +151,7 @@ async fn a_page_of_another_site_changes_nothing() {
     for field in [
         "Origin: http://evil.test",
         "Origin: null",
+        "Origin: https://localhost",
         "Origin: http://localhost:8080",
         "Sec-Fetch-Site: cross-site",
         "Sec-Fetch-Site: same-site",
@@ -250,7 +256,7 @@ async fn a_handshake_that_never_ends_holds_nobody_up() {
     let mut address = admin_of(&running);
     address.set_ip([127, 0, 0, 1].into());
     let mut silent = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..10 {
         silent.push(TcpStream::connect(address).await.expect("connected"));
     }
     let mut nonsense = Client::connect(address).await;
@@ -287,4 +293,32 @@ async fn the_command_line_takes_a_token_from_a_file() {
     assert_eq!(ask(address, "/v1/version", &[HOST, RIGHT]).await.status, 200);
     let config = ask(address, "/v1/config", &[HOST, RIGHT]).await.text();
     assert!(config.contains("token = { file = ") && !config.contains(TOKEN), "{config}");
+}
+
+#[tokio::test]
+async fn silent_connections_shut_out_nobody_from_elsewhere() {
+    let running = node_with_token();
+    let address = admin_of(&running);
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(address).await.expect("the kernel takes it"));
+    }
+    assert_eq!(within(Duration::from_secs(2), ask_from([127, 0, 0, 2], address, &[HOST, RIGHT])).await, 200);
+    drop(silent);
+    running.drain();
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_starts_no_work() {
+    let node = node().await;
+    let address = admin_of(&node.running);
+    for site in ["cross-site", "same-site"] {
+        for path in ["/v1/stats", "/v1/objects/hot", "/metrics", "/v1/config/reload"] {
+            let answer = ask(address, path, &[HOST, ("Sec-Fetch-Site", site)]).await;
+            assert_eq!((answer.status, problem(&answer).as_str()), (403, "foreign-origin"), "{path} {site}");
+        }
+        assert_eq!(ask(address, "/readyz", &[HOST, ("Sec-Fetch-Site", site)]).await.status, 200);
+    }
+    assert_eq!(ask(address, "/v1/stats", &[HOST, ("Sec-Fetch-Site", "none")]).await.status, 200);
+    node.running.drain();
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use forebay::admin::problem::Kind;
 use serde_json::Value;
 
 use crate::admin::{admin_address, admin_of, get, node};
@@ -11,7 +12,7 @@ use crate::disk_rig;
 use crate::rig::Sockets;
 use crate::support::client::{Answer, Client};
 use crate::support::origin::{Origin, refusing_addr, respond};
-use crate::support::process::Process;
+use crate::support::process::{Process, run};
 use crate::support::within;
 
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
@@ -400,6 +401,42 @@ async fn errors_are_problems_and_everything_is_described() {
             "{method} {path}: {:?}",
             answer.headers
         );
+    }
+    node.running.drain();
+}
+
+#[tokio::test]
+async fn every_path_word_and_command_stands_in_the_documentation() {
+    let node = node().await;
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ADMIN_API.md")).expect("a file");
+    let document = told(admin_of(&node.running), "/openapi.json").await;
+    for path in document["paths"].as_object().expect("paths").keys() {
+        let stands = [format!("{path}`"), format!("{path} "), format!("{path}?"), format!("{path}[")];
+        assert!(stands.iter().any(|path| text.contains(path)), "{path}");
+    }
+    for kind in Kind::ALL {
+        assert!(text.contains(&format!("`{}`", kind.word())), "{}", kind.word());
+    }
+    let help = String::from_utf8(run(FOREBAY, &["--help"]).await.stdout).expect("UTF-8");
+    let (_, commands) = help.split_once("Commands:").expect("commands");
+    let (commands, _) = commands.split_once("Options:").expect("options");
+    let asks = |name: &&str| !["serve", "check", "help"].contains(name);
+    let names: Vec<&str> =
+        commands.lines().filter_map(|line| line.split_whitespace().next()).filter(asks).collect();
+    assert!(names.contains(&"purge") && names.contains(&"reload"), "{names:?}");
+    for name in names {
+        assert!(text.contains(&format!("| `forebay {name}")), "{name}");
+    }
+    node.running.drain();
+}
+
+#[tokio::test]
+async fn a_node_without_a_file_has_nothing_to_read_anew() {
+    let node = node().await;
+    for method in ["GET", "POST"] {
+        let answer = tell(admin_of(&node.running), method, "/v1/config/reload", "").await;
+        assert_eq!((answer.status, word(&answer).as_str()), (409, "not-here"), "{method}");
     }
     node.running.drain();
 }

@@ -1,6 +1,8 @@
 //! The commands that ask a running node, and tell it something.
 
 use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 
 use crate::admin::{admin_address, get};
 use crate::cli::FOREBAY;
@@ -137,4 +139,69 @@ async fn a_token_comes_from_a_file_the_environment_or_the_configuration() {
     let nobody = refusing_addr().to_string();
     let (code, _, said) = forebay(&["stats", "--admin", &nobody]).await;
     assert!(code == Some(1) && said.contains("no node answers at"), "{said}");
+}
+
+/// What comes to a socket until nobody connects any more.
+async fn received(listener: TcpListener, ended: impl Future<Output = ()>) -> Vec<u8> {
+    let mut seen = Vec::new();
+    let take = async {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = stream.read_buf(&mut seen).await;
+        }
+    };
+    tokio::select! {
+        () = take => {}
+        () = ended => {}
+    }
+    seen
+}
+
+#[tokio::test]
+async fn a_token_is_not_sent_in_the_clear_to_a_listener_that_is_said_to_speak_tls() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new();
+    let pair = authority.pair("admin", &["elsewhere.test"], 2099);
+    std::fs::write(folder.path().join("token"), "0123456789abcdef0123\n").expect("written");
+    let config = |name: &str, port: u16| {
+        let file = folder.path().join(name);
+        let text = format!(
+            "[[listeners]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"0.0.0.0:{port}\"\ntoken = {{ file = \"token\" }}\n\
+             certificate = {:?}\nkey = {:?}\n[log]\naccess = \"off\"\n",
+            pair.chain, pair.key
+        );
+        std::fs::write(&file, text).expect("written");
+        file.to_str().expect("UTF-8").to_owned()
+    };
+    // The certificate that the configuration names is trusted, whatever name it is for.
+    let real = config("real.toml", refusing_addr().port());
+    let node = Process::start(FOREBAY, &["serve", "--config", &real]);
+    node.wait_for_line("admin on https://").await;
+    assert!(well(&["stats", "--config", &real]).await.contains("requests"));
+    // Somebody else at the address learns nothing, whether he speaks TLS or not.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let other = config("other.toml", listener.local_addr().expect("an address").port());
+    let asked = async {
+        let (code, _, said) = forebay(&["stats", "--config", &other]).await;
+        assert_eq!(code, Some(1), "{said}");
+    };
+    let seen = received(listener, asked).await;
+    assert!(
+        seen.first() == Some(&22) && !seen.windows(10).any(|text| text == b"0123456789"),
+        "a handshake alone"
+    );
+    let others = Authority::called("others");
+    let stranger = others.pair("admin", &["elsewhere.test"], 2099);
+    let text = std::fs::read_to_string(&real).expect("a file");
+    let text = text.replace(&format!("{:?}", pair.chain), &format!("{:?}", stranger.chain));
+    let mistaken = folder.path().join("mistaken.toml");
+    std::fs::write(&mistaken, text).expect("written");
+    let (code, _, said) = forebay(&["stats", "--config", mistaken.to_str().expect("UTF-8")]).await;
+    assert_eq!(code, Some(1), "another certificate than the one that is named: {said}");
+    // Off this machine nothing is sent that could be read, nor is anybody connected to (192.0.2.0/24 is nobody's).
+    let token = folder.path().join("token");
+    let (code, _, said) =
+        forebay(&["stats", "--admin", "192.0.2.1:9090", "--token-file", token.to_str().expect("UTF-8")])
+            .await;
+    assert!(code == Some(2) && said.contains("in the clear") && said.contains("--admin-ca"), "{said}");
 }

@@ -197,5 +197,20 @@ async fn the_command_tells_people_and_programs() {
     node.wait_for_line("changed by an operator").await;
     let lines = || node.lines().into_iter().filter(|line| line.contains("what=\"purge\"")).count();
     assert!(lines() >= 2, "{:#?}", node.lines());
+    let has = |what: &str| {
+        assert!(node.lines().iter().any(|line| line.contains(what)), "{what}: {:#?}", node.lines());
+    };
+    has("all=false soft=default urls=2 tags=0 prefixes=0 globs=0 hosts=0: ");
+    let mut operator = Client::connect(admin.parse().unwrap()).await;
+    let json = ("Content-Type", "application/json");
+    for (method, path, text) in
+        [("POST", "/v1/purge", "{\"urls\": 7}"), ("POST", "/v1/endpoints/a%FF/b/drain", "")]
+    {
+        operator.request(method, path, &[("Host", "localhost"), json], text.as_bytes()).await;
+        let answer = operator.read_answer().await;
+        assert!(answer.status == 422 || answer.status == 400, "{}", answer.text());
+    }
+    node.wait_for_line("outcome=\"unusable\"").await;
+    node.wait_for_line("outcome=\"malformed\"").await;
     node.kill().await;
 }

@@ -426,9 +426,9 @@ async fn one_reload_at_a_time_and_each_reads_for_itself() {
     *source.says.lock() =
         text + "name = \"edge\"\n[cache]\ngrace = \"3h\"\n".trim_start_matches("name = \"edge\"\n");
     let others: Vec<_> = (0..3).map(|_| reload(running.reloader().clone())).collect();
-    first.join().expect("no panic");
-    let changed: Vec<_> = others.into_iter().map(|other| other.join().expect("no panic").changed).collect();
-    assert!(changed.iter().flatten().all(|change| change == "cache"), "{changed:?}");
+    let all = std::iter::once(first).chain(others);
+    let changed: Vec<_> = all.flat_map(|one| one.join().expect("no panic").changed).collect();
+    assert_eq!(changed, ["cache"], "one of them has found it, and the others what that one has put in place");
     assert_eq!(running.reloader().said().succeeded, 4);
     *source.says.lock() = QUIET.to_owned();
     let validated = running.reloader().validate().expect("it is well");
@@ -469,5 +469,77 @@ async fn who_was_let_in_by_one_sites_authorities_is_not_let_in_by_anothers() {
     running.reloader().reload().expect("reloaded");
     assert_eq!(client.get_with("/", &[("Host", "a.test")]).await.status, 421);
     assert_eq!(client.get_with("/", &[("Host", "b.test")]).await.status, 200);
+    running.drain();
+}
+
+/// A node of one pool of two, of which the first holds each request at a gate and then closes without an answer.
+async fn holding(gates: [&Arc<Gate>; 2]) -> (Served, Origin, Origin, String) {
+    let gates = gates.map(Arc::clone);
+    let held = Origin::tcp(move |_, nth| vec![Act::WaitFor(gates[nth.min(1)].clone()), Act::Close]).await;
+    let free = called("free").await;
+    let pool = format!("[pools.app]\nendpoints = [\"{}\", \"{}\"]\ndown_after = 9\n", held.url(), free.url());
+    let text = format!("{PLACES}{pool}[sites.a]\nhosts = [\"*\"]\npool = \"app\"\n");
+    (Served::new(&text).await, held, free, text)
+}
+
+#[tokio::test]
+async fn requests_that_are_pinned_to_a_pool_that_was_replaced_heed_what_is_drained_and_enabled() {
+    let (first, second) = (Gate::new(), Gate::new());
+    let (served, held, free, text) = holding([&first, &second]).await;
+    let steer = async |what: &str| {
+        let mut operator = Client::connect(served.admin).await;
+        let way = format!("/v1/endpoints/app/{}/{what}", free.addr());
+        operator.request("POST", &way, &[("Host", "localhost")], b"").await;
+        let answer = operator.read_answer().await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    let active = async || {
+        let told = crate::admin::get(served.admin, "/v1/endpoints").await.text();
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        told["endpoints"][0]["active"].as_u64().expect("a number")
+    };
+    // Enabled in the new pool, it is asked by what began in the old one.
+    steer("drain").await;
+    let mut one = served.client().await;
+    one.request("GET", "/1", &[("Host", "a")], b"").await;
+    until("the request is there", || held.hits() == 1).await;
+    served.reload(&text.replace("down_after = 9", "down_after = 8")).await;
+    assert_eq!(active().await, 1, "what the old pool does is told still");
+    steer("enable").await;
+    first.open();
+    assert_eq!(one.read_answer().await.text(), "free");
+    // And the other way round.
+    steer("drain").await;
+    let mut two = served.client().await;
+    two.request("GET", "/2", &[("Host", "a")], b"").await;
+    until("the request is there", || held.hits() == 2).await;
+    steer("enable").await;
+    served.reload(&text).await;
+    steer("drain").await;
+    second.open();
+    let answer = two.read_answer().await;
+    assert!(answer.status >= 500 && free.hits() == 1, "{}: {}", answer.status, free.hits());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_keeps_a_configuration_that_was_replaced() {
+    let origin = called("it").await;
+    let pool = format!("[pools.app]\nendpoints = [\"{}\"]\n", origin.url());
+    let text = format!("{QUIET}[sites.a]\nhosts = [\"*\"]\npool = \"app\"\n{pool}");
+    let (running, source) = run(text.clone(), ms(0));
+    let address = running.addresses[0].address.inet().expect("one");
+    let (mut machines, mut pools) = (Vec::new(), Vec::new());
+    for nth in 1..=5 {
+        machines.push(Arc::downgrade(&running.node.machine.machine()));
+        pools.push(Arc::downgrade(&running.node.pools()[0]));
+        assert_eq!(Client::connect(address).await.get(&format!("/{nth}")).await.status, 200);
+        *source.says.lock() = format!("{text}queue = {nth}\n");
+        running.reloader().reload().expect("reloaded");
+    }
+    until("they are gone", || {
+        machines.iter().all(|machine| machine.strong_count() == 0)
+            && pools.iter().all(|pool| pool.strong_count() == 0)
+    })
+    .await;
     running.drain();
 }

@@ -42,6 +42,7 @@ async fn a_bad_file_changes_nothing_and_says_where() {
     ];
     for (nth, (more, said)) in bad.into_iter().enumerate() {
         served.refuses(&format!("{text}{more}")).await;
+        served.node.wait_for_line(said).await;
         let told = served.node.lines().join("\n");
         let (_, told) = told.rsplit_once("nothing has changed: ").expect("it is told");
         assert!(told.contains("node.toml:") && told.contains(said), "{nth}: {told}");

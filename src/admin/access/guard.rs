@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::HttpBody as _;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -27,9 +28,12 @@ pub(in crate::admin) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
+    caller.work.heard();
     match view.access.let_in(&caller, &request) {
         Ok(who) => {
             request.extensions_mut().insert(who);
+            // What comes with content is worked on once that is there.
+            let _working = request.body().is_end_stream().then(|| caller.work.begin());
             next.run(request).await
         }
         Err(refusal) => refusal.into_response(),
@@ -43,9 +47,14 @@ impl Access {
             let why = "this is asked for by a name of this machine, its address, or a name in admin.names";
             return Err(Problem::new(Kind::WrongHost, why).into());
         }
-        let who = if OPEN.contains(&uri.path()) { caller.who() } else { self.prove(caller, headers)? };
+        let is_open = OPEN.contains(&uri.path());
+        if !is_open && !origin::is_same_site(headers) {
+            let why = "a page of another site has asked for this (Sec-Fetch-Site)";
+            return Err(Problem::new(Kind::ForeignOrigin, why).into());
+        }
+        let who = if is_open { caller.who() } else { self.prove(caller, headers)? };
         if changes(request.method()) {
-            if !origin::is_ours(headers) {
+            if !origin::is_ours(headers, self.speaks_tls) {
                 let why = "a page of another site has asked for this (Origin, Sec-Fetch-Site)";
                 return Err(Problem::new(Kind::ForeignOrigin, why).into());
             }
@@ -56,6 +65,12 @@ impl Access {
             }
         }
         Ok(who)
+    }
+
+    /// Whether one who asks for what is open may be told what others have to show something for: one on this machine, and one
+    /// who shows it all the same.
+    pub(in crate::admin) fn trusts(&self, caller: &Caller, headers: &HeaderMap) -> bool {
+        caller.peer.ip().to_canonical().is_loopback() || self.prove(caller, headers).is_ok()
     }
 
     fn prove(&self, caller: &Caller, headers: &HeaderMap) -> Result<Who, Refusal> {
@@ -135,4 +150,28 @@ fn is_json(kind: &HeaderValue) -> bool {
     let kind = kind.to_str().unwrap_or("");
     let (essence, _) = kind.split_once(';').unwrap_or((kind, ""));
     essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::Settings;
+
+    #[test]
+    fn from_elsewhere_without_proof_one_is_told_no_more_than_that_it_lives() {
+        let mut settings: Settings = "0.0.0.0:0".parse().expect("an address");
+        settings.token = Some("0123456789abcdef".parse().expect("a token"));
+        let access = Access::new(&settings);
+        let trusts = |from: &str, token: Option<&str>| {
+            let peer = from.parse().expect("an address");
+            let caller = Caller { peer, local: peer.ip(), shown: Arc::default(), work: Arc::default() };
+            let mut headers = HeaderMap::new();
+            if let Some(token) = token {
+                headers.insert(header::AUTHORIZATION, token.parse().expect("a value"));
+            }
+            access.trusts(&caller, &headers)
+        };
+        assert!(trusts("127.0.0.1:1", None) && trusts("192.0.2.1:1", Some("Bearer 0123456789abcdef")));
+        assert!(!trusts("192.0.2.1:1", None) && !trusts("192.0.2.1:1", Some("Bearer 0123456789abcdeF")));
+    }
 }

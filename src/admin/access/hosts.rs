@@ -8,12 +8,19 @@ use axum::http::{HeaderMap, Uri, header};
 
 /// The names that are ours.
 #[derive(Debug)]
-pub(super) struct Hosts(Vec<String>);
+pub(super) struct Hosts {
+    names: Vec<String>,
+    addresses: Vec<IpAddr>,
+}
 
 impl Hosts {
     /// These, beside those of the machine.
     pub(super) fn new(names: &[String]) -> Self {
-        Self(names.iter().map(|name| name.to_ascii_lowercase()).collect())
+        let addresses = names.iter().filter_map(|name| address(name)).map(|address| address.to_canonical());
+        Self {
+            names: names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            addresses: addresses.collect(),
+        }
     }
 
     /// Every host that the request names, in whatever way, is ours; it came to the address `local`. A browser always names
@@ -28,15 +35,21 @@ impl Hosts {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
             _ => host,
         };
-        let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-        if let Ok(address) = address.parse::<IpAddr>() {
-            // No page of another site has an address for its name.
-            return address.to_canonical().is_loopback() || address.to_canonical() == local.to_canonical();
+        if let Some(address) = address(name).map(|address| address.to_canonical()) {
+            // No page of another site has an address of ours for its name.
+            return address.is_loopback()
+                || address == local.to_canonical()
+                || self.addresses.contains(&address);
         }
         let name = name.strip_suffix('.').unwrap_or(name);
         let is_it = |ours: &str| name.eq_ignore_ascii_case(ours);
-        is_it("localhost") || self.0.iter().any(|ours| is_it(ours))
+        is_it("localhost") || self.names.iter().any(|ours| is_it(ours))
     }
+}
+
+/// The address that a name is, with or without brackets.
+fn address(name: &str) -> Option<IpAddr> {
+    name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name).parse().ok()
 }
 
 #[cfg(test)]

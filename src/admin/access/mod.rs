@@ -12,6 +12,7 @@ use guesses::Guesses;
 use hosts::Hosts;
 
 pub(super) use guard::guard;
+pub(super) use guesses::network;
 
 /// What is asked of whoever comes.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(super) struct Access {
     token: Option<Token>,
     /// Whether certificates of clients let in.
     takes_certificates: bool,
+    speaks_tls: bool,
     guesses: Guesses,
 }
 
@@ -29,6 +31,7 @@ impl Access {
             hosts: Hosts::new(&settings.names),
             token: settings.token.clone(),
             takes_certificates: settings.client_ca.is_some(),
+            speaks_tls: settings.certificate.is_some(),
             guesses: Guesses::default(),
         }
     }

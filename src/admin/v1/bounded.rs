@@ -1,10 +1,9 @@
-//! How much of a call is kept while it is read, and how much of it an audit line tells.
+//! How much of a call is kept while it is read.
 
 use std::fmt;
-use std::io;
 
+use serde::Deserializer;
 use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserializer, Serialize};
 
 use crate::cache::wish::MOST_NAMED;
 
@@ -37,65 +36,11 @@ impl<'de> Visitor<'de> for Texts {
     }
 }
 
-/// The beginning of something as JSON: at most so many bytes, of which no more is made, and `…` behind what was cut.
-pub(super) fn told(call: &impl Serialize, most: usize) -> String {
-    let mut beginning = Beginning { bytes: Vec::new(), most };
-    let whole = serde_json::to_writer(&mut beginning, call).is_ok();
-    let mut bytes = beginning.bytes;
-    if !whole {
-        // No character is cut in two.
-        let valid = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
-        bytes.truncate(valid);
-    }
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    if whole { text } else { text + "…" }
-}
-
-/// Takes so many bytes, and no more.
-struct Beginning {
-    bytes: Vec<u8>,
-    most: usize,
-}
-
-impl io::Write for Beginning {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = self.most.saturating_sub(self.bytes.len());
-        let taken = bytes.get(..room).unwrap_or(bytes);
-        self.bytes.extend_from_slice(taken);
-        Ok(taken.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
-    use serde::{Deserialize, Serializer};
+    use serde::Deserialize;
 
     use super::*;
-
-    /// A long list that counts how much of it was asked for.
-    struct Long(Cell<usize>);
-
-    impl Serialize for Long {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_seq((0..1_000_000).inspect(|_| self.0.set(self.0.get() + 1)).map(|_| "é"))
-        }
-    }
-
-    #[test]
-    fn no_more_is_made_than_is_told() {
-        let long = Long(Cell::new(0));
-        assert_eq!(told(&long, 9), "[\"é\",\"é…");
-        assert_eq!(told(&long, 8), "[\"é\",\"…");
-        assert!(long.0.get() <= 4, "{}", long.0.get());
-        assert_eq!(told(&["a"], 5), "[\"a\"]");
-        assert_eq!(told(&["a"], 4), "[\"a\"…");
-    }
 
     #[derive(Debug, Deserialize)]
     struct Read(#[serde(deserialize_with = "texts")] Vec<String>);

@@ -88,7 +88,7 @@ async fn config(State(view): State<Arc<View>>) -> Response {
     responses((status = 200, description = "what is wrong with it", body = Validated), Guarded, Changing, WithContent)
 )]
 async fn validate(State(view): State<Arc<View>>, request: Request) -> Result<Response, Problem> {
-    let ValidateWanted { toml } = content::json(request, LONGEST).await?;
+    let (ValidateWanted { toml }, _working) = content::json(request, LONGEST).await?;
     let check = Arc::clone(&view.handles.config.validate);
     // It looks at files.
     let validated = tokio::task::spawn_blocking(move || check(&toml)).await;

@@ -156,8 +156,10 @@ impl View {
         named: Result<Path<(String, String)>, PathRejection>,
         drained: bool,
     ) -> Result<Response, Problem> {
-        let Path((pool, endpoint)) =
-            named.map_err(|_| Problem::new(Kind::Malformed, "the names in the path are no text in UTF-8"))?;
+        let Path((pool, endpoint)) = named.map_err(|_| {
+            audit::note(who, what, "", Kind::Malformed.word());
+            Problem::new(Kind::Malformed, "the names in the path are no text in UTF-8")
+        })?;
         let on = format!("{pool} {endpoint}");
         let Some(state) = (self.handles.drain_endpoint)(&pool, &endpoint, drained) else {
             let why = format!("there is no endpoint {endpoint:?} in a pool {pool:?}: see /v1/endpoints");

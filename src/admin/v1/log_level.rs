@@ -88,7 +88,7 @@ async fn log_level() -> Result<Response, Problem> {
 async fn put_log_level(Extension(who): Extension<Who>, request: Request) -> Result<Response, Problem> {
     let what = "set the log level";
     let wanted = content::json::<LogLevelWanted>(request, LONGEST).await;
-    let LogLevelWanted { level } =
+    let (LogLevelWanted { level }, _working) =
         wanted.inspect_err(|problem| audit::note(&who, what, "", problem.word()))?;
     let level = level.name();
     let set = human::tell(level).map_err(no_log);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Request, State};
+use axum::http::header;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,7 +25,10 @@ use crate::cache::wish::{Fulfilled, Unfulfilled, Wish};
 /// The most bytes of a call.
 const LONGEST: usize = 4 << 20;
 
-/// The most bytes of a call that its audit line tells.
+/// More bytes than most calls have: only so many that are longer are read at a time.
+const LONG: usize = 64 << 10;
+
+/// The most bytes of names that the audit line of a call tells.
 const TOLD: usize = 2000;
 
 /// What purges, by the rules of the sites.
@@ -156,11 +160,23 @@ async fn purge(
     Extension(who): Extension<Who>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let wanted: PurgeWanted = content::json(request, LONGEST).await?;
-    let (on, dry_run) = (bounded::told(&wanted, TOLD), wanted.dry_run);
+    let length =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let turn =
+        if length.is_none_or(|length: usize| length > LONG) { Some(view.turns.long().await) } else { None };
+    let read = match turn.transpose() {
+        Ok(turn) => content::json::<PurgeWanted>(request, LONGEST)
+            .await
+            .map(|(wanted, working)| (wanted, working, turn)),
+        Err(problem) => Err(problem),
+    };
+    let (wanted, _working, turn) =
+        read.inspect_err(|problem| audit::note(&who, "purge", "", problem.word()))?;
+    let (on, dry_run) = (wanted.told(), wanted.dry_run);
     let wish = wanted.wish();
     // In a task of its own, so that its audit line is written whoever leaves.
     let task = tokio::spawn(async move {
+        let _turn = turn;
         if dry_run { tally(view, wish).await } else { purged(&view, &who, &wish, &on).await }
     });
     let told = task.await.unwrap_or_else(|_| Err(Problem::new(Kind::Unusable, "the purge has failed")));
@@ -172,7 +188,8 @@ async fn purged(view: &View, who: &Who, wish: &Wish, on: &str) -> Result<PurgeTo
     let outcome = match &came {
         Ok(fulfilled) => format!("done at {}", fulfilled.sequence),
         Err(Unfulfilled::NotDurable(fulfilled)) => format!("done at {}, not durable", fulfilled.sequence),
-        Err(_) => "refused".to_owned(),
+        Err(Unfulfilled::Globs(_)) => Kind::TooManyGlobs.word().to_owned(),
+        Err(_) => Kind::Unusable.word().to_owned(),
     };
     audit::note(who, "purge", on, &outcome);
     let purged = came.map(PurgedTold::from)?;
@@ -208,6 +225,31 @@ impl PurgeWanted {
     fn wish(self) -> Wish {
         let Self { urls, tags, prefixes, globs, hosts, all, soft, dry_run: _ } = self;
         Wish { urls, tags, prefixes, globs, hosts, all, soft }
+    }
+
+    /// As its audit line tells it: first what weighs most, then names as far as there is room.
+    fn told(&self) -> String {
+        let soft = match self.soft {
+            None => "default",
+            Some(true) => "true",
+            Some(false) => "false",
+        };
+        let lists = [&self.urls, &self.tags, &self.prefixes, &self.globs, &self.hosts];
+        let [urls, tags, prefixes, globs, hosts] = lists.map(Vec::len);
+        let mut text = format!(
+            "all={} soft={soft} urls={urls} tags={tags} prefixes={prefixes} globs={globs} hosts={hosts}:",
+            self.all
+        );
+        let most = text.len() + TOLD;
+        for name in lists.into_iter().flatten() {
+            if text.len() + name.len() >= most {
+                text.push_str(" …");
+                break;
+            }
+            text.push(' ');
+            text.push_str(name);
+        }
+        text
     }
 }
 

@@ -27,6 +27,8 @@ struct ReloadTold {
     needs_restart: Vec<String>,
     /// What is hardly meant so.
     warnings: Vec<Complained>,
+    /// What a reload would do beside that and was not tried, in words; empty after a reload.
+    not_tried: Vec<&'static str>,
 }
 
 pub(super) fn routes() -> OpenApiRouter<Arc<View>> {
@@ -45,7 +47,7 @@ async fn reload(State(view): State<Arc<View>>, Extension(who): Extension<Who>) -
     // In a task of its own, so that its audit line is written whoever leaves.
     let task = tokio::spawn(async move {
         let came = asked(&view, |reload| reload.reload()).await;
-        let outcome = if came.is_ok() { "done" } else { "nothing changed" };
+        let outcome = came.as_ref().err().map_or("done", Problem::word);
         audit::note(&who, "reload the configuration", "configuration", outcome);
         came
     });
@@ -54,7 +56,7 @@ async fn reload(State(view): State<Arc<View>>, Extension(who): Extension<Who>) -
 
 /// What a reload would change
 ///
-/// The files are read and checked, and nothing is changed.
+/// The files are read and checked, pools and TLS are made of them and thrown away, and nothing is changed.
 #[utoipa::path(
     get, path = "/v1/config/reload", tag = "configuration",
     responses((status = 200, description = "what would be another", body = ReloadTold), Guarded, Reloading)
@@ -70,8 +72,16 @@ async fn asked(
 ) -> Result<ReloadTold, Problem> {
     let none = || Problem::new(Kind::NotHere, "this node was started without a file of configuration");
     let reload = view.handles.reload.clone().ok_or_else(none)?;
-    let came = tokio::task::spawn_blocking(move || ask(&reload)).await.map_err(|_| failed())?;
-    came.map(ReloadTold::from).map_err(|why| Problem::new(Kind::NotReloaded, why.text))
+    let turn = view.turns.files().await?;
+    let asked = tokio::task::spawn_blocking(move || {
+        let came = ask(&reload);
+        drop(turn);
+        came
+    });
+    let came = asked.await.map_err(|_| failed())?;
+    came.map(ReloadTold::from).map_err(|NotReloaded { text, complaints }| {
+        Problem::new(Kind::NotReloaded, text).with(complaints.into_iter().map(Complained::from).collect())
+    })
 }
 
 fn failed() -> Problem {
@@ -79,8 +89,9 @@ fn failed() -> Problem {
 }
 
 impl From<Reloaded> for ReloadTold {
-    fn from(Reloaded { changed, needs_restart, warnings }: Reloaded) -> Self {
-        Self { changed, needs_restart, warnings: warnings.into_iter().map(Complained::from).collect() }
+    fn from(Reloaded { changed, needs_restart, warnings, not_tried }: Reloaded) -> Self {
+        let warnings = warnings.into_iter().map(Complained::from).collect();
+        Self { changed, needs_restart, warnings, not_tried }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `/v1/sites`: who is answered for, and what came of that.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -13,6 +14,7 @@ use super::json;
 use super::stats::RequestStats;
 use crate::admin::View;
 use crate::admin::openapi::Guarded;
+use crate::telemetry::metrics::SiteMetrics;
 use crate::telemetry::sites::SiteState;
 
 /// All sites.
@@ -47,17 +49,19 @@ pub(super) fn routes() -> OpenApiRouter<Arc<View>> {
     responses((status = 200, description = "all of them", body = Sites), Guarded)
 )]
 async fn sites(State(view): State<Arc<View>>) -> Response {
-    let mut sites: Vec<SiteTold> = (view.handles.sites)().into_iter().map(|site| view.site(site)).collect();
+    let counted = view.handles.metrics.sites();
+    let counted = counted.iter().map(|counted| (counted.name(), &**counted)).collect();
+    let told = |site| view.site(site, &counted);
+    let mut sites: Vec<SiteTold> = (view.handles.sites)().into_iter().map(told).collect();
     sites.sort_by(|one, other| one.name.cmp(&other.name));
     json(&Sites { sites })
 }
 
 impl View {
-    fn site(&self, site: SiteState) -> SiteTold {
+    fn site(&self, site: SiteState, counted: &HashMap<&str, &SiteMetrics>) -> SiteTold {
         let SiteState { id, name, hosts, pool } = site;
         let mut requests = RequestStats::default();
-        let counted = self.handles.metrics.sites();
-        if let Some(counted) = counted.iter().find(|counted| counted.name() == name) {
+        if let Some(counted) = counted.get(name.as_str()) {
             requests.add(counted);
         }
         let disk_bytes = self.handles.cache.disk().map_or(0, |disk| disk.used_by(id));

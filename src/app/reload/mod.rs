@@ -24,7 +24,7 @@ use super::logs::Logs;
 use super::policies::Policies;
 use super::worker::Deadline;
 use super::{Node, descriptors};
-use crate::admin::{Handles, NotReloaded, Reloaded, Reloads, Said};
+use crate::admin::{Handles, NotReloaded, Reloaded, Reloads, Said, told};
 use crate::config::file::Seen;
 use crate::config::{Configuration, Listen, Settings, unmistakable_id};
 use crate::listener::Limits;
@@ -34,6 +34,9 @@ use source::{Read, Source, faults};
 
 /// How long a reload that is under way may hold up the end of the node.
 const END_LIMIT: Duration = Duration::from_secs(2);
+
+/// What a reload does that a preview does not try: it could not be undone unseen.
+const NOT_TRIED: [&str; 2] = ["addresses of new listeners", "the file of the access log"];
 
 /// Reads the configuration of a running node anew. Cloning shares it.
 #[derive(Clone)]
@@ -165,7 +168,8 @@ impl Reloader {
     /// What the admin listener looks at, and this beside it.
     pub(super) fn handles(&self) -> Handles {
         let handles = self.0.node.handles(self.0.draining.clone());
-        Handles { reload: Some(Arc::new(self.clone())), ..handles }
+        let reload = self.0.source.is_some().then(|| Arc::new(self.clone()) as Arc<dyn Reloads>);
+        Handles { reload, ..handles }
     }
 
     /// The node ends: nothing is reloaded any more. Waits for a reload that is under way, unless files hold it up.
@@ -187,7 +191,11 @@ impl Reloads for Reloader {
     fn validate(&self) -> Result<Reloaded, NotReloaded> {
         let read = self.0.source()?.read();
         let state = self.0.state.lock();
-        self.0.compile(&state, read).map(|compiled| compiled.reloaded)
+        let Compiled { settings, mut reloaded, .. } = self.0.compile(&state, read)?;
+        // It is thrown away: nobody uses it.
+        self.0.node.make(&settings).map_err(NotReloaded::because)?;
+        reloaded.not_tried = NOT_TRIED.to_vec();
+        Ok(reloaded)
     }
 
     fn said(&self) -> Said {
@@ -213,7 +221,7 @@ impl Inner {
         let outcome = self.try_reload(state);
         self.record.note(&outcome, self.node.clock().now());
         match &outcome {
-            Ok(Reloaded { changed, needs_restart, warnings }) => {
+            Ok(Reloaded { changed, needs_restart, warnings, .. }) => {
                 let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
                 tracing::info!(changed, warnings = warnings.len(), "the configuration was reloaded");
                 if !needs_restart.is_empty() {
@@ -235,10 +243,10 @@ impl Inner {
         let read = self.source()?.read();
         state.seen = read.seen.clone();
         state.looked = read.seen.clone();
-        let complaints = read.complaints.clone();
         let Compiled { written, mut settings, mut reloaded } = self.compile(state, read)?;
-        if !complaints.is_empty() {
-            tracing::warn!("the configuration may be used, but is hardly meant so: {complaints}");
+        if !reloaded.warnings.is_empty() {
+            let warnings = told(&reloaded.warnings);
+            tracing::warn!("the configuration may be used, but is hardly meant so: {warnings}");
         }
         descriptors::fit(&mut settings);
         state.policies.number(&mut settings);
@@ -248,7 +256,7 @@ impl Inner {
         // From here on nothing fails.
         if settings.log_level != state.settings.log_level {
             // Where it says what it said, what somebody has set meanwhile stays. Without a log there is nothing to set.
-            let _ = human::tell(settings.log_level.name());
+            let _ = human::configured(settings.log_level.name());
         }
         self.limits.put(settings.listener.clone());
         self.deadline.set(settings.drain);
@@ -275,7 +283,11 @@ impl Inner {
         let needs_restart = written.hold(&state.written).into_iter().map(str::to_owned).collect();
         let settings = Settings::compile_for(&written, &self.own_id).map_err(NotReloaded::because)?;
         let changed = changes::between((&state.written, &state.settings), (&written, &settings));
-        Ok(Compiled { written, settings, reloaded: Reloaded { changed, needs_restart, warnings } })
+        Ok(Compiled {
+            written,
+            settings,
+            reloaded: Reloaded { changed, needs_restart, warnings, not_tried: Vec::new() },
+        })
     }
 
     fn look_after_certificates(&self) -> Duration {

@@ -12,11 +12,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::super::USAGE;
-use super::tls;
+use super::tls::{self, Trust};
 use crate::config::file::Complaints;
 
 /// How long the node may take for all of it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same for what reads files, or is made durable.
+const LONG_PATIENCE: Duration = Duration::from_mins(2);
 
 /// The most bytes of an answer.
 const LONGEST: u64 = 16 << 20;
@@ -27,7 +30,7 @@ pub(super) struct Node {
     pub(super) address: SocketAddr,
     pub(super) token: Option<String>,
     /// Whose certificates are trusted: with it, TLS is spoken.
-    pub(super) ca: Option<PathBuf>,
+    pub(super) trust: Option<Trust>,
     /// The name that its certificate is for.
     pub(super) name: Option<String>,
 }
@@ -43,6 +46,11 @@ pub(super) enum AskError {
     Token { file: PathBuf, why: String },
     #[error("the token has characters in it that cannot be sent")]
     NoToken,
+    #[error(
+        "a token would go to {0} in the clear: say --admin-ca FILE if that listener speaks TLS, or with --config FILE, the \
+         node's configuration, that it does not"
+    )]
+    InTheClear(SocketAddr),
     #[error("the certificates in {} cannot be used: {why}", .file.display())]
     Ca { file: PathBuf, why: String },
     #[error(
@@ -60,6 +68,8 @@ pub(super) enum AskError {
     Unproven(String),
     #[error("{0}")]
     Refused(String),
+    #[error("{0}")]
+    Failed(String),
     #[error("cannot ask: {0}")]
     Runtime(io::Error),
 }
@@ -72,6 +82,7 @@ impl AskError {
             | Self::NoAdmin(_)
             | Self::Token { .. }
             | Self::NoToken
+            | Self::InTheClear(_)
             | Self::Ca { .. }
             | Self::Unproven(_)
             | Self::Refused(_) => ExitCode::from(USAGE),
@@ -102,7 +113,7 @@ impl Node {
     }
 
     fn ask(&self, method: &str, target: &str, content: Option<&Value>) -> Result<Value, AskError> {
-        let connector = self.ca.as_deref().map(tls::connector).transpose()?;
+        let connector = self.trust.as_ref().map(tls::connector).transpose()?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AskError::Runtime)?;
         let request = self.request(method, target, content);
@@ -116,7 +127,7 @@ impl Node {
                 }
             }
         };
-        let raw = runtime.block_on(async { tokio::time::timeout(PATIENCE, asked).await });
+        let raw = runtime.block_on(async { tokio::time::timeout(patience(target), asked).await });
         let raw = raw.map_err(|_| AskError::Slow(self.address))?;
         self.understood(&raw.map_err(|error| AskError::Unreachable { address: self.address, error })?)
     }
@@ -155,9 +166,14 @@ impl Node {
                 Err(AskError::Older(self.address))
             }
             401 => Err(said("detail").map_or_else(strange, AskError::Unproven)),
+            500.. => Err(said("detail").map_or_else(strange, AskError::Failed)),
             _ => Err(said("detail").map_or_else(strange, AskError::Refused)),
         }
     }
+}
+
+fn patience(target: &str) -> Duration {
+    if ["/v1/purge", "/v1/config/reload"].contains(&target) { LONG_PATIENCE } else { PATIENCE }
 }
 
 /// Sends a request, and gives all that comes until the other side closes. Cancelled, the connection is closed.

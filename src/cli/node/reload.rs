@@ -53,6 +53,10 @@ fn for_people(value: &Value) -> String {
     if out.is_empty() {
         out.push_str("nothing is another than it was\n");
     }
+    let not_tried: Vec<String> = list(value, "/not_tried").iter().map(|what| text(what, "")).collect();
+    if !not_tried.is_empty() {
+        let _ = writeln!(out, "not tried: {}", not_tried.join(", "));
+    }
     out
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::client::{AskError, Node};
+use super::tls::Trust;
 use crate::admin;
 use crate::config::Configuration;
 use crate::config::file::{Report, Secret};
@@ -29,6 +30,7 @@ pub(super) struct Target {
     token_file: Option<PathBuf>,
 
     /// The certificates that are trusted of an admin listener that speaks TLS, in PEM form: those of the authority, or its own
+    /// [default: the one that --config names]
     #[arg(long, value_name = "FILE")]
     admin_ca: Option<PathBuf>,
 
@@ -41,9 +43,9 @@ pub(super) struct Target {
 const TOKEN: &str = "FOREBAY_ADMIN_TOKEN";
 
 impl Target {
-    /// The node, as it is reached.
+    /// The node, as it is reached. A token is kept from whoever may read it on the way.
     pub(super) fn node(&self) -> Result<Node, AskError> {
-        let (address, kept) = self.address()?;
+        let Place { address, token: kept, certificate } = self.place()?;
         let token = match &self.token_file {
             Some(file) => {
                 let wrong = |why| AskError::Token { file: file.clone(), why };
@@ -54,15 +56,23 @@ impl Target {
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(AskError::NoToken);
         }
-        Ok(Node { address, token, ca: self.admin_ca.clone(), name: self.admin_name.clone() })
+        let trust = self.admin_ca.clone().map(Trust::Authorities).or(certificate.map(Trust::This));
+        // Where the configuration is known, it says whether the listener speaks TLS.
+        let is_near = self.admin.is_none() || address.ip().to_canonical().is_loopback();
+        if token.is_some() && trust.is_none() && !is_near {
+            return Err(AskError::InTheClear(address));
+        }
+        Ok(Node { address, token, trust, name: self.admin_name.clone() })
     }
 
-    /// Where it listens, and the token that its configuration has.
-    fn address(&self) -> Result<(SocketAddr, Option<String>), AskError> {
+    /// Where it listens, and what its configuration says of it.
+    fn place(&self) -> Result<Place, AskError> {
         if let Some(admin) = &self.admin {
-            return Ok((admin.address, None));
+            return Ok(Place { address: admin.address, token: None, certificate: None });
         }
-        let Some(file) = &self.config else { return Ok((SocketAddr::from(USUAL), None)) };
+        let Some(file) = &self.config else {
+            return Ok(Place { address: SocketAddr::from(USUAL), token: None, certificate: None });
+        };
         let Report { configuration, complaints, .. } = Configuration::read(file);
         let admin = configuration.ok_or(AskError::Config(complaints))?.admin;
         let mut address = admin.address.ok_or_else(|| AskError::NoAdmin(file.display().to_string()))?;
@@ -74,6 +84,15 @@ impl Target {
                 std::net::Ipv6Addr::LOCALHOST.into()
             });
         }
-        Ok((address, admin.token.map(|token| token.expose().to_owned())))
+        let token = admin.token.map(|token| token.expose().to_owned());
+        Ok(Place { address, token, certificate: admin.certificate })
     }
+}
+
+/// Where a node listens, and what its configuration says of it.
+struct Place {
+    address: SocketAddr,
+    token: Option<String>,
+    /// What it shows, if it speaks TLS.
+    certificate: Option<PathBuf>,
 }

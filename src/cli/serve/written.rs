@@ -102,7 +102,7 @@ impl Source for Written {
         };
         let written = match configuration {
             Some(written) => self.applied(written),
-            None => Err(NotReloaded { text: complaints.to_string(), complaints: faults(&complaints) }),
+            None => Err(NotReloaded::of(faults(&complaints))),
         };
         Read { written, complaints, seen }
     }
