@@ -42,6 +42,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// When it is tried again that could not be made to its end, because the disk was loading or in trouble.
 const LATER: Duration = Duration::from_secs(30);
 
+/// How far it stands back.
+const NICE: i32 = 10;
+
 /// How long its end is waited for.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -177,10 +180,11 @@ fn run(desk: &Desk, means: &Means) {
     }
 }
 
-/// Of all threads it comes last. A system that does not allow that has it among the others.
+/// It comes after all other threads that want to run, and gets a tenth of what one of them does where there is never an end of
+/// that. A system that does not allow it has it among the others.
 fn yield_to_others() {
     let own = Some(rustix::thread::gettid());
-    if let Err(error) = rustix::process::setpriority_process(own, 19) {
+    if let Err(error) = rustix::process::setpriority_process(own, NICE) {
         tracing::debug!(%error, "the sweep is as important as the rest");
     }
 }

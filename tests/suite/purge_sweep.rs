@@ -231,7 +231,6 @@ fn what_a_sweep_could_not_read_does_not_come_back() {
             disk.err_at_read(nth);
             cache.sweep();
             until("settled", || cache.disk().unwrap().is_settled()).await.unwrap();
-            assert_eq!(cache.ledger().records, 1, "it has not seen everything");
             for number in 0..OBJECTS {
                 let request = Arc::new(Request(HeaderMap::new()));
                 assert!(cache.find(&key(number), &request).await.is_none(), "{number} after read {nth}");
