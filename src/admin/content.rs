@@ -13,6 +13,9 @@ use super::patience::Working;
 use super::peer::Caller;
 use super::problem::{Kind, Problem};
 
+/// Bytes over the limit that are still read, and not kept, before a refusal.
+const SPARE: usize = 16 << 20;
+
 /// Reads JSON of up to `most` bytes. From then on its request is worked on, until what comes with it is dropped. Cancelled,
 /// what was read is thrown away.
 pub(super) async fn json<T: DeserializeOwned>(
@@ -32,14 +35,21 @@ pub(super) async fn json<T: DeserializeOwned>(
     Ok((read?, caller.map(|work| work.begin())))
 }
 
+/// All of `body`. One that is too long is read and thrown away up to [`SPARE`] bytes, since whoever still sends when the
+/// connection closes may never see why.
 async fn whole(body: Body, most: usize) -> Result<Vec<u8>, Problem> {
-    let (mut stream, mut bytes) = (body.into_data_stream(), Vec::new());
+    let (mut stream, mut bytes, mut seen) = (body.into_data_stream(), Vec::new(), 0_usize);
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Problem::new(Kind::Malformed, "the content broke off"))?;
-        if bytes.len() + chunk.len() > most {
-            return Err(Problem::new(Kind::TooLong, format!("the content is longer than {most} bytes")));
+        seen = seen.saturating_add(chunk.len());
+        if seen <= most {
+            bytes.extend_from_slice(&chunk);
+        } else if seen - most > SPARE {
+            break;
         }
-        bytes.extend_from_slice(&chunk);
+    }
+    if seen > most {
+        return Err(Problem::new(Kind::TooLong, format!("the content is longer than {most} bytes")));
     }
     Ok(bytes)
 }

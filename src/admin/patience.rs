@@ -24,7 +24,7 @@ use super::wire::Wire;
 /// Connections at a time; one more is closed at once.
 const MOST: usize = 256;
 
-/// Those of one address, or of a /64 of IPv6.
+/// Those of one address, or of a /64 of IPv6. It does not bind this machine, where all programs have one address.
 const MOST_FROM_ONE: usize = 16;
 
 /// Time for the handshake and the first head together, however they drip.
@@ -85,11 +85,12 @@ impl Patient {
 
     fn place(&self, from: IpAddr) -> Option<Place> {
         let one_of_all = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let most = if from.to_canonical().is_loopback() { MOST } else { MOST_FROM_ONE };
         let (crowd, from) = (Arc::clone(&self.crowd), network(from));
         {
             let mut crowd = crowd.lock();
             let count = crowd.entry(from).or_default();
-            if *count >= MOST_FROM_ONE {
+            if *count >= most {
                 return None;
             }
             *count += 1;
@@ -283,6 +284,9 @@ mod tests {
         taken.pop();
         assert!(place("2001:db8::ffff").is_some());
         drop(taken);
+        let of_this_machine: Vec<_> = (0..MOST).map(|_| place("::ffff:127.0.0.1")).collect();
+        assert!(of_this_machine.iter().all(Option::is_some) && place("127.0.0.1").is_none());
+        drop(of_this_machine);
         assert!(patient.crowd.lock().is_empty());
     }
 }
