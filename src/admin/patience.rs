@@ -24,8 +24,11 @@ use super::wire::Wire;
 /// Connections at a time; one more is closed at once.
 const MOST: usize = 256;
 
-/// Those of one address, or of a /64 of IPv6. It does not bind this machine, where all programs have one address.
+/// Those of one address, or of a /64 of IPv6.
 const MOST_FROM_ONE: usize = 16;
+
+/// Those of this machine by one address, which all of its programs have.
+const MOST_FROM_HERE: usize = MOST / 2;
 
 /// Time for the handshake and the first head together, however they drip.
 const FIRST: Duration = Duration::from_secs(5);
@@ -85,7 +88,7 @@ impl Patient {
 
     fn place(&self, from: IpAddr) -> Option<Place> {
         let one_of_all = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let most = if from.to_canonical().is_loopback() { MOST } else { MOST_FROM_ONE };
+        let most = if from.to_canonical().is_loopback() { MOST_FROM_HERE } else { MOST_FROM_ONE };
         let (crowd, from) = (Arc::clone(&self.crowd), network(from));
         {
             let mut crowd = crowd.lock();
@@ -284,8 +287,9 @@ mod tests {
         taken.pop();
         assert!(place("2001:db8::ffff").is_some());
         drop(taken);
-        let of_this_machine: Vec<_> = (0..MOST).map(|_| place("::ffff:127.0.0.1")).collect();
+        let of_this_machine: Vec<_> = (0..MOST_FROM_HERE).map(|_| place("::ffff:127.0.0.1")).collect();
         assert!(of_this_machine.iter().all(Option::is_some) && place("127.0.0.1").is_none());
+        assert!(place("192.0.2.1").is_some());
         drop(of_this_machine);
         assert!(patient.crowd.lock().is_empty());
     }
