@@ -136,6 +136,9 @@ fn answer(request: &SeenRequest, nth: usize, behaviour: &Behaviour) -> Vec<Act> 
         return vec![wait, head("304 Not Modified", &[("ETag", known), ("Cache-Control", "max-age=1")])];
     }
     let length = if behaviour.sharing == Sharing::TooLarge { MAX_OBJECT + 100_000 } else { behaviour.length };
+    // The head of an answer to HEAD becomes that of what is stored if both have one length and no validator (RFC 9111
+    // section 4.3.5), and would then tell another seed than the content has.
+    let length = if request.method == "HEAD" { length + 1 } else { length };
     let body = pattern(nth as u64, length);
     let echo = |name| request.header(name).unwrap_or("none").to_owned();
     let mut fields = vec![
