@@ -56,6 +56,19 @@ async fn fill(cache: &Cache, length: usize) {
     until("settled", || cache.disk().is_none_or(DiskTier::is_settled)).await.unwrap();
 }
 
+/// A disk with all objects, and a cache that was begun on it after a kill.
+async fn filled_and_begun_anew() -> (Disk, Cache) {
+    let disk = disk();
+    let (cache, _) = cache_on(&disk);
+    fill(&cache, 10_000).await;
+    until("durable", || disk.is_durable()).await.unwrap();
+    let disk = disk.kill();
+    drop(cache);
+    let (cache, _) = cache_on(&disk);
+    until("serving", || cache.disk().unwrap().health() == Health::Serving).await.unwrap();
+    (disk, cache)
+}
+
 fn purge(cache: &Cache, subject: Subject, strength: Strength) {
     drop(cache.purge(vec![Purge { strength, subject }], NOW, Source::default()).expect("room"));
 }
@@ -218,14 +231,7 @@ async fn a_fetch_from_before_a_sweep_stores_nothing_that_was_purged() {
 fn what_a_sweep_could_not_read_does_not_come_back() {
     runtime().block_on(async {
         for nth in [0, 1, 4, 30] {
-            let disk = disk();
-            let (cache, _) = cache_on(&disk);
-            fill(&cache, 10_000).await;
-            until("durable", || disk.is_durable()).await.unwrap();
-            let disk = disk.kill();
-            drop(cache);
-            let (cache, _) = cache_on(&disk);
-            until("serving", || cache.disk().unwrap().health() == Health::Serving).await.unwrap();
+            let (disk, cache) = filled_and_begun_anew().await;
             purge(&cache, Subject::Named(Name::of_host("disk.test")), Strength::Hard);
             // A passing error of the device, or no descriptor left.
             disk.err_at_read(nth);
@@ -242,14 +248,7 @@ fn what_a_sweep_could_not_read_does_not_come_back() {
 #[test]
 fn a_disk_that_hangs_does_not_hold_up_the_end() {
     runtime().block_on(async {
-        let disk = disk();
-        let (cache, _) = cache_on(&disk);
-        fill(&cache, 10_000).await;
-        until("durable", || disk.is_durable()).await.unwrap();
-        let disk = disk.kill();
-        drop(cache);
-        let (cache, _) = cache_on(&disk);
-        until("serving", || cache.disk().unwrap().health() == Health::Serving).await.unwrap();
+        let (disk, cache) = filled_and_begun_anew().await;
         let frozen = disk.freeze();
         purge_tag(&cache, 1, Strength::Hard);
         let (sent, ended) = std::sync::mpsc::sync_channel(1);
