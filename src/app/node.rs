@@ -14,6 +14,7 @@ use crate::admin::{
 };
 use crate::admission::{Connections, Rejection};
 use crate::base::clock::Clock;
+use crate::base::units::ByteSize;
 use crate::body::budget::Budget;
 use crate::body::busy::{Means, SpillArea};
 use crate::cache::disk::volume::OpenError;
@@ -22,7 +23,7 @@ use crate::config::{Settings, WINDOW};
 use crate::fetch::Fetcher;
 use crate::listener::tls::{Front, TlsError};
 use crate::origin::{Living, Pool, PoolError, connect::Connect};
-use crate::request::explain::Unexplained;
+use crate::request::imagined::Unexplained;
 use crate::request::{ClientMachine, Current, Parts};
 use crate::route::Router;
 use crate::telemetry::access_log::{AccessLog, Control};
@@ -179,7 +180,8 @@ impl Node {
         making.by(settings, &self.pools(), self.front().as_ref())
     }
 
-    /// Has requests and handshakes that come from now on go by another configuration. Cannot fail.
+    /// Has requests and handshakes that come from now on go by another configuration. Cannot fail. Blocking, as long as it
+    /// takes to move what is stored if there is another memory limit.
     pub(super) fn put(&self, settings: &Settings, made: &Made, log: Option<AccessLog>) {
         let router = router(settings, &self.metrics);
         let parts = Parts {
@@ -200,6 +202,22 @@ impl Node {
         self.routes.store(router);
         self.told.store(Arc::new(Told::of(settings)));
         self.machine.put(Arc::new(ClientMachine::new(settings.request.clone(), parts)));
+        self.share_out(settings);
+    }
+
+    /// Shares the memory out anew, if its limit has changed: never are shares larger than what they are of.
+    fn share_out(&self, settings: &Settings) {
+        let (budget, cache) = (&self.means.budget, &self.cache);
+        let (before, now) = (budget.limit(), settings.memory.budget);
+        if before == now {
+            return;
+        }
+        budget.set_limit(before.max(now));
+        let entries = cache.memory_entries();
+        cache.resize(&settings.cache);
+        budget.set_limit(now);
+        let (kept, limit) = (cache.memory_entries(), ByteSize(settings.memory.limit));
+        tracing::info!(%limit, entries, kept, "the memory tier was built anew");
     }
 
     /// What the admin listener looks at.

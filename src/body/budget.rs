@@ -12,7 +12,7 @@ const OF_RESERVED: u64 = 4;
 #[derive(Debug)]
 pub struct Budget {
     used: AtomicU64,
-    limit: u64,
+    limit: AtomicU64,
     /// Bytes of bodies that are to come.
     reserved: AtomicU64,
     busy_bodies: AtomicU64,
@@ -23,7 +23,7 @@ impl Budget {
     pub fn new(limit: u64) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicU64::new(0),
-            limit,
+            limit: AtomicU64::new(limit),
             reserved: AtomicU64::new(0),
             busy_bodies: AtomicU64::new(0),
         })
@@ -51,12 +51,17 @@ impl Budget {
 
     /// The limit in bytes.
     pub fn limit(&self) -> u64 {
-        self.limit
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Another limit from now on. What is charged stays, also where it is more than that.
+    pub fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Charges `bytes` if they fit under the limit.
     pub fn try_charge(self: &Arc<Self>, bytes: u64) -> Option<Charge> {
-        self.try_charge_under(bytes, self.limit)
+        self.try_charge_under(bytes, self.limit())
     }
 
     fn try_charge_under(self: &Arc<Self>, bytes: u64, limit: u64) -> Option<Charge> {
@@ -75,7 +80,8 @@ impl Budget {
     }
 
     fn for_bodies(&self) -> u64 {
-        self.limit - self.limit / 8
+        let limit = self.limit();
+        limit - limit / 8
     }
 
     /// Bytes that bodies may still take, but for those that are set aside.
@@ -186,6 +192,16 @@ mod tests {
         assert_eq!(budget.used(), 10);
         drop(charge);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_lower_limit_takes_nothing_back_and_lets_nothing_in() {
+        let budget = Budget::new(100);
+        let charge = budget.charge(60);
+        budget.set_limit(50);
+        assert!(budget.try_charge(1).is_none() && budget.free_for_bodies() == 0);
+        drop(charge);
+        assert!(budget.try_charge(50).is_some() && budget.try_charge(51).is_none());
     }
 
     #[test]

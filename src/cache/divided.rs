@@ -10,13 +10,14 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
+use super::Cache;
 use super::disk::DiskTier;
 use super::disk::find::NoHit;
 use super::key::Key;
 use super::ledger::Checked;
 use super::lookup::{Held, Hit};
 use super::object::{Heat, Object, Place, Representation, StoredHead};
-use super::{Cache, MEMORY_PAUSE};
+use super::reading::MEMORY_PAUSE;
 use crate::body::content::Parts;
 use crate::semantics::vary::VarySet;
 

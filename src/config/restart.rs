@@ -7,7 +7,6 @@ impl Configuration {
     pub fn hold(&mut self, running: &Self) -> Vec<&'static str> {
         let mut held = Vec::new();
         keep("node.workers", &mut self.node.workers, &running.node.workers, &mut held);
-        keep("memory.limit", &mut self.memory.limit, &running.memory.limit, &mut held);
         keep("disk.directory", &mut self.disk.directory, &running.disk.directory, &mut held);
         keep("disk.limit", &mut self.disk.limit, &running.disk.limit, &mut held);
         keep("disk.admission", &mut self.disk.admission, &running.disk.admission, &mut held);
@@ -39,9 +38,9 @@ mod tests {
         let mut written = running.clone();
         written.node.workers = Some(3);
         written.node.drain = Duration::from_secs(1);
-        written.memory.limit = ByteSize::mib(100);
-        assert_eq!(written.hold(&running), ["node.workers", "memory.limit"]);
-        assert_eq!((written.node.workers, written.memory.limit), (None, running.memory.limit));
+        written.spill.limit = ByteSize::mib(100);
+        assert_eq!(written.hold(&running), ["node.workers", "spill.limit"]);
+        assert_eq!((written.node.workers, written.spill.limit), (None, running.spill.limit));
         assert_eq!(written.node.drain, Duration::from_secs(1));
         assert!(written.hold(&running).is_empty());
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::explain::Unexplained;
+use super::imagined::Unexplained;
 use super::{Begin, ClientMachine};
 use crate::admission::{Connections, Guest};
 use crate::body::budget::Charge;

@@ -6,22 +6,18 @@
 //!
 //! [`Fetcher::prospect`]: crate::fetch::Fetcher::prospect
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method};
 
+use super::ClientMachine;
 use super::begun::Begun;
 use super::classify::{self, Bypass, Way};
+use super::imagined::{Imagined, Unexplained};
 use super::steps::{DISK, HIT_FOR_MISS, Known, NO_VARY_SEARCH, detail_of, goes_alone, hit_status};
 use super::turn::Turn;
-use super::{ClientMachine, content};
-use crate::admission::{self, Rejection};
 use crate::base::clock::Timestamp;
-use crate::base::ids::ClientPolicy;
-use crate::body::Body;
-use crate::body::message::Request;
 use crate::cache::lookup::{Held, Hit, Lookup, Missing};
 use crate::fetch::ask::Ask;
 use crate::fetch::foresee::Prospect;
@@ -33,23 +29,6 @@ use crate::semantics::invalidation;
 use crate::semantics::request_directives::RequestDirectives;
 use crate::semantics::reuse::{self, Decision};
 use crate::semantics::storage;
-
-/// Why there is nothing to explain.
-#[derive(Debug, thiserror::Error)]
-pub enum Unexplained {
-    /// No whole URL.
-    #[error("{0:?} is no whole URL: write http://HOST/PATH")]
-    Url(String),
-    /// No method.
-    #[error("{0:?} is no method of HTTP")]
-    Method(String),
-    /// No field.
-    #[error("{0:?} is no field of HTTP: write NAME: VALUE")]
-    Field(String),
-    /// The request would be refused before the cache is asked.
-    #[error("such a request is answered with {status}: {0}", status = .0.status())]
-    Rejected(Rejection),
-}
 
 /// What was found out on the way.
 struct Walk<'a> {
@@ -70,15 +49,10 @@ impl ClientMachine {
         url: &str,
         fields: &[(String, String)],
     ) -> Result<Explanation, Unexplained> {
-        let mut request = imagined(method, url, fields)?;
         let begun = Begun::now(&self.clock);
-        self.imagine_client(&mut request);
-        let (admitted, site) = self.receive(&request).map_err(|(why, _)| Unexplained::Rejected(why))?;
-        let (asked, came) = (request.target.clone(), request.headers.clone());
-        let content = content::collect(&mut request, &site.policy, &self.budget).await;
-        let (ask, way, _) = classify::sort(request, content, &admitted, (site, &self.setup), None);
+        let Imagined { ask, way, site, target, headers } = self.imagine(method, url, fields).await?;
         let mut steps = vec![explanation::site(&site.name, ask.host(), &site.policy)];
-        steps.push(keyed(&ask, &asked, &came));
+        steps.push(keyed(&ask, &target, &headers));
         let mut walk = Walk { turn: classify::start(ask, &way, begun), site, steps };
         let verdict = match way {
             Way::Cache => self.foresee(&mut walk).await,
@@ -86,17 +60,6 @@ impl ClientMachine {
             Way::Pass(bypass) => self.foresee_pass(&walk, bypass),
         };
         Ok(Explanation { steps: walk.steps, verdict })
-    }
-
-    /// The client of an imagined request by TLS was asked what its site asks, and showed what it has to.
-    pub(super) fn imagine_client(&self, request: &mut Request) {
-        let admitted = admission::check(request, self.settings.max_target).ok();
-        let site = admitted.and_then(|admitted| self.router.site(&admitted.host));
-        if let Some(site) = site.filter(|_| request.scheme == Scheme::HTTPS) {
-            let clients = site.clients;
-            request.policy = clients.policy;
-            request.certificate = (clients.need_certificate && clients.are_told).then(Arc::default);
-        }
     }
 
     /// The way of a request that asks the cache, as [`ClientMachine::lookup`] goes it.
@@ -315,43 +278,6 @@ impl ClientMachine {
         let says = says.into_iter().filter(|sentence| !sentence.is_empty()).collect();
         Verdict { outcome, cache_status: status.text(&self.settings.node, key.as_deref()), says, rfc }
     }
-}
-
-/// The request of which is asked what would happen to it.
-pub(super) fn imagined(method: &str, url: &str, fields: &[(String, String)]) -> Result<Request, Unexplained> {
-    let wrong_url = || Unexplained::Url(url.to_owned());
-    let method: Method = method.parse().map_err(|_| Unexplained::Method(method.to_owned()))?;
-    let uri: Uri = url.parse().map_err(|_| wrong_url())?;
-    let scheme = uri
-        .scheme()
-        .filter(|scheme| [&Scheme::HTTP, &Scheme::HTTPS].contains(scheme))
-        .ok_or_else(wrong_url)?;
-    let authority = uri.authority().ok_or_else(wrong_url)?;
-    let target = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    let mut headers = HeaderMap::new();
-    for (name, value) in fields {
-        let wrong = || Unexplained::Field(format!("{name}: {value}"));
-        let value = HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| wrong())?;
-        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| wrong())?;
-        headers.try_append(name, value).map_err(|_| wrong())?;
-    }
-    if !headers.contains_key(header::HOST) {
-        headers.insert(header::HOST, HeaderValue::from_str(authority.as_str()).map_err(|_| wrong_url())?);
-    }
-    Ok(Request {
-        method,
-        scheme: scheme.clone(),
-        target_authority: None,
-        target,
-        version: Version::HTTP_11,
-        headers,
-        body: Body::Empty,
-        peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(),
-        policy: ClientPolicy::NONE,
-        certificate: None,
-        early: None,
-        can_break_off: true,
-    })
 }
 
 fn keyed(ask: &Ask, asked: &PathAndQuery, came: &HeaderMap) -> Step {

@@ -1,9 +1,9 @@
-//! What is stored for a request that nobody makes: its key is made as for one that somebody makes.
+//! What is stored for a request that nobody makes.
 
 use std::sync::Arc;
 
-use super::explain::{Unexplained, imagined};
-use super::{ClientMachine, classify, content};
+use super::ClientMachine;
+use super::imagined::{Imagined, Unexplained};
 use crate::cache::inspect::Inspection;
 
 impl ClientMachine {
@@ -15,11 +15,7 @@ impl ClientMachine {
         url: &str,
         fields: &[(String, String)],
     ) -> Result<Inspection, Unexplained> {
-        let mut request = imagined(method, url, fields)?;
-        self.imagine_client(&mut request);
-        let (admitted, site) = self.receive(&request).map_err(|(why, _)| Unexplained::Rejected(why))?;
-        let content = content::collect(&mut request, &site.policy, &self.budget).await;
-        let (ask, ..) = classify::sort(request, content, &admitted, (site, &self.setup), None);
+        let Imagined { ask, .. } = self.imagine(method, url, fields).await?;
         let ask = Arc::new(ask);
         Ok(self.cache.inspect(&ask.key, &ask, self.clock.now()).await)
     }

@@ -22,6 +22,7 @@ mod content;
 mod current;
 pub mod explain;
 mod hold;
+pub mod imagined;
 mod inspect;
 mod preface;
 mod purge;

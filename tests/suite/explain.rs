@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay::config::Settings;
-use forebay::request::explain::Unexplained;
+use forebay::request::imagined::Unexplained;
 use forebay::semantics::explanation::{Explanation, Outcome};
 use forebay::semantics::policy::{Outlasting, Policy};
 use forebay::semantics::query::QueryRules;

@@ -103,6 +103,7 @@ mod reload_asked;
 mod reload_files;
 mod reload_listeners;
 mod reload_load;
+mod reload_memory;
 mod reload_rig;
 mod rig;
 mod semantics_model;

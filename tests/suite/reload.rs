@@ -297,11 +297,11 @@ async fn what_needs_a_restart_is_told_and_all_else_taken() {
     let origin = called("it").await;
     let text = format!("{PLACES}{}", site("a", "*", &origin.url()));
     let served = Served::new(&text).await;
-    let more = text.replace("128MiB", "256MiB") + "[node]\nname = \"edge\"\nworkers = 1\n";
+    let more = format!("{text}[node]\nname = \"edge\"\nworkers = 1\n[spill]\nlimit = \"100MiB\"\n");
     served.reload(&more).await;
     assert!(served.client().await.get("/").await.cache_status().starts_with("edge;"));
     let line = served.node.wait_for_line("after a restart only").await;
-    assert!(line.contains("node.workers, memory.limit"), "{line}");
+    assert!(line.contains("node.workers, spill.limit"), "{line}");
     let waits = "forebay_config_keys_awaiting_restart";
     assert_eq!(value(&scrape(served.admin).await, waits), Some(2.0));
     served.reload(&text).await;

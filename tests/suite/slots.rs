@@ -1,6 +1,7 @@
-//! Slots of the memory tier that are changed by many at the same time.
+//! Slots of the memory tier that are changed by many at the same time, also while it is given another limit.
 
-use std::sync::{Arc, Barrier};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use forebay::body::budget::Budget;
@@ -22,6 +23,27 @@ fn settings() -> Settings {
 
 #[test]
 fn changes_of_one_slot_lose_nothing() {
+    change_many(|_| false);
+}
+
+/// Each resize has every slot moved, most of them while they are changed.
+#[test]
+fn changes_lose_nothing_while_the_tier_is_built_anew() {
+    let limits = [400 << 20, 512 << 20].into_iter().cycle();
+    let limits = Mutex::new(limits);
+    let resized = AtomicUsize::new(0);
+    change_many(|cache| {
+        let memory = limits.lock().unwrap().next().expect("a cycle");
+        cache.resize(&Settings { memory, ..settings() });
+        assert_eq!(cache.memory_limit(), memory);
+        resized.fetch_add(1, Ordering::Relaxed);
+        true
+    });
+    assert!(resized.into_inner() > 1, "it was built anew while there were changes");
+}
+
+/// Changes many slots from many threads, while another one does `beside` as long as that returns true.
+fn change_many(beside: impl Fn(&Cache) -> bool + Sync) {
     let cache = Cache::open(&settings(), &Budget::new(1 << 30), &Arc::default()).expect("no disk");
     let sets: Vec<_> =
         (0..SETS).map(|n| VarySet::of_names(vec![format!("x-{n}").parse().unwrap()])).collect();
@@ -41,7 +63,9 @@ fn changes_of_one_slot_lose_nothing() {
             }
         })
     };
+    let are_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        scope.spawn(|| while beside(&cache) && !are_done.load(Ordering::Relaxed) {});
         for set in &sets {
             scope.spawn(|| slots().for_each(|number| cache.note_vary(&key(number), set)));
         }
@@ -51,6 +75,7 @@ fn changes_of_one_slot_lose_nothing() {
                 cache.remove(&key(number), &hits[number].object);
             }
         }
+        are_done.store(true, Ordering::Relaxed);
     });
     for number in 0..SLOTS {
         assert_eq!(cache.known_vary(&key(number)).len(), SETS, "{number}");

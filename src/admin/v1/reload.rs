@@ -23,7 +23,7 @@ struct ReloadTold {
     #[schema(example = json!(["site shop", "listener 127.0.0.1:8080 added"]))]
     changed: Vec<String>,
     /// Keys whose new value counts after a restart only.
-    #[schema(example = json!(["memory.limit"]))]
+    #[schema(example = json!(["node.workers"]))]
     needs_restart: Vec<String>,
     /// What is hardly meant so.
     warnings: Vec<Complained>,

@@ -19,6 +19,7 @@ pub(super) fn between(before: Both<'_>, now: Both<'_>) -> Vec<String> {
             changed.push(name.to_owned());
         }
     };
+    table("memory", old.memory != new.memory);
     table("node", old.node != new.node || old_settings.request.cdn_id != new_settings.request.cdn_id);
     table("tls", old.tls != new.tls);
     table("client", old.client != new.client);

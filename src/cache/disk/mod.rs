@@ -28,7 +28,7 @@ pub mod sketch;
 pub mod table;
 pub mod volume;
 
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -79,6 +79,8 @@ pub struct DiskTier {
 #[derive(Debug)]
 struct Shared {
     settings: Settings,
+    /// Bytes of memory that the index may take by now.
+    memory: AtomicU64,
     means: Means,
     intake: Intake,
     sketch: Sketch,
@@ -95,6 +97,11 @@ struct Shared {
 }
 
 impl Shared {
+    /// Bytes of memory that the index may take.
+    fn memory(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
+    }
+
     /// Whether a generation on disk is later than that of an object at hand. What came before the disk could first be
     /// opened is of epoch zero, and later all the same than what earlier processes have left.
     fn is_later(&self, on_disk: Generation, at_hand: Generation) -> bool {
@@ -151,6 +158,7 @@ impl DiskTier {
             reads: Arc::new(Semaphore::new(settings.reads.clamp(1, Semaphore::MAX_PERMITS))),
             intake: Intake::new(settings.queue(), settings.linger),
             sketch,
+            memory: AtomicU64::new(settings.memory),
             settings,
             means,
             mounted: RwLock::new(None),
@@ -161,6 +169,11 @@ impl DiskTier {
         });
         let keeper = Keeper::start(Arc::clone(&shared), opened)?;
         Ok(Self { shared, keeper: Mutex::new(Some(keeper)), scribe: Mutex::new(Some(scribe)) })
+    }
+
+    /// Lets the index take so many bytes of memory from now on. If it takes more, the keeper evicts at its next look.
+    pub(super) fn set_memory(&self, bytes: u64) {
+        self.shared.memory.store(bytes, Ordering::Relaxed);
     }
 
     /// Makes `hit` visible to lookup and writes it behind the request's back; false if one with a later head is

@@ -2,15 +2,18 @@
 //!
 //! - [`record`]: a purge as bytes. - `file`: frames of them. - `journal`: the files on a disk.
 //! - [`name`]: what purges and objects are compared by. - `names`, `index`: what is dead or stale, in memory.
-//! - `scribe`: the thread that makes purges durable. - [`receipt`]: waiting for that.
+//! - `checked`: what was found out, kept beside what is alive. - `matcher`: what purges would match.
+//! - `writing`, `scribe`: the way onto a disk, and the thread that makes purges durable. - [`receipt`]: waiting for that.
 //!
 //! A fetch notes [`Ledger::now`] as `born` before its request leaves. What was born before a purge that matches it is
 //! dead, or stale if the purge was soft, wherever it is: nobody looks for it when the purge comes, everybody asks before
 //! it is used.
 
+mod checked;
 mod file;
 mod index;
 mod journal;
+mod matcher;
 pub mod name;
 mod names;
 pub mod receipt;
@@ -18,11 +21,11 @@ pub mod record;
 mod scribe;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use std::collections::HashSet;
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -32,71 +35,21 @@ use crate::base::ids::Sequence;
 use crate::body::budget::{Budget, Charge};
 use crate::telemetry::counters::Counters;
 
-use super::disk::volume::Volume;
 use super::key::Key;
 use crate::semantics::glob::Glob;
 use crate::semantics::tags::Tags;
+pub use checked::Checked;
 use index::Index;
 pub use index::Standing;
-use journal::{Journal, Snapshot};
 pub(in crate::cache) use journal::{Replayed, replay};
+pub(in crate::cache) use matcher::Matcher;
 use name::{Facts, Name};
 use names::Cursor;
 use receipt::{Kept, Progress, Receipt};
 use record::{Purge, Record, Says, Strength, Subject};
 pub(in crate::cache) use scribe::Scribe;
 use scribe::{Bell, Desk, Mode};
-
-/// What the purges up to some sequence were found to make of something that is alive. Kept beside it, so that it need not
-/// be looked up again.
-#[derive(Debug)]
-pub struct Checked {
-    until: AtomicU64,
-    /// The earliest time of a soft purge, in milliseconds; [`NEVER`] without one, [`DEAD`] after a hard one.
-    stale_since: AtomicU64,
-}
-
-const NEVER: u64 = u64::MAX;
-
-/// It was found dead: earlier than any purge.
-const DEAD: u64 = 0;
-
-impl Default for Checked {
-    fn default() -> Self {
-        Self { until: AtomicU64::new(0), stale_since: AtomicU64::new(NEVER) }
-    }
-}
-
-impl Checked {
-    /// Since when it is stale by a soft purge. Of what is dead nothing is told.
-    pub fn stale_since(&self) -> Option<Timestamp> {
-        let time = self.stale_since.load(Ordering::Relaxed);
-        (time != NEVER && time != DEAD).then(|| Timestamp::from_millis(time))
-    }
-
-    /// Whether there is nothing to be found out up to `latest`.
-    fn is_of(&self, latest: u64) -> bool {
-        self.until.load(Ordering::Acquire) >= latest
-    }
-
-    /// Notes what was found; false if it is dead. Who sees how far it was checked sees all that was found by then.
-    fn note(&self, standing: Standing, latest: u64) -> bool {
-        match standing {
-            Standing::Dead => {
-                self.stale_since.store(DEAD, Ordering::Relaxed);
-                return false;
-            }
-            // The record that killed it may be gone by now.
-            _ if self.stale_since.load(Ordering::Relaxed) == DEAD => return false,
-            Standing::StaleSince(time) => {
-                self.stale_since.fetch_min(time.as_millis().max(DEAD + 1), Ordering::Relaxed);
-            }
-            Standing::Alive => {}
-        }
-        self.until.fetch_max(latest, Ordering::Release);
-        true
-    }
-}
+use writing::Place;
 
 /// The sequence of purges, and what they have killed.
 #[derive(Debug)]
@@ -114,7 +67,7 @@ pub struct Ledger {
     /// Bytes of the files.
     on_disk: Arc<AtomicU64>,
     /// Records that there may be.
-    limit: usize,
+    limit: AtomicUsize,
     /// This process, in the files that it begins.
     writer: u128,
     counters: Arc<Counters>,
@@ -172,27 +125,6 @@ fn few_globs(purges: &[Purge]) -> Result<HashSet<(&Glob, Strength)>, TooManyGlob
     Ok(globs)
 }
 
-/// Tells what purges would match that were never made.
-#[derive(Debug)]
-pub(in crate::cache) struct Matcher(Index);
-
-impl Matcher {
-    /// Of these purges, of which as many may be globs as in a ledger.
-    pub(in crate::cache) fn of(purges: Vec<Purge>) -> Result<Self, TooManyGlobs> {
-        few_globs(&purges)?;
-        let mut index = Index::default();
-        let (sequence, time) = (Sequence::of_ordinal(1), Timestamp::default());
-        for purge in purges {
-            index.add(&Record { sequence, time, id: 0, stream: 0, says: Says::Purge(purge) });
-        }
-        Ok(Self(index))
-    }
-
-    pub(in crate::cache) fn matches(&self, key: &Key, tags: &Tags) -> bool {
-        self.0.judge(0, &Facts::new(key, tags)) != Standing::Alive
-    }
-}
-
 #[derive(Debug)]
 struct State {
     index: Index,
@@ -211,17 +143,6 @@ pub(in crate::cache) fn most_records(memory: u64, disk: Option<u64>) -> usize {
 /// However much memory there is: files stay of a length that is read at once.
 const MOST_RECORDS: usize = 1 << 21;
 
-/// Where records are written.
-#[derive(Debug)]
-enum Place {
-    /// Nowhere: there is no disk, or it is not open.
-    None,
-    /// On a disk that has failed, and may be well again.
-    Broken(Arc<dyn Volume>),
-    /// In a file that has all that is not on the desk.
-    Open(Journal),
-}
-
 impl Ledger {
     /// An empty ledger of at most `limit` records.
     pub fn new(limit: usize, budget: &Arc<Budget>, counters: &Arc<Counters>) -> Self {
@@ -235,10 +156,19 @@ impl Ledger {
             progress: watch::Sender::default(),
             doubt: AtomicBool::new(false),
             on_disk: Arc::default(),
-            limit,
+            limit: AtomicUsize::new(limit),
             writer: fastrand::u128(..),
             counters: Arc::clone(counters),
         }
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// So many records from now on. If there are more, the next purge folds the oldest.
+    pub(in crate::cache) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// The latest sequence that was given to a purge.
@@ -362,119 +292,11 @@ impl Ledger {
     }
 
     fn fold(&self, state: &mut State) {
-        let folded = state.index.fold(self.limit);
+        let folded = state.index.fold(self.limit());
         if folded > 0 {
             self.counters.ledger_folded.add(folded as u64);
         }
         state.charge.set(state.index.cost());
-    }
-
-    /// Goes on in `epoch` on a disk that was opened, with all that it has `replayed`; `last` is the latest epoch that it has
-    /// seen. Blocking; after an error nothing is written to it.
-    pub(in crate::cache) fn attach(
-        &self,
-        volume: &Arc<dyn Volume>,
-        replayed: Replayed,
-        (last, epoch): (u64, u64),
-    ) -> io::Result<()> {
-        let mut place = self.place.lock();
-        let (snapshot, owed) = {
-            let mut state = self.state.write();
-            let before = self.latest.load(Ordering::Relaxed);
-            let owed = !state.index.is_empty();
-            let mut latest = Sequence { epoch, number: 0 };
-            let known = replayed.writers.iter().any(|writer| state.known.contains(writer));
-            if owed && last > 0 && (last > Sequence::of_ordinal(before).epoch || !known) {
-                // The disk has objects that were born by the count of others, whatever its epochs.
-                latest = state.index.reissue(epoch);
-            }
-            state.index.merge(&replayed.index);
-            state.known = replayed.writers;
-            state.known.push(self.writer);
-            self.fold(&mut state);
-            self.latest.fetch_max(latest.ordinal(), Ordering::Release);
-            (self.snapshot(&state), owed)
-        };
-        let begun = self.begin(&mut place, volume, &snapshot);
-        if begun.is_err() {
-            *place = Place::None;
-            if owed {
-                self.take_away(&**volume);
-            }
-        }
-        self.mind_overflow(&mut place);
-        begun
-    }
-
-    /// All that is alive. From now on the desk gathers what comes after it.
-    fn snapshot(&self, state: &State) -> Snapshot {
-        let mut desk = self.desk.lock();
-        desk.queue.clear();
-        desk.mode = Mode::Writing;
-        let latest = self.latest.load(Ordering::Relaxed);
-        let index = &state.index;
-        Snapshot {
-            floor: index.floor(),
-            records: index.records().collect(),
-            frames: index.frames(),
-            stream: index.stream(),
-            latest,
-            writer: self.writer,
-        }
-    }
-
-    /// Begins a new file on `volume`.
-    fn begin(&self, place: &mut Place, volume: &Arc<dyn Volume>, snapshot: &Snapshot) -> io::Result<()> {
-        match Journal::begin(volume, snapshot) {
-            Ok(journal) => {
-                self.open(place, journal);
-                self.settle(snapshot.latest, true);
-                Ok(())
-            }
-            Err(error) => {
-                self.give_up(&error);
-                Err(error)
-            }
-        }
-    }
-
-    fn open(&self, place: &mut Place, journal: Journal) {
-        self.on_disk.store(journal.length(), Ordering::Relaxed);
-        self.doubt.fetch_or(!journal.is_alone(), Ordering::Relaxed);
-        *place = Place::Open(journal);
-    }
-
-    /// Takes the ledger of a disk away, because it is not what holds any more.
-    fn take_away(&self, volume: &dyn Volume) {
-        if !self.doubt.load(Ordering::Relaxed) && !journal::disown(volume) {
-            self.doubt.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Nothing can be made durable now: whoever waits goes on.
-    fn give_up(&self, error: &io::Error) {
-        tracing::warn!(%error, "the ledger of purges cannot be written: they hold in memory until it can");
-        self.stop_writing();
-    }
-
-    fn stop_writing(&self) {
-        {
-            let _no_purge_meanwhile = self.state.read();
-            let mut desk = self.desk.lock();
-            desk.mode = Mode::Broken;
-            self.counters.ledger_not_durable.add(desk.queue.len() as u64);
-            desk.queue.clear();
-        }
-        self.settle(self.latest.load(Ordering::Relaxed), false);
-    }
-
-    fn settle(&self, until: u64, durable: bool) {
-        self.progress.send_modify(|progress| {
-            progress.settled = progress.settled.max(until);
-            if durable {
-                progress.durable = progress.durable.max(until);
-            }
-        });
     }
 
     /// Whether there are records of more than URLs.
@@ -484,7 +306,7 @@ impl Ledger {
 
     /// Whether half of the records are there that there may be, and would go after a sweep: time for one.
     pub(in crate::cache) fn is_half_full(&self, soft_too: bool) -> bool {
-        self.state.read().index.retirable(soft_too) > self.limit / 2
+        self.state.read().index.retirable(soft_too) > self.limit() / 2
     }
 
     /// How it is.
@@ -496,14 +318,9 @@ impl Ledger {
             latest,
             floor: index.floor(),
             records: index.len(),
-            most: self.limit,
+            most: self.limit(),
             globs: index.globs(),
             stream: index.stream(),
         }
-    }
-
-    /// Bytes of its files on disk, to be counted where the disk's limit is.
-    pub(in crate::cache) fn on_disk(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.on_disk)
     }
 }

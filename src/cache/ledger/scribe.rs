@@ -7,9 +7,10 @@ use std::time::Duration;
 use parking_lot::Condvar;
 use tokio::time::Instant;
 
+use super::Ledger;
 use super::journal::Journal;
 use super::record::Record;
-use super::{Ledger, Place};
+use super::writing::Place;
 use std::sync::atomic::Ordering;
 
 /// Records that wait to be written at most: the disk hangs if there are so many.

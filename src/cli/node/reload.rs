@@ -67,9 +67,9 @@ mod tests {
     #[test]
     fn what_is_another_is_told_line_by_line() {
         let told = serde_json::json!({
-            "changed": ["site shop changed"], "needs_restart": ["memory.limit"], "warnings": [{ "message": "f: hm" }],
+            "changed": ["site shop changed"], "needs_restart": ["node.workers"], "warnings": [{ "message": "f: hm" }],
         });
-        let expected = "site shop changed\nmemory.limit: counts after a restart only\nwarning: f: hm\n";
+        let expected = "site shop changed\nnode.workers: counts after a restart only\nwarning: f: hm\n";
         assert_eq!(for_people(&told), expected);
         assert_eq!(for_people(&serde_json::json!({})), "nothing is another than it was\n");
     }

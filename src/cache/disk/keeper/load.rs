@@ -133,7 +133,7 @@ impl Keeper {
         if mounted.get(line.slot).is_some() || loading.emptied.contains(&line.slot) {
             return;
         }
-        loading.full = loading.full || mounted.memory() >= self.shared.settings.memory;
+        loading.full = loading.full || mounted.memory() >= self.shared.memory();
         if loading.full {
             // Its contents are swept, and it must not come back.
             loading.lost = true;

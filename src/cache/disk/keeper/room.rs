@@ -54,7 +54,7 @@ impl Keeper {
         }
         loop {
             let fits = disk.mounted.used() + newcomer.bytes <= disk.ceiling;
-            let bearable = disk.mounted.memory() + newcomer.memory <= shared.settings.memory;
+            let bearable = disk.mounted.memory() + newcomer.memory <= shared.memory();
             if fits && bearable {
                 return Ok(true);
             }
@@ -86,13 +86,19 @@ impl Keeper {
         }
     }
 
-    /// Evicts until the ceiling holds, which may have come down because the file system fills.
+    /// Evicts until the ceiling holds, which may have come down because the file system fills, and the index fits into its
+    /// memory, which may have become less.
     pub(super) fn make_room_for_others(&mut self) -> io::Result<()> {
         let shared = &self.shared;
         let Some(disk) = &mut self.disk else { return Ok(()) };
         // What only readers keep goes with them: to evict more would help nobody.
-        while disk.mounted.used().saturating_sub(disk.mounted.contents.condemned()) > disk.ceiling {
-            if Self::clean_most_wasted(shared, disk, &mut self.random)? {
+        loop {
+            let is_over =
+                disk.mounted.used().saturating_sub(disk.mounted.contents.condemned()) > disk.ceiling;
+            if !is_over && disk.mounted.memory() <= shared.memory() {
+                return Ok(());
+            }
+            if is_over && Self::clean_most_wasted(shared, disk, &mut self.random)? {
                 continue;
             }
             match victim(shared, disk, &mut self.random) {
@@ -101,7 +107,6 @@ impl Keeper {
             }
             Self::remove_files(disk)?;
         }
-        Ok(())
     }
 
     /// Cleans before room is needed, while there is nothing else to do.

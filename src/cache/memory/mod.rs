@@ -7,105 +7,101 @@
 //! The policy lets in what is asked for more often than what would have to go, and counts by the hash of a name. A
 //! block's hash is that of its slot and index, whatever its generation: so what is often asked for keeps its
 //! standing when it is fetched anew.
+//!
+//! - here: the tier. - `entry`: what is in it. - `tables`: the table that has it, and the one before, while its limit changes.
 
-use std::hash::{Hash, Hasher};
+mod entry;
+mod tables;
+
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use moka::sync::Cache;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::key::{Key, KeyHash};
 use super::lookup::{Held, Hit};
 use super::object::{Object, Place};
-use super::short_hash::{BuildShortHasher, ShortHash, scatter};
 use crate::base::ids::Generation;
 use crate::body::content::Parts;
 use crate::semantics::vary::VarySet;
+use entry::{ENTRY_OVERHEAD, Entry, EntryName, Slot, block_names};
+use tables::Tables;
 
 /// The most `Vary` sets that are remembered for one key; the oldest goes first.
 pub(super) const MAX_VARY_SETS: usize = 8;
 
-/// What moka and our own types cost for each entry beside the object, measured with small ones.
-const ENTRY_OVERHEAD: usize = 360;
-
 #[derive(Debug)]
 pub(super) struct MemoryTier {
-    entries: Cache<ShortHash<EntryName>, Arc<Entry>, BuildShortHasher>,
+    tables: ArcSwap<Tables>,
     /// Who changes a slot reads it, makes another and puts that in its place: one after the other. Each of the locks is
-    /// that of many slots.
+    /// that of many slots. Who puts other tables in place holds all of them.
     changes: Box<[Mutex<()>]>,
 }
 
 /// Slots that may be changed at the same time, at most.
 const CHANGES: usize = 64;
 
-/// Names are small, because each entry has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct EntryName {
-    /// What the policy counts by.
-    counted: u64,
-    /// What tells entries apart that are counted as one, or that share a short hash.
-    unique: u64,
-}
-
-/// Marks the names of blocks.
-const BLOCK_MARK: u64 = 1 << 63;
-
-impl EntryName {
-    fn slot(name: KeyHash) -> Self {
-        let (counted, second) = name.halves();
-        Self { counted, unique: second & !BLOCK_MARK }
-    }
-
-    /// A block of one store of the object in a slot. There is one store of a generation, so that generation and index name
-    /// the block.
-    fn block(slot: KeyHash, generation: Generation, index: u32) -> Self {
-        Self { counted: scatter(slot.short() ^ (u64::from(index) + 1)), unique: generation.0 | BLOCK_MARK }
-    }
-}
-
-#[derive(Debug)]
-enum Entry {
-    Slot(Slot),
-    Block(Bytes),
-}
-
-#[derive(Clone, Debug)]
-struct Slot {
-    /// The full key, compared on every hit: the hash only names the entry.
-    key: Arc<[u8]>,
-    object: Option<Arc<Object>>,
-    vary_sets: Arc<[VarySet]>,
-}
-
 impl MemoryTier {
-    pub(super) fn new(capacity: u64) -> Self {
-        let entries = Cache::builder()
-            .max_capacity(capacity)
-            .weigher(|_, entry: &Arc<Entry>| weight(entry))
-            .build_with_hasher(BuildShortHasher);
-        Self { entries, changes: (0..CHANGES).map(|_| Mutex::default()).collect() }
+    /// An empty one, of so many bytes at most.
+    pub(super) fn new(limit: u64) -> Self {
+        let changes = (0..CHANGES).map(|_| Mutex::default()).collect();
+        Self { tables: ArcSwap::from_pointee(Tables::new(limit)), changes }
+    }
+
+    /// Gives it another limit. Blocking: a new table is made and what is there is moved into it, first what `wanted` names
+    /// with its blocks, since what a smaller one does not take is lost. Meanwhile others read, write and remove as always.
+    /// One at a time.
+    pub(super) fn resize(&self, limit: u64, wanted: &[Key]) {
+        let tables = self.put(|tables| tables.beside(limit));
+        let hot = wanted.iter().filter_map(|key| Some((key.hash(), self.object(key, key.hash())?)));
+        for (slot, object) in hot {
+            block_names(slot, &object).for_each(|name| tables.move_over(name));
+            self.move_over(&tables, EntryName::slot(slot));
+        }
+        tables.names_before().for_each(|name| self.move_over(&tables, name));
+        self.put(Tables::alone).tidy();
+    }
+
+    /// Moves an entry over, unless it is taken out meanwhile.
+    fn move_over(&self, tables: &Tables, name: EntryName) {
+        let _no_change_meanwhile = self.lock(name);
+        tables.move_over(name);
+    }
+
+    /// Puts other tables in place, while nobody changes a slot.
+    fn put(&self, make: impl FnOnce(&Tables) -> Tables) -> Arc<Tables> {
+        let _nobody: Vec<MutexGuard<'_, ()>> = self.changes.iter().map(Mutex::lock).collect();
+        let tables = Arc::new(make(&self.tables.load()));
+        self.tables.store(Arc::clone(&tables));
+        tables
+    }
+
+    /// Held by whoever changes a slot of this name.
+    fn lock(&self, name: EntryName) -> Option<MutexGuard<'_, ()>> {
+        let place = usize::try_from(name.counted % CHANGES as u64).unwrap_or(0);
+        self.changes.get(place).map(Mutex::lock)
     }
 
     pub(super) fn used(&self) -> u64 {
-        self.entries.run_pending_tasks();
-        self.entries.weighted_size()
+        let tables = self.tables.load();
+        tables.tidy();
+        tables.weight()
     }
 
     /// How many entries there are: objects, lists of variants, and blocks.
     pub(super) fn entries(&self) -> u64 {
-        self.entries.entry_count()
+        self.tables.load().count()
     }
 
     pub(super) fn limit(&self) -> u64 {
-        self.entries.policy().max_capacity().unwrap_or(0)
+        self.tables.load().limit()
     }
 
     /// Calls `found` with each object and its key until it returns false; tells whether it never did. The policy takes no
-    /// notice. What comes and goes meanwhile may be among them or not.
+    /// notice. What comes and goes meanwhile may be among them or not, and some may be met twice.
     pub(super) fn each(&self, mut found: impl FnMut(&Key, &Arc<Object>) -> bool) -> bool {
-        self.entries.iter().all(|(_, entry)| match &*entry {
+        self.tables.load_full().each().all(|entry| match &*entry {
             Entry::Slot(Slot { key, object: Some(object), .. }) => {
                 found(&Key::of_full(Arc::clone(key)), object)
             }
@@ -116,7 +112,8 @@ impl MemoryTier {
     /// Whether nothing would have to go for an object with all of its content.
     pub(super) fn has_room_for(&self, object: &Object) -> bool {
         let head = object.head_weight() + ENTRY_OVERHEAD;
-        self.entries.weighted_size() + head as u64 + object.representation.length <= self.limit()
+        let tables = self.tables.load();
+        tables.weight() + head as u64 + object.representation.length <= tables.limit()
     }
 
     /// Calls `candidate` with each stored variant that the request's `values` select.
@@ -166,17 +163,18 @@ impl MemoryTier {
     /// Offers one block of an object to the tier.
     pub(super) fn offer_block(&self, key: &Key, object: &Object, index: u32, block: Bytes) {
         let name = EntryName::block(object.slot(key), object.generation, index);
-        self.entries.insert(ShortHash(name), Arc::new(Entry::Block(block)));
-        self.tidy();
+        let tables = self.tables.load();
+        tables.insert(name, Arc::new(Entry::Block(block)));
+        tables.tidy();
     }
 
     /// Lets what has to go go now: the policy puts it off by dozens of entries, which is much if they are blocks.
     pub(super) fn tidy(&self) {
-        self.entries.run_pending_tasks();
+        self.tables.load().tidy();
     }
 
     fn block(&self, name: EntryName) -> Option<Bytes> {
-        match &*self.entries.get(&ShortHash(name))? {
+        match &*self.tables.load().get(name)? {
             Entry::Block(bytes) => Some(bytes.clone()),
             Entry::Slot(_) => None,
         }
@@ -204,7 +202,7 @@ impl MemoryTier {
 
     /// Whether one block of an object is there. The policy does not take that for a wish to have it.
     pub(super) fn has_block(&self, key: &Key, object: &Object, index: u32) -> bool {
-        self.entries.contains_key(&ShortHash(EntryName::block(object.slot(key), object.generation, index)))
+        self.tables.load().has(EntryName::block(object.slot(key), object.generation, index))
     }
 
     /// Blocks first, then the head: a head is never visible before its content, unless it is divided. What came from a
@@ -218,11 +216,12 @@ impl MemoryTier {
             Held::Memory(Parts::Blocks(blocks)) => blocks,
             Held::Disk(_, first) => std::slice::from_ref(first),
         };
-        for (block_name, block) in block_names(name, object).zip(here) {
-            self.entries.insert(ShortHash(block_name), Arc::new(Entry::Block(block.clone())));
-        }
         if !here.is_empty() {
-            self.tidy();
+            let tables = self.tables.load();
+            for (block_name, block) in block_names(name, object).zip(here) {
+                tables.insert(block_name, Arc::new(Entry::Block(block.clone())));
+            }
+            tables.tidy();
         }
         if !object.vary.is_empty() {
             self.note_vary(key, &object.vary);
@@ -263,9 +262,8 @@ impl MemoryTier {
     }
 
     fn drop_blocks(&self, slot: KeyHash, object: &Object) {
-        for name in block_names(slot, object) {
-            self.entries.invalidate(&ShortHash(name));
-        }
+        let tables = self.tables.load();
+        block_names(slot, object).for_each(|name| tables.remove(name));
     }
 
     /// Whether a slot has an object of the same generation.
@@ -280,34 +278,24 @@ impl MemoryTier {
 
     /// What is there by the name of a slot.
     fn entry(&self, name: KeyHash) -> Option<Arc<Entry>> {
-        self.entries.get(&ShortHash(EntryName::slot(name)))
+        self.tables.load().get(EntryName::slot(name))
     }
 
     /// Reads, changes and writes a slot of `key` in one step. Only the policy may come in between, which can do nothing but
     /// evict it.
     fn change_slot(&self, key: &Key, name: KeyHash, change: impl FnOnce(&mut Slot)) {
-        let place = usize::try_from(name.short() % CHANGES as u64).unwrap_or(0);
-        let _only_one = self.changes.get(place).map(Mutex::lock);
-        let found = self.entry(name);
+        let name = EntryName::slot(name);
+        let _only_one = self.lock(name);
+        let tables = self.tables.load();
+        let found = tables.get(name);
         let slot = found.as_ref().and_then(|entry| entry.slot_of(key)).cloned();
         let nothing = || Slot { key: key.shared_full(), object: None, vary_sets: Arc::default() };
         let mut slot = slot.unwrap_or_else(nothing);
         change(&mut slot);
-        let name = ShortHash(EntryName::slot(name));
         if slot.object.is_some() || !slot.vary_sets.is_empty() {
-            self.entries.insert(name, Arc::new(Entry::Slot(slot)));
+            tables.insert(name, Arc::new(Entry::Slot(slot)));
         } else if found.is_some() {
-            self.entries.invalidate(&name);
-        }
-    }
-}
-
-impl Entry {
-    /// The slot, if that is what it is, and of this key.
-    fn slot_of(&self, key: &Key) -> Option<&Slot> {
-        match self {
-            Self::Slot(slot) if *slot.key == *key.full() => Some(slot),
-            Self::Slot(_) | Self::Block(_) => None,
+            tables.remove(name);
         }
     }
 }
@@ -318,15 +306,6 @@ fn is_later(held: &Object, object: &Object) -> bool {
     order(held) > order(object)
 }
 
-fn block_names(slot: KeyHash, object: &Object) -> impl Iterator<Item = EntryName> + use<> {
-    let count = match object.representation.place {
-        Place::Inline(_) => 0,
-        Place::Blocks { count, .. } => count,
-    };
-    let generation = object.generation;
-    (0..count).map(move |index| EntryName::block(slot, generation, index))
-}
-
 /// Whether a key has a slot at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyState {
@@ -334,22 +313,4 @@ pub(super) enum KeyState {
     Unknown,
     /// Something was stored under it.
     Known,
-}
-
-fn weight(entry: &Entry) -> u32 {
-    let bytes = match entry {
-        Entry::Slot(slot) => {
-            slot.key.len()
-                + slot.object.as_ref().map_or(0, |object| object.weight())
-                + slot.vary_sets.len() * 64
-        }
-        Entry::Block(bytes) => bytes.len(),
-    };
-    u32::try_from(bytes + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
-}
-
-impl Hash for ShortHash<EntryName> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.counted);
-    }
 }
