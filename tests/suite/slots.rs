@@ -65,7 +65,12 @@ fn change_many(beside: impl Fn(&Cache) -> bool + Sync) {
     };
     let are_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| while beside(&cache) && !are_done.load(Ordering::Relaxed) {});
+        scope.spawn(|| {
+            let mut goes_on = true;
+            while goes_on {
+                goes_on = beside(&cache) && !are_done.load(Ordering::Relaxed);
+            }
+        });
         for set in &sets {
             scope.spawn(|| slots().for_each(|number| cache.note_vary(&key(number), set)));
         }

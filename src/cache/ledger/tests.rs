@@ -3,6 +3,7 @@ use http::uri::Scheme;
 use super::*;
 use crate::base::ids::{KeyRules, SiteId};
 use crate::cache::disk::volume::Directory;
+use crate::cache::disk::volume::Volume;
 use crate::cache::key::{KeyParts, url};
 use crate::semantics::glob::Glob;
 use crate::semantics::tags::Tag;
