@@ -27,6 +27,7 @@ mod inspect;
 mod preface;
 mod purge;
 mod steps;
+mod troubles;
 mod turn;
 
 use std::net::IpAddr;
