@@ -26,10 +26,12 @@ async fn halting(gate: &Arc<Gate>) -> Origin {
     .await
 }
 
-/// A node in front of `origin`, and its address.
+/// A node in front of `origin`, and its address: one of the loopback's that no other test listens at, so that nobody does
+/// once the node does not.
 async fn node(origin: &Origin, more: &[&str]) -> (Process, SocketAddr) {
     let url = origin.url();
-    let args = [&["serve", "--listen", "127.0.0.1:0", "--origin", &url], more].concat();
+    let own = format!("127.{}.{}.{}:0", fastrand::u8(64..128), fastrand::u8(..), fastrand::u8(1..255));
+    let args = [&["serve", "--listen", &own, "--origin", &url], more].concat();
     let node = Process::start(FOREBAY, &args);
     let address = node.listening().await;
     (node, address)
