@@ -180,8 +180,7 @@ impl Node {
         making.by(settings, &self.pools(), self.front().as_ref())
     }
 
-    /// Has requests and handshakes that come from now on go by another configuration. Cannot fail. Blocking, as long as it
-    /// takes to move what is stored if there is another memory limit.
+    /// Has requests and handshakes that come from now on go by another configuration. Cannot fail.
     pub(super) fn put(&self, settings: &Settings, made: &Made, log: Option<AccessLog>) {
         let router = router(settings, &self.metrics);
         let parts = Parts {
@@ -202,11 +201,11 @@ impl Node {
         self.routes.store(router);
         self.told.store(Arc::new(Told::of(settings)));
         self.machine.put(Arc::new(ClientMachine::new(settings.request.clone(), parts)));
-        self.share_out(settings);
     }
 
-    /// Shares the memory out anew, if its limit has changed: never are shares larger than what they are of.
-    fn share_out(&self, settings: &Settings) {
+    /// Shares the memory out anew, if its limit has changed: never are shares larger than what they are of. Blocking, as long as
+    /// it takes to move what is stored.
+    pub(super) fn share_out(&self, settings: &Settings) {
         let (budget, cache) = (&self.means.budget, &self.cache);
         let (before, now) = (budget.limit(), settings.memory.budget);
         if before == now {
@@ -214,7 +213,7 @@ impl Node {
         }
         budget.set_limit(before.max(now));
         let entries = cache.memory_entries();
-        cache.resize(&settings.cache);
+        cache.resize(&settings.cache, budget);
         budget.set_limit(now);
         let (kept, limit) = (cache.memory_entries(), ByteSize(settings.memory.limit));
         tracing::info!(%limit, entries, kept, "the memory tier was built anew");

@@ -43,7 +43,7 @@ pub mod wish;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 
 use crate::base::ids::Generations;
@@ -56,7 +56,6 @@ use disk::volume::{DirectoryOpener, OpenError, Opener};
 use doorkeeper::Doorkeeper;
 use era::Eras;
 use hot::HotList;
-use key::Key;
 use ledger::Ledger;
 use markers::Markers;
 use memory::MemoryTier;
@@ -101,7 +100,7 @@ pub struct Cache {
     memory: Arc<MemoryTier>,
     disk: Option<Arc<DiskTier>>,
     /// Before the memory tier, where there is a disk.
-    doorkeeper: Option<Doorkeeper>,
+    doorkeeper: Option<RwLock<Doorkeeper>>,
     markers: Arc<Markers>,
     aliases: Arc<Aliases>,
     variants: Variants,
@@ -169,7 +168,7 @@ impl Cache {
         }
         Ok(Self {
             memory,
-            doorkeeper: disk.as_ref().map(|_| Doorkeeper::of_tier(settings.memory, budget)),
+            doorkeeper: disk.as_ref().map(|_| RwLock::new(Doorkeeper::of_tier(settings.memory, budget))),
             disk,
             markers,
             aliases,
@@ -192,13 +191,21 @@ impl Cache {
     /// Gives memory, ledger and the index of the disk other shares while it runs. What is stored stays, as far as less memory
     /// holds it; markers and the lists of variants and aliases keep theirs. Blocking, for as long as the memory tier's entries
     /// are moved. One at a time.
-    pub fn resize(&self, settings: &Settings) {
+    pub fn resize(&self, settings: &Settings, budget: &Arc<Budget>) {
         self.ledger.set_limit(settings.ledger_limit());
+        if self.ledger.is_half_full(self.disk.is_none()) {
+            self.sweeper.ask();
+        }
         if let (Some(disk), Some(settings)) = (&self.disk, &settings.disk) {
             disk.set_memory(settings.memory);
         }
-        let wanted: Vec<Key> = self.hot.first(hot::MOST).into_iter().map(|hot| hot.key).collect();
-        self.memory.resize(settings.memory, &wanted);
+        if let Some(doorkeeper) = &self.doorkeeper {
+            *doorkeeper.write() = Doorkeeper::of_tier(settings.memory, budget);
+        }
+        let hot = self.hot.first(hot::MOST);
+        let slots =
+            hot.iter().flat_map(|hot| [hot.key.hash()].into_iter().chain(self.variants.slots(&hot.key)));
+        self.memory.resize(settings.memory, &slots.collect::<Vec<_>>());
     }
 
     /// Blocking: writes what waits to be written, and lets go of the disk, within `patience`.

@@ -182,6 +182,14 @@ impl Representation {
         if bytes.is_empty() { 0..0 } else { index(bytes.start)..index(bytes.end - 1).saturating_add(1) }
     }
 
+    /// Bytes that are in blocks, and are all there or of no use.
+    pub fn blocks_weight(&self) -> u64 {
+        match self.place {
+            Place::Blocks { divided: false, .. } => self.length,
+            Place::Blocks { divided: true, .. } | Place::Inline(_) => 0,
+        }
+    }
+
     /// The bytes of a block.
     pub fn bytes_of(&self, index: u32) -> Range<u64> {
         let start = u64::from(index) * BLOCK as u64;

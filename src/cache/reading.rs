@@ -131,7 +131,7 @@ impl Cache {
         let is_whole = matches!(hit.content, Held::Memory(_));
         !is_whole
             || self.memory.has_room_for(&hit.object)
-            || self.doorkeeper.as_ref().is_none_or(|door| door.knows(hit.object.slot(key).short()))
+            || self.doorkeeper.as_ref().is_none_or(|door| door.read().knows(hit.object.slot(key).short()))
     }
 
     /// A block of a hit that is on disk, from the tier that has it. Cancel-safe.

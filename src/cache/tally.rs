@@ -41,9 +41,11 @@ impl Cache {
         // They read what the disk has, as requests do.
         let _only_one = self.tallying.lock();
         let mut memory = Counting::begin();
-        self.memory.each(|key, object| {
+        let is_seen = self.memory.each(|key, object| {
             memory.note(self.is_alive(key, object) && matcher.matches(key, &object.tags))
         });
+        // One that is built anew just now has more than was seen.
+        memory.count.is_cut |= !is_seen;
         let mut disk = Counting::begin();
         let is_whole = self.disk().is_none_or(|tier| {
             tier.each_record(|_, found| {

@@ -324,10 +324,10 @@ async fn let_all_go(world: Arc<Mutex<World>>) {
 
 async fn run(stores: Stores, seed: u64) -> (Vec<String>, Result<Shared, String>) {
     let world = Arc::<Mutex<World>>::default();
-    let make = Make { capacity: 256 << 20, ordered: seed.is_multiple_of(2), cached: seed.is_multiple_of(3) };
+    let mut random = fastrand::Rng::with_seed(seed);
+    let make = Make { capacity: 256 << 20, ordered: random.bool(), cached: random.bool() };
     let disk = stores.has_disk().then(|| Disk::new(seed, make));
     let pipes = node(stores, disk.as_ref(), &world).await;
-    let random = fastrand::Rng::with_seed(seed);
     let (purges, asked, shared) = (Vec::new(), Vec::new(), Shared::default());
     let mut run = Run { random, world, stores, disk, pipes, time: 0, purges, asked, shared };
     let mut result = Ok(());
@@ -366,5 +366,8 @@ fn who_asks_after_a_purge_gets_nothing_from_before_it() {
     }
     println!("{shared:?}");
     assert!(one.is_some() || shared.all as u64 > runs, "hardly anybody shared anything: {shared:?}");
-    assert!(one.is_some() || shared.of_disk as u64 > runs / 2, "hardly anything came from disk: {shared:?}");
+    assert!(
+        one.is_some() || runs < 20 || shared.of_disk as u64 > runs / 2,
+        "hardly anything came from disk: {shared:?}"
+    );
 }

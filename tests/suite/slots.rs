@@ -10,6 +10,7 @@ use forebay::cache::{Cache, Settings};
 use forebay::semantics::vary::VarySet;
 
 use crate::disk_model::{Model, Slot, Stamp, key, object, request};
+use crate::reload_memory::Ends;
 
 const SLOTS: usize = 3_000;
 const SETS: usize = 8;
@@ -23,7 +24,7 @@ fn settings() -> Settings {
 
 #[test]
 fn changes_of_one_slot_lose_nothing() {
-    change_many(|_| false);
+    change_many(|_, _| false);
 }
 
 /// Each resize has every slot moved, most of them while they are changed.
@@ -32,9 +33,9 @@ fn changes_lose_nothing_while_the_tier_is_built_anew() {
     let limits = [400 << 20, 512 << 20].into_iter().cycle();
     let limits = Mutex::new(limits);
     let resized = AtomicUsize::new(0);
-    change_many(|cache| {
+    change_many(|cache, budget| {
         let memory = limits.lock().unwrap().next().expect("a cycle");
-        cache.resize(&Settings { memory, ..settings() });
+        cache.resize(&Settings { memory, ..settings() }, budget);
         assert_eq!(cache.memory_limit(), memory);
         resized.fetch_add(1, Ordering::Relaxed);
         true
@@ -43,8 +44,9 @@ fn changes_lose_nothing_while_the_tier_is_built_anew() {
 }
 
 /// Changes many slots from many threads, while another one does `beside` as long as that returns true.
-fn change_many(beside: impl Fn(&Cache) -> bool + Sync) {
-    let cache = Cache::open(&settings(), &Budget::new(1 << 30), &Arc::default()).expect("no disk");
+fn change_many(beside: impl Fn(&Cache, &Arc<Budget>) -> bool + Sync) {
+    let budget = Budget::new(1 << 30);
+    let cache = Cache::open(&settings(), &budget, &Arc::default()).expect("no disk");
     let sets: Vec<_> =
         (0..SETS).map(|n| VarySet::of_names(vec![format!("x-{n}").parse().unwrap()])).collect();
     let mut model = Model::default();
@@ -65,10 +67,11 @@ fn change_many(beside: impl Fn(&Cache) -> bool + Sync) {
     };
     let are_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _ends = Ends(&are_done);
         scope.spawn(|| {
             let mut goes_on = true;
             while goes_on {
-                goes_on = beside(&cache) && !are_done.load(Ordering::Relaxed);
+                goes_on = beside(&cache, &budget) && !are_done.load(Ordering::Relaxed);
             }
         });
         for set in &sets {
@@ -80,7 +83,6 @@ fn change_many(beside: impl Fn(&Cache) -> bool + Sync) {
                 cache.remove(&key(number), &hits[number].object);
             }
         }
-        are_done.store(true, Ordering::Relaxed);
     });
     for number in 0..SLOTS {
         assert_eq!(cache.known_vary(&key(number)).len(), SETS, "{number}");

@@ -272,6 +272,8 @@ impl Inner {
             certificates.wake();
             files.iter().for_each(Caretaker::wake);
         }
+        // Last, because it takes a while.
+        self.node.share_out(&settings);
         (state.written, state.settings) = (written, settings);
         Ok(reloaded)
     }

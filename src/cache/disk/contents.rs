@@ -56,6 +56,13 @@ impl Contents {
         state.bytes + state.shelves.len() as u64 * DISK_BLOCK
     }
 
+    /// Gives memory back that was for more contents than there are.
+    pub fn shrink(&self) {
+        let mut state = self.state.lock();
+        let most = state.held.len() + state.held.len() / 8;
+        state.held.shrink_to(most);
+    }
+
     /// Bytes that will be free once their readers are done.
     pub fn condemned(&self) -> u64 {
         self.state.lock().condemned

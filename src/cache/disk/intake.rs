@@ -5,6 +5,7 @@
 //! that a slot is to be emptied is never refused, because what is on disk would then outlive what replaced it.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -67,7 +68,7 @@ pub struct Intake {
     /// Something has gone, or nothing will be taken in any more.
     room: Notify,
     /// Bytes that may wait.
-    limit: u64,
+    limit: AtomicU64,
     /// How long the keeper lingers when it has done all that waited: to wake a thread costs the request that does it more
     /// than all else that it has to do with the disk.
     linger: Duration,
@@ -139,7 +140,22 @@ struct Waiting {
 impl Intake {
     /// An empty queue in which so many bytes may wait, and as a rule no longer than `linger` until they are asked for.
     pub fn new(limit: u64, linger: Duration) -> Self {
-        Self { state: Mutex::default(), arrived: Condvar::new(), room: Notify::new(), limit, linger }
+        Self {
+            state: Mutex::default(),
+            arrived: Condvar::new(),
+            room: Notify::new(),
+            limit: AtomicU64::new(limit),
+            linger,
+        }
+    }
+
+    fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes may wait from now on.
+    pub fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Takes an object in; false if too much is waiting. One alone may be larger than the limit.
@@ -158,7 +174,7 @@ impl Intake {
     }
 
     fn is_large(&self, change: &Change) -> bool {
-        cost(change) > self.limit / LARGE
+        cost(change) > self.limit() / LARGE
     }
 
     fn count<'a>(&self, state: &'a mut State, change: &Change) -> &'a mut u64 {
@@ -188,7 +204,7 @@ impl Intake {
         fits: impl FnOnce(&State, u64) -> bool,
     ) -> bool {
         let mut state = self.state.lock();
-        if state.closed || !fits(&state, self.limit) {
+        if state.closed || !fits(&state, self.limit()) {
             return false;
         }
         state.tickets += 1;
@@ -214,7 +230,7 @@ impl Intake {
         if !queued {
             state.order.push_back(slot);
         }
-        let is_due = state.keeper != Doing::Lingers || state.small + state.large > self.limit / MUCH;
+        let is_due = state.keeper != Doing::Lingers || state.small + state.large > self.limit() / MUCH;
         drop(state);
         if is_due {
             self.arrived.notify_one();

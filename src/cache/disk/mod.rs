@@ -156,7 +156,7 @@ impl DiskTier {
         let sketch = Sketch::new(settings.memory / (table::ENTRY_COST + 16) / 2);
         let shared = Arc::new(Shared {
             reads: Arc::new(Semaphore::new(settings.reads.clamp(1, Semaphore::MAX_PERMITS))),
-            intake: Intake::new(settings.queue(), settings.linger),
+            intake: Intake::new(Settings::queue(settings.memory), settings.linger),
             sketch,
             memory: AtomicU64::new(settings.memory),
             settings,
@@ -171,9 +171,11 @@ impl DiskTier {
         Ok(Self { shared, keeper: Mutex::new(Some(keeper)), scribe: Mutex::new(Some(scribe)) })
     }
 
-    /// Lets the index take so many bytes of memory from now on. If it takes more, the keeper evicts at its next look.
+    /// Lets the index take so many bytes of memory from now on, and what waits to be written its part of that. If it takes more,
+    /// the keeper evicts, by and by.
     pub(super) fn set_memory(&self, bytes: u64) {
         self.shared.memory.store(bytes, Ordering::Relaxed);
+        self.shared.intake.set_limit(Settings::queue(bytes));
     }
 
     /// Makes `hit` visible to lookup and writes it behind the request's back; false if one with a later head is

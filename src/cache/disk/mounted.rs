@@ -90,6 +90,12 @@ impl Mounted {
         self.entries() as u64 * ENTRY_COST + self.contents.len() as u64 * CONTENT_COST
     }
 
+    /// Gives memory back that was for more slots and contents than there are.
+    pub(super) fn shrink(&self) {
+        self.table.shrink();
+        self.contents.shrink();
+    }
+
     /// How many slots there are.
     pub(super) fn entries(&self) -> usize {
         self.entries.load(Ordering::Relaxed)

@@ -113,8 +113,8 @@ impl Settings {
         2 * self.limit / u64::from(self.segment())
     }
 
-    /// Bytes that wait to be written at most.
-    pub fn queue(&self) -> u64 {
-        (self.memory / 2).min(ByteSize::mib(64).0)
+    /// Bytes that wait to be written at most, where the index may take so many bytes of memory.
+    pub fn queue(memory: u64) -> u64 {
+        (memory / 2).min(ByteSize::mib(64).0)
     }
 }

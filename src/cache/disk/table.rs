@@ -156,6 +156,17 @@ impl Table {
         Some(entries.swap_remove(index as usize).into())
     }
 
+    /// Gives memory back that was for more entries than there are, shard by shard.
+    pub fn shrink(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let Shard { entries, by_slot } = &mut *shard;
+            let most = entries.len() + entries.len() / 8;
+            entries.shrink_to(most);
+            by_slot.shrink_to(most, |index| entries.get(*index as usize).map_or(0, |held| held.slot));
+        }
+    }
+
     /// An entry chosen at random, by two random numbers; none from an empty shard.
     pub fn random(&self, random: &mut fastrand::Rng) -> Option<Entry> {
         let shard = self.shards.get(random.usize(..SHARDS))?.lock();

@@ -166,9 +166,19 @@ impl Ledger {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// So many records from now on. If there are more, the next purge folds the oldest.
+    /// So many records from now on. If there are more, the next purge folds the oldest, unless a sweep makes them superfluous
+    /// before.
     pub(in crate::cache) fn set_limit(&self, limit: usize) {
         self.limit.store(limit, Ordering::Relaxed);
+        let records = self.state.read().index.len();
+        if records > limit {
+            tracing::warn!(
+                records,
+                limit,
+                "the ledger has more purges than there is memory for by now: the next one folds the oldest, and whatever is \
+                 as old counts as purged"
+            );
+        }
     }
 
     /// The latest sequence that was given to a purge.

@@ -27,6 +27,15 @@ pub(super) struct EntryName {
 const BLOCK_MARK: u64 = 1 << 63;
 
 impl EntryName {
+    fn nth(slot: u64, generation: Generation, index: u32) -> Self {
+        Self { counted: scatter(slot ^ (u64::from(index) + 1)), unique: generation.0 | BLOCK_MARK }
+    }
+
+    /// Whether it is that of a block.
+    pub(super) fn is_block(self) -> bool {
+        self.unique & BLOCK_MARK != 0
+    }
+
     pub(super) fn slot(name: KeyHash) -> Self {
         let (counted, second) = name.halves();
         Self { counted, unique: second & !BLOCK_MARK }
@@ -35,7 +44,7 @@ impl EntryName {
     /// A block of one store of the object in a slot. There is one store of a generation, so that generation and index name
     /// the block.
     pub(super) fn block(slot: KeyHash, generation: Generation, index: u32) -> Self {
-        Self { counted: scatter(slot.short() ^ (u64::from(index) + 1)), unique: generation.0 | BLOCK_MARK }
+        Self::nth(slot.short(), generation, index)
     }
 }
 
@@ -63,13 +72,14 @@ impl Entry {
     }
 }
 
-pub(super) fn block_names(slot: KeyHash, object: &Object) -> impl Iterator<Item = EntryName> + use<> {
+/// The names of the blocks of an object in a slot of this short hash.
+pub(super) fn block_names(slot: u64, object: &Object) -> impl Iterator<Item = EntryName> + use<> {
     let count = match object.representation.place {
         Place::Inline(_) => 0,
         Place::Blocks { count, .. } => count,
     };
     let generation = object.generation;
-    (0..count).map(move |index| EntryName::block(slot, generation, index))
+    (0..count).map(move |index| EntryName::nth(slot, generation, index))
 }
 
 pub(super) fn weight(entry: &Entry) -> u32 {

@@ -8,14 +8,16 @@
 //! block's hash is that of its slot and index, whatever its generation: so what is often asked for keeps its
 //! standing when it is fetched anew.
 //!
-//! - here: the tier. - `entry`: what is in it. - `tables`: the table that has it, and the one before, while its limit changes.
+//! - here: the tier.
+//! - `entry`: what is in it.
+//! - `tables`: the table that has it, and the one before, while its limit changes.
 
 mod entry;
 mod tables;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 
@@ -25,7 +27,7 @@ use super::object::{Object, Place};
 use crate::base::ids::Generation;
 use crate::body::content::Parts;
 use crate::semantics::vary::VarySet;
-use entry::{ENTRY_OVERHEAD, Entry, EntryName, Slot, block_names};
+use entry::{ENTRY_OVERHEAD, Entry, EntryName, Slot, block_names, weight};
 use tables::Tables;
 
 /// The most `Vary` sets that are remembered for one key; the oldest goes first.
@@ -49,24 +51,38 @@ impl MemoryTier {
         Self { tables: ArcSwap::from_pointee(Tables::new(limit)), changes }
     }
 
-    /// Gives it another limit. Blocking: a new table is made and what is there is moved into it, first what `wanted` names
-    /// with its blocks, since what a smaller one does not take is lost. Meanwhile others read, write and remove as always.
-    /// One at a time.
-    pub(super) fn resize(&self, limit: u64, wanted: &[Key]) {
+    /// Gives it another limit. Blocking: a new table is made, and what is there is moved into it as far as there is room, first
+    /// what `wanted` names. Meanwhile others read, write and remove as always. One at a time.
+    pub(super) fn resize(&self, limit: u64, wanted: &[KeyHash]) {
         let tables = self.put(|tables| tables.beside(limit));
-        let hot = wanted.iter().filter_map(|key| Some((key.hash(), self.object(key, key.hash())?)));
-        for (slot, object) in hot {
-            block_names(slot, &object).for_each(|name| tables.move_over(name));
-            self.move_over(&tables, EntryName::slot(slot));
+        for slot in wanted {
+            self.move_slot(&tables, EntryName::slot(*slot));
         }
-        tables.names_before().for_each(|name| self.move_over(&tables, name));
+        for name in tables.names_before().filter(|name| !name.is_block()) {
+            self.move_slot(&tables, name);
+        }
         self.put(Tables::alone).tidy();
     }
 
-    /// Moves an entry over, unless it is taken out meanwhile.
-    fn move_over(&self, tables: &Tables, name: EntryName) {
+    /// Moves a slot over, with all blocks of its object: a part of one is of no use, unless it is divided. What is taken out
+    /// meanwhile is not moved.
+    fn move_slot(&self, tables: &Tables, name: EntryName) {
         let _no_change_meanwhile = self.lock(name);
+        let Some(entry) = tables.before(name) else { return };
+        let Entry::Slot(slot) = &*entry else { return };
+        let object = slot.object.as_ref();
+        let content = object.map_or(0, |object| object.representation.blocks_weight());
+        if !tables.has_room(u64::from(weight(&entry)) + content) {
+            return;
+        }
+        if let Some(object) = object {
+            block_names(name.counted, object).for_each(|block| tables.move_over(block));
+        }
         tables.move_over(name);
+        if content > 0 {
+            // So that it is known how much room there is.
+            tables.tidy();
+        }
     }
 
     /// Puts other tables in place, while nobody changes a slot.
@@ -99,21 +115,28 @@ impl MemoryTier {
     }
 
     /// Calls `found` with each object and its key until it returns false; tells whether it never did. The policy takes no
-    /// notice. What comes and goes meanwhile may be among them or not, and some may be met twice.
+    /// notice. What comes and goes meanwhile may be among them or not. It ends early where the tier is given another limit:
+    /// what is moved then is met for sure in neither table, and what is moved no more is not to be kept by who walks.
     pub(super) fn each(&self, mut found: impl FnMut(&Key, &Arc<Object>) -> bool) -> bool {
-        self.tables.load_full().each().all(|entry| match &*entry {
-            Entry::Slot(Slot { key, object: Some(object), .. }) => {
-                found(&Key::of_full(Arc::clone(key)), object)
-            }
-            Entry::Slot(_) | Entry::Block(_) => true,
-        })
+        let tables = self.tables.load_full();
+        let is_still_so = || !tables.are_two() && Arc::ptr_eq(&tables, &self.tables.load());
+        let all = tables.each().all(|entry| {
+            is_still_so()
+                && match &*entry {
+                    Entry::Slot(Slot { key, object: Some(object), .. }) => {
+                        found(&Key::of_full(Arc::clone(key)), object)
+                    }
+                    Entry::Slot(_) | Entry::Block(_) => true,
+                }
+        });
+        all && is_still_so()
     }
 
     /// Whether nothing would have to go for an object with all of its content.
     pub(super) fn has_room_for(&self, object: &Object) -> bool {
         let head = object.head_weight() + ENTRY_OVERHEAD;
         let tables = self.tables.load();
-        tables.weight() + head as u64 + object.representation.length <= tables.limit()
+        !tables.are_two() && tables.has_room(head as u64 + object.representation.length)
     }
 
     /// Calls `candidate` with each stored variant that the request's `values` select.
@@ -148,7 +171,7 @@ impl MemoryTier {
             Place::Blocks { divided: true, .. } => Some(Held::Divided),
             Place::Blocks { divided: false, .. } => {
                 let found: Vec<Option<Bytes>> =
-                    block_names(object.slot(key), object).map(|name| self.block(name)).collect();
+                    block_names(object.slot(key).short(), object).map(|name| self.block(name)).collect();
                 let blocks = found.into_iter().collect::<Option<Vec<_>>>();
                 blocks.map(|blocks| Held::Memory(Parts::Blocks(blocks.into())))
             }
@@ -162,9 +185,11 @@ impl MemoryTier {
 
     /// Offers one block of an object to the tier.
     pub(super) fn offer_block(&self, key: &Key, object: &Object, index: u32, block: Bytes) {
-        let name = EntryName::block(object.slot(key), object.generation, index);
-        let tables = self.tables.load();
-        tables.insert(name, Arc::new(Entry::Block(block)));
+        let slot = object.slot(key);
+        let tables = self.change_blocks(slot, |tables| {
+            let name = EntryName::block(slot, object.generation, index);
+            tables.insert(name, Arc::new(Entry::Block(block)));
+        });
         tables.tidy();
     }
 
@@ -217,10 +242,11 @@ impl MemoryTier {
             Held::Disk(_, first) => std::slice::from_ref(first),
         };
         if !here.is_empty() {
-            let tables = self.tables.load();
-            for (block_name, block) in block_names(name, object).zip(here) {
-                tables.insert(block_name, Arc::new(Entry::Block(block.clone())));
-            }
+            let tables = self.change_blocks(name, |tables| {
+                for (block_name, block) in block_names(name.short(), object).zip(here) {
+                    tables.insert(block_name, Arc::new(Entry::Block(block.clone())));
+                }
+            });
             tables.tidy();
         }
         if !object.vary.is_empty() {
@@ -262,8 +288,9 @@ impl MemoryTier {
     }
 
     fn drop_blocks(&self, slot: KeyHash, object: &Object) {
-        let tables = self.tables.load();
-        block_names(slot, object).for_each(|name| tables.remove(name));
+        self.change_blocks(slot, |tables| {
+            block_names(slot.short(), object).for_each(|name| tables.remove(name));
+        });
     }
 
     /// Whether a slot has an object of the same generation.
@@ -279,6 +306,14 @@ impl MemoryTier {
     /// What is there by the name of a slot.
     fn entry(&self, name: KeyHash) -> Option<Arc<Entry>> {
         self.tables.load().get(EntryName::slot(name))
+    }
+
+    /// Changes blocks of a slot's object, in the tables that are in place: they are not moved meanwhile. Gives these tables.
+    fn change_blocks(&self, slot: KeyHash, change: impl FnOnce(&Tables)) -> Guard<Arc<Tables>> {
+        let _not_moved = self.lock(EntryName::slot(slot));
+        let tables = self.tables.load();
+        change(&tables);
+        tables
     }
 
     /// Reads, changes and writes a slot of `key` in one step. Only the policy may come in between, which can do nothing but

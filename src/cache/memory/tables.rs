@@ -1,8 +1,7 @@
 //! The table that the memory tier is, and the one that it was before, while its entries are moved.
 //!
 //! moka cannot be given another limit, so a tier whose limit changes gets a table of its own. While there are two, what is
-//! written goes into both and what is read is looked for in both: who reads or walks through either misses nothing that
-//! he would have met in one.
+//! written goes into both, and what is read is looked for in both.
 
 use std::sync::Arc;
 
@@ -67,13 +66,17 @@ impl Tables {
         }
     }
 
+    /// What is in the table before, by this name.
+    pub(super) fn before(&self, name: EntryName) -> Option<Arc<Entry>> {
+        self.before.as_ref()?.get(&ShortHash(name))
+    }
+
     /// Brings an entry over that is in the table before, and not here.
     pub(super) fn move_over(&self, name: EntryName) {
-        let name = ShortHash(name);
-        if !self.current.contains_key(&name)
-            && let Some(entry) = self.before.as_ref().and_then(|before| before.get(&name))
+        if !self.current.contains_key(&ShortHash(name))
+            && let Some(entry) = self.before(name)
         {
-            self.current.insert(name, entry);
+            self.current.insert(ShortHash(name), entry);
         }
     }
 
@@ -82,25 +85,41 @@ impl Tables {
         self.before.iter().flatten().map(|(name, _)| name.0)
     }
 
-    /// All entries, some of them twice while they are moved. The table before comes first: what is moved meanwhile is met
-    /// there, or here.
+    /// Whether entries are being moved.
+    pub(super) fn are_two(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// All entries of the current table.
     pub(super) fn each(&self) -> impl Iterator<Item = Arc<Entry>> {
-        self.before.iter().flatten().chain(&self.current).map(|(_, entry)| entry)
+        self.current.iter().map(|(_, entry)| entry)
     }
 
     /// Lets what has to go go now: the policy puts it off by dozens of entries, which is much if they are blocks.
     pub(super) fn tidy(&self) {
         self.current.run_pending_tasks();
+        if let Some(before) = &self.before {
+            before.run_pending_tasks();
+        }
     }
 
     /// Bytes of the entries. It lags behind.
     pub(super) fn weight(&self) -> u64 {
-        self.current.weighted_size()
+        self.most(Cache::weighted_size)
     }
 
     /// How many entries there are. It lags behind.
     pub(super) fn count(&self) -> u64 {
-        self.current.entry_count()
+        self.most(Cache::entry_count)
+    }
+
+    /// Whether the current table has room for so many bytes more. It lags behind.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        self.current.weighted_size() + bytes <= self.limit()
+    }
+
+    fn most(&self, of: impl Fn(&Table) -> u64) -> u64 {
+        self.before.as_ref().map_or(0, &of).max(of(&self.current))
     }
 
     pub(super) fn limit(&self) -> u64 {

@@ -150,6 +150,7 @@ impl Keeper {
     fn patience(&self) -> Duration {
         match &self.disk {
             Some(Disk { sweep: Some(_), .. }) => self.shared.settings.sweep_pause,
+            _ if self.index_is_too_large() => self.shared.settings.sweep_pause,
             _ => self.shared.settings.check.min(self.shared.settings.retry),
         }
     }
@@ -169,6 +170,7 @@ impl Keeper {
         self.attempt(Self::sync_if_asked);
         // Also while there is no end of work.
         self.attempt(Self::sweep_on);
+        self.attempt(Self::fit_index);
         if self.looked_at.elapsed() >= self.shared.settings.check {
             self.looked_at = Instant::now();
             self.attempt(Self::check);

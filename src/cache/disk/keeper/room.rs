@@ -16,6 +16,9 @@ use crate::cache::disk::table::{Entry, Place};
 /// Entries among which a victim is chosen.
 const CHOICE: usize = 16;
 
+/// What is evicted in one go where the index is too large.
+const AT_ONCE: usize = 512;
+
 /// Segments that are kept free: one to write to, one to clean into, and what is not counted exactly.
 const SPARE_SEGMENTS: u64 = 3;
 
@@ -46,7 +49,8 @@ impl Keeper {
     pub(super) fn make_room(&mut self, newcomer: &Newcomer) -> io::Result<bool> {
         let shared = &self.shared;
         let Some(disk) = &mut self.disk else { return Ok(false) };
-        if newcomer.bytes > disk.ceiling / 4 {
+        // An index that is too large has become so because its memory was lowered, and is being made to fit.
+        if newcomer.bytes > disk.ceiling / 4 || disk.mounted.memory() > shared.memory() {
             return Ok(false);
         }
         if newcomer.contents > 0 {
@@ -86,19 +90,13 @@ impl Keeper {
         }
     }
 
-    /// Evicts until the ceiling holds, which may have come down because the file system fills, and the index fits into its
-    /// memory, which may have become less.
+    /// Evicts until the ceiling holds, which may have come down because the file system fills.
     pub(super) fn make_room_for_others(&mut self) -> io::Result<()> {
         let shared = &self.shared;
         let Some(disk) = &mut self.disk else { return Ok(()) };
         // What only readers keep goes with them: to evict more would help nobody.
-        loop {
-            let is_over =
-                disk.mounted.used().saturating_sub(disk.mounted.contents.condemned()) > disk.ceiling;
-            if !is_over && disk.mounted.memory() <= shared.memory() {
-                return Ok(());
-            }
-            if is_over && Self::clean_most_wasted(shared, disk, &mut self.random)? {
+        while disk.mounted.used().saturating_sub(disk.mounted.contents.condemned()) > disk.ceiling {
+            if Self::clean_most_wasted(shared, disk, &mut self.random)? {
                 continue;
             }
             match victim(shared, disk, &mut self.random) {
@@ -107,6 +105,32 @@ impl Keeper {
             }
             Self::remove_files(disk)?;
         }
+        Ok(())
+    }
+
+    /// Whether the index takes more memory than it may by now.
+    pub(super) fn index_is_too_large(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.mounted.memory() > self.shared.memory())
+    }
+
+    /// Evicts some of what there is while the index takes more memory than it may, which has become less. In steps, between
+    /// which other work is done.
+    pub(super) fn fit_index(&mut self) -> io::Result<()> {
+        if !self.index_is_too_large() {
+            return Ok(());
+        }
+        for _ in 0..AT_ONCE {
+            let Some(disk) = &mut self.disk else { return Ok(()) };
+            let Some(victim) = victim(&self.shared, disk, &mut self.random) else { break };
+            Self::evict(disk, victim.slot, &victim)?;
+            Self::remove_files(disk)?;
+            if !self.index_is_too_large() {
+                self.disk.iter().for_each(|disk| disk.mounted.shrink());
+                break;
+            }
+        }
+        self.account();
+        Ok(())
     }
 
     /// Cleans before room is needed, while there is nothing else to do.
