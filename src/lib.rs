@@ -11,6 +11,7 @@ pub mod listener;
 pub mod origin;
 pub mod request;
 pub mod route;
+pub mod transform;
 
 // What flows through all of them, and how it is written and read.
 pub mod body;

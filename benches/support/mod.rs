@@ -11,6 +11,7 @@ use forebay::base::clock::Timestamp;
 use forebay::base::ids::{KeyRules, SiteId};
 use forebay::body::budget::Budget;
 use forebay::body::content::{BLOCK, Content, INLINE_MAX, Parts};
+use forebay::cache::codings::Codings;
 use forebay::cache::disk::health::Health;
 use forebay::cache::key::{Key, KeyParts};
 use forebay::cache::ledger::Checked;
@@ -142,6 +143,7 @@ impl Rig {
                 immutable: false,
             },
             heat: Heat::default(),
+            codings: Codings::default(),
             vary: VarySet::default(),
             vary_values: Box::default(),
             representation: Representation::of(&content),

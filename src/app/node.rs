@@ -29,6 +29,7 @@ use crate::route::Router;
 use crate::telemetry::access_log::{AccessLog, Control};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::Metrics;
+use crate::transform::press::Press;
 
 /// The parts of a node that tests and metrics look into. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Node {
     pub fetcher: Fetcher,
     /// The tiers.
     pub cache: Arc<Cache>,
+    /// Codes what is stored, behind answers.
+    pub press: Arc<Press>,
     /// Memory and spill files, and what the node holds in them.
     pub means: Means,
     /// What it has counted.
@@ -117,6 +120,7 @@ impl Node {
             Arc::clone(&counters),
         );
         let control = log.as_ref().map(AccessLog::control).unwrap_or_default();
+        let press = Arc::new(Press::new(Arc::clone(&cache), Arc::clone(&budget), Arc::clone(&counters)));
         let connections = Connections::new(settings.request.max_connections);
         let Made { setup, front } = made;
         let parts = Parts {
@@ -130,6 +134,7 @@ impl Node {
             counters: Arc::clone(&counters),
             metrics: Arc::clone(&metrics),
             log,
+            press: Arc::clone(&press),
         };
         let machine = Arc::new(Current::new(Arc::new(ClientMachine::new(settings.request.clone(), parts))));
         let front = Arc::new(ArcSwapOption::new(front));
@@ -138,6 +143,7 @@ impl Node {
             machine,
             fetcher,
             cache,
+            press,
             means,
             counters,
             metrics,
@@ -194,6 +200,7 @@ impl Node {
             counters: Arc::clone(&self.counters),
             metrics: Arc::clone(&self.metrics),
             log,
+            press: Arc::clone(&self.press),
         };
         self.connections.set_limit(settings.request.max_connections);
         self.fetcher.set_limits(&settings.fetch);

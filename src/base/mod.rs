@@ -6,6 +6,7 @@ pub mod early;
 pub mod ids;
 pub mod limit;
 pub mod peer;
+pub mod polite;
 pub mod print;
 pub mod token;
 pub mod units;

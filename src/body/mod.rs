@@ -1,5 +1,6 @@
 //! What flows: messages, bodies, and the busy body in which an origin and its clients meet.
 //!
+//! - [`coded`]: content that is coded as it leaves.
 //! - [`certificate`]: that of a client, for origins that are told of it.
 //! - [`message`]: `Request` and `Reply`, what every module above speaks.
 //! - [`Body`]: the one body type (decision 2).
@@ -12,6 +13,7 @@ pub mod block;
 pub mod budget;
 pub mod busy;
 pub mod certificate;
+pub mod coded;
 pub mod content;
 pub mod message;
 pub mod multipart;
@@ -25,6 +27,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use busy::{BodyError, Reader};
+use coded::Coded;
 use content::{Blocks, Parts};
 use multipart::Multipart;
 use tunnel::Tunnel;
@@ -44,6 +47,8 @@ pub enum Body {
     Busy(Reader),
     /// Several parts of content, each with its framing.
     Multipart(Box<Multipart>),
+    /// Content that is coded as it leaves.
+    Coded(Box<Coded>),
     /// Not content at all: what follows a 101 belongs to another protocol.
     Tunnel(Tunnel),
 }
@@ -65,7 +70,7 @@ impl Body {
             Self::Bytes(bytes) => Some(bytes.len() as u64),
             Self::Blocks(blocks) => Some(blocks.remaining()),
             Self::Multipart(parts) => Some(parts.remaining()),
-            Self::Busy(_) | Self::Tunnel(_) => None,
+            Self::Busy(_) | Self::Coded(_) | Self::Tunnel(_) => None,
         }
     }
 
@@ -87,12 +92,17 @@ impl Body {
             Self::Blocks(blocks) => Poll::Ready(blocks.next().map(Ok)),
             Self::Busy(reader) => reader.poll_next(cx),
             Self::Multipart(parts) => parts.poll_next(cx),
+            Self::Coded(coded) => coded.poll_next(cx),
         }
     }
 
     /// The trailers, once the last bytes were taken.
     pub fn trailers(&self) -> Option<Arc<HeaderMap>> {
-        if let Self::Busy(reader) = self { reader.trailers() } else { None }
+        match self {
+            Self::Busy(reader) => reader.trailers(),
+            Self::Coded(coded) => coded.trailers(),
+            _ => None,
+        }
     }
 
     /// Whether nothing will follow, trailers included. A body that is not at its end for sure is not.

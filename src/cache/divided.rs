@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
 use super::Cache;
+use super::codings::Codings;
 use super::disk::DiskTier;
 use super::disk::find::NoHit;
 use super::key::Key;
@@ -143,6 +144,7 @@ fn block_object(object: &Object, block: &Bytes) -> Object {
             place: Place::Blocks { count: 1, divided: false },
         },
         heat: Heat::default(),
+        codings: Codings::default(),
         charge: None,
     }
 }

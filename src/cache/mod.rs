@@ -9,6 +9,7 @@
 //! - [`hot`]: what is asked for most, by a sample.
 //! - [`inspect`]: what is stored under one key, for people.
 //! - `doorkeeper`: what is asked for once does not go from disk into memory.
+//! - [`codings`]: which codings of an object are stored. - `coded`: how they are found and stored.
 //! - `aliases`: other URLs of what is stored (`No-Vary-Search`).
 //! - `variants`: how many variants a key has.
 //! - [`wish`]: purges as they are asked for. - [`tally`]: what they would match.
@@ -19,6 +20,8 @@
 //! - [`lookup`]: the question that a request asks, and its possible answers.
 
 mod aliases;
+mod coded;
+pub mod codings;
 pub mod disk;
 mod divided;
 mod doorkeeper;

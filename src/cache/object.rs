@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use super::codings::Codings;
 use super::key::{Key, KeyHash};
 use super::ledger::{Checked, Ledger};
 use crate::base::clock::Timestamp;
@@ -13,12 +14,13 @@ use crate::base::ids::{Generation, Sequence};
 use crate::body::budget::Charge;
 use crate::body::content::{BLOCK, Content, Parts};
 use crate::body::rendered::{FieldLines, RenderedFields};
+use crate::semantics::coding::{self, Coding};
+use crate::semantics::date;
 use crate::semantics::no_vary_search::{NO_VARY_SEARCH, SearchRule};
 use crate::semantics::reuse::Terms;
 use crate::semantics::tags::Tags;
 use crate::semantics::targeted::SURROGATE_CONTROL;
 use crate::semantics::vary::VarySet;
-use crate::semantics::{coding, date};
 
 /// A stored response: its head, and one representation or more of its content (one so far: as the origin sent
 /// it).
@@ -44,6 +46,8 @@ pub struct Object {
     pub representation: Representation,
     /// How often it was asked for when it was time to refresh it.
     pub heat: Heat,
+    /// What is known of its codings.
+    pub codings: Codings,
     /// The memory of the head, until the object is dropped.
     pub charge: Option<Charge>,
 }
@@ -204,9 +208,19 @@ const OBJECT: usize = 400;
 const MOST_BLOCKS: u32 = 1 << 16;
 
 impl Object {
-    /// The slot in which it is found: the key's own, unless it varies.
+    /// The slot in which it is found: the key's own, unless it varies, or is a coding that was made here.
     pub fn slot(&self, key: &Key) -> KeyHash {
-        if self.vary.is_empty() { key.hash() } else { key.variant(&self.vary_values) }
+        match self.codings.made {
+            Some(coding) => self.coded_slot(key, coding),
+            None if self.vary.is_empty() => key.hash(),
+            None => key.variant(&self.vary_values),
+        }
+    }
+
+    /// The slot of a coding of it.
+    pub fn coded_slot(&self, key: &Key, coding: Coding) -> KeyHash {
+        // No values begin so: each is preceded by its length, or by that of its absence.
+        key.variant(&[b"\xff coding ", coding.name().as_bytes(), b" of ", &*self.vary_values].concat())
     }
 
     /// Whether no purge has killed it that matches it. One atomic load, while there was none since it was last asked. Softly
@@ -241,6 +255,8 @@ impl Object {
             vary_values: self.vary_values.clone(),
             representation: self.representation.clone(),
             heat: Heat::default(),
+            // Those that are stored are of another head by now, and are found out to be.
+            codings: Codings::default(),
             charge: Some(charge),
         }
     }

@@ -30,6 +30,7 @@ impl Cache {
         let (stored, replaced) = self.memory.store(key, hit);
         if let Some(replaced) = replaced {
             self.forget_blocks(key, &replaced);
+            self.forget_codings(key, &replaced);
         }
         if let Some(disk) = self.disk.as_ref().filter(|_| stored) {
             disk.store(key, hit);
@@ -80,6 +81,7 @@ impl Cache {
             disk.forget(object.slot(key).short(), key, object.generation);
         }
         self.forget_blocks(key, object);
+        self.forget_codings(key, object);
         self.memory.remove(key, object);
     }
 

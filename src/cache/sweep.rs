@@ -22,6 +22,7 @@ use super::ledger::Ledger;
 use super::markers::Markers;
 use super::memory::MemoryTier;
 use crate::base::ids::Sequence;
+use crate::base::polite;
 use crate::telemetry::counters::Counters;
 
 /// How long it works at a time.
@@ -41,9 +42,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// When it is tried again that could not be made to its end, because the disk was loading or in trouble.
 const LATER: Duration = Duration::from_secs(30);
-
-/// How far it stands back.
-const NICE: i32 = 10;
 
 /// How long its end is waited for.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -162,7 +160,7 @@ impl Drop for Sweeper {
 }
 
 fn run(desk: &Desk, means: &Means) {
-    yield_to_others();
+    polite::yield_to_others();
     while desk.wait() {
         if desk.takes_on() {
             let begun = Instant::now();
@@ -177,15 +175,6 @@ fn run(desk: &Desk, means: &Means) {
             }
         }
         means.retire(desk);
-    }
-}
-
-/// It comes after all other threads that want to run, and gets a tenth of what one of them does where there is never an end of
-/// that. A system that does not allow it has it among the others.
-fn yield_to_others() {
-    let own = Some(rustix::thread::gettid());
-    if let Err(error) = rustix::process::setpriority_process(own, NICE) {
-        tracing::debug!(%error, "the sweep is as important as the rest");
     }
 }
 

@@ -42,7 +42,9 @@ impl Cache {
         let _only_one = self.tallying.lock();
         let mut memory = Counting::begin();
         let is_seen = self.memory.each(|key, object| {
-            memory.note(self.is_alive(key, object) && matcher.matches(key, &object.tags))
+            // Codings go with what they were made of.
+            object.codings.made.is_some()
+                || memory.note(self.is_alive(key, object) && matcher.matches(key, &object.tags))
         });
         // One that is built anew just now has more than was seen.
         memory.count.is_cut |= !is_seen;

@@ -3,6 +3,7 @@
 //! What an answer says of the cache is decided by the client machine; here it is put into fields, together with
 //! what HTTP asks of every answer: conditions, ranges, `Age`, `HEAD` without content.
 
+mod coded;
 mod fetched;
 mod own;
 mod ranges;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
+pub use coded::{code, may_be_coded, streamed};
 pub use fetched::fetched;
 pub use own::{failed, not_stored, rejected, said};
 pub use stored::{content_of, plain, stored};

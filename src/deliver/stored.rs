@@ -16,6 +16,7 @@ use crate::body::multipart::Source;
 use crate::body::rendered::ValueText;
 use crate::cache::lookup::{Held, Hit};
 use crate::semantics::cache_status::CacheStatus;
+use crate::semantics::coded_tag::by_streamed_tag;
 use crate::semantics::ranges::Resolved;
 use crate::semantics::targeted::SURROGATE_CONTROL;
 
@@ -53,9 +54,12 @@ pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, W
     }
     let (status, mut headers) = (hit.object.head.status, hit.object.head.headers());
     if to.is_unchanged(status, &headers) {
-        let mut kept = to.not_modified_fields(&headers);
-        tell(hit, to, now, &mut kept);
-        return Reply::new(StatusCode::NOT_MODIFIED, kept, Body::Empty);
+        return unchanged(hit, to, now, &headers);
+    }
+    // Who was sent it while it was coded for the first time has the same content.
+    let streamed = hit.object.codings.made.map(|coding| by_streamed_tag(&headers, coding));
+    if let Some(streamed) = streamed.filter(|streamed| to.is_unchanged(status, streamed)) {
+        return unchanged(hit, to, now, &streamed);
     }
     let complete = hit.object.representation.length;
     match to.wants(status, &headers, Some(complete)) {
@@ -72,6 +76,13 @@ pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, W
             Reply::new(StatusCode::PARTIAL_CONTENT, headers, cut.body(source))
         }
     }
+}
+
+/// A 304 for what has these fields.
+pub(super) fn unchanged(hit: &Hit, to: &For<'_>, now: Timestamp, headers: &HeaderMap) -> Reply {
+    let mut kept = to.not_modified_fields(headers);
+    tell(hit, to, now, &mut kept);
+    Reply::new(StatusCode::NOT_MODIFIED, kept, Body::Empty)
 }
 
 /// All of the object, for a GET that wants nothing else and is told no key; `None` if it is not in memory. `name` is the
@@ -119,7 +130,7 @@ fn as_stored(
 }
 
 /// Takes out of all that is stored what the client is not shown.
-fn hide(hit: &Hit, to: &For<'_>, headers: &mut HeaderMap) {
+pub(super) fn hide(hit: &Hit, to: &For<'_>, headers: &mut HeaderMap) {
     // It is meant for this cache alone.
     headers.remove(&SURROGATE_CONTROL);
     if to.ask.is_peer {
@@ -131,7 +142,7 @@ fn hide(hit: &Hit, to: &For<'_>, headers: &mut HeaderMap) {
 }
 
 /// Adds how old it is, and what the cache did.
-fn tell(hit: &Hit, to: &For<'_>, now: Timestamp, headers: &mut HeaderMap) {
+pub(super) fn tell(hit: &Hit, to: &For<'_>, now: Timestamp, headers: &mut HeaderMap) {
     headers.insert(header::AGE, HeaderValue::from(hit.object.terms().freshness.age(now).as_secs()));
     to.tell(&to.cache, headers);
 }

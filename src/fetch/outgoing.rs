@@ -15,7 +15,7 @@ use crate::origin::OriginRequest;
 use crate::semantics::fields::EARLY_DATA;
 use crate::semantics::notable::Notable;
 use crate::semantics::ranges::{self, Part};
-use crate::semantics::{cdn_loop, client_cert, fields, validation};
+use crate::semantics::{cdn_loop, client_cert, coded_tag, fields, validation};
 
 /// How the node names itself to origins.
 #[derive(Debug)]
@@ -145,6 +145,9 @@ pub(super) fn passed(ask: &Ask, body: Body, we: &Us) -> OriginRequest {
         return OriginRequest { method: Method::HEAD, target: ask.normal_target().clone(), headers, body };
     }
     let mut headers = ask.headers.clone();
+    if !ask.policy.compression.codings.is_empty() {
+        coded_tag::by_plain_tags(&mut headers);
+    }
     if ask.takes_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));

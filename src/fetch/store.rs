@@ -11,9 +11,11 @@ use super::verdict::Verdict;
 use crate::base::ids::{Generation, Sequence};
 use crate::body::content::Content;
 use crate::body::message::ReplyHead;
+use crate::cache::codings::Codings;
 use crate::cache::ledger::Checked;
 use crate::cache::lookup::{Held, Hit};
 use crate::cache::object::{Heat, Object, Representation, StoredHead, head_weight};
+use crate::semantics::compression;
 use crate::semantics::reuse::{Reuse, Stale, Terms};
 use crate::semantics::storage::Storable;
 use crate::semantics::tags::Tags;
@@ -39,6 +41,7 @@ pub(super) fn store(
     if status != StatusCode::NO_CONTENT {
         headers.insert(header::CONTENT_LENGTH, content.length.into());
     }
+    tell_codings(ask, status, &mut headers, content.length);
     let head = ReplyHead::new(status, headers);
     let representation = Representation::of(content);
     let object = object(shared, ask, &head, representation, kept, (born, generation));
@@ -94,8 +97,16 @@ fn object(
         vary,
         representation,
         heat: Heat::default(),
+        codings: Codings::default(),
         checked: Checked::default(),
         charge: Some(charge),
+    }
+}
+
+/// Says of what may be coded that there is a choice, whether this answer is coded or not.
+fn tell_codings(ask: &Ask, status: StatusCode, headers: &mut HeaderMap, length: u64) {
+    if ask.policy.compression.covers(status, headers, Some(length)) {
+        compression::vary(headers);
     }
 }
 
@@ -126,6 +137,9 @@ pub(super) fn refreshed(
     verdict: &Verdict,
     born: Sequence,
 ) -> (Hit, bool) {
+    let mut merged = merged.clone();
+    tell_codings(ask, stale.object.head.status, &mut merged, stale.object.representation.length);
+    let merged = &merged;
     let charge = shared.means.budget.charge(head_weight(merged) as u64);
     let for_one_request = Terms { reuse: Reuse::Validate, stale: Stale::Forbidden, ..stale.object.terms() };
     let kept = verdict.store.as_ref().filter(|(_, vary)| *vary == stale.object.vary);

@@ -8,6 +8,7 @@ use http::Method;
 
 use super::ClientMachine;
 use super::begun::{Begun, Told};
+use super::coded::{Sent, is_sent_as_stored};
 use crate::admission::Admitted;
 use crate::body::Body;
 use crate::body::message::{Reply, Request};
@@ -72,7 +73,18 @@ impl ClientMachine {
         });
         let found = self.cache.lookup(&key, &request.headers);
         let fresh = found.hit().filter(|hit| is_as_good_as_new(hit, site, begun));
-        let Some(mut reply) = fresh.and_then(|hit| deliver::plain(hit, &self.name, begun.time)) else {
+        let rules = &site.policy.compression;
+        let answer = |hit: &Hit| {
+            if is_sent_as_stored(hit, rules) {
+                return deliver::plain(hit, &self.name, begun.time);
+            }
+            match self.coding_of(&key, hit, &request.headers, rules) {
+                Sent::AsStored => deliver::plain(hit, &self.name, begun.time),
+                Sent::Coded(coded) => deliver::plain(&coded, &self.name, begun.time),
+                Sent::Streamed(_) => None,
+            }
+        };
+        let Some(mut reply) = fresh.and_then(answer) else {
             return Err(Some(Seen { key, found }));
         };
         if let Some(strict) = site.policy.strict_transport_by(&request.scheme) {

@@ -18,6 +18,7 @@
 mod at_once;
 mod begun;
 mod classify;
+mod coded;
 mod content;
 mod current;
 pub mod explain;
@@ -60,6 +61,7 @@ use crate::semantics::target::secure_url;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::metrics::Metrics;
+use crate::transform::press::Press;
 use at_once::Seen;
 use begun::Begun;
 pub use current::Current;
@@ -112,6 +114,7 @@ pub struct ClientMachine {
     counters: Arc<Counters>,
     metrics: Arc<Metrics>,
     log: Option<AccessLog>,
+    press: Arc<Press>,
 }
 
 /// What the client machine leans on.
@@ -137,6 +140,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// The access log, if one is wanted.
     pub log: Option<AccessLog>,
+    /// Codes what is stored behind answers.
+    pub press: Arc<Press>,
 }
 
 /// Where a request is on its way.
@@ -195,8 +200,19 @@ type Turned<'a> = (Rejection, Option<&'a Arc<Site>>);
 impl ClientMachine {
     /// A machine that leans on `parts`.
     pub fn new(settings: Settings, parts: Parts) -> Self {
-        let Parts { connections, budget, router, cache, fetcher, setup, clock, counters, metrics, log } =
-            parts;
+        let Parts {
+            connections,
+            budget,
+            router,
+            cache,
+            fetcher,
+            setup,
+            clock,
+            counters,
+            metrics,
+            log,
+            press,
+        } = parts;
         let name = written_name(&settings.node);
         Self {
             settings,
@@ -211,6 +227,7 @@ impl ClientMachine {
             counters,
             metrics,
             log,
+            press,
         }
     }
 

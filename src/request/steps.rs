@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode};
 
+use super::coded::{Sent, effort};
 use super::preface::Preface;
 use super::troubles::bounded;
 use super::turn::Turn;
@@ -18,6 +19,8 @@ use crate::fetch::blocks::give::NoStart;
 use crate::fetch::flight::{Advice, Announced, Divided, Failure, MAX_ATTEMPTS, Refreshed, Seat};
 use crate::fetch::{Joined, Why};
 use crate::semantics::cache_status::{CacheStatus, Forward};
+use crate::semantics::compression;
+use crate::semantics::notable::Notable;
 use crate::semantics::reuse::{self, Because, Decision};
 use crate::semantics::storage;
 
@@ -279,7 +282,17 @@ impl ClientMachine {
         };
         let normalised = !seat.passes();
         let to = turn.answer(&self.settings.node, cache);
-        let mut reply = deliver::fetched(announced, seat.into_reader(), &to, normalised, now);
+        let (reader, rules) = (seat.into_reader(), &turn.ask.policy.compression);
+        let mut reply = deliver::fetched(announced, reader, &to, normalised, now);
+        if !turn.needs_whole && deliver::may_be_coded(announced, &to, rules) {
+            compression::vary(&mut reply.head.headers);
+            let coding =
+                rules.for_request(&turn.ask.headers).filter(|_| reply.head.status == announced.head.status);
+            if let Some(coding) = coding {
+                self.counters.coded.inc();
+                deliver::code(&mut reply, (coding, effort(coding, rules.fast)), &self.budget);
+            }
+        }
         let ours = reply.head.status == StatusCode::RANGE_NOT_SATISFIABLE;
         if let Some(terms) = announced.terms.filter(|_| cache.collapsed && !ours) {
             deliver::set_age(&mut reply, terms.freshness.age(now));
@@ -369,7 +382,20 @@ impl ClientMachine {
             return Step::Gather(hit.clone(), cache);
         }
         let replay = |hit: &Hit, wanted| Source::Busy(self.fetcher.replay(&turn.ask, hit, wanted));
-        Step::Done(deliver::stored(hit, &turn.answer(&self.settings.node, cache), now, replay))
+        let (ask, to) = (&turn.ask, turn.answer(&self.settings.node, cache));
+        // A part is one of what the origin sent, and so is what another node of the operator's stores.
+        let is_for_all = !ask.is_peer && !turn.needs_whole && !ask.notable.may_have(Notable::RANGE);
+        let rules = &ask.policy.compression;
+        let sent = is_for_all.then(|| self.coding_of(&ask.key, hit, &ask.headers, rules));
+        Step::Done(match sent.unwrap_or(Sent::AsStored) {
+            Sent::AsStored => deliver::stored(hit, &to, now, replay),
+            Sent::Coded(coded) => deliver::stored(&coded, &to, now, replay),
+            Sent::Streamed(coding) => {
+                self.counters.coded.inc();
+                let fast = (coding, effort(coding, rules.fast));
+                deliver::streamed(hit, &to, now, fast, &self.budget)
+            }
+        })
     }
 }
 

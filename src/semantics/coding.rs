@@ -1,9 +1,53 @@
-//! Whether a client takes the codings of a stored response (RFC 9110 §8.4, §12.5.3).
+//! Codings of content: which of them a client takes, and which it likes best (RFC 9110 §8.4, §12.5.3).
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
 
 use super::fields::{line_members, list_members};
+
+/// A coding that this cache can make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Coding {
+    /// Brotli (RFC 7932).
+    Brotli,
+    /// Zstandard (RFC 8878, and windows as RFC 9659 bounds them).
+    Zstd,
+    /// gzip (RFC 1952).
+    Gzip,
+}
+
+impl Coding {
+    /// All of them, the densest first.
+    pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
+
+    /// Its name in `Content-Encoding`, and in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    /// The coding of a name.
+    pub fn of_name(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|coding| coding.name().as_bytes().eq_ignore_ascii_case(plain_name(name)))
+    }
+}
+
+/// The coding among these that a request likes best, the first of those that it likes the same; `None` if it takes none of
+/// them, or likes content better that is not coded.
+pub fn preferred(request: &HeaderMap, among: impl IntoIterator<Item = Coding>) -> Option<Coding> {
+    let uncoded = weight(request, b"identity").unwrap_or(0);
+    let mut best = None;
+    for coding in among {
+        let liked = weight(request, coding.name().as_bytes()).or_else(|| weight(request, b"*")).unwrap_or(0);
+        if liked > 0 && liked >= uncoded && best.is_none_or(|(_, most)| liked > most) {
+            best = Some((coding, liked));
+        }
+    }
+    best.map(|(coding, _)| coding)
+}
 
 /// Whether a response with these fields may go to a client that sent this request: each coding in the
 /// response's `Content-Encoding` that is registered must be acceptable by the request's `Accept-Encoding` (RFC 9110 §12.5.3).
@@ -42,47 +86,49 @@ fn is_coding(name: &[u8]) -> bool {
 
 /// Whether `Accept-Encoding` takes this one coding: by its name, else by `*`.
 fn accepts(request: &HeaderMap, coding: &[u8]) -> bool {
-    let mut by_name = None;
-    let mut by_star = None;
-    for preference in list_members(request, &ACCEPT_ENCODING).map(Preference::split) {
-        let mention = if plain_name(preference.coding).eq_ignore_ascii_case(coding) {
-            &mut by_name
-        } else if preference.coding == b"*" {
-            &mut by_star
-        } else {
-            continue;
-        };
-        *mention = Some(preference.accepted && mention.unwrap_or(true));
-    }
-    by_name.or(by_star).unwrap_or(false)
+    weight(request, coding).or_else(|| weight(request, b"*")).is_some_and(|weight| weight > 0)
+}
+
+/// How much `Accept-Encoding` likes this one coding, in thousandths, if it is mentioned by this name; by the least of several
+/// mentions.
+fn weight(request: &HeaderMap, coding: &[u8]) -> Option<u16> {
+    let preferences = list_members(request, &ACCEPT_ENCODING).map(Preference::split);
+    let of_it = preferences.filter(|mention| plain_name(mention.coding).eq_ignore_ascii_case(coding));
+    of_it.map(|mention| mention.weight).min()
 }
 
 /// One member of `Accept-Encoding`.
 struct Preference<'a> {
     coding: &'a [u8],
-    accepted: bool,
+    /// In thousandths; what is malformed is refused.
+    weight: u16,
 }
 
 impl<'a> Preference<'a> {
     fn split(member: &'a [u8]) -> Self {
         let mut parts = member.splitn(2, |byte| *byte == b';').map(<[u8]>::trim_ascii);
         let coding = parts.next().unwrap_or_default();
-        Self { coding, accepted: parts.next().is_none_or(is_positive_weight) }
+        Self { coding, weight: parts.next().map_or(MOST, |said| weight_said(said).unwrap_or(0)) }
     }
 }
 
-/// Whether this is `q=` and a well-formed weight above zero (RFC 9110 §12.4.2).
-fn is_positive_weight(parameter: &[u8]) -> bool {
-    let Some((b'q' | b'Q', [b'=', weight @ ..])) = parameter.split_first() else { return false };
+/// The weight of what is mentioned without one.
+const MOST: u16 = 1000;
+
+/// The thousandths of `q=` and a well-formed weight (RFC 9110 §12.4.2).
+fn weight_said(parameter: &[u8]) -> Option<u16> {
+    let (b'q' | b'Q', [b'=', weight @ ..]) = parameter.split_first()? else { return None };
     match weight {
-        [b'1'] | [b'1', b'.'] => true,
-        [b'1', b'.', zeros @ ..] => zeros.len() <= 3 && zeros.iter().all(|digit| *digit == b'0'),
-        [b'0', b'.', digits @ ..] => {
-            digits.len() <= 3
-                && digits.iter().all(u8::is_ascii_digit)
-                && digits.iter().any(|digit| *digit != b'0')
+        [b'0'] => Some(0),
+        [b'1'] => Some(MOST),
+        [b'1', b'.', zeros @ ..] => {
+            (zeros.len() <= 3 && zeros.iter().all(|digit| *digit == b'0')).then_some(MOST)
         }
-        _ => false,
+        [b'0', b'.', digits @ ..] if digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit) => {
+            let padded = digits.iter().copied().chain(std::iter::repeat(b'0')).take(3);
+            Some(padded.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')))
+        }
+        _ => None,
     }
 }
 
@@ -129,6 +175,33 @@ mod tests {
         assert!(!accepts("x-br", "br"));
     }
 
+    fn liked(accept: &str) -> Option<&'static str> {
+        preferred(&fields(&[("accept-encoding", accept)]), Coding::ALL).map(Coding::name)
+    }
+
+    #[test]
+    fn what_is_liked_best_is_made_and_the_densest_of_what_is_liked_the_same() {
+        assert_eq!(preferred(&HeaderMap::new(), Coding::ALL), None);
+        let cases = [
+            ("gzip, deflate, br, zstd", Some("br")),
+            ("gzip, deflate", Some("gzip")),
+            ("gzip;q=1, br;q=0.5", Some("gzip")),
+            ("br;q=0.001, gzip;q=0.01, *;q=0.1", Some("zstd")),
+            ("*", Some("br")),
+            ("*, br;q=0", Some("zstd")),
+            ("x-gzip", Some("gzip")),
+            ("identity, gzip;q=0.5", None),
+            ("identity;q=0.5, gzip;q=0.5", Some("gzip")),
+            ("identity;q=0, *;q=0", None),
+            ("deflate", None),
+            ("br;q=2, gzip;q=", None),
+            ("", None),
+        ];
+        for (accept, coding) in cases {
+            assert_eq!(liked(accept), coding, "{accept:?}");
+        }
+    }
+
     #[test]
     fn every_coding_of_a_stack_must_be_accepted() {
         assert!(accepts("gzip, br", "gzip, br"));
@@ -153,6 +226,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_made_is_taken(accept in "[a-z0-9;=*,. ]{0,30}|((br|zstd|gzip|identity|\\*)(;q=[01](\\.[0-9]{1,3})?)?,?){0,5}") {
+            let request = repeated(&ACCEPT_ENCODING, &[accept]);
+            if let Some(coding) = preferred(&request, Coding::ALL) {
+                prop_assert!(accepts_coding(&request, &fields(&[("content-encoding", coding.name())])));
+            }
+        }
+
         #[test]
         fn refusing_by_name_is_final(before in "[a-z0-9;=*,. ]{0,20}", after in "[a-z0-9;=*,. ]{0,20}") {
             let request = repeated(&ACCEPT_ENCODING, &[before, "gzip;q=0".to_owned(), after]);

@@ -73,6 +73,10 @@ pub struct Counters {
     pub disk_failures: Counter,
     /// Objects that were taken out because a purge had killed them, before anybody looked for them.
     pub swept_objects: Counter,
+    /// Codings that were made of what is stored, or put under a new head.
+    pub pressed: Counter,
+    /// Answers that were coded as they left.
+    pub coded: Counter,
     /// Records of the ledger that were let go because nothing is left that they matter for.
     pub ledger_retired: Counter,
     /// Purges recorded in the ledger.
@@ -140,7 +144,7 @@ impl Counters {
 
     /// Each with its family.
     #[rustfmt::skip]
-    fn all(&self) -> [(&'static Family, u64); 36] {
+    fn all(&self) -> [(&'static Family, u64); 38] {
         [
             (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, self.hits.get()),
             (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, self.disk_hits.get()),
@@ -156,6 +160,8 @@ impl Counters {
             (const { &family("forebay_ledger_folded_total", "Records of the ledger given up because there were too many; all that is as old counts as purged.") }, self.ledger_folded.get()),
             (const { &family("forebay_ledger_retired_total", "Records of the ledger let go because nothing is left that they matter for.") }, self.ledger_retired.get()),
             (const { &family("forebay_swept_objects_total", "Objects taken out because a purge had killed them, before anybody looked for them.") }, self.swept_objects.get()),
+            (const { &family("forebay_codings_stored_total", "Codings (br, zstd, gzip) of stored objects that were made behind answers, or put under a new head.") }, self.pressed.get()),
+            (const { &family("forebay_coded_answers_total", "Answers that were coded as they left, because no coding of them was stored.") }, self.coded.get()),
             (const { &family("forebay_ledger_not_durable_total", "Purges that could not be made durable when they came, because the disk was in trouble.") }, self.ledger_not_durable.get()),
             (const { &family("forebay_cache_forwarded_total", "Requests that went forward, for whatever reason.") }, self.forwarded.get()),
             (const { &family("forebay_collapsed_requests_total", "Requests that joined a fetch which another had started.") }, self.collapsed.get()),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use forebay::base::clock::Timestamp;
 use forebay::base::ids::{Generation, KeyRules, Sequence, SiteId};
 use forebay::body::content::{BLOCK, Content, INLINE_MAX, Parts};
+use forebay::cache::codings::Codings;
 use forebay::cache::key::{Key, KeyParts};
 use forebay::cache::ledger::Checked;
 use forebay::cache::object::{Heat, Object, Representation, StoredHead};
@@ -230,6 +231,7 @@ pub fn object(version: &Version, born: Sequence) -> Object {
             immutable: false,
         },
         heat: Heat::default(),
+        codings: Codings::default(),
         vary_values: vary.values(&request(version.slot.language)).into(),
         vary,
         representation: Representation::of(&version.content.content()),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use forebay::base::clock::Timestamp;
 use forebay::base::ids::{Generation, KeyRules, Sequence, SiteId};
 use forebay::body::content::{BLOCK, INLINE_MAX};
+use forebay::cache::codings::Codings;
 use forebay::cache::disk::record::{BlockRef, Outline, Record, Unreadable, encode};
 use forebay::cache::disk::segment::{
     Found, Frame, HEADER, Kind, Line, Put, Spot, frame, guard, overhead, survey,
@@ -116,6 +117,7 @@ fn any_object() -> impl Strategy<Value = (Object, Vec<BlockRef>)> {
                     immutable,
                 },
                 heat: Heat::default(),
+                codings: Codings::default(),
                 vary,
                 vary_values: vary_values.into(),
                 representation,

@@ -16,6 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cache", &["base", "telemetry", "semantics", "body"]),
     ("origin", &["base", "telemetry", "semantics", "body", "http1"]),
     ("fetch", &["base", "telemetry", "semantics", "body", "cache", "origin"]),
+    ("transform", &["base", "telemetry", "semantics", "body", "cache"]),
     ("deliver", &["base", "telemetry", "semantics", "body", "admission", "cache", "origin", "fetch"]),
     // Of `origin` and `listener` only what is said in `ONLY`.
     (
@@ -30,6 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "cache",
             "fetch",
             "deliver",
+            "transform",
             "origin",
             "listener",
         ],

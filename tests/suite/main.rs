@@ -23,6 +23,7 @@ mod cancel_disk;
 mod cli;
 mod client_certificates;
 mod collapse;
+mod compression;
 mod conditional;
 mod config_bad;
 mod config_check;

@@ -25,6 +25,7 @@ pub(super) fn between(before: Both<'_>, now: Both<'_>) -> Vec<String> {
     table("client", old.client != new.client);
     table("fetch", old.fetch != new.fetch);
     table("cache", old.cache != new.cache);
+    table("compression", old.compression != new.compression);
     table("purge", old.purge != new.purge);
     table("fleet", old.fleet != new.fleet);
     table("log", old.log != new.log);

@@ -16,6 +16,7 @@ use super::volume::{Address, ShortAddress};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Sequence};
 use crate::body::content::{BLOCK, INLINE_MAX};
+use crate::cache::codings::Codings;
 use crate::cache::key::Key;
 use crate::cache::ledger::Checked;
 use crate::cache::object::{Heat, Object, Place, Representation, StoredHead};
@@ -329,6 +330,7 @@ impl WrittenObject<'_> {
             vary_values: self.vary_values.into(),
             representation,
             heat: Heat::default(),
+            codings: Codings::default(),
             checked: Checked::default(),
             charge: None,
         };

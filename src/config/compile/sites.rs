@@ -3,12 +3,15 @@
 use http::{HeaderName, HeaderValue};
 
 use super::super::file::{
-    AgainstRfcPolicy, CachePolicy, CacheableMethod, Configuration, IgnoredDirective, Pool, SiteTls,
+    AgainstRfcPolicy, CachePolicy, CacheableMethod, CodingName, CompressionPolicy, Configuration,
+    IgnoredDirective, Pool, SiteTls,
 };
 use super::bytes;
 use super::tls::{clients, policies};
 use crate::base::ids::PoolId;
 use crate::origin::TlsSettings;
+use crate::semantics::coding::Coding;
+use crate::semantics::compression::{Compression, Levels};
 use crate::semantics::cookies::CookieRules;
 use crate::semantics::patterns::{Names, Paths};
 use crate::semantics::policy::{
@@ -37,6 +40,7 @@ pub(super) fn pools_and_sites(written: &Configuration) -> (Vec<origin::Settings>
             pool: PoolId(pool),
             policy: Policy {
                 strict_transport: strict_transport(&site.tls),
+                compression: compression(&written.compression_of(site)),
                 ..policy(&written.cache_of(site), &written.against_rfc_of(site))
             },
             max_body: site.max_body.unwrap_or(written.client.max_body).0,
@@ -48,6 +52,23 @@ pub(super) fn pools_and_sites(written: &Configuration) -> (Vec<origin::Settings>
 }
 
 /// RFC 6797 §6.1.
+fn compression(written: &CompressionPolicy) -> Compression {
+    let coding = |name: &CodingName| match name {
+        CodingName::Brotli => Coding::Brotli,
+        CodingName::Zstd => Coding::Zstd,
+        CodingName::Gzip => Coding::Gzip,
+    };
+    Compression {
+        codings: written.codings.iter().map(coding).collect(),
+        // The file's reader took none that is no pattern.
+        types: written.types.iter().filter_map(|pattern| pattern.parse().ok()).collect(),
+        least: written.min_length.0,
+        personal: written.personal,
+        fast: Levels { brotli: written.fast_br, zstd: written.fast_zstd, gzip: written.fast_gzip },
+        dense: Levels { brotli: written.dense_br, zstd: written.dense_zstd, gzip: written.dense_gzip },
+    }
+}
+
 fn strict_transport(tls: &SiteTls) -> Option<HeaderValue> {
     let below = if tls.strict_below { "; includeSubDomains" } else { "" };
     let strict = tls.strict?;
@@ -116,6 +137,7 @@ fn policy(cache: &CachePolicy, against: &AgainstRfcPolicy) -> Policy {
             heeds_groups: cache.cache_groups,
         },
         strict_transport: None,
+        compression: Compression::default(),
     }
 }
 

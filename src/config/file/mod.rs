@@ -24,10 +24,13 @@ pub use complaint::{Complaint, Complaints, Severity};
 pub use documentation::{full_toml, reference};
 pub use kinds::{HostPattern, Secret, SecretSource, StatusPattern};
 pub use load::Report;
-pub use policy::{AgainstRfc, AgainstRfcPolicy, Cache, CachePolicy, SiteAgainstRfc, SiteCache};
+pub use policy::{
+    AgainstRfc, AgainstRfcPolicy, Cache, CachePolicy, Compression, CompressionPolicy, SiteAgainstRfc,
+    SiteCache, SiteCompression,
+};
 pub use seen::Seen;
 pub use tables::{
     Admin, Certificate, Client, ClientTls, Configuration, Disk, Fetch, Listener, Log, Memory, Node, Pool,
     Site, SiteTls, Spill, Tls,
 };
-pub use words::{CacheableMethod, IgnoredDirective, LogLevel};
+pub use words::{CacheableMethod, CodingName, IgnoredDirective, LogLevel};

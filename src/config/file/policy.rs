@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::kinds::{
     StatusPattern, choice, cookie_name, cookie_pattern, either, field_name, flag, key_field, list,
-    path_pattern, query_pattern, table_of, time_or_none, times_by_status, whole,
+    path_pattern, query_pattern, size, table_of, time_or_none, times_by_status, type_pattern, whole,
 };
 use super::table::table;
-use super::words::{CacheableMethod, IgnoredDirective};
+use super::words::{CacheableMethod, CodingName, IgnoredDirective};
+use crate::base::units::ByteSize;
 
 /// Declares a policy as three types: the table for all sites, the table of one site, whose every key may be inherited,
 /// and what holds in the end.
@@ -154,6 +155,40 @@ policy! {
         /// Whether a POST is answered by the stored answer to an equal one, its content being part of the key: for origins
         /// where POST changes nothing. The answer must state its lifetime.
         reuse_post: bool, flag() => false;
+    }
+    general {}
+    particular {}
+}
+
+policy! {
+    /// What is coded for clients that take it. What is stored is coded once, in the background, and sent as it is stored from
+    /// then on; before that it is coded as it leaves.
+    pub struct Compression, SiteCompression, CompressionPolicy {
+        /// The codings that are made, the first before the others where a client likes them the same; none, and nothing is
+        /// coded.
+        codings: Vec<CodingName>, list(choice()) => [];
+        /// Types of content that are coded: others mostly are already.
+        types: Vec<String>, list(type_pattern()) => [
+            "text/*", "*+json", "*+xml", "application/json", "application/javascript", "application/xml",
+            "application/wasm", "application/x-javascript", "font/otf", "font/ttf", "image/bmp", "image/x-icon"
+        ];
+        /// Content that is shorter is left as it is.
+        min_length: ByteSize, size(..) => "1KiB";
+        /// Whether answers are coded that are for one client alone. How long such an answer is then tells who listens what of
+        /// it repeats what a request could plant in it (BREACH): only where no page has a secret beside words of a request.
+        personal: bool, flag() => false;
+        /// The quality of brotli for content that is coded as it leaves.
+        fast_br: u8, whole(0..=11_u8) => 5;
+        /// The level of zstd for that.
+        fast_zstd: u8, whole(1..=19_u8) => 3;
+        /// The level of gzip for that.
+        fast_gzip: u8, whole(1..=9_u8) => 4;
+        /// The quality of brotli for content that is coded to be stored.
+        dense_br: u8, whole(0..=11_u8) => 9;
+        /// The level of zstd for that.
+        dense_zstd: u8, whole(1..=19_u8) => 9;
+        /// The level of gzip for that.
+        dense_gzip: u8, whole(1..=9_u8) => 9;
     }
     general {}
     particular {}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::kinds::Secret;
-use super::policy::{AgainstRfcPolicy, CachePolicy};
+use super::policy::{AgainstRfcPolicy, CachePolicy, CompressionPolicy};
 use super::table::{Shown, Table as _};
 use super::tables::{Configuration, Pool, Site};
 use crate::config::OriginUrl;
@@ -46,6 +46,11 @@ impl Configuration {
     /// What of that HTTP forbids.
     pub fn against_rfc_of(&self, site: &Site) -> AgainstRfcPolicy {
         site.cache.against_rfc.over(&self.cache.against_rfc)
+    }
+
+    /// What of a site is coded.
+    pub fn compression_of(&self, site: &Site) -> CompressionPolicy {
+        site.compression.over(&self.compression)
     }
 
     /// The pool of a site: the one that it names, or one of its own made of its origins. `None` only for a site that is

@@ -13,7 +13,7 @@ use super::kinds::{
     pool_name, proxies, readable_file, server_name, size, socket_mode, table_of, tables_of, time,
     time_or_none, token, unread_path, whole,
 };
-use super::policy::{Cache, SiteCache};
+use super::policy::{Cache, Compression, SiteCache, SiteCompression};
 use super::table::table;
 use super::words::LogLevel;
 use crate::base::units::ByteSize;
@@ -56,6 +56,8 @@ table! {
         fetch: Fetch, table_of() => {};
         /// What is stored and for how long. A site may say otherwise in `[sites.NAME.cache]`.
         cache: Cache, table_of() => {};
+        /// What is coded for clients that take it. A site may say otherwise in `[sites.NAME.compression]`.
+        compression: Compression, table_of() => {};
         /// The log for people and the access log.
         log: Log, table_of() => {};
         /// The administrator's interface.
@@ -300,6 +302,8 @@ table! {
         tls: SiteTls, table_of() => {};
         /// What this site says otherwise than `[cache]`.
         cache: SiteCache, table_of() => {};
+        /// What this site says otherwise than `[compression]`.
+        compression: SiteCompression, table_of() => {};
     }
 }
 

@@ -19,6 +19,18 @@ words! {
 }
 
 words! {
+    /// A coding that is made.
+    pub enum CodingName {
+        /// Brotli.
+        Brotli = "br",
+        /// Zstandard.
+        Zstd = "zstd",
+        /// gzip.
+        Gzip = "gzip",
+    }
+}
+
+words! {
     /// What is told on standard error.
     pub enum LogLevel {
         /// What went wrong.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue};
 
+use super::compression::Compression;
 use super::cookies::CookieRules;
 use super::patterns::Paths;
 use super::query::QueryRules;
@@ -66,6 +67,8 @@ pub struct Policy {
     /// What clients that speak TLS are told of `Strict-Transport-Security` (RFC 6797), in place of what the origin says
     /// of it.
     pub strict_transport: Option<HeaderValue>,
+    /// What is coded for clients that take it.
+    pub compression: Compression,
 }
 
 impl Policy {
@@ -114,6 +117,7 @@ impl Default for Policy {
             max_ranges: 16,
             tags: TagRules::default(),
             strict_transport: None,
+            compression: Compression::default(),
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) use status::times_by_status;
 pub(super) use tables::{named, table_of, tables_of};
 pub(super) use word::{
     cdn_id, certificate_name, cookie_name, cookie_pattern, field_name, key_field, node_name, path_pattern,
-    pool_name, query_pattern,
+    pool_name, query_pattern, type_pattern,
 };
 
 use super::table::Shown;

@@ -5,6 +5,7 @@ use http::HeaderName;
 use super::super::reader::{Reader, Said};
 use super::super::table::{Kind, Shown};
 use super::shown;
+use crate::semantics::compression::TypePattern;
 use crate::semantics::fields::is_hop_by_hop;
 use crate::semantics::{cdn_loop, client_cert};
 
@@ -73,6 +74,16 @@ pub fn field_name() -> Word {
         make: "letters, digits and !#$%&'*+-.^_`|~",
         example: "\"x-name\"",
         is_one: is_token,
+    }
+}
+
+/// A type of content, the start of one and a `*`, or a `*` and the end of one.
+pub fn type_pattern() -> Word {
+    Word {
+        kind: "type of content",
+        make: "a type, how types begin with a * behind it, or how they end with one before it",
+        example: "\"text/*\"",
+        is_one: |text| text.parse::<TypePattern>().is_ok(),
     }
 }
 

@@ -1,0 +1,116 @@
+//! What is known of the codings of an object: whether it is coded at all, which codings are stored, wanted, or not worth it.
+
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use crate::semantics::coding::Coding;
+
+/// The state of an object's codings. They are representations of their own: each is found in a slot beside the object's, as
+/// long as it is of the same generation and of the same head.
+#[derive(Debug, Default)]
+pub struct Codings {
+    /// The coding that the object itself is, if it is one that was made here.
+    pub made: Option<Coding>,
+    state: AtomicU16,
+}
+
+/// It was looked at whether the object is one that is coded.
+const LOOKED: u16 = 1 << 15;
+
+/// It is.
+const COVERED: u16 = 1 << 14;
+
+/// The place of a coding in each of the three sets.
+const fn bit(coding: Coding, set: u32) -> u16 {
+    1 << (coding as u32 + 3 * set)
+}
+
+const READY: u32 = 0;
+const WANTED: u32 = 1;
+const USELESS: u32 = 2;
+
+impl Codings {
+    /// The codings of an object that is one itself.
+    pub fn made(coding: Coding) -> Self {
+        Self { made: Some(coding), state: AtomicU16::new(LOOKED) }
+    }
+
+    /// Whether it is known that nothing of it is coded.
+    pub fn is_plain(&self) -> bool {
+        self.load() & (LOOKED | COVERED) == LOOKED
+    }
+
+    /// Whether it is one that is coded, which `look` tells once.
+    pub fn is_covered(&self, look: impl FnOnce() -> bool) -> bool {
+        let state = self.load();
+        if state & LOOKED != 0 {
+            return state & COVERED != 0;
+        }
+        let covered = look();
+        self.state.fetch_or(if covered { LOOKED | COVERED } else { LOOKED }, Ordering::Relaxed);
+        covered
+    }
+
+    /// Whether this coding is stored.
+    pub fn is_ready(&self, coding: Coding) -> bool {
+        self.load() & bit(coding, READY) != 0
+    }
+
+    /// Whether this coding is hardly shorter than what it is made of.
+    pub fn is_useless(&self, coding: Coding) -> bool {
+        self.load() & bit(coding, USELESS) != 0
+    }
+
+    /// Notes that this coding is wanted; false if that was known.
+    pub fn want(&self, coding: Coding) -> bool {
+        self.state.fetch_or(bit(coding, WANTED), Ordering::Relaxed) & bit(coding, WANTED) == 0
+    }
+
+    /// Notes what became of a coding that was wanted: `true` if it is stored.
+    pub fn made_ready(&self, coding: Coding) {
+        self.state.fetch_or(bit(coding, READY), Ordering::Relaxed);
+        self.state.fetch_and(!bit(coding, WANTED), Ordering::Relaxed);
+    }
+
+    /// Notes that a coding is not worth it.
+    pub fn found_useless(&self, coding: Coding) {
+        self.state.fetch_or(bit(coding, USELESS), Ordering::Relaxed);
+    }
+
+    /// Notes that a coding is not there, and may be wanted again.
+    pub fn lost(&self, coding: Coding) {
+        self.state.fetch_and(!(bit(coding, READY) | bit(coding, WANTED)), Ordering::Relaxed);
+    }
+
+    fn load(&self) -> u16 {
+        self.state.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_coding_goes_its_way_by_itself() {
+        let codings = Codings::default();
+        assert!(!codings.is_plain() && codings.is_covered(|| true) && codings.is_covered(|| false));
+        for coding in Coding::ALL {
+            assert!(codings.want(coding) && !codings.want(coding) && !codings.is_ready(coding));
+        }
+        codings.made_ready(Coding::Zstd);
+        codings.found_useless(Coding::Gzip);
+        let ready = Coding::ALL.map(|coding| codings.is_ready(coding));
+        let useless = Coding::ALL.map(|coding| codings.is_useless(coding));
+        assert_eq!((ready, useless), ([false, true, false], [false, false, true]));
+        codings.lost(Coding::Zstd);
+        assert!(!codings.is_ready(Coding::Zstd) && codings.want(Coding::Zstd));
+        assert!(!codings.is_plain() && codings.is_useless(Coding::Gzip));
+    }
+
+    #[test]
+    fn what_is_not_coded_is_known_after_one_look() {
+        let codings = Codings::default();
+        assert!(!codings.is_covered(|| false) && codings.is_plain() && !codings.is_covered(|| true));
+        assert!(Codings::made(Coding::Gzip).is_plain());
+    }
+}

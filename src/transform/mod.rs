@@ -1,0 +1,7 @@
+//! What becomes of content beside being delivered as it came.
+//!
+//! - [`press`]: codes what is stored, once and densely, behind the answers.
+
+mod queue;
+
+pub mod press;

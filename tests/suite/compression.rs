@@ -1,0 +1,287 @@
+//! Content that is coded here: as it leaves, and once for all.
+
+use std::collections::HashSet;
+
+use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder};
+use forebay::base::units::ByteSize;
+use forebay::cache::ledger::Source;
+use forebay::cache::wish::Wish;
+use forebay::config::file::CodingName;
+use forebay::config::{Configuration, Settings};
+use tokio::io::AsyncReadExt as _;
+
+use crate::rig::{Pipes, settings};
+use crate::support::client::Answer;
+use crate::support::origin::{Act, Gate, SeenRequest, head, respond};
+
+const ALL: [&str; 3] = ["br", "zstd", "gzip"];
+const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
+const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");
+const TAG: (&str, &str) = ("ETag", "\"v1\"");
+
+/// A text that can be made shorter.
+fn text(length: usize) -> Vec<u8> {
+    let words = ["water ", "from ", "the ", "river ", "waits ", "above ", "the ", "wheel\n"];
+    let mut random = fastrand::Rng::with_seed(length as u64);
+    let mut text = Vec::with_capacity(length + 8);
+    while text.len() < length {
+        text.extend_from_slice(words[random.usize(..words.len())].as_bytes());
+    }
+    text.truncate(length);
+    text
+}
+
+fn coding(change: impl FnOnce(&mut Configuration)) -> Settings {
+    let mut written = Configuration::default();
+    written.only_site(vec!["http://origin.test".parse().unwrap()]);
+    written.memory.limit = ByteSize::mib(128);
+    written.compression.codings = vec![CodingName::Brotli, CodingName::Zstd, CodingName::Gzip];
+    change(&mut written);
+    let sites = Settings::compile(&written).expect("settings").sites;
+    Settings { sites, ..settings("http://origin.test") }
+}
+
+fn node(script: impl Fn(&SeenRequest, usize) -> Vec<Act> + Send + Sync + 'static) -> Pipes {
+    Pipes::with(coding(|_| {}), script)
+}
+
+/// The content as it was before it was coded.
+async fn plain(answer: &Answer) -> Vec<u8> {
+    let mut plain = Vec::new();
+    let coded = &answer.body[..];
+    match answer.header("content-encoding") {
+        Some("br") => BrotliDecoder::new(coded).read_to_end(&mut plain).await,
+        Some("zstd") => ZstdDecoder::new(coded).read_to_end(&mut plain).await,
+        Some("gzip") => GzipDecoder::new(coded).read_to_end(&mut plain).await,
+        _ => return answer.body.clone(),
+    }
+    .expect("coded content");
+    plain
+}
+
+/// Waits until all is coded that was asked for.
+async fn pressed(pipes: &Pipes) {
+    pipes.quiet().await;
+    while !pipes.node.press.is_done() {
+        std::thread::yield_now();
+    }
+}
+
+async fn get(pipes: &Pipes, path: &str, accept: &str) -> Answer {
+    pipes.ask(path, &[("Accept-Encoding", accept)]).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_is_coded_as_it_leaves_and_the_others_are_sent_as_it_is_stored() {
+    for length in [2_000, 100_000, 3_000_000] {
+        let pipes = node(move |_, _| vec![respond("200 OK", &[FRESH, HTML, TAG], text(length))]);
+        let whole = text(length);
+        let mut tags = HashSet::new();
+        for coding in ALL {
+            let first = get(&pipes, "/", coding).await;
+            assert_eq!(first.header("content-encoding"), Some(coding));
+            assert_eq!(first.header("content-length"), None);
+            assert_eq!(first.header("etag"), Some(&*format!("W/\"v1~{coding}\"")));
+            assert_eq!(plain(&first).await, whole, "{coding}");
+            // A miss asks for nothing: the first hit does.
+            assert_eq!(plain(&get(&pipes, "/", coding).await).await, whole);
+            pressed(&pipes).await;
+            let stored = get(&pipes, "/", coding).await;
+            assert!(stored.cache_status().contains("; hit"));
+            assert_eq!(stored.header("content-encoding"), Some(coding));
+            assert_eq!(stored.header("content-length"), Some(&*stored.body.len().to_string()));
+            assert_eq!(stored.header("vary"), Some("accept-encoding"));
+            assert!(stored.body.len() * 2 < length, "{coding}: {}", stored.body.len());
+            assert_eq!(plain(&stored).await, whole, "{coding}");
+            let tag = stored.header("etag").expect("a tag").to_owned();
+            assert!(tag.starts_with(&format!("\"v1~{coding}.")), "{tag}");
+            assert!(tags.insert(tag), "two codings share a tag");
+            let again = get(&pipes, "/", coding).await;
+            assert_eq!(again.body, stored.body);
+        }
+        let uncoded = get(&pipes, "/", "identity").await;
+        assert_eq!(
+            (uncoded.header("etag"), uncoded.header("vary")),
+            (Some("\"v1\""), Some("accept-encoding"))
+        );
+        assert_eq!(uncoded.body, whole);
+        assert_eq!(pipes.origin.hits(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_it_gets_a_304_by_the_tag_of_either_time() {
+    let pipes = node(|_, _| vec![respond("200 OK", &[FRESH, HTML, TAG], text(5_000))]);
+    let streamed = get(&pipes, "/", "br").await.header("etag").expect("a tag").to_owned();
+    get(&pipes, "/", "br").await;
+    pressed(&pipes).await;
+    let stored = get(&pipes, "/", "br").await.header("etag").expect("a tag").to_owned();
+    for tag in [&streamed, &stored] {
+        let fields = [("Accept-Encoding", "br"), ("If-None-Match", tag.as_str())];
+        let answer = pipes.ask("/", &fields).await;
+        assert_eq!((answer.status, answer.header("etag")), (304, Some(tag.as_str())));
+        // Of another coding, or of none, it is not what this one would be sent.
+        let fields = [("Accept-Encoding", "gzip"), ("If-None-Match", tag.as_str())];
+        assert_eq!(pipes.ask("/", &fields).await.status, 200);
+    }
+    let answer = pipes.ask("/", &[("If-None-Match", "\"v1\"")]).await;
+    assert_eq!((answer.status, answer.header("etag")), (304, Some("\"v1\"")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_are_of_what_the_origin_sent() {
+    let pipes = node(|_, _| vec![respond("200 OK", &[FRESH, HTML, TAG], text(5_000))]);
+    for _ in 0..3 {
+        let answer = pipes.ask("/", &[("Accept-Encoding", "br"), ("Range", "bytes=0-9")]).await;
+        assert_eq!((answer.status, answer.header("content-encoding")), (206, None));
+        assert_eq!((answer.header("etag"), &answer.body[..]), (Some("\"v1\""), &text(5_000)[..10]));
+        get(&pipes, "/", "br").await;
+        pressed(&pipes).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_says_what_a_get_would() {
+    let pipes = node(|_, _| vec![respond("200 OK", &[FRESH, HTML, TAG], text(5_000))]);
+    for _ in 0..3 {
+        let got = get(&pipes, "/", "zstd").await;
+        pressed(&pipes).await;
+        let mut client = pipes.client();
+        client.request("HEAD", "/", &[("Accept-Encoding", "zstd")], b"").await;
+        let head = client.read_head().await;
+        assert_eq!(head.header("content-encoding"), Some("zstd"));
+        if got.header("content-length").is_some() {
+            for name in ["etag", "content-length", "vary"] {
+                assert_eq!(head.header(name), got.header(name), "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_to_be_coded_leaves_as_it_is() {
+    let pipes = node(|request, _| {
+        let length = if request.path() == "/short" { 100 } else { 5_000 };
+        let more = match request.path() {
+            "/image" => ("Content-Type", "image/png"),
+            "/kept" => ("Cache-Control", "no-transform"),
+            "/digest" => ("Content-Digest", "sha-256=:AAAA:"),
+            "/coded" => ("Content-Encoding", "aes128gcm"),
+            "/private" => ("Cache-Control", "private"),
+            _ => ("X-More", "no"),
+        };
+        let kind = if more.0 == "Content-Type" { more } else { HTML };
+        vec![respond("200 OK", &[FRESH, kind, TAG, more], text(length))]
+    });
+    for path in ["/short", "/image", "/kept", "/digest", "/private"] {
+        for _ in 0..2 {
+            let answer = get(&pipes, path, "br, zstd, gzip").await;
+            assert_eq!((answer.header("content-encoding"), answer.header("vary")), (None, None), "{path}");
+            assert_eq!(answer.header("etag"), Some("\"v1\""), "{path}");
+        }
+    }
+    for _ in 0..2 {
+        let coded = get(&pipes, "/coded", "br, aes128gcm").await;
+        assert_eq!(coded.header("content-encoding"), Some("aes128gcm"));
+    }
+    let fields = [("Accept-Encoding", "br"), ("Cache-Control", "no-transform")];
+    for _ in 0..2 {
+        let kept = pipes.ask("/", &fields).await;
+        assert_eq!((kept.header("content-encoding"), kept.header("vary")), (None, Some("accept-encoding")));
+    }
+    assert_eq!(get(&pipes, "/", "deflate, br;q=0").await.header("content-encoding"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_hardly_gets_shorter_is_sent_as_it_is() {
+    let mut noise = vec![0; 50_000];
+    fastrand::Rng::with_seed(1).fill(&mut noise);
+    let pipes = node(move |_, _| vec![respond("200 OK", &[FRESH, HTML], noise.clone())]);
+    for _ in 0..2 {
+        get(&pipes, "/", "gzip").await;
+        pressed(&pipes).await;
+    }
+    let answer = get(&pipes, "/", "gzip").await;
+    assert_eq!((answer.header("content-encoding"), answer.body.len()), (None, 50_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn codings_go_with_what_they_were_made_of() {
+    let pipes = node(|request, nth| {
+        if request.header("if-none-match").is_some() && nth == 1 {
+            return vec![respond("304 Not Modified", &[FRESH, TAG, ("X-Turn", "second")], "")];
+        }
+        let turn = format!("{nth}");
+        vec![respond("200 OK", &[FRESH, HTML, TAG, ("X-Turn", &turn)], text(5_000 + nth))]
+    });
+    for _ in 0..2 {
+        get(&pipes, "/", "br").await;
+        pressed(&pipes).await;
+    }
+    let stored = get(&pipes, "/", "br").await;
+    pipes.pass_time(61);
+    get(&pipes, "/", "br").await;
+    let by_new_head = get(&pipes, "/", "br").await;
+    assert_eq!(by_new_head.header("x-turn"), Some("second"));
+    pressed(&pipes).await;
+    let confirmed = get(&pipes, "/", "br").await;
+    assert_eq!(confirmed.header("x-turn"), Some("second"), "the old head is not sent");
+    assert_eq!((confirmed.header("etag"), &confirmed.body), (stored.header("etag"), &stored.body));
+    assert_eq!(pipes.node.counters.pressed.get(), 2, "coded once, and put under a new head once");
+    let all = Wish { all: true, ..Wish::default() };
+    pipes.node.machine.purge(&all, Source::default()).await.expect("purged");
+    let after = get(&pipes, "/", "br").await;
+    assert_eq!(plain(&after).await, text(5_002));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_come_leaves_at_once() {
+    let gate = Gate::new();
+    let held = std::sync::Arc::clone(&gate);
+    let pipes = node(move |_, _| {
+        let fields = [FRESH, HTML, ("Content-Length", "6000")];
+        let (first, rest) = (text(6_000)[..3_000].to_vec(), text(6_000)[3_000..].to_vec());
+        vec![head("200 OK", &fields), Act::send(first), Act::WaitFor(held.clone()), Act::send(rest)]
+    });
+    for coding in ALL {
+        let mut client = pipes.client();
+        client.request("GET", &format!("/{coding}"), &[("Accept-Encoding", coding)], b"").await;
+        client.read_head().await;
+        let mut coded = Vec::new();
+        let mut some = Vec::new();
+        // Not before all of what has come can be read.
+        while some.len() < 3_000 {
+            coded.extend_from_slice(&client.read_chunk().await.expect("more"));
+            some.clear();
+            let mut partial = [0; 4_096];
+            let mut decoder: Box<dyn tokio::io::AsyncRead + Unpin> = match coding {
+                "br" => Box::new(BrotliDecoder::new(&coded[..])),
+                "zstd" => Box::new(ZstdDecoder::new(&coded[..])),
+                _ => Box::new(GzipDecoder::new(&coded[..])),
+            };
+            while let Ok(length @ 1..) = decoder.read(&mut partial).await {
+                some.extend_from_slice(&partial[..length]);
+            }
+        }
+        assert_eq!(some, text(6_000)[..3_000], "{coding}");
+    }
+    gate.open();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_for_one_is_coded_where_the_operator_says_so() {
+    let settings = coding(|written| written.compression.personal = true);
+    let pipes = Pipes::with(settings, |request, _| {
+        if request.header("if-none-match") == Some("W/\"v1\"") {
+            return vec![respond("304 Not Modified", &[TAG], "")];
+        }
+        vec![respond("200 OK", &[("Cache-Control", "private"), HTML, TAG], text(5_000))]
+    });
+    let answer = get(&pipes, "/", "gzip").await;
+    assert_eq!(answer.header("content-encoding"), Some("gzip"));
+    assert_eq!(plain(&answer).await, text(5_000));
+    let tag = answer.header("etag").expect("a tag").to_owned();
+    let fields = [("Accept-Encoding", "gzip"), ("If-Match", tag.as_str())];
+    pipes.ask("/", &fields).await;
+    assert_eq!(pipes.origin.seen().last().unwrap().header("if-match"), Some("\"v1\""));
+}
