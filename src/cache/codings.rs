@@ -65,7 +65,7 @@ impl Codings {
         self.state.fetch_or(bit(coding, WANTED), Ordering::Relaxed) & bit(coding, WANTED) == 0
     }
 
-    /// Notes what became of a coding that was wanted: `true` if it is stored.
+    /// Notes that a coding is stored.
     pub fn made_ready(&self, coding: Coding) {
         self.state.fetch_or(bit(coding, READY), Ordering::Relaxed);
         self.state.fetch_and(!bit(coding, WANTED), Ordering::Relaxed);

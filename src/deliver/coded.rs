@@ -52,10 +52,12 @@ pub fn streamed(
     (coding, effort): (Coding, Effort),
     budget: &Arc<Budget>,
 ) -> Reply {
-    let mut headers = hit.object.head.headers();
-    as_streamed(&mut headers, coding);
-    if to.may_want_less() && to.is_unchanged(hit.object.head.status, &headers) {
-        return unchanged(hit, to, now, &headers);
+    if to.may_want_less() {
+        let mut headers = hit.object.head.headers();
+        as_streamed(&mut headers, coding);
+        if to.is_unchanged(hit.object.head.status, &headers) {
+            return unchanged(hit, to, now, &headers);
+        }
     }
     let mut reply = Reply::new(hit.object.head.status, hit.object.head.headers(), Body::Empty);
     if let (false, Held::Memory(content)) = (to.is_head(), &hit.content) {

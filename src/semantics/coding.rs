@@ -28,11 +28,6 @@ impl Coding {
             Self::Gzip => "gzip",
         }
     }
-
-    /// The coding of a name.
-    pub fn of_name(name: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|coding| coding.name().as_bytes().eq_ignore_ascii_case(plain_name(name)))
-    }
 }
 
 /// The coding among these that a request likes best, the first of those that it likes the same; `None` if it takes none of

@@ -18,9 +18,8 @@ use crate::cache::Cache;
 use crate::cache::codings::Codings;
 use crate::cache::era::Era;
 use crate::cache::key::Key;
-use crate::cache::ledger::Checked;
 use crate::cache::lookup::{Held, Hit};
-use crate::cache::object::{Heat, Object, Representation, StoredHead};
+use crate::cache::object::{Object, Representation, StoredHead, head_weight};
 use crate::semantics::coding::Coding;
 use crate::semantics::compression::as_stored;
 use crate::telemetry::counters::Counters;
@@ -228,22 +227,13 @@ impl Means {
         as_stored(&mut headers, *coding, content.length, digest(&content.parts));
         let hidden: Vec<&str> = object.head.hidden().collect();
         let head = StoredHead::hiding(object.head.status, &headers, |name| hidden.contains(&name.as_str()));
-        let mut made = Object {
-            generation: object.generation,
-            born: object.born,
-            checked: Checked::default(),
-            head,
-            given: object.given,
-            tags: object.tags.clone(),
-            vary: object.vary.clone(),
-            vary_values: object.vary_values.clone(),
+        let charge = self.budget.charge(head_weight(&headers) as u64);
+        let (tags, born) = (object.tags.clone(), object.born);
+        Object {
             representation: Representation::of(content),
-            heat: Heat::default(),
             codings: Codings::made(*coding),
-            charge: None,
-        };
-        made.charge = Some(self.budget.charge(made.head_weight() as u64));
-        made
+            ..object.refreshed(head, object.given, tags, born, charge)
+        }
     }
 }
 

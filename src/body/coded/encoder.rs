@@ -26,7 +26,8 @@ pub enum Effort {
 const WINDOW: u8 = 20;
 
 impl Effort {
-    /// Bytes of memory that an encoder of it takes, measured and rounded up.
+    /// Bytes of memory that an encoder of it takes, rounded up: measured for zstd 3, 9, 15 and 19, brotli 4, 5, 9 and 11, gzip 4
+    /// and 9 (decision 24); a level between is taken for the next of these.
     pub const fn memory(self) -> u64 {
         match self {
             Self::Gzip(_) => 512 << 10,
