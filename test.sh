@@ -40,6 +40,9 @@ install_needs() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
     has openssl || packages+=(openssl)
     has curl || packages+=(curl)
+    # They read what is coded here.
+    has brotli || packages+=(brotli)
+    has zstd || packages+=(zstd)
     # Clients of HTTP/2.
     has nghttp && has h2load || packages+=(nghttp2-client)
     # For promtool, which checks the metrics.

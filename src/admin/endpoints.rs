@@ -15,7 +15,7 @@ const fn pool(kind: Kind, name: &'static str, help: &'static str) -> Family {
 }
 
 #[rustfmt::skip]
-static ENDPOINTS: [Row; 8] = [
+static ENDPOINTS: [Row; 9] = [
     (endpoint(Kind::Gauge, "forebay_endpoint_up", "1 if requests are sent to the endpoint, 0 while it is skipped."), |e| u64::from(e.up)),
     (endpoint(Kind::Gauge, "forebay_endpoint_drained", "1 if the operator has drained the endpoint, 0 if not."), |e| u64::from(e.drained)),
     (endpoint(Kind::Gauge, "forebay_endpoint_active_requests", "Exchanges with the endpoint that are under way."), |e| e.active),
@@ -23,6 +23,7 @@ static ENDPOINTS: [Row; 8] = [
     (endpoint(Kind::Counter, "forebay_endpoint_requests_total", "Requests sent to the endpoint."), |e| e.requests),
     (endpoint(Kind::Counter, "forebay_endpoint_failures_total", "Requests to the endpoint that failed before a head."), |e| e.failures),
     (endpoint(Kind::Counter, "forebay_endpoint_retries_total", "Requests to the endpoint that had failed elsewhere before."), |e| e.retries),
+    (endpoint(Kind::Counter, "forebay_endpoint_replays_total", "Requests to the endpoint whose content had been sent before, and was sent again."), |e| e.replays),
     (endpoint(Kind::Counter, "forebay_endpoint_opened_connections_total", "Connections opened to the endpoint."), |e| e.opened),
 ];
 
@@ -70,6 +71,7 @@ mod tests {
             requests: 3,
             failures: 4,
             retries: 5,
+            replays: 0,
             opened: 6,
             queued: 7,
             refused: 8,

@@ -133,6 +133,13 @@ impl View {
         );
         one!(to, gauge, "forebay_spill_bytes", "Bytes of bodies in spill files.", spill.used());
         one!(to, gauge, "forebay_spill_limit_bytes", "Bytes that spill files may take.", spill.limit());
+        one!(
+            to,
+            gauge,
+            "forebay_spill_waiting_bodies",
+            "Bodies whose sender waits, because there is no room for more of them in spill files.",
+            spill.waiting() as u64
+        );
         one!(to, gauge, "forebay_fetches", "Fetches that are running.", handles.fetcher.running() as u64);
         one!(
             to,

@@ -66,6 +66,9 @@ pub enum Rejection {
     /// The content is longer than the site takes (RFC 9110 §15.5.14).
     #[error("the request's content is longer than {0} bytes")]
     LargeContent(u64),
+    /// The content did not come in time, or too slowly (RFC 9110 §15.5.9). Found out by who reads it.
+    #[error("the request's content did not come in time")]
+    LateContent,
 }
 
 impl Rejection {
@@ -85,6 +88,7 @@ impl Rejection {
             Self::OtherPolicy => "other-policy",
             Self::TooEarly => "too-early",
             Self::LargeContent(_) => "large-content",
+            Self::LateContent => "late-content",
         }
     }
 
@@ -102,6 +106,7 @@ impl Rejection {
             Self::NeedsTls(_) => StatusCode::PERMANENT_REDIRECT,
             Self::TooEarly => StatusCode::TOO_EARLY,
             Self::LargeContent(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LateContent => StatusCode::REQUEST_TIMEOUT,
         }
     }
 }

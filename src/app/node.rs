@@ -96,6 +96,7 @@ impl Node {
     ) -> Result<Self, BuildError> {
         let budget = Budget::new(settings.memory.budget);
         let spill = SpillArea::new(settings.spill.directory.clone(), settings.spill.limit);
+        spill.limit_files(settings.fetch.max_fetches);
         let means = Means { budget: Arc::clone(&budget), spill, window: WINDOW };
         let counters = Arc::new(Counters::default());
         let metrics = Arc::new(Metrics::new(settings.workers, Arc::clone(&counters)));
@@ -204,6 +205,7 @@ impl Node {
         };
         self.connections.set_limit(settings.request.max_connections);
         self.fetcher.set_limits(&settings.fetch);
+        self.means.spill.limit_files(settings.fetch.max_fetches);
         self.front.store(made.front.clone());
         self.routes.store(router);
         self.told.store(Arc::new(Told::of(settings)));

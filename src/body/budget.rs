@@ -5,8 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
+use super::share::OF_MEMORY;
+
 /// The part of what bodies may take that may be set aside for some that are to come.
 const OF_RESERVED: u64 = 4;
+
+/// The part of the limit that encoders may take together.
+const OF_CODERS: u64 = 16;
+
+/// The part of what bodies may take that windows may take together.
+const OF_WINDOWS: u64 = 4;
 
 /// Counts bytes held against one limit. Whoever holds memory for clients or objects holds a [`Charge`] for it.
 #[derive(Debug)]
@@ -16,6 +24,17 @@ pub struct Budget {
     /// Bytes of bodies that are to come.
     reserved: AtomicU64,
     busy_bodies: AtomicU64,
+    /// Bytes of what has a part of its own, by [`Part`].
+    parts: [AtomicU64; 2],
+}
+
+/// What has a part of the budget to itself, so that it keeps out nothing but its like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// What codes answers as they leave.
+    Coders,
+    /// Windows in which clients may send before anybody takes what they send.
+    Windows,
 }
 
 impl Budget {
@@ -26,6 +45,7 @@ impl Budget {
             limit: AtomicU64::new(limit),
             reserved: AtomicU64::new(0),
             busy_bodies: AtomicU64::new(0),
+            parts: [AtomicU64::new(0), AtomicU64::new(0)],
         })
     }
 
@@ -79,6 +99,40 @@ impl Budget {
         self.try_charge_under(bytes, self.for_bodies())
     }
 
+    /// Charges `bytes` of something that codes an answer as it leaves. All such have a sixteenth of the limit: without one an
+    /// answer leaves uncoded, so that nobody is kept out for their sake. One alone may take more, so that there is one at all.
+    pub fn try_charge_coder(self: &Arc<Self>, bytes: u64) -> Option<PartCharge> {
+        self.try_charge_part(Part::Coders, bytes, self.limit() / OF_CODERS)
+    }
+
+    /// Charges `bytes` of a window in which a client may send. All such have a quarter of what bodies may take, however many
+    /// clients have begun to send.
+    pub fn try_charge_window(self: &Arc<Self>, bytes: u64) -> Option<PartCharge> {
+        self.try_charge_part(Part::Windows, bytes, self.for_bodies() / OF_WINDOWS)
+    }
+
+    fn try_charge_part(self: &Arc<Self>, part: Part, bytes: u64, share: u64) -> Option<PartCharge> {
+        let put = |taken: u64| taken.checked_add(bytes).filter(|sum| taken == 0 || *sum <= share);
+        let counter = self.part(part)?;
+        counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, put).ok()?;
+        let charge = self.try_charge_body(bytes);
+        if charge.is_none() {
+            counter.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        charge.map(|charge| PartCharge { part, charge })
+    }
+
+    fn part(&self, part: Part) -> Option<&AtomicU64> {
+        self.parts.get(part as usize)
+    }
+
+    /// The same for a body that holds `own` bytes, if it then has no more than its share of what is left for bodies: the
+    /// largest is refused first, and there is room for one that comes.
+    pub(super) fn try_charge_share(self: &Arc<Self>, own: u64, bytes: u64) -> Option<Charge> {
+        let free = self.for_bodies().saturating_sub(self.used().saturating_add(bytes));
+        OF_MEMORY.allows(own.saturating_add(bytes), free).then(|| self.try_charge_body(bytes)).flatten()
+    }
+
     fn for_bodies(&self) -> u64 {
         let limit = self.limit();
         limit - limit / 8
@@ -128,6 +182,21 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.reserved.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// The same of what has a part of its own.
+#[derive(Debug)]
+pub struct PartCharge {
+    part: Part,
+    charge: Charge,
+}
+
+impl Drop for PartCharge {
+    fn drop(&mut self) {
+        if let Some(counter) = self.charge.budget.part(self.part) {
+            counter.fetch_sub(self.charge.bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -195,6 +264,17 @@ mod tests {
     }
 
     #[test]
+    fn a_body_has_no_more_than_its_share_and_the_next_one_finds_room() {
+        let budget = Budget::new(800);
+        let large = budget.try_charge_share(0, 500).expect("700 are for bodies");
+        assert!(budget.try_charge_share(500, 100).is_none(), "four times what it would leave");
+        let small = budget.try_charge_share(0, 100).expect("it has nothing so far");
+        drop(small);
+        drop(large);
+        assert!(budget.try_charge_share(0, 600).is_none());
+    }
+
+    #[test]
     fn a_lower_limit_takes_nothing_back_and_lets_nothing_in() {
         let budget = Budget::new(100);
         let charge = budget.charge(60);
@@ -217,6 +297,20 @@ mod tests {
         drop((first, charge));
         assert_eq!(budget.free_for_bodies(), 700);
         assert!(budget.try_reserve(176).is_none(), "no more than a quarter");
+    }
+
+    #[test]
+    fn encoders_have_a_share_and_one_of_them_is_always_let_in() {
+        let budget = Budget::new(1600);
+        let large = budget.try_charge_coder(700).expect("the only one");
+        assert!(budget.try_charge_coder(1).is_none());
+        drop(large);
+        let some: Vec<_> = std::iter::from_fn(|| budget.try_charge_coder(40)).collect();
+        assert_eq!((some.len(), budget.used()), (2, 80));
+        drop(some);
+        let _others = budget.try_charge_body(1400).expect("seven eighths");
+        assert!(budget.try_charge_coder(10).is_none());
+        assert_eq!((budget.used(), budget.parts[0].load(Ordering::Relaxed)), (1400, 0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What flows: messages, bodies, and the busy body in which an origin and its clients meet.
 //!
-//! - [`coded`]: content that is coded as it leaves.
+//! - [`coded`]: content that is coded, or decoded, as it leaves.
 //! - [`certificate`]: that of a client, for origins that are told of it.
 //! - [`message`]: `Request` and `Reply`, what every module above speaks.
 //! - [`Body`]: the one body type (decision 2).
@@ -8,6 +8,7 @@
 //! - [`block`]: memory for blocks, which comes back at once.
 //! - [`budget`]: the one account of what the node holds in memory.
 //! - [`rendered`]: field lines that are written as they are.
+//! - `share`: the law by which bodies share memory, and room in files.
 
 pub mod block;
 pub mod budget;
@@ -18,6 +19,7 @@ pub mod content;
 pub mod message;
 pub mod multipart;
 pub mod rendered;
+mod share;
 pub mod tunnel;
 
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use http::HeaderMap;
 
 use busy::{BodyError, Reader};
 use coded::Coded;
+use coded::decoded::Decoded;
 use content::{Blocks, Parts};
 use multipart::Multipart;
 use tunnel::Tunnel;
@@ -49,6 +52,8 @@ pub enum Body {
     Multipart(Box<Multipart>),
     /// Content that is coded as it leaves.
     Coded(Box<Coded>),
+    /// Content whose coding is taken off as it leaves.
+    Decoded(Box<Decoded>),
     /// Not content at all: what follows a 101 belongs to another protocol.
     Tunnel(Tunnel),
 }
@@ -62,6 +67,12 @@ impl From<&Parts> for Body {
     }
 }
 
+impl From<Coded> for Body {
+    fn from(coded: Coded) -> Self {
+        Self::Coded(Box::new(coded))
+    }
+}
+
 impl Body {
     /// The number of bytes to come, where that is known before they come.
     pub fn known_length(&self) -> Option<u64> {
@@ -70,7 +81,7 @@ impl Body {
             Self::Bytes(bytes) => Some(bytes.len() as u64),
             Self::Blocks(blocks) => Some(blocks.remaining()),
             Self::Multipart(parts) => Some(parts.remaining()),
-            Self::Busy(_) | Self::Coded(_) | Self::Tunnel(_) => None,
+            Self::Busy(_) | Self::Coded(_) | Self::Decoded(_) | Self::Tunnel(_) => None,
         }
     }
 
@@ -93,14 +104,14 @@ impl Body {
             Self::Busy(reader) => reader.poll_next(cx),
             Self::Multipart(parts) => parts.poll_next(cx),
             Self::Coded(coded) => coded.poll_next(cx),
+            Self::Decoded(decoded) => decoded.poll_next(cx),
         }
     }
 
-    /// The trailers, once the last bytes were taken.
+    /// The trailers, once the last bytes were taken. None of what was coded or decoded: they may speak of the bytes.
     pub fn trailers(&self) -> Option<Arc<HeaderMap>> {
         match self {
             Self::Busy(reader) => reader.trailers(),
-            Self::Coded(coded) => coded.trailers(),
             _ => None,
         }
     }

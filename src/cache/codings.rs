@@ -1,6 +1,6 @@
 //! What is known of the codings of an object: whether it is coded at all, which codings are stored, wanted, or not worth it.
 
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::semantics::coding::Coding;
 
@@ -9,18 +9,30 @@ use crate::semantics::coding::Coding;
 #[derive(Debug, Default)]
 pub struct Codings {
     /// The coding that the object itself is, if it is one that was made here.
-    pub made: Option<Coding>,
-    state: AtomicU16,
+    pub made: Option<Made>,
+    state: AtomicU32,
 }
 
-/// It was looked at whether the object is one that is coded.
-const LOOKED: u16 = 1 << 15;
+/// What a coding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// In which way it is coded.
+    pub coding: Coding,
+    /// Tells its bytes from those of other makings.
+    pub digest: u32,
+}
+
+/// It was looked at whether the object is one that is coded, by the rules of which the upper half is a print.
+const LOOKED: u32 = 1 << 15;
 
 /// It is.
-const COVERED: u16 = 1 << 14;
+const COVERED: u32 = 1 << 14;
+
+/// Where the print of the rules begins.
+const PRINT: u32 = 16;
 
 /// The place of a coding in each of the three sets.
-const fn bit(coding: Coding, set: u32) -> u16 {
+const fn bit(coding: Coding, set: u32) -> u32 {
     1 << (coding as u32 + 3 * set)
 }
 
@@ -30,23 +42,26 @@ const USELESS: u32 = 2;
 
 impl Codings {
     /// The codings of an object that is one itself.
-    pub fn made(coding: Coding) -> Self {
-        Self { made: Some(coding), state: AtomicU16::new(LOOKED) }
+    pub fn made(made: Made) -> Self {
+        Self { made: Some(made), state: AtomicU32::new(0) }
     }
 
-    /// Whether it is known that nothing of it is coded.
-    pub fn is_plain(&self) -> bool {
-        self.load() & (LOOKED | COVERED) == LOOKED
+    /// Whether it is known that by the rules of this print nothing of it is coded.
+    pub fn is_plain(&self, rules: u16) -> bool {
+        self.load() & (u32::MAX << PRINT | LOOKED | COVERED) == u32::from(rules) << PRINT | LOOKED
     }
 
-    /// Whether it is one that is coded, which `look` tells once.
-    pub fn is_covered(&self, look: impl FnOnce() -> bool) -> bool {
+    /// Whether it is one that is coded by the rules of this print, which `look` tells once.
+    pub fn is_covered(&self, rules: u16, look: impl FnOnce() -> bool) -> bool {
         let state = self.load();
-        if state & LOOKED != 0 {
+        if state & LOOKED != 0 && state >> PRINT == u32::from(rules) {
             return state & COVERED != 0;
         }
         let covered = look();
-        self.state.fetch_or(if covered { LOOKED | COVERED } else { LOOKED }, Ordering::Relaxed);
+        let looked = u32::from(rules) << PRINT | LOOKED | if covered { COVERED } else { 0 };
+        let put = |state| Some(state & (COVERED - 1) | looked);
+        // It never fails: there is always something to put.
+        let _ = self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, put);
         covered
     }
 
@@ -81,7 +96,7 @@ impl Codings {
         self.state.fetch_and(!(bit(coding, READY) | bit(coding, WANTED)), Ordering::Relaxed);
     }
 
-    fn load(&self) -> u16 {
+    fn load(&self) -> u32 {
         self.state.load(Ordering::Relaxed)
     }
 }
@@ -93,7 +108,7 @@ mod tests {
     #[test]
     fn each_coding_goes_its_way_by_itself() {
         let codings = Codings::default();
-        assert!(!codings.is_plain() && codings.is_covered(|| true) && codings.is_covered(|| false));
+        assert!(!codings.is_plain(7) && codings.is_covered(7, || true) && codings.is_covered(7, || false));
         for coding in Coding::ALL {
             assert!(codings.want(coding) && !codings.want(coding) && !codings.is_ready(coding));
         }
@@ -104,13 +119,23 @@ mod tests {
         assert_eq!((ready, useless), ([false, true, false], [false, false, true]));
         codings.lost(Coding::Zstd);
         assert!(!codings.is_ready(Coding::Zstd) && codings.want(Coding::Zstd));
-        assert!(!codings.is_plain() && codings.is_useless(Coding::Gzip));
+        assert!(!codings.is_plain(7) && codings.is_useless(Coding::Gzip));
     }
 
     #[test]
     fn what_is_not_coded_is_known_after_one_look() {
         let codings = Codings::default();
-        assert!(!codings.is_covered(|| false) && codings.is_plain() && !codings.is_covered(|| true));
-        assert!(Codings::made(Coding::Gzip).is_plain());
+        assert!(!codings.is_covered(7, || false) && codings.is_plain(7) && !codings.is_covered(7, || true));
+    }
+
+    #[test]
+    fn by_other_rules_it_is_looked_at_again_and_what_is_stored_stays_known() {
+        let codings = Codings::default();
+        assert!(codings.is_covered(7, || true));
+        codings.made_ready(Coding::Zstd);
+        assert!(!codings.is_plain(8) && !codings.is_covered(8, || false) && codings.is_plain(8));
+        assert!(
+            !codings.is_plain(7) && codings.is_covered(u16::MAX, || true) && codings.is_ready(Coding::Zstd)
+        );
     }
 }

@@ -252,6 +252,15 @@ impl KeyHash {
         (self.short(), u64::from_le_bytes(*second))
     }
 
+    /// The name of a slot beside this one, another for each number that is not zero.
+    #[must_use]
+    pub fn beside(mut self, number: u8) -> Self {
+        for byte in &mut self.0 {
+            *byte ^= number;
+        }
+        self
+    }
+
     /// Eight of its bytes: as good as random, so that tables need no hash of their own.
     pub fn short(&self) -> u64 {
         let (eight, _) = self.0.split_first_chunk().unwrap_or((&[0; 8], &[]));

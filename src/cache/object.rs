@@ -1,21 +1,24 @@
 //! A stored response.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::codings::Codings;
+use super::codings::{Codings, Made};
 use super::key::{Key, KeyHash};
 use super::ledger::{Checked, Ledger};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Sequence};
-use crate::body::budget::Charge;
+use crate::body::budget::{Budget, Charge};
 use crate::body::content::{BLOCK, Content, Parts};
 use crate::body::rendered::{FieldLines, RenderedFields};
 use crate::semantics::coding::{self, Coding};
+use crate::semantics::compression;
 use crate::semantics::date;
+use crate::semantics::decoding;
 use crate::semantics::no_vary_search::{NO_VARY_SEARCH, SearchRule};
 use crate::semantics::reuse::Terms;
 use crate::semantics::tags::Tags;
@@ -72,11 +75,22 @@ impl Heat {
 pub struct StoredHead {
     /// The status code.
     pub status: StatusCode,
-    /// Whether there is a `Content-Encoding`: a hit need not look for one.
-    coded: bool,
+    /// Of what kind its `Content-Encoding` is: a hit need not look.
+    encoding: Encoding,
     /// Whether there is a `No-Vary-Search`: nor need a store.
     searches: bool,
     fields: FieldLines,
+}
+
+/// What a head says of the coding of its content.
+#[derive(Clone, Copy, Debug)]
+enum Encoding {
+    /// There is none.
+    Plain,
+    /// One that can be taken off.
+    Decodable(Coding),
+    /// Another one, or several.
+    Other,
 }
 
 /// Not for clients as it is stored: it is for this cache, or is written anew for each answer.
@@ -91,10 +105,14 @@ impl StoredHead {
 
     /// The same, of which no client is shown fields of these names either.
     pub fn hiding(status: StatusCode, fields: &HeaderMap, hidden: impl Fn(&HeaderName) -> bool) -> Self {
-        let coded = fields.contains_key(header::CONTENT_ENCODING);
+        let encoding = match decoding::decodable(status, fields) {
+            Some(coding) => Encoding::Decodable(coding),
+            None if fields.contains_key(header::CONTENT_ENCODING) => Encoding::Other,
+            None => Encoding::Plain,
+        };
         let searches = fields.contains_key(NO_VARY_SEARCH);
         let fields = FieldLines::of(fields, |name| HIDDEN.contains(name) || hidden(name));
-        Self { status, coded, searches, fields }
+        Self { status, encoding, searches, fields }
     }
 
     /// The names of the fields that no client is shown, each as often as there are lines of it.
@@ -122,9 +140,27 @@ impl StoredHead {
         if self.searches { SearchRule::of_lines(self.fields.values(&NO_VARY_SEARCH)) } else { None }
     }
 
-    /// Whether the codings of the content are such as a client takes that sent this request.
+    /// Whether the content is for a client that sent this request: in codings that it takes, or in one that is taken off.
     pub fn is_accepted_by(&self, request: &HeaderMap) -> bool {
-        !self.coded || coding::accepts_coded(request, self.fields.values(&header::CONTENT_ENCODING))
+        match self.encoding {
+            Encoding::Plain => true,
+            Encoding::Decodable(_) => self.is_taken_as_it_is(request) || decoding::takes_plain(request),
+            Encoding::Other => self.is_taken_as_it_is(request),
+        }
+    }
+
+    /// The coding that has to be taken off for a client that sent this request.
+    pub fn to_decode_for(&self, request: &HeaderMap) -> Option<Coding> {
+        match self.encoding {
+            Encoding::Decodable(coding) if !self.is_taken_as_it_is(request) => {
+                decoding::takes_plain(request).then_some(coding)
+            }
+            Encoding::Plain | Encoding::Decodable(_) | Encoding::Other => None,
+        }
+    }
+
+    fn is_taken_as_it_is(&self, request: &HeaderMap) -> bool {
+        coding::accepts_coded(request, self.fields.values(&header::CONTENT_ENCODING))
     }
 
     /// What its first `Date` says, if that is a date.
@@ -211,16 +247,18 @@ impl Object {
     /// The slot in which it is found: the key's own, unless it varies, or is a coding that was made here.
     pub fn slot(&self, key: &Key) -> KeyHash {
         match self.codings.made {
-            Some(coding) => self.coded_slot(key, coding),
-            None if self.vary.is_empty() => key.hash(),
-            None => key.variant(&self.vary_values),
+            Some(made) => self.coded_slot(key, made.coding),
+            None => self.own_slot(key),
         }
+    }
+
+    fn own_slot(&self, key: &Key) -> KeyHash {
+        if self.vary.is_empty() { key.hash() } else { key.variant(&self.vary_values) }
     }
 
     /// The slot of a coding of it.
     pub fn coded_slot(&self, key: &Key, coding: Coding) -> KeyHash {
-        // No values begin so: each is preceded by its length, or by that of its absence.
-        key.variant(&[b"\xff coding ", coding.name().as_bytes(), b" of ", &*self.vary_values].concat())
+        self.own_slot(key).beside(coding as u8 + 1)
     }
 
     /// Whether no purge has killed it that matches it. One atomic load, while there was none since it was last asked. Softly
@@ -261,6 +299,22 @@ impl Object {
         }
     }
 
+    /// A coding of it with this content, under its own head: of the same generation, as old, and on the same terms.
+    #[must_use]
+    pub fn coded(&self, made: Made, representation: Representation, budget: &Arc<Budget>) -> Self {
+        let mut headers = self.head.headers();
+        compression::as_stored(&mut headers, made.coding, representation.length, made.digest);
+        let hidden: Vec<&str> = self.head.hidden().collect();
+        let head = StoredHead::hiding(self.head.status, &headers, |name| hidden.contains(&name.as_str()));
+        let charge = budget.charge(head_weight(&headers) as u64);
+        let (tags, born) = (self.tags.clone(), self.born);
+        Self {
+            representation,
+            codings: Codings::made(made),
+            ..self.refreshed(head, self.given, tags, born, charge)
+        }
+    }
+
     /// What the head and its bookkeeping take in memory, in bytes: as [`head_weight`] tells beforehand.
     pub fn head_weight(&self) -> usize {
         OBJECT + self.head.fields.weight()
@@ -286,7 +340,6 @@ pub fn head_weight(headers: &HeaderMap) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::budget::Budget;
 
     #[test]
     fn a_stored_head_keeps_no_read_buffer_alive() {
@@ -323,7 +376,11 @@ mod tests {
         }
         let coded = StoredHead::new(StatusCode::OK, &fields);
         let takes = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))]);
-        assert!(coded.is_accepted_by(&takes) && !coded.is_accepted_by(&HeaderMap::new()));
+        assert!(coded.is_accepted_by(&takes) && coded.to_decode_for(&takes).is_none());
+        assert!(coded.is_accepted_by(&HeaderMap::new()));
+        assert_eq!(coded.to_decode_for(&HeaderMap::new()), Some(Coding::Gzip));
+        let nothing = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static("*;q=0"))]);
+        assert!(!coded.is_accepted_by(&nothing));
         assert_eq!(coded.date(), Some(Timestamp::from_secs(784_111_777)));
         fields.append("content-encoding", HeaderValue::from_static("br"));
         assert!(!StoredHead::new(StatusCode::OK, &fields).is_accepted_by(&takes));

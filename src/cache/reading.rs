@@ -165,13 +165,13 @@ impl Cache {
     }
 
     /// What is stored under another URL for a request with these fields, and says by its `No-Vary-Search` that this is
-    /// the same one: only what is in memory as a whole, and may be used as it is as `may_be_used` says.
+    /// the same one, and under which key: only what is in memory as a whole, and may be used as it is as `may_be_used` says.
     pub fn lookup_equivalent(
         &self,
         key: &Key,
         request: &HeaderMap,
         may_be_used: impl Fn(&Hit) -> bool,
-    ) -> Option<Hit> {
+    ) -> Option<(Key, Hit)> {
         self.equivalent_by(key, |other| self.lookup(other, request), may_be_used)
     }
 
@@ -181,7 +181,7 @@ impl Cache {
         key: &Key,
         request: &HeaderMap,
         may_be_used: impl Fn(&Hit) -> bool,
-    ) -> Option<Hit> {
+    ) -> Option<(Key, Hit)> {
         self.equivalent_by(key, |other| self.peek(other, request).0, may_be_used)
     }
 
@@ -190,7 +190,7 @@ impl Cache {
         key: &Key,
         look: impl Fn(&Key) -> Lookup,
         may_be_used: impl Fn(&Hit) -> bool,
-    ) -> Option<Hit> {
+    ) -> Option<(Key, Hit)> {
         let _era = self.aliases.is_used().then(|| self.era());
         self.aliases.of(key).into_iter().find_map(|other| match look(&other) {
             Lookup::Found(hit)
@@ -199,7 +199,8 @@ impl Cache {
                     && may_be_used(&hit) =>
             {
                 let rule = hit.object.head.search_rule();
-                rule.is_some_and(|rule| rule.equivalent(key.query(), other.query())).then_some(hit)
+                let is_same = rule.is_some_and(|rule| rule.equivalent(key.query(), other.query()));
+                is_same.then_some((other, hit))
             }
             _ => None,
         })

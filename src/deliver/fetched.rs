@@ -3,6 +3,7 @@
 use http::{StatusCode, header};
 
 use super::For;
+use super::decoded::to_be_decoded;
 use super::own::unsatisfiable;
 use super::ranges::Cut;
 use crate::base::clock::Timestamp;
@@ -12,12 +13,14 @@ use crate::body::message::Reply;
 use crate::body::multipart::Source;
 use crate::fetch::flight::Announced;
 use crate::semantics::cache_status::CacheStatus;
+use crate::semantics::decoding::as_decoded;
 use crate::semantics::fields;
 use crate::semantics::ranges::Resolved;
 use crate::semantics::targeted::SURROGATE_CONTROL;
 
 /// The response of a fetch. Conditions are answered here if the fetch was normalised, because the origin never
 /// saw them; a pass carried them itself. So are ranges, once the length is known: a part leaves as soon as it has come.
+/// Where its coding is [to be taken off](to_be_decoded), the fields are those of plain content, and the body is as it came.
 pub fn fetched(
     announced: &Announced,
     reader: Reader,
@@ -25,7 +28,7 @@ pub fn fetched(
     normalised: bool,
     now: Timestamp,
 ) -> Reply {
-    let head = &announced.head;
+    let (head, decoded) = (&announced.head, to_be_decoded(announced, to, normalised).is_some());
     if let Some(tunnel) = announced.tunnel.lock().take() {
         let mut headers = head.headers.clone();
         fields::strip(&mut headers, |name| to.hides(name));
@@ -35,10 +38,15 @@ pub fn fetched(
         }
         return Reply::new(head.status, headers, Body::Tunnel(tunnel));
     }
+    let mut all = head.headers.clone();
+    if decoded {
+        as_decoded(&mut all);
+    }
     let may_be_less = normalised && to.may_want_less();
-    let unchanged = may_be_less && to.is_unchanged(head.status, &head.headers);
+    let known = if may_be_less { to.known(head.status, &all, decoded) } else { None };
+    let unchanged = known.is_some();
     let complete = || fields::announced_length(&head.headers);
-    let wanted = if may_be_less && !unchanged {
+    let wanted = if may_be_less && !unchanged && !decoded {
         to.wants(head.status, &head.headers, complete())
     } else {
         Resolved::Whole
@@ -50,13 +58,13 @@ pub fn fetched(
         ..to.cache
     };
     let (status, mut headers, cut) = match wanted {
-        _ if unchanged => (StatusCode::NOT_MODIFIED, to.not_modified_fields(&head.headers), None),
-        Resolved::Whole => (head.status, head.headers.clone(), None),
+        _ if unchanged => (StatusCode::NOT_MODIFIED, to.not_modified_fields(&known.unwrap_or(all)), None),
+        Resolved::Whole => (head.status, all, None),
         Resolved::Unsatisfiable => return unsatisfiable(complete().unwrap_or(0), &cache, to, now),
         Resolved::Parts(mut parts) => {
             // As they arrive, so that none waits for another, nor has to be kept for it.
             parts.sort_unstable_by_key(|part| part.first);
-            let mut headers = head.headers.clone();
+            let mut headers = all;
             let cut = Cut::new(parts, complete().unwrap_or(0), &mut headers);
             (StatusCode::PARTIAL_CONTENT, headers, Some(cut))
         }
@@ -69,7 +77,8 @@ pub fn fetched(
         let reader = reader.parts(cut.ranges());
         return Reply::new(status, headers, cut.body(Source::Busy(reader)));
     }
-    if let Some(trailer) = announced.trailer.as_ref().filter(|_| to.ask.takes_trailers) {
+    // What trailers say may be of the bytes as they came.
+    if let Some(trailer) = announced.trailer.as_ref().filter(|_| to.ask.takes_trailers && !decoded) {
         headers.insert(header::TRAILER, trailer.clone());
     }
     let body = if unchanged || to.is_head() { Body::Empty } else { Body::Busy(reader) };

@@ -4,6 +4,7 @@
 //! what HTTP asks of every answer: conditions, ranges, `Age`, `HEAD` without content.
 
 mod coded;
+mod decoded;
 mod fetched;
 mod own;
 mod ranges;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 pub use coded::{code, may_be_coded, streamed};
+pub use decoded::{Decoding, decode, decoded, to_be_decoded};
 pub use fetched::fetched;
 pub use own::{failed, not_stored, rejected, said};
 pub use stored::{content_of, plain, stored};
@@ -24,6 +26,7 @@ use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::notable::Notable;
 use crate::semantics::tags::CACHE_GROUPS;
 use crate::semantics::validation::{self, Precondition};
+use crate::semantics::{coded_tag, compression};
 
 /// Tells how old the answer of a fetch is (RFC 9111 §5.1).
 pub fn set_age(reply: &mut Reply, age: Duration) {
@@ -99,15 +102,39 @@ impl For<'_> {
         self.ask.notable.may_have(Notable::RANGE | Notable::CONDITION)
     }
 
+    /// Whether a part may be wanted, which is one of what the origin sent.
+    pub fn may_want_part(&self) -> bool {
+        self.ask.notable.may_have(Notable::RANGE)
+    }
+
     fn is_head(&self) -> bool {
         self.ask.method == Method::HEAD
+    }
+
+    /// The fields of a 304, if the client has what these are of: by the same validators, or by the tag of a coding of it, which
+    /// it is told then. `is_made`: they are of a coding themselves.
+    fn known(&self, status: StatusCode, headers: &HeaderMap, is_made: bool) -> Option<HeaderMap> {
+        if self.is_unchanged(status, headers) {
+            return Some(headers.clone());
+        }
+        let applies = is_success(status) && self.ask.method != Method::POST;
+        let tag = applies.then(|| coded_tag::known_tag(&self.ask.headers, headers, is_made)).flatten()?;
+        let mut headers = headers.clone();
+        headers.insert(header::ETAG, tag);
+        compression::vary(&mut headers);
+        Some(headers)
     }
 
     /// Conditions apply where the answer would be a success (RFC 9110 §13.2.1).
     fn is_unchanged(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         // A part that was asked of the origin without the condition would be the whole without its range.
-        matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
+        is_success(status)
             && self.ask.method != Method::POST
             && validation::evaluate(&self.ask.headers, headers) == Precondition::NotModified
     }
+}
+
+/// Whether conditions apply to an answer of this status.
+fn is_success(status: StatusCode) -> bool {
+    matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT)
 }

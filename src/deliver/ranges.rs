@@ -16,6 +16,15 @@ const OF_WHOLE_CONTENT: [HeaderName; 2] =
     [HeaderName::from_static("content-digest"), HeaderName::from_static("content-md5")];
 
 impl For<'_> {
+    /// Whether the first part of what the client has may be one of a coding of this: only a date says what it is of.
+    fn may_hold_a_coding(&self, status: StatusCode, headers: &HeaderMap, length: u64) -> bool {
+        let rules = &self.ask.policy.compression;
+        !rules.codings.is_empty()
+            && ranges::is_by_date(&self.ask.headers)
+            && rules.for_request(&self.ask.headers).is_some()
+            && rules.covers(status, headers, Some(length))
+    }
+
     /// What of a representation the client gets where a GET without `Range` would get all of it, with these fields. Asked
     /// after the conditions (RFC 9110 §13.2.2). The whole, where its length is not known yet.
     pub(super) fn wants(&self, status: StatusCode, headers: &HeaderMap, length: Option<u64>) -> Resolved {
@@ -28,7 +37,7 @@ impl For<'_> {
             return Resolved::Whole;
         }
         let Some((length, asked)) = length.zip(ranges::asked(request)) else { return Resolved::Whole };
-        if !ranges::if_range_holds(request, headers) {
+        if !ranges::if_range_holds(request, headers) || self.may_hold_a_coding(status, headers, length) {
             return Resolved::Whole;
         }
         match asked.resolve(length, self.ask.policy.max_ranges) {

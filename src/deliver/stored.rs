@@ -16,7 +16,7 @@ use crate::body::multipart::Source;
 use crate::body::rendered::ValueText;
 use crate::cache::lookup::{Held, Hit};
 use crate::semantics::cache_status::CacheStatus;
-use crate::semantics::coded_tag::by_streamed_tag;
+use crate::semantics::decoding::as_decoded;
 use crate::semantics::ranges::Resolved;
 use crate::semantics::targeted::SURROGATE_CONTROL;
 
@@ -34,9 +34,16 @@ pub fn content_of(hit: &Hit, to: &For<'_>) -> Option<Wanted> {
     if !to.may_want_less() {
         return Some(None);
     }
-    let (status, headers) = (hit.object.head.status, hit.object.head.headers());
-    if to.is_unchanged(status, &headers) {
+    let (status, mut headers) = (hit.object.head.status, hit.object.head.headers());
+    let is_decoded = hit.object.head.to_decode_for(&to.ask.headers).is_some();
+    if is_decoded {
+        as_decoded(&mut headers);
+    }
+    if to.known(status, &headers, is_decoded || hit.object.codings.made.is_some()).is_some() {
         return None;
+    }
+    if is_decoded {
+        return Some(None);
     }
     match to.wants(status, &headers, Some(hit.object.representation.length)) {
         Resolved::Whole => Some(None),
@@ -53,13 +60,8 @@ pub fn stored(hit: &Hit, to: &For<'_>, now: Timestamp, open: impl FnOnce(&Hit, W
         return whole(hit, to, now, open);
     }
     let (status, mut headers) = (hit.object.head.status, hit.object.head.headers());
-    if to.is_unchanged(status, &headers) {
-        return unchanged(hit, to, now, &headers);
-    }
-    // Who was sent it while it was coded for the first time has the same content.
-    let streamed = hit.object.codings.made.map(|coding| by_streamed_tag(&headers, coding));
-    if let Some(streamed) = streamed.filter(|streamed| to.is_unchanged(status, streamed)) {
-        return unchanged(hit, to, now, &streamed);
+    if let Some(known) = to.known(status, &headers, hit.object.codings.made.is_some()) {
+        return unchanged(hit, to, now, &known);
     }
     let complete = hit.object.representation.length;
     match to.wants(status, &headers, Some(complete)) {

@@ -165,6 +165,16 @@ impl Ask {
         self.setup.pool(self.pool)
     }
 
+    /// Whether the origin has to be told how long content is before any of it is sent.
+    pub fn needs_length(&self) -> bool {
+        self.pool().is_some_and(|pool| pool.needs_length())
+    }
+
+    /// Whether it may go to the origin by HTTP/2.
+    pub fn may_go_by_http2(&self) -> bool {
+        self.pool().is_some_and(|pool| pool.may_speak_http2())
+    }
+
     /// Whether both come from one pool: not two of one name, of which one was replaced.
     pub(super) fn has_same_pool(&self, other: &Self) -> bool {
         let same = |(one, other)| Arc::ptr_eq(one, other);

@@ -12,6 +12,7 @@ use super::ask::Ask;
 use crate::body::Body;
 use crate::cache::object::Object;
 use crate::origin::OriginRequest;
+use crate::semantics::coding::Coding;
 use crate::semantics::fields::EARLY_DATA;
 use crate::semantics::notable::Notable;
 use crate::semantics::ranges::{self, Part};
@@ -66,7 +67,7 @@ const PERSONAL: [HeaderName; 7] = [
 ];
 
 /// A normalised request for something that may be stored: a GET, or what the key says instead of one, without the
-/// client's conditions and range, in identity coding, with the validators of `stale` if there is something to confirm.
+/// client's conditions and range, in the codings that the site says, with the validators of `stale` if there is something to confirm.
 /// Nothing in it is of this client that is not in the key or told apart by `Vary`, but its address, if the site tells
 /// that.
 pub(super) fn normalised(ask: &Ask, stale: Option<&Object>, we: &Us) -> OriginRequest {
@@ -100,14 +101,25 @@ pub(super) fn add_range(request: &mut OriginRequest, ask: &Ask) {
                 request.headers.insert(name, value.clone());
             }
         }
+        request.headers.insert(header::ACCEPT_ENCODING, IN_NO_CODING);
     }
+}
+
+/// Asks for a part, of content in no coding.
+pub(super) fn add_part(request: &mut OriginRequest, part: Part) {
+    request.headers.insert(header::RANGE, part.asked());
+    request.headers.insert(header::ACCEPT_ENCODING, IN_NO_CODING);
 }
 
 /// A request for a part of what is stored, on condition that it has not changed (RFC 9110 §13.1.5).
 pub(super) fn of_part(ask: &Ask, part: Part, stored: &Object, we: &Us) -> OriginRequest {
     let mut request = normalised(ask, None, we);
-    request.headers.insert(header::RANGE, part.asked());
-    if let Some(tag) = stored.head.headers().remove(header::ETAG) {
+    let mut fields = stored.head.headers();
+    add_part(&mut request, part);
+    if let Some(coding) = fields.remove(header::CONTENT_ENCODING) {
+        request.headers.insert(header::ACCEPT_ENCODING, coding);
+    }
+    if let Some(tag) = fields.remove(header::ETAG) {
         request.headers.insert(header::IF_RANGE, tag);
     }
     request
@@ -142,12 +154,11 @@ pub(super) fn passed(ask: &Ask, body: Body, we: &Us) -> OriginRequest {
                 headers.append(name, value.clone());
             }
         }
+        coded_tag::by_plain_tags(&mut headers);
         return OriginRequest { method: Method::HEAD, target: ask.normal_target().clone(), headers, body };
     }
     let mut headers = ask.headers.clone();
-    if !ask.policy.compression.codings.is_empty() {
-        coded_tag::by_plain_tags(&mut headers);
-    }
+    coded_tag::by_plain_tags(&mut headers);
     if ask.takes_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
@@ -184,12 +195,25 @@ fn for_many(ask: &Ask, we: &Us) -> HeaderMap {
     for (name, value) in fields {
         headers.append(name, value.clone());
     }
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(header::ACCEPT_ENCODING, codings_asked(ask));
     add_our_own(&mut headers, ask, !ask.policy.hide_clients);
     tell_early(&mut headers, ask);
     we.sign(&mut headers, None);
     headers
 }
+
+/// The codings that an origin is asked for: those that the site names; of another node of the operator's all that can be taken
+/// off, because it sends what it has.
+fn codings_asked(ask: &Ask) -> HeaderValue {
+    let is_shield = ask.pool().is_some_and(|pool| pool.is_shield());
+    let codings = if is_shield { &Coding::ALL[..] } else { &ask.policy.compression.from_origin };
+    let names: Vec<&str> = codings.iter().map(|coding| coding.name()).collect();
+    let list = if names.is_empty() { None } else { HeaderValue::from_str(&names.join(", ")).ok() };
+    list.unwrap_or(IN_NO_CODING)
+}
+
+/// Asks for content as it is: of that there are parts.
+const IN_NO_CODING: HeaderValue = HeaderValue::from_static("identity");
 
 /// Says that a request may be a replay: by what this node knows, or by what one before it has said, which is never taken off
 /// (RFC 8470 §5.1).

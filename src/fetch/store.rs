@@ -16,6 +16,7 @@ use crate::cache::ledger::Checked;
 use crate::cache::lookup::{Held, Hit};
 use crate::cache::object::{Heat, Object, Representation, StoredHead, head_weight};
 use crate::semantics::compression;
+use crate::semantics::decoding;
 use crate::semantics::reuse::{Reuse, Stale, Terms};
 use crate::semantics::storage::Storable;
 use crate::semantics::tags::Tags;
@@ -103,9 +104,10 @@ fn object(
     }
 }
 
-/// Says of what may be coded that there is a choice, whether this answer is coded or not.
+/// Says of what may be coded or decoded that there is a choice, whether this answer is or not.
 fn tell_codings(ask: &Ask, status: StatusCode, headers: &mut HeaderMap, length: u64) {
-    if ask.policy.compression.covers(status, headers, Some(length)) {
+    let is_decoded = || decoding::decodable(status, headers).is_some();
+    if ask.policy.compression.covers(status, headers, Some(length)) || is_decoded() {
         compression::vary(headers);
     }
 }

@@ -12,10 +12,12 @@ pub mod http1;
 pub mod http2;
 mod limits;
 pub mod link;
+mod pace;
 pub mod proxied;
 pub mod refusal;
 pub mod stream;
 pub mod tls;
+mod unacknowledged;
 pub mod unix;
 pub mod wire;
 
@@ -29,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 use crate::body::busy::Means;
 pub use limits::Limits;
 use link::Link;
+pub use pace::MinRate;
+use pace::Patience;
 use refusal::Refusal;
 
 use crate::telemetry::counters::Counters;
@@ -115,12 +119,26 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// Time for a client to take some of what waits to be written to it.
     pub write_timeout: Duration,
+    /// The least that a client has to take of its response, or send of its content, while it is waited for.
+    pub min_rate: MinRate,
     /// Most bytes of a request head; more is answered with 431 or 414.
     pub max_head: usize,
     /// Most fields in a request; more is answered with 431.
     pub max_fields: usize,
     /// Most requests at a time on one connection of HTTP/2.
     pub max_streams: u32,
+}
+
+impl Settings {
+    /// For a client that takes its response.
+    fn for_taking(&self) -> Patience {
+        Patience { limit: self.write_timeout, least: self.min_rate }
+    }
+
+    /// For one that sends content.
+    fn for_sending(&self) -> Patience {
+        Patience { limit: self.body_timeout, least: self.min_rate }
+    }
 }
 
 impl Default for Settings {
@@ -131,6 +149,7 @@ impl Default for Settings {
             idle_timeout: minute,
             body_timeout: minute,
             write_timeout: minute,
+            min_rate: MinRate::default(),
             max_head: 32 << 10,
             max_fields: 128,
             max_streams: 128,

@@ -40,8 +40,14 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
 
     /// Bytes that have left below, of one that takes bytes before they leave: whether it makes progress is told by that
     /// alone.
-    fn left_below(&self) -> u64 {
-        0
+    fn left_below(&self) -> Option<u64> {
+        None
+    }
+
+    /// Of the bytes that have left, those that the other side has not acknowledged, if that can be told. It takes some
+    /// microseconds.
+    fn unacknowledged(&self) -> Option<u64> {
+        None
     }
 }
 
@@ -54,6 +60,10 @@ impl Stream for TcpStream {
 
     fn can_break_off(&self) -> bool {
         true
+    }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        super::unacknowledged::of(self)
     }
 }
 
@@ -109,6 +119,10 @@ impl Stream for Socket {
 
     fn can_break_off(&self) -> bool {
         self.io.can_break_off()
+    }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        self.io.unacknowledged()
     }
 }
 

@@ -113,6 +113,13 @@ impl Stream for Wire {
     fn can_break_off(&self) -> bool {
         matches!(self, Self::Tcp(_))
     }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        match self {
+            Self::Tcp(io) => io.unacknowledged(),
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 impl AsyncRead for Wire {

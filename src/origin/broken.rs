@@ -1,5 +1,7 @@
 //! What can go wrong on a connection to an endpoint, in whichever version of HTTP.
 
+use crate::body::busy::BodyError;
+
 /// Why there is no response, or no more of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
@@ -19,4 +21,16 @@ pub enum Broken {
     LargeHead,
     /// The content of the request broke off, or is not as long as was said.
     Request,
+    /// This node has lost the content of the request.
+    Lost,
+}
+
+impl Broken {
+    /// What it comes to that the content of a request cannot be read.
+    pub(super) fn of_content(error: BodyError) -> Self {
+        match error {
+            BodyError::Spill | BodyError::Aborted | BodyError::TooSlow | BodyError::NoMemory => Self::Lost,
+            _ => Self::Request,
+        }
+    }
 }

@@ -64,6 +64,7 @@ impl OriginError {
                 tracing::debug!(%why, "what an origin sent is no response");
                 (ProxyError::HttpProtocolError, Blame::Origin, Retry::Never)
             }
+            Broken::Lost => (ProxyError::ProxyInternalError, Blame::Node, Retry::Never),
             // The client broke off its request.
             Broken::Request => (ProxyError::HttpRequestError, Blame::Client, Retry::Never),
         };
@@ -93,8 +94,8 @@ impl OriginError {
         Self::new(ProxyError::HttpRequestError, Blame::Client, Retry::Never)
     }
 
-    /// The client broke off its content while it was being read for a request.
-    pub(super) fn client_broke_off() -> Self {
+    /// The client broke off its content.
+    pub fn client_broke_off() -> Self {
         Self::new(ProxyError::HttpRequestError, Blame::Client, Retry::Never)
     }
 
@@ -119,6 +120,11 @@ impl OriginError {
         Self::new(ProxyError::HttpProtocolError, Blame::Origin, Retry::Never)
     }
 
+    /// The answer's content is not in the coding that its fields say.
+    pub fn undecodable() -> Self {
+        Self::new(ProxyError::HttpResponseContentCoding, Blame::Origin, Retry::Never)
+    }
+
     /// The answer's body broke off; `None` if that was not the origin's doing.
     pub fn of_body(error: BodyError) -> Option<Self> {
         match error {
@@ -132,7 +138,9 @@ impl OriginError {
             | BodyError::Spill
             | BodyError::TooLarge
             | BodyError::Changed
-            | BodyError::Damaged => None,
+            | BodyError::Damaged
+            | BodyError::Undecodable
+            | BodyError::NoMemory => None,
         }
     }
 

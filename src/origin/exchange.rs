@@ -135,7 +135,7 @@ impl Endpoint {
                     if !was_closed && !of_line {
                         return Err(self.failed(&mut place, error, unsent));
                     }
-                    let again = unsent.or_else(|| spare.map(Spare::again).map(Box::new));
+                    let again = unsent.or_else(|| spare.and_then(Spare::again));
                     match again {
                         Some(again) if lines_left > 0 => outgoing = again,
                         unsent => return Err(self.lost(error, unsent)),
@@ -182,6 +182,9 @@ impl Endpoint {
         until: Option<Instant>,
     ) -> Result<Came, Failure> {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        if request.is_replay {
+            self.replays.fetch_add(1, Ordering::Relaxed);
+        }
         let until = until.filter(|_| upload.is_none());
         let patience = Patience { limit: self.settings.first_byte_timeout, until, upload };
         line.send(request, self.settings.max_head, patience).await

@@ -1,19 +1,13 @@
 //! A request as the endpoints of a pool can take it: their version, their framing, the fields that they are owed.
 
-use std::time::Duration;
-
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::OriginRequest;
 use super::error::OriginError;
-use super::incoming::Upload;
 use super::settings::{HttpVersion, Settings};
 use crate::body::Body;
-use crate::body::busy::{BusyBody, Reader, Retention};
-
-/// How long a spooled body may wait for room in memory or on disk.
-const ROOM: Duration = Duration::from_secs(10);
+use crate::body::busy::End;
 
 /// What HTTP/1.0 does not know (RFC 9110 §10.1.1, §7.8, §6.5; RFC 9112 §7.4).
 const NOT_IN_10: [HeaderName; 5] =
@@ -29,11 +23,9 @@ pub(super) const OURS: [HeaderName; 6] = [
     header::UPGRADE,
 ];
 
-/// Fits `request` to what the pool's endpoints can take. Content whose length is not known is read to its end first,
-/// if it may not be sent in chunks: in memory up to the window, beyond it in a spill file.
-///
-/// Cancelled, the request is lost and its upload ended.
-pub(super) async fn fitted(
+/// Fits `request` to what the pool's endpoints can take. Content that may not be sent in chunks has to have come to its end,
+/// unless it says how long it is (see [`Pool::needs_length`](super::Pool::needs_length)): it could not be kept until then.
+pub(super) fn fitted(
     mut request: Box<OriginRequest>,
     settings: &Settings,
 ) -> Result<Box<OriginRequest>, OriginError> {
@@ -48,7 +40,7 @@ pub(super) async fn fitted(
         request.headers.remove(header::UPGRADE);
     }
     if is_10 || !settings.chunked {
-        Box::pin(with_length(&mut request)).await?;
+        with_length(&mut request)?;
     }
     say_whether_to_close(&mut request.headers, is_10, settings.keep_alive);
     for name in settings.send_fields.keys() {
@@ -73,7 +65,9 @@ fn say_whether_to_close(headers: &mut HeaderMap, is_10: bool, keep_alive: bool) 
     };
 }
 
-async fn with_length(request: &mut OriginRequest) -> Result<(), OriginError> {
+fn with_length(request: &mut OriginRequest) -> Result<(), OriginError> {
+    // Only chunks carry trailers, whatever length was said.
+    request.headers.remove(header::TRAILER);
     if request.headers.contains_key(header::CONTENT_LENGTH) {
         return Ok(());
     }
@@ -82,33 +76,17 @@ async fn with_length(request: &mut OriginRequest) -> Result<(), OriginError> {
     if has_meaning && matches!(request.body, Body::Empty) {
         request.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    if let Body::Busy(reader) = &mut request.body {
-        let (spooled, length) = spool(reader).await?;
-        for name in [header::EXPECT, header::TRAILER] {
-            request.headers.remove(name);
-        }
-        request.headers.insert(header::CONTENT_LENGTH, length.into());
-        request.body = Body::Busy(spooled);
-    }
-    Ok(())
-}
-
-/// Reads a body to its end and gives it again, with its length. Its trailers are lost: only chunks carry them.
-async fn spool(reader: &mut Reader) -> Result<(Reader, u64), OriginError> {
-    let upload = Upload(reader.body());
-    let (body, mut writer, spooled) = BusyBody::with_reader(upload.0.means(), Retention::Spool);
-    while let Some(chunk) = reader.next().await {
-        let chunk = chunk.map_err(|_| OriginError::client_broke_off())?;
-        match tokio::time::timeout(ROOM, writer.append(chunk)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(OriginError::internal()),
-            Err(_) => {
-                tracing::warn!("no room to spool a request's content, which its origin wants whole");
+    if let Body::Busy(reader) = &request.body {
+        match reader.body().end() {
+            Some(End::Finished(_)) => {}
+            Some(End::Failed(_)) => return Err(OriginError::client_broke_off()),
+            None => {
+                tracing::warn!(
+                    "there is no room to take in a request's content, which its origin wants whole"
+                );
                 return Err(OriginError::too_many());
             }
         }
     }
-    writer.finish(None);
-    let length = body.len();
-    Ok((spooled, length))
+    Ok(())
 }

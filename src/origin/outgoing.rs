@@ -13,10 +13,12 @@ use super::hear::Hear;
 use super::http1::written;
 use super::settings::{HttpVersion, Settings};
 use crate::body::Body;
+use crate::body::busy::Reader;
 use crate::http1::framed::Delimiting;
-use crate::semantics::fields;
+use crate::semantics::{fields, validation};
 
 /// A request that is ready to be sent.
+#[allow(clippy::struct_excessive_bools, reason = "each is what the request is or asks for, on its own")]
 pub(super) struct Outgoing {
     head: Head,
     pub(super) body: Body,
@@ -29,6 +31,8 @@ pub(super) struct Outgoing {
     pub(super) leaves_http: bool,
     /// It may be sent twice (RFC 9110 §9.2.2).
     is_idempotent: bool,
+    /// Its content was sent before, and is sent again from its beginning.
+    pub(super) is_replay: bool,
     /// How long it waits at most to be told to send its content, if it said that it would (RFC 9110 §10.1.1).
     pub(super) waits_for_100: Option<Duration>,
     /// Who is told of what is said before the answer.
@@ -38,9 +42,20 @@ pub(super) struct Outgoing {
 /// What is needed to send a request once more.
 pub(super) struct Spare {
     head: Head,
+    content: Kept,
+    delimiting: Delimiting,
+    announced: Vec<HeaderName>,
     is_head: bool,
     leaves_http: bool,
     hears: Option<Arc<dyn Hear>>,
+}
+
+/// Content that can be had once more.
+enum Kept {
+    Nothing,
+    Bytes(Bytes),
+    /// A reader that stays at the first byte, so that nothing is let go of what others have taken.
+    Busy(Reader),
 }
 
 /// The head of a request.
@@ -62,17 +77,19 @@ pub(super) struct Fields {
 impl Outgoing {
     /// `request` as the pool's endpoints may take it; `hears` is told of what is said before its answer.
     pub(super) fn new(mut request: OriginRequest, settings: &Settings, hears: Option<Arc<dyn Hear>>) -> Self {
-        let delimiting = say_own_length(&mut request);
+        let announced = announced(&request.headers);
+        let delimiting = say_own_length(&mut request, &announced);
         let OriginRequest { method, target, headers, body } = request;
         let has_content = delimiting != Delimiting::None;
         let expects = has_content && headers.contains_key(header::EXPECT);
         Self {
             body,
             delimiting,
-            announced: if has_content { announced(&headers) } else { Vec::new() },
+            announced: if has_content { announced } else { Vec::new() },
+            is_replay: false,
             is_head: method == Method::HEAD,
             leaves_http: headers.contains_key(header::UPGRADE),
-            is_idempotent: method.is_idempotent(),
+            is_idempotent: may_be_repeated(&method, &headers),
             waits_for_100: expects.then_some(settings.continue_timeout),
             hears,
             head: match settings.http_version {
@@ -119,10 +136,22 @@ impl Outgoing {
     }
 
     /// None, if sending it twice may do harm, or its content would be gone (RFC 9110 §9.2.2).
+    /// Content that is all here is kept until the result is dropped.
     pub(super) fn spare(&self) -> Option<Spare> {
-        let repeatable = self.is_idempotent && matches!(self.body, Body::Empty);
-        repeatable.then(|| Spare {
+        if !self.is_idempotent {
+            return None;
+        }
+        let content = match &self.body {
+            Body::Empty => Kept::Nothing,
+            Body::Bytes(bytes) => Kept::Bytes(bytes.clone()),
+            Body::Busy(reader) if reader.whole_length().is_some() => Kept::Busy(reader.body().reader()?),
+            _ => return None,
+        };
+        Some(Spare {
             head: self.head.clone(),
+            content,
+            delimiting: self.delimiting,
+            announced: self.announced.clone(),
             is_head: self.is_head,
             leaves_http: self.leaves_http,
             hears: self.hears.clone(),
@@ -131,19 +160,25 @@ impl Outgoing {
 }
 
 impl Spare {
-    /// The request once more.
-    pub(super) fn again(&self) -> Outgoing {
-        Outgoing {
+    /// The request once more, as long as nobody has given up its content.
+    pub(super) fn again(&self) -> Option<Box<Outgoing>> {
+        let body = match &self.content {
+            Kept::Nothing => Body::Empty,
+            Kept::Bytes(bytes) => Body::Bytes(bytes.clone()),
+            Kept::Busy(parked) => Body::Busy(parked.body().reader()?),
+        };
+        Some(Box::new(Outgoing {
             head: self.head.clone(),
-            body: Body::Empty,
-            delimiting: Delimiting::None,
-            announced: Vec::new(),
+            is_replay: !matches!(body, Body::Empty),
+            body,
+            delimiting: self.delimiting,
+            announced: self.announced.clone(),
             is_head: self.is_head,
             leaves_http: self.leaves_http,
             is_idempotent: true,
             waits_for_100: None,
             hears: self.hears.clone(),
-        }
+        }))
     }
 }
 
@@ -155,25 +190,47 @@ impl fmt::Debug for Outgoing {
 }
 
 /// What has its whole content at hand says how long that is, whatever its fields say: a length without as much content would
-/// have the origin take the next request for it. What is still to come, and nobody knows how long it is, goes in chunks.
-fn say_own_length(request: &mut OriginRequest) -> Delimiting {
-    let said = fields::announced_length(&request.headers);
-    let length = match &request.body {
-        Body::Empty => 0,
-        Body::Bytes(bytes) => bytes.len() as u64,
-        _ => {
-            if let Some(length) = said {
-                return Delimiting::Length(length);
-            }
-            request.headers.remove(header::CONTENT_LENGTH);
-            request.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            return Delimiting::Chunked;
-        }
+/// have the origin take the next request for it. Nor does it wait to be told to send it. What is still to come, and nobody
+/// knows how long it is, goes in chunks, and so does what has trailers among those that are `announced`.
+fn say_own_length(request: &mut OriginRequest, announced: &[HeaderName]) -> Delimiting {
+    let at_hand = match &request.body {
+        Body::Busy(reader) => reader.whole_length(),
+        other => other.known_length(),
     };
-    if length > 0 || request.headers.contains_key(header::CONTENT_LENGTH) {
+    let Some(length) = at_hand else {
+        return match fields::announced_length(&request.headers) {
+            Some(length) => Delimiting::Length(length),
+            None => in_chunks(request),
+        };
+    };
+    request.headers.remove(header::EXPECT);
+    let came_behind = matches!(request.body, Body::Busy(_));
+    if came_behind && !announced.is_empty() && request.body.trailers().is_some() {
+        return in_chunks(request);
+    }
+    if came_behind {
+        request.headers.remove(header::TRAILER);
+    }
+    if came_behind || length > 0 || request.headers.contains_key(header::CONTENT_LENGTH) {
         request.headers.insert(header::CONTENT_LENGTH, length.into());
     }
-    if length > 0 { Delimiting::Length(length) } else { Delimiting::None }
+    if length == 0 {
+        request.body = Body::Empty;
+        return Delimiting::None;
+    }
+    Delimiting::Length(length)
+}
+
+fn in_chunks(request: &mut OriginRequest) -> Delimiting {
+    request.headers.remove(header::CONTENT_LENGTH);
+    request.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    Delimiting::Chunked
+}
+
+/// Whether a request may be sent twice (RFC 9110 §9.2.2). Not one that changes something on a condition: its own first time may
+/// be what the second fails for.
+fn may_be_repeated(method: &Method, headers: &HeaderMap) -> bool {
+    method.is_idempotent() && (method.is_safe() || !headers.keys().any(validation::is_conditional))
 }
 
 /// The trailers that are announced and may be.
@@ -204,6 +261,8 @@ mod tests {
     use http::uri::PathAndQuery;
 
     use super::*;
+    use crate::body::budget::Budget;
+    use crate::body::busy::{BusyBody, Means, Retention, SpillArea, Writer};
     use crate::origin::OriginUrl;
 
     fn outgoing(method: Method, headers: &[(HeaderName, &'static str)], body: Body) -> Outgoing {
@@ -249,6 +308,76 @@ mod tests {
     fn what_may_do_harm_is_not_sent_twice() {
         let spare = |method: Method, body| outgoing(method, &[], body).spare().is_some();
         assert!(spare(Method::GET, Body::Empty) && spare(Method::DELETE, Body::Empty));
-        assert!(!spare(Method::POST, Body::Empty) && !spare(Method::PUT, Body::Bytes("abc".into())));
+        assert!(spare(Method::PUT, Body::Bytes("abc".into())));
+        assert!(!spare(Method::POST, Body::Empty) && !spare(Method::POST, Body::Bytes("abc".into())));
+    }
+
+    fn upload() -> (Writer, Reader) {
+        let (budget, spill) = (Budget::new(1 << 20), SpillArea::new("/nowhere".into(), 0));
+        let (_, writer, reader) =
+            BusyBody::with_reader(Means { budget, spill, window: 1 << 16 }, Retention::Spool);
+        (writer, reader)
+    }
+
+    #[tokio::test]
+    async fn content_that_is_still_to_come_is_gone_once_it_was_sent_and_is_called_for() {
+        let (mut writer, reader) = upload();
+        writer.append("abc".into()).await.expect("room");
+        let expecting = [(header::EXPECT, "100-continue")];
+        let coming = outgoing(Method::PUT, &expecting, Body::Busy(reader));
+        assert!(coming.spare().is_none() && coming.waits_for_100.is_some());
+        assert_eq!(coming.delimiting, Delimiting::Chunked);
+    }
+
+    #[tokio::test]
+    async fn content_that_is_here_can_be_had_again_and_is_not_waited_for() {
+        let (mut writer, reader) = upload();
+        let body = reader.body();
+        writer.append("abc".into()).await.expect("room");
+        writer.finish(None);
+        let said = [(header::EXPECT, "100-continue"), (header::TRAILER, "x-sum")];
+        let mut first = outgoing(Method::PUT, &said, Body::Busy(reader));
+        assert!(first.waits_for_100.is_none() && first.delimiting == Delimiting::Length(3));
+        let head = String::from_utf8(first.written().to_vec()).expect("text");
+        assert!(!head.contains("expect") && !head.contains("trailer"), "{head}");
+        let spare = first.spare().expect("a spare");
+        assert_eq!(taken(&mut first).await, "abc");
+        for _ in 0..2 {
+            let mut again = spare.again().expect("once more");
+            assert!(again.is_replay && again.delimiting == Delimiting::Length(3));
+            assert_eq!(taken(&mut again).await, "abc");
+        }
+        drop(spare);
+        assert_eq!(body.means().budget.used(), 0, "it is let go with the spare");
+    }
+
+    async fn taken(outgoing: &mut Outgoing) -> String {
+        let mut taken = Vec::new();
+        while let Some(bytes) = std::future::poll_fn(|cx| outgoing.body.poll_next(cx)).await {
+            taken.extend_from_slice(&bytes.expect("whole"));
+        }
+        String::from_utf8(taken).expect("text")
+    }
+
+    #[tokio::test]
+    async fn trailers_that_came_and_may_go_keep_content_in_chunks() {
+        for (announced, delimiting) in [("x-sum", Delimiting::Chunked), ("host", Delimiting::Length(3))] {
+            let (mut writer, reader) = upload();
+            writer.append("abc".into()).await.expect("room");
+            let sum = (HeaderName::from_static("x-sum"), HeaderValue::from_static("1"));
+            writer.finish(Some(HeaderMap::from_iter([sum])));
+            let with = outgoing(Method::POST, &[(header::TRAILER, announced)], Body::Busy(reader));
+            assert_eq!(with.delimiting, delimiting, "{announced}");
+        }
+    }
+
+    #[tokio::test]
+    async fn content_that_turned_out_empty_is_none_and_says_so() {
+        let (writer, reader) = upload();
+        writer.finish(None);
+        let empty = outgoing(Method::POST, &[], Body::Busy(reader));
+        assert!(empty.has_no_content() && matches!(empty.body, Body::Empty));
+        let head = String::from_utf8(empty.written().to_vec()).expect("text");
+        assert!(head.contains("content-length: 0"), "{head}");
     }
 }

@@ -17,7 +17,7 @@ use super::incoming::Upload;
 use super::outgoing::{Outgoing, Spare};
 use super::places::{NoPlace, Places};
 use super::roster::Roster;
-use super::settings::{EndpointSettings, Settings};
+use super::settings::{EndpointSettings, HttpVersion, Settings};
 use super::tls::{Tls, TlsError};
 use crate::base::blame::Retry;
 use crate::base::print::Print;
@@ -117,6 +117,16 @@ impl Pool {
         self.settings.is_shield
     }
 
+    /// Whether the length of content has to be told its endpoints before it is sent.
+    pub fn needs_length(&self) -> bool {
+        self.settings.http_version == HttpVersion::Http10 || !self.settings.chunked
+    }
+
+    /// Whether HTTP/2 may be spoken to one of them.
+    pub fn may_speak_http2(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.lines.is_some())
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.settings.name
@@ -137,9 +147,9 @@ impl Pool {
     /// returns. They buy an endpoint no time.
     ///
     /// A request that fails before a head is sent to another endpoint, at most [`Settings::retries`] times: anything
-    /// of which nothing was sent, and what was sent if it is idempotent and has no content (RFC 9110 §9.2.2). On the
-    /// same endpoint it is sent again only if an idle connection turned out to be closed. If all connections are in
-    /// use it waits for one, within the limits of the queue.
+    /// of which nothing was sent, and what was sent if it is idempotent and its content was all here (RFC 9110 §9.2.2):
+    /// that is kept until the head. On the same endpoint it is sent again only if an idle connection turned out to be closed.
+    /// If all connections are in use it waits for one, within the limits of the queue.
     ///
     /// Cancelled, it leaves the queue, or its connection is closed; the endpoint's health stays as it was.
     pub async fn exchange_heard(
@@ -163,7 +173,7 @@ impl Pool {
         hears: Option<Arc<dyn Hear>>,
         deadline: Option<Instant>,
     ) -> Result<Exchange, OriginError> {
-        let request = fitted(request, &self.settings).await?;
+        let request = fitted(request, &self.settings)?;
         let upload = match &request.body {
             Body::Busy(reader) => Some(Upload(reader.body())),
             _ => None,
@@ -264,6 +274,7 @@ impl Pool {
                 requests: count(&endpoint.requests),
                 failures: count(&endpoint.failures),
                 retries: count(&endpoint.retries),
+                replays: count(&endpoint.replays),
                 opened: count(&endpoint.opened),
                 queued: queued as u64,
                 refused,
@@ -281,7 +292,7 @@ fn once_more(
 ) -> Option<Box<Outgoing>> {
     match error.retry {
         Retry::Never => None,
-        _ => unsent.or_else(|| spare.map(Spare::again).map(Box::new)),
+        _ => unsent.or_else(|| spare.and_then(Spare::again)),
     }
 }
 

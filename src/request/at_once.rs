@@ -72,7 +72,8 @@ impl ClientMachine {
             arm: "",
         });
         let found = self.cache.lookup(&key, &request.headers);
-        let fresh = found.hit().filter(|hit| is_as_good_as_new(hit, site, begun));
+        let is_to_decode = |hit: &Hit| hit.object.head.to_decode_for(&request.headers).is_some();
+        let fresh = found.hit().filter(|hit| is_as_good_as_new(hit, site, begun) && !is_to_decode(hit));
         let rules = &site.policy.compression;
         let answer = |hit: &Hit| {
             if is_sent_as_stored(hit, rules) {
@@ -81,7 +82,7 @@ impl ClientMachine {
             match self.coding_of(&key, hit, &request.headers, rules) {
                 Sent::AsStored => deliver::plain(hit, &self.name, begun.time),
                 Sent::Coded(coded) => deliver::plain(&coded, &self.name, begun.time),
-                Sent::Streamed(_) => None,
+                Sent::Streamed(..) => None,
             }
         };
         let Some(mut reply) = fresh.and_then(answer) else {

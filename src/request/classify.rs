@@ -6,6 +6,7 @@ use http::{HeaderMap, Method, header};
 
 use super::Step;
 use super::begun::Begun;
+use super::buffering::{self, Onward};
 use super::content::Content;
 use super::hold::needs_whole;
 use super::turn::Turn;
@@ -106,8 +107,8 @@ pub(super) fn classify(
     turn.needs_whole = needs_whole;
     let step = match way {
         Way::Cache => Step::Lookup,
-        Way::Through => Step::Through(body),
-        Way::Pass(_) => Step::Pass(body),
+        Way::Through => buffering::first_step(body, Onward::Through, &turn.ask, site),
+        Way::Pass(_) => buffering::first_step(body, Onward::Pass, &turn.ask, site),
     };
     (turn, step)
 }

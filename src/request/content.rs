@@ -41,7 +41,8 @@ pub(super) async fn collect(request: &mut Request, policy: &Policy, budget: &Arc
     match &mut request.body {
         Body::Empty => Some(Content(Bytes::new())),
         Body::Busy(reader) => whole(reader, budget).await,
-        Body::Bytes(_) | Body::Blocks(_) | Body::Multipart(_) | Body::Coded(_) | Body::Tunnel(_) => None,
+        Body::Bytes(bytes) => Some(Content(bytes.clone())).filter(|content| content.0.len() <= LARGEST),
+        Body::Blocks(_) | Body::Multipart(_) | Body::Coded(_) | Body::Decoded(_) | Body::Tunnel(_) => None,
     }
     .inspect(|_| request.body = Body::Empty)
 }

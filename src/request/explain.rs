@@ -78,13 +78,13 @@ impl ClientMachine {
             Known::Ask(_, None) => self.cache.peek_disk(&ask.key, &ask).await,
             _ => None,
         };
-        if let Known::Equivalent(hit) = &known {
+        if let Known::Equivalent(_, hit) = &known {
             shown = Some(hit.clone());
         }
         self.tell_stored(walk, shown.as_ref().or(on_disk.as_ref()), on_disk.is_some(), purged);
         match known {
             Known::Use(hit, decision) => self.foresee_hit(walk, &hit, decision),
-            Known::Equivalent(hit) => {
+            Known::Equivalent(_, hit) => {
                 walk.turn.detail = Some(NO_VARY_SEARCH);
                 let says = "What is stored under another URL says that this is the same one, and answers.";
                 let status = hit_status(&walk.turn, &hit);

@@ -7,8 +7,8 @@
 //!                    │              ▲            ├─ stale on error ────┼─ Done
 //!                    │              └─ again ────┤                     │
 //!                    ├─ Alone ───── Wait ────────┴─ failed ────────────┤
-//!                    ├─ Through ─── Wait ─────────────────────────────┤
-//!                    └─ Pass ────── Wait ─────────────────────────────┘
+//!                    └─ Buffer ─┬─ Through ─── Wait ──────────────────┤
+//!                               └─ Pass ────── Wait ──────────────────┘
 //! ```
 //!
 //! `ClientMachine::begin` goes as far as nobody has to be waited for, which is all the way of a hit in memory, and of one on
@@ -17,6 +17,7 @@
 
 mod at_once;
 mod begun;
+mod buffering;
 mod classify;
 mod coded;
 mod content;
@@ -64,6 +65,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::transform::press::Press;
 use at_once::Seen;
 use begun::Begun;
+use buffering::Onward;
 pub use current::Current;
 use preface::Preface;
 pub use purge::PurgeRules;
@@ -155,6 +157,8 @@ enum Step {
     Join,
     /// Fetch for this request alone, confirming what is stored if there is something.
     Alone(Option<Hit>),
+    /// Wait for the end of the client's content, before the origin is asked for anything.
+    Buffer(Body, Onward),
     /// Hand the client's own request through, with its content.
     Pass(Body),
     /// The same, and what comes may answer later GETs.
@@ -309,6 +313,7 @@ impl ClientMachine {
                 Step::Disk => self.disk(&mut turn).await,
                 Step::Join => self.join(&mut turn),
                 Step::Alone(stale) => self.alone(&turn, stale),
+                Step::Buffer(body, onward) => self.buffer(&mut turn, body, onward).await,
                 Step::Pass(body) => self.pass(&mut turn, body),
                 Step::Through(body) => self.through(&mut turn, body),
                 Step::Wait(seat) => self.wait(&mut turn, seat, &mut preface).await,
@@ -368,12 +373,15 @@ impl ClientMachine {
         if request.policy != site.clients.policy && !may_come_otherwise(request, site) {
             return Err((Rejection::OtherPolicy, Some(site)));
         }
-        if let Body::Busy(content) = &request.body {
-            let announced = announced_length(&request.headers);
-            if announced.is_some_and(|length| length > site.max_body) {
-                return Err((Rejection::LargeContent(site.max_body), Some(site)));
+        let length = match &request.body {
+            Body::Busy(content) => {
+                content.body().limit(site.max_body);
+                announced_length(&request.headers)
             }
-            content.body().limit(site.max_body);
+            here => here.known_length(),
+        };
+        if length.is_some_and(|length| length > site.max_body) {
+            return Err((Rejection::LargeContent(site.max_body), Some(site)));
         }
         Ok((admitted, site))
     }

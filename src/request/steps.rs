@@ -9,9 +9,11 @@ use super::turn::Turn;
 use super::{ClientMachine, Step};
 use crate::base::clock::Timestamp;
 use crate::body::Body;
+use crate::body::coded::Coded;
 use crate::body::content::Blocks;
 use crate::body::message::Reply;
 use crate::body::multipart::Source;
+use crate::cache::key::Key;
 use crate::cache::lookup::{Held, Hit, Lookup, Missing};
 use crate::deliver;
 use crate::fetch::ask::Ask;
@@ -19,8 +21,7 @@ use crate::fetch::blocks::give::NoStart;
 use crate::fetch::flight::{Advice, Announced, Divided, Failure, MAX_ATTEMPTS, Refreshed, Seat};
 use crate::fetch::{Joined, Why};
 use crate::semantics::cache_status::{CacheStatus, Forward};
-use crate::semantics::compression;
-use crate::semantics::notable::Notable;
+use crate::semantics::coded_tag;
 use crate::semantics::reuse::{self, Because, Decision};
 use crate::semantics::storage;
 
@@ -49,8 +50,8 @@ const MAX_STALE: &str = "max-stale";
 pub(super) enum Known {
     /// It answers.
     Use(Hit, Decision),
-    /// What is stored under another URL answers.
-    Equivalent(Hit),
+    /// What is stored under another URL, with this key, answers.
+    Equivalent(Key, Hit),
     /// The origin has to be asked, and may confirm this.
     Ask(Why, Option<Hit>),
 }
@@ -68,8 +69,9 @@ impl ClientMachine {
             |fresh: &dyn Fn(&Hit) -> bool| self.cache.lookup_equivalent(&ask.key, &ask.headers, fresh);
         let (why, stale) = match self.known(ask, found, turn.time(), equivalent) {
             Known::Use(hit, decision) => return self.hit(turn, &hit, decision),
-            Known::Equivalent(hit) => {
+            Known::Equivalent(key, hit) => {
                 turn.detail = Some(NO_VARY_SEARCH);
+                turn.other_key = Some(key);
                 return self.used(turn, &hit);
             }
             Known::Ask(why, stale) => (why, stale),
@@ -126,7 +128,7 @@ impl ClientMachine {
         ask: &Ask,
         found: Lookup,
         now: Timestamp,
-        equivalent: impl FnOnce(&dyn Fn(&Hit) -> bool) -> Option<Hit>,
+        equivalent: impl FnOnce(&dyn Fn(&Hit) -> bool) -> Option<(Key, Hit)>,
     ) -> Known {
         let missing = match found.if_kept(&ask.policy.outlasting, now) {
             Lookup::Found(hit) => {
@@ -141,7 +143,7 @@ impl ClientMachine {
         // The disk may have it under this URL.
         let by_own_url = ask.policy.ignore_no_vary_search || missing == Missing::Either;
         let other = if by_own_url { None } else { equivalent(&fresh) };
-        other.map_or(Known::Ask(Why::Missing(missing), None), Known::Equivalent)
+        other.map_or(Known::Ask(Why::Missing(missing), None), |(key, hit)| Known::Equivalent(key, hit))
     }
 
     /// The disk, for a request whose origin may not be asked (`only-if-cached`, RFC 9111 §5.2.1.7). Cancel-safe.
@@ -282,16 +284,13 @@ impl ClientMachine {
         };
         let normalised = !seat.passes();
         let to = turn.answer(&self.settings.node, cache);
-        let (reader, rules) = (seat.into_reader(), &turn.ask.policy.compression);
-        let mut reply = deliver::fetched(announced, reader, &to, normalised, now);
-        if !turn.needs_whole && deliver::may_be_coded(announced, &to, rules) {
-            compression::vary(&mut reply.head.headers);
-            let coding =
-                rules.for_request(&turn.ask.headers).filter(|_| reply.head.status == announced.head.status);
-            if let Some(coding) = coding {
-                self.counters.coded.inc();
-                deliver::code(&mut reply, (coding, effort(coding, rules.fast)), &self.budget);
-            }
+        let reply = deliver::fetched(announced, seat.into_reader(), &to, normalised, now);
+        let mut reply = match self.recode(turn, announced, &to, reply, normalised) {
+            Ok(reply) => reply,
+            Err(error) => return deliver::failed(error, &to, now),
+        };
+        if !normalised && reply.head.status == StatusCode::NOT_MODIFIED {
+            coded_tag::put_back(&turn.ask.headers, &mut reply.head.headers);
         }
         let ours = reply.head.status == StatusCode::RANGE_NOT_SATISFIABLE;
         if let Some(terms) = announced.terms.filter(|_| cache.collapsed && !ours) {
@@ -373,7 +372,11 @@ impl ClientMachine {
         };
         let to = turn.answer(&self.settings.node, cache);
         let open = |_: &Hit, _| gathered.map_or(Source::Blocks(Blocks::new([])), |gathered| gathered.source);
-        Step::Done(deliver::stored(hit, &to, self.clock.now(), open))
+        let now = self.clock.now();
+        Step::Done(match hit.object.head.to_decode_for(&turn.ask.headers) {
+            Some(coding) => deliver::decoded(hit, &to, now, self.decoding(&turn.ask.key, hit, coding), open),
+            None => deliver::stored(hit, &to, now, open),
+        })
     }
 
     /// What is stored, as the answer of this turn.
@@ -383,17 +386,24 @@ impl ClientMachine {
         }
         let replay = |hit: &Hit, wanted| Source::Busy(self.fetcher.replay(&turn.ask, hit, wanted));
         let (ask, to) = (&turn.ask, turn.answer(&self.settings.node, cache));
+        if let Some(coding) = hit.object.head.to_decode_for(&ask.headers) {
+            let decoding = self.decoding(turn.key(), hit, coding);
+            return Step::Done(deliver::decoded(hit, &to, now, decoding, replay));
+        }
         // A part is one of what the origin sent, and so is what another node of the operator's stores.
-        let is_for_all = !ask.is_peer && !turn.needs_whole && !ask.notable.may_have(Notable::RANGE);
+        let is_for_all = !ask.is_peer && !to.may_want_part();
         let rules = &ask.policy.compression;
-        let sent = is_for_all.then(|| self.coding_of(&ask.key, hit, &ask.headers, rules));
+        let sent = is_for_all.then(|| self.coding_of(turn.key(), hit, &ask.headers, rules));
         Step::Done(match sent.unwrap_or(Sent::AsStored) {
+            Sent::Streamed(..) if turn.needs_whole => deliver::stored(hit, &to, now, replay),
             Sent::AsStored => deliver::stored(hit, &to, now, replay),
             Sent::Coded(coded) => deliver::stored(&coded, &to, now, replay),
-            Sent::Streamed(coding) => {
-                self.counters.coded.inc();
-                let fast = (coding, effort(coding, rules.fast));
-                deliver::streamed(hit, &to, now, fast, &self.budget)
+            Sent::Streamed(coding, place) => {
+                let fast = effort(coding, rules.fast);
+                let coded =
+                    |plain| Coded::over(plain, fast, &self.budget).map(|coded| coded.at(place).into());
+                let code = |plain| self.counted(coded(plain));
+                deliver::streamed(hit, &to, now, (coding, code), replay)
             }
         })
     }

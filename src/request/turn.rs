@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::begun::{Begun, Told};
 use crate::admission::Rejection;
 use crate::base::clock::Timestamp;
-use crate::body::busy::BusyBody;
+use crate::base::limit::Place;
+use crate::body::busy::{BodyError, BusyBody, End};
 use crate::body::message::Reply;
+use crate::cache::key::Key;
 use crate::cache::lookup::{Hit, Missing};
 use crate::deliver::{For, tell_strict_transport};
 use crate::fetch::Why;
@@ -27,6 +29,8 @@ pub(super) struct Turn {
     begun: Begun,
     /// Why the request goes forward, if it does.
     pub(super) forward: Forward,
+    /// The key of what is stored under another URL, and answers.
+    pub(super) other_key: Option<Key>,
     /// More about that.
     pub(super) detail: Option<&'static str>,
     /// Whether it was answered without going forward.
@@ -41,8 +45,10 @@ pub(super) struct Turn {
     pub(super) joins_surely: bool,
     /// How many leaders failed that it waited for.
     pub(super) attempt: u8,
-    /// The content of a request that is passed.
+    /// The content of a request that is passed, if it came behind the head.
     pub(super) content: Option<BusyBody>,
+    /// For the file that its content may need.
+    pub(super) file: Option<Place>,
     /// An answer of unknown length has to be whole before any of it is sent.
     pub(super) needs_whole: bool,
 }
@@ -54,6 +60,7 @@ impl Turn {
             begun,
             forward: Forward::UriMiss,
             detail: None,
+            other_key: None,
             hit: false,
             unsatisfied: false,
             stale: None,
@@ -61,8 +68,14 @@ impl Turn {
             joins_surely: false,
             attempt: 0,
             content: None,
+            file: None,
             needs_whole: false,
         }
+    }
+
+    /// The key under which a hit is stored that answers.
+    pub(super) fn key(&self) -> &Key {
+        self.other_key.as_ref().unwrap_or(&self.ask.key)
     }
 
     /// When it began: the moment that decides about freshness.
@@ -88,9 +101,14 @@ impl Turn {
         }
     }
 
-    /// The refusal of a request whose content turned out longer than the site takes.
+    /// The refusal of a request whose content turned out longer than the site takes, or did not come in time.
     pub(super) fn content_refused(&self) -> Option<Rejection> {
-        self.content.as_ref().and_then(BusyBody::exceeds).map(Rejection::LargeContent)
+        let content = self.content.as_ref()?;
+        match content.end()? {
+            End::Failed(BodyError::TooLarge) => Some(Rejection::LargeContent(content.most())),
+            End::Failed(BodyError::Stalled) => Some(Rejection::LateContent),
+            End::Failed(_) | End::Finished(_) => None,
+        }
     }
 
     /// What `Cache-Status` says of a request that went forward.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::base::ids::{ClientPolicy, KeyRules, PoolId, SiteId};
+use crate::semantics::patterns::Paths;
 use crate::semantics::policy::Policy;
 use crate::semantics::target::canonical_host;
 use crate::telemetry::metrics::{Metrics, SiteMetrics};
@@ -37,6 +38,10 @@ pub struct Settings {
     pub policy: Policy,
     /// The most bytes of a request's content; more is answered with 413.
     pub max_body: u64,
+    /// The most of them that are taken in before the origin is asked; longer content is passed on as it comes.
+    pub max_buffered_body: u64,
+    /// Where all content is passed on as it comes.
+    pub streamed_paths: Paths,
     /// The port to which clients are sent that speak no TLS; none serves them.
     pub tls_port: Option<u16>,
     /// What is asked of them.
@@ -58,6 +63,10 @@ pub struct Site {
     pub policy: Arc<Policy>,
     /// The most bytes of a request's content.
     pub max_body: u64,
+    /// The most of them that are taken in before the origin is asked.
+    pub max_buffered_body: u64,
+    /// Where all content is passed on as it comes.
+    pub streamed_paths: Paths,
     /// The port to which clients are sent that speak no TLS.
     pub tls_port: Option<u16>,
     /// What is asked of clients.
@@ -68,7 +77,17 @@ pub struct Site {
 
 impl Site {
     fn new(settings: Settings, metrics: &Metrics) -> (Self, Vec<HostPattern>) {
-        let Settings { name, hosts, pool, policy, max_body, tls_port, clients } = settings;
+        let Settings {
+            name,
+            hosts,
+            pool,
+            policy,
+            max_body,
+            max_buffered_body,
+            streamed_paths,
+            tls_port,
+            clients,
+        } = settings;
         let site = Self {
             id: SiteId::of(&name),
             metrics: metrics.site(&name),
@@ -77,6 +96,8 @@ impl Site {
             pool,
             policy: Arc::new(policy),
             max_body,
+            max_buffered_body,
+            streamed_paths,
             tls_port,
             clients,
         };
@@ -148,6 +169,8 @@ mod tests {
             pool: PoolId(0),
             policy: Policy::default(),
             max_body: 1,
+            max_buffered_body: 1,
+            streamed_paths: Paths::default(),
             tls_port: None,
             clients: Clients { policy: ClientPolicy(policy), ..Clients::default() },
         }

@@ -28,20 +28,31 @@ impl Coding {
             Self::Gzip => "gzip",
         }
     }
+
+    /// The one that has this name in `Content-Encoding`, old spellings included (RFC 9110 §8.4.1).
+    pub fn named(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|coding| coding.name().as_bytes().eq_ignore_ascii_case(plain_name(name)))
+    }
 }
 
 /// The coding among these that a request likes best, the first of those that it likes the same; `None` if it takes none of
 /// them, or likes content better that is not coded.
 pub fn preferred(request: &HeaderMap, among: impl IntoIterator<Item = Coding>) -> Option<Coding> {
-    let uncoded = weight(request, b"identity").unwrap_or(0);
+    let weights = Weights::of(request);
+    let uncoded = weights.plain.unwrap_or(0);
     let mut best = None;
     for coding in among {
-        let liked = weight(request, coding.name().as_bytes()).or_else(|| weight(request, b"*")).unwrap_or(0);
+        let liked = weights.own(coding).or(weights.any).unwrap_or(0);
         if liked > 0 && liked >= uncoded && best.is_none_or(|(_, most)| liked > most) {
             best = Some((coding, liked));
         }
     }
     best.map(|(coding, _)| coding)
+}
+
+/// How much a request likes content in no coding, in thousandths, if it says anything of that: by its name, else by `*`.
+pub(super) fn weight_of_plain(request: &HeaderMap) -> Option<u16> {
+    weight(request, b"identity").or_else(|| weight(request, b"*"))
 }
 
 /// Whether a response with these fields may go to a client that sent this request: each coding in the
@@ -80,8 +91,38 @@ fn is_coding(name: &[u8]) -> bool {
 }
 
 /// Whether `Accept-Encoding` takes this one coding: by its name, else by `*`.
-fn accepts(request: &HeaderMap, coding: &[u8]) -> bool {
+pub(super) fn accepts(request: &HeaderMap, coding: &[u8]) -> bool {
     weight(request, coding).or_else(|| weight(request, b"*")).is_some_and(|weight| weight > 0)
+}
+
+/// How much `Accept-Encoding` likes each coding that this cache makes, in thousandths, read once: the least of several mentions.
+#[derive(Default)]
+struct Weights {
+    own: [Option<u16>; Coding::ALL.len()],
+    plain: Option<u16>,
+    any: Option<u16>,
+}
+
+impl Weights {
+    fn of(request: &HeaderMap) -> Self {
+        let mut weights = Self::default();
+        for mention in list_members(request, &ACCEPT_ENCODING).map(Preference::split) {
+            let weight = match mention.coding {
+                b"*" => &mut weights.any,
+                name if name.eq_ignore_ascii_case(b"identity") => &mut weights.plain,
+                name => match Coding::named(name).and_then(|coding| weights.own.get_mut(coding as usize)) {
+                    Some(weight) => weight,
+                    None => continue,
+                },
+            };
+            *weight = Some(weight.map_or(mention.weight, |least| least.min(mention.weight)));
+        }
+        weights
+    }
+
+    fn own(&self, coding: Coding) -> Option<u16> {
+        self.own.get(coding as usize).copied().flatten()
+    }
 }
 
 /// How much `Accept-Encoding` likes this one coding, in thousandths, if it is mentioned by this name; by the least of several

@@ -1,5 +1,7 @@
 //! What this cache codes by itself: which answers, for whom, and by which validators their codings go (RFC 9110 §8.4, §8.8.3).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, VARY,
 };
@@ -25,6 +27,14 @@ pub struct Compression {
     pub fast: Levels,
     /// The same of content that is coded once, to be stored.
     pub dense: Levels,
+    /// The codings that origins are asked for, where an answer may be stored: none, and they are asked for content as it is.
+    pub from_origin: Vec<Coding>,
+    /// Most bytes of content whose coding is taken off for a client that does not take it.
+    pub max_decoded: u64,
+    /// Most bytes of it for each coded one.
+    pub max_ratio: u64,
+    /// Tells these rules from others by which something else is coded ([`Compression::sealed`]).
+    pub print: u16,
 }
 
 /// How hard each coding is worked at.
@@ -64,7 +74,12 @@ impl Default for Compression {
             personal: false,
             fast: Levels { brotli: 5, zstd: 3, gzip: 4 },
             dense: Levels { brotli: 9, zstd: 9, gzip: 9 },
+            from_origin: Vec::new(),
+            max_decoded: 1 << 30,
+            max_ratio: 250,
+            print: 0,
         }
+        .sealed()
     }
 }
 
@@ -107,7 +122,7 @@ impl TypePattern {
 }
 
 /// Fields that are about the bytes as they are: where one is, they stay so (RFC 9530, and what came before it).
-static ABOUT_BYTES: [HeaderName; 4] = [
+pub(super) static ABOUT_BYTES: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("repr-digest"),
     HeaderName::from_static("digest"),
@@ -115,6 +130,17 @@ static ABOUT_BYTES: [HeaderName; 4] = [
 ];
 
 impl Compression {
+    /// The same rules with their print. Two that code different things share one as rarely as sixteen bits do, and then what is
+    /// stored already stays as it was looked at.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (self.least, self.types.iter().map(|pattern| &pattern.0).collect::<Vec<_>>()).hash(&mut hasher);
+        let [first, second, ..] = hasher.finish().to_le_bytes();
+        self.print = u16::from_le_bytes([first, second]);
+        self
+    }
+
     /// Whether this answer is one that is coded for whoever takes that, if its content has this length, as far as that is
     /// known. Such an answer varies by `Accept-Encoding`, coded or not.
     pub fn covers(&self, status: StatusCode, fields: &HeaderMap, length: Option<u64>) -> bool {
@@ -147,7 +173,7 @@ fn has_content_of_its_own(status: StatusCode) -> bool {
 }
 
 /// `no-transform`, in a request (RFC 9111 §5.2.1.6) or an answer (§5.2.2.6).
-fn forbids_transforms(fields: &HeaderMap) -> bool {
+pub(super) fn forbids_transforms(fields: &HeaderMap) -> bool {
     list_members(fields, &CACHE_CONTROL).any(|member| {
         let name = member.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
         name.eq_ignore_ascii_case(b"no-transform")
@@ -175,11 +201,13 @@ pub fn as_streamed(fields: &mut HeaderMap, coding: Coding) {
 pub fn as_stored(fields: &mut HeaderMap, coding: Coding, length: u64, digest: u32) {
     coded(fields, coding, Some(digest));
     fields.insert(CONTENT_LENGTH, length.into());
+    // There are none of this.
+    fields.remove(ACCEPT_RANGES);
 }
 
 fn coded(fields: &mut HeaderMap, coding: Coding, digest: Option<u32>) {
     fields.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-    let tag = ETag::of(fields).and_then(|tag| coded_tag(tag, coding, digest));
+    let tag = ETag::of(fields).and_then(|tag| coded_tag(tag, coding.name(), digest));
     match tag {
         Some(tag) => drop(fields.insert(ETAG, tag)),
         // What is no tag is not one of coded content either.

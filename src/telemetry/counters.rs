@@ -26,7 +26,34 @@ impl Counter {
     }
 }
 
-/// The same for what every hit counts: each thread has a part of its own, so that they do not wait for each other.
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// One more, until what is returned is dropped.
+    pub fn enter(&self) -> Entered<'_> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Entered(&self.0)
+    }
+
+    /// How many now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One of those that a [`Gauge`] tells.
+#[derive(Debug)]
+pub struct Entered<'a>(&'a AtomicU64);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A [`Counter`] for what every hit counts: each thread has a part of its own, so that they do not wait for each other.
 #[derive(Debug)]
 pub struct HotCounter(Sharded<AtomicU64>);
 
@@ -77,6 +104,10 @@ pub struct Counters {
     pub pressed: Counter,
     /// Answers that were coded as they left.
     pub coded: Counter,
+    /// Answers whose coding was taken off as they left.
+    pub decoded: Counter,
+    /// Stored contents that were not in the coding that their origin said, and were thrown away.
+    pub undecodable: Counter,
     /// Records of the ledger that were let go because nothing is left that they matter for.
     pub ledger_retired: Counter,
     /// Purges recorded in the ledger.
@@ -87,6 +118,12 @@ pub struct Counters {
     pub ledger_not_durable: Counter,
     /// Requests that went forward, for whatever reason.
     pub forwarded: Counter,
+    /// Requests whose content is being taken in before their origin is asked.
+    pub buffering: Gauge,
+    /// Requests whose content was taken in whole before that.
+    pub buffered: Counter,
+    /// Requests whose content was taken in as far as it could be, and passed on as it came from there on.
+    pub buffered_in_part: Counter,
     /// Requests that joined a fetch which another had started.
     pub collapsed: Counter,
     /// Exchanges with origins that fetches began; what a pool repeats is counted by its endpoints.
@@ -134,6 +171,11 @@ const fn family(name: &'static str, help: &'static str) -> Family {
     Family { name, kind: Kind::Counter, labels: &[], help }
 }
 
+/// A gauge without labels.
+const fn gauge(name: &'static str, help: &'static str) -> Family {
+    Family { name, kind: Kind::Gauge, labels: &[], help }
+}
+
 impl Counters {
     /// Writes all of them.
     pub(super) fn render(&self, to: &mut Exposition) {
@@ -144,7 +186,7 @@ impl Counters {
 
     /// Each with its family.
     #[rustfmt::skip]
-    fn all(&self) -> [(&'static Family, u64); 38] {
+    fn all(&self) -> [(&'static Family, u64); 43] {
         [
             (const { &family("forebay_cache_hits_total", "Requests answered from what is stored without asking the origin.") }, self.hits.get()),
             (const { &family("forebay_disk_hits_total", "Hits that the disk tier answered.") }, self.disk_hits.get()),
@@ -160,10 +202,15 @@ impl Counters {
             (const { &family("forebay_ledger_folded_total", "Records of the ledger given up because there were too many; all that is as old counts as purged.") }, self.ledger_folded.get()),
             (const { &family("forebay_ledger_retired_total", "Records of the ledger let go because nothing is left that they matter for.") }, self.ledger_retired.get()),
             (const { &family("forebay_swept_objects_total", "Objects taken out because a purge had killed them, before anybody looked for them.") }, self.swept_objects.get()),
-            (const { &family("forebay_codings_stored_total", "Codings (br, zstd, gzip) of stored objects that were made behind answers, or put under a new head.") }, self.pressed.get()),
+            (const { &family("forebay_codings_stored_total", "Codings (br, zstd, gzip) of stored objects that were made behind answers.") }, self.pressed.get()),
             (const { &family("forebay_coded_answers_total", "Answers that were coded as they left, because no coding of them was stored.") }, self.coded.get()),
+            (const { &family("forebay_decoded_answers_total", "Answers whose coding, the origin's, was taken off as they left, for clients that do not take it.") }, self.decoded.get()),
+            (const { &family("forebay_undecodable_total", "Stored contents that were not in the coding that their origin said, or became more than they may, and were thrown away.") }, self.undecodable.get()),
             (const { &family("forebay_ledger_not_durable_total", "Purges that could not be made durable when they came, because the disk was in trouble.") }, self.ledger_not_durable.get()),
             (const { &family("forebay_cache_forwarded_total", "Requests that went forward, for whatever reason.") }, self.forwarded.get()),
+            (const { &gauge("forebay_buffering_requests", "Requests whose bodies are being taken in before their origin is asked.") }, self.buffering.get()),
+            (const { &family("forebay_buffered_requests_total", "Requests whose bodies were taken in whole before their origin was asked.") }, self.buffered.get()),
+            (const { &family("forebay_partly_buffered_requests_total", "Requests whose bodies were too long to be taken in, or found no room, and were passed on as they came from there on.") }, self.buffered_in_part.get()),
             (const { &family("forebay_collapsed_requests_total", "Requests that joined a fetch which another had started.") }, self.collapsed.get()),
             (const { &family("forebay_origin_requests_total", "Exchanges with origins that were begun; what a pool repeats is counted by its endpoints.") }, self.fetches.get()),
             (const { &family("forebay_refreshes_total", "Refreshes behind answers that were started.") }, self.refreshes.get()),

@@ -21,6 +21,8 @@ pub struct EndpointState {
     pub failures: u64,
     /// Requests that came here after they had failed elsewhere.
     pub retries: u64,
+    /// Requests whose content came here from its beginning after it had been sent before.
+    pub replays: u64,
     /// Connections opened.
     pub opened: u64,
     /// Requests that wait for a connection now; of the whole pool.

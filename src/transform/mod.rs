@@ -2,6 +2,8 @@
 //!
 //! - [`press`]: codes what is stored, once and densely, behind the answers.
 
+mod making;
+mod pace;
 mod queue;
 
 pub mod press;

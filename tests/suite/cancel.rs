@@ -116,6 +116,8 @@ fn drop_after(turns: usize, cache_control: &'static str) -> Seen {
             assert_eq!(rig.node.means.budget.used(), 0, "{turns}: memory was left behind");
         }
     }
+    // Files are closed behind those who had them.
+    drop(reading);
     assert_eq!(rig.node.means.spill.used(), 0, "{turns}: spill was left behind");
     seen
 }

@@ -350,7 +350,7 @@ async fn a_pass_ends_with_its_client_even_before_the_head() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_breaks_off_reaches_the_origin_as_broken() {
-    let rig = Pipes::new(|_, _| vec![Act::ReadBody, respond("200 OK", &[], "never")]);
+    let rig = Pipes::streaming(|_, _| vec![Act::ReadBody, respond("200 OK", &[], "never")]);
     let mut client = rig.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nonly this").await;
     rig.origin.wait_for_hits(1).await;

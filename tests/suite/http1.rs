@@ -165,7 +165,7 @@ async fn an_empty_post_says_so_to_the_origin() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_the_client_breaks_off_is_never_whole_at_the_origin() {
-    let pipes = Pipes::new(reads_the_body);
+    let pipes = Pipes::streaming(reads_the_body);
     let mut client = pipes.client();
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nhalf").await;
     pipes.origin.wait_until(|tally| tally.exchanges.first().is_some_and(|e| !e.body.is_empty())).await;
@@ -322,7 +322,7 @@ const EXPECTING: &str = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nE
 async fn a_client_is_told_to_continue_once_the_origin_wants_the_body() {
     let gate = Gate::new();
     let held = Arc::clone(&gate);
-    let pipes = Pipes::new(move |_, _| {
+    let pipes = Pipes::streaming(move |_, _| {
         let go_ahead = interim("100 Continue", &[]);
         vec![Act::WaitFor(held.clone()), go_ahead, Act::ReadBody, respond("201 Created", &[], "")]
     });
@@ -340,7 +340,7 @@ async fn a_client_is_told_to_continue_once_the_origin_wants_the_body() {
 
 #[tokio::test(start_paused = true)]
 async fn an_origin_that_never_says_continue_gets_the_body_after_a_while() {
-    let pipes = Pipes::new(reads_the_body);
+    let pipes = Pipes::streaming(reads_the_body);
     let mut client = pipes.client();
     client.send(EXPECTING).await;
     let begun = tokio::time::Instant::now();
@@ -354,7 +354,7 @@ async fn an_origin_that_never_says_continue_gets_the_body_after_a_while() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_the_origin_refuses_is_never_asked_for() {
     for refusal in ["417 Expectation Failed", "413 Content Too Large"] {
-        let pipes = Pipes::new(move |_, _| vec![respond(refusal, &[], "no")]);
+        let pipes = Pipes::streaming(move |_, _| vec![respond(refusal, &[], "no")]);
         let mut client = pipes.client();
         client.send(EXPECTING).await;
         let answer = client.read_answer().await;
@@ -366,7 +366,7 @@ async fn a_body_that_the_origin_refuses_is_never_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_with_a_body_unsent_carries_no_other_request() {
-    let pipes = Pipes::new(|request, nth| match request.method.as_str() {
+    let pipes = Pipes::streaming(|request, nth| match request.method.as_str() {
         "POST" => vec![respond("417 Expectation Failed", &[], "no")],
         _ => echo(request, nth),
     });
@@ -386,7 +386,7 @@ async fn a_connection_with_a_body_unsent_carries_no_other_request() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_need_not_wait_for_the_end_of_the_upload() {
-    let pipes = Pipes::new(|_, _| vec![respond("413 Content Too Large", &[], "too much"), Act::Close]);
+    let pipes = Pipes::streaming(|_, _| vec![respond("413 Content Too Large", &[], "too much"), Act::Close]);
     let mut client = pipes.client();
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1048576\r\n\r\n").await;
     // The node need not read all of it before it answers.
@@ -398,11 +398,11 @@ async fn an_answer_need_not_wait_for_the_end_of_the_upload() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_stalls_is_ended() {
-    let pipes = Pipes::new(|_, _| vec![Act::ReadBody, respond("200 OK", &[], "never")]);
+    let pipes = Pipes::streaming(|_, _| vec![Act::ReadBody, respond("200 OK", &[], "never")]);
     let mut client = pipes.client();
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nonly this").await;
     let answer = within(2 * pipes.settings.listener.body_timeout, client.read_answer()).await;
-    assert_eq!(answer.status, 400);
+    assert_eq!(answer.status, 408);
     pipes.quiet().await;
     assert!(!pipes.origin.exchange(0).body_whole);
 }

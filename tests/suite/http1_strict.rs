@@ -292,7 +292,7 @@ async fn nothing_follows_a_request_to_leave_http_that_was_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_still_sends_content_has_not_left_http() {
     let switch = [("Connection", "upgrade"), ("Upgrade", "echo/1")];
-    let pipes = Pipes::new(move |_, _| vec![head("101 Switching Protocols", &switch), Act::Stall]);
+    let pipes = Pipes::streaming(move |_, _| vec![head("101 Switching Protocols", &switch), Act::Stall]);
     let mut client = pipes.client();
     let fields = "Connection: upgrade\r\nUpgrade: echo/1\r\nContent-Length: 10\r\n";
     client.send(&format!("POST / HTTP/1.1\r\nHost: test\r\n{fields}\r\nhalf")).await;
@@ -302,7 +302,7 @@ async fn a_client_that_still_sends_content_has_not_left_http() {
 
 #[tokio::test(start_paused = true)]
 async fn content_that_nobody_wants_is_not_read_for_long_however_it_drips() {
-    let pipes = Pipes::new(|_, _| vec![respond("413 Content Too Large", &[], "too much"), Act::Close]);
+    let pipes = Pipes::streaming(|_, _| vec![respond("413 Content Too Large", &[], "too much"), Act::Close]);
     let mut client = pipes.client();
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 30000\r\n\r\n0123456789").await;
     assert_eq!(client.read_answer().await.status, 413);

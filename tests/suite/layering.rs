@@ -83,6 +83,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
         "config",
         "listener",
         &[
+            "MinRate",
             "Settings",
             "address::Address",
             "address::AddressError",

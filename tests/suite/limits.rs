@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use forebay::config::Settings;
 use tokio::time::Instant;
 
-use crate::rig::{Pipes, on_hyper, settings};
+use crate::rig::{Pipes, on_hyper, settings, streaming};
 use crate::support::client::Ended;
 use crate::support::origin::{Act, SeenRequest, respond};
 use crate::support::{ms, within};
@@ -13,11 +14,19 @@ fn echo(request: &SeenRequest, _nth: usize) -> Vec<Act> {
     vec![respond("200 OK", &[("Cache-Control", "max-age=60")], &request.target)]
 }
 
-/// A node whose sites take so much content.
-fn taking(max_body: u64) -> Pipes {
+fn takes(_: &SeenRequest, _nth: usize) -> Vec<Act> {
+    vec![Act::ReadBody, respond("201 Created", &[], "")]
+}
+
+fn limited(max_body: u64) -> Settings {
     let mut settings = settings("http://origin.test");
     settings.sites[0].max_body = max_body;
-    Pipes::with(settings, |_, _| vec![Act::ReadBody, respond("201 Created", &[], "")])
+    settings
+}
+
+/// A node whose sites take so much content.
+fn taking(max_body: u64) -> Pipes {
+    Pipes::with(limited(max_body), takes)
 }
 
 // ---- 414 and 413 ----
@@ -51,7 +60,7 @@ async fn announced_content_over_the_limit_is_told_413_before_it_is_read() {
 
 #[tokio::test(start_paused = true)]
 async fn content_that_grows_over_the_limit_is_told_413_and_never_whole_at_the_origin() {
-    let pipes = taking(10);
+    let pipes = Pipes::with(streaming(limited(10)), takes);
     let mut client = pipes.client();
     client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n").await;
     client.send("5\r\n01234\r\n5\r\n56789\r\n").await;

@@ -122,7 +122,7 @@ fn families(text: &str) -> Vec<(&str, &str, &str)> {
 #[tokio::test]
 async fn every_metric_has_help_and_a_unit() {
     /// Gauges of things, and of states: there is no unit to name.
-    const PLAIN: [&str; 19] = [
+    const PLAIN: [&str; 21] = [
         "forebay_memory_tier_entries",
         "forebay_markers",
         "forebay_disk_tier_entries",
@@ -130,6 +130,7 @@ async fn every_metric_has_help_and_a_unit() {
         "forebay_fetches",
         "forebay_joinable_fetches",
         "forebay_busy_bodies",
+        "forebay_spill_waiting_bodies",
         "forebay_ledger_purges",
         "forebay_client_connections",
         "forebay_client_connections_limit",
@@ -142,6 +143,7 @@ async fn every_metric_has_help_and_a_unit() {
         "forebay_endpoint_active_requests",
         "forebay_endpoint_idle_connections",
         "forebay_pool_queued_requests",
+        "forebay_buffering_requests",
     ];
     let node = sockets().await;
     let text = scrape(admin_of(&node.running)).await;

@@ -373,7 +373,7 @@ async fn a_refusal_is_heard_although_the_endpoint_takes_no_content_and_its_conne
 #[tokio::test(start_paused = true)]
 async fn content_that_was_not_called_for_is_not_sent_and_the_connection_ends() {
     let (pool, origin) = one(|_, _| vec![respond("417 Expectation Failed", &[], "no"), Act::ReadBody]);
-    let mut expecting = request(Method::POST, "/", Body::Bytes("content".into()));
+    let mut expecting = request(Method::POST, "/", upload(vec![b"content".to_vec()], ms(0)));
     expecting.headers.insert("expect", HeaderValue::from_static("100-continue"));
     assert_eq!(ask(&pool, expecting).await.expect("an answer").0, 417);
     within(LIMIT, origin.wait_for_closed_by_peer(1)).await;
@@ -391,7 +391,7 @@ async fn an_answer_in_the_place_of_a_call_for_content_ends_the_wait_for_it() {
             Act::ReadBody,
         ]
     });
-    let mut expecting = request(Method::POST, "/", Body::Bytes("content".into()));
+    let mut expecting = request(Method::POST, "/", upload(vec![b"content".to_vec()], ms(0)));
     expecting.headers.insert("expect", HeaderValue::from_static("100-continue"));
     assert_eq!(ask(&pool, expecting).await.expect("an answer").1, "abcd");
     within(LIMIT, origin.wait_for_closed_by_peer(1)).await;
@@ -416,7 +416,7 @@ async fn content_is_called_for_or_its_time_comes() {
         let (pool, origin) = one(move |_, _| {
             before.iter().cloned().chain([Act::ReadBody, respond("200 OK", &[], "yes")]).collect()
         });
-        let mut expecting = request(Method::POST, "/", Body::Bytes("content".into()));
+        let mut expecting = request(Method::POST, "/", upload(vec![b"content".to_vec()], ms(0)));
         expecting.headers.insert("expect", HeaderValue::from_static("100-continue"));
         let begun = tokio::time::Instant::now();
         assert_eq!(ask(&pool, expecting).await.expect("an answer").0, 200);

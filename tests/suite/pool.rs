@@ -9,7 +9,7 @@ use forebay::semantics::proxy_status::ProxyError;
 use http::Method;
 use tokio::time::Instant;
 
-use crate::pool_rig::{Host, Network, ask, get, pool_over, pool_settings, request, says, upload};
+use crate::pool_rig::{Host, Network, ask, get, pool_over, pool_settings, request, says, upload, whole};
 use crate::rig::{Pipes, settings};
 use crate::support::origin::{Act, Gate, Origin, respond};
 use crate::support::{ms, within};
@@ -278,8 +278,25 @@ async fn a_post_that_was_sent_is_never_repeated() {
     }
 }
 
+/// As often as may be, and each time from its beginning.
 #[tokio::test(start_paused = true)]
-async fn a_put_with_content_is_not_repeated_because_its_content_is_gone() {
+async fn a_put_whose_content_is_all_here_is_repeated_with_it() {
+    for in_one_piece in [true, false] {
+        let (pool, network, origins) = three(|_| {});
+        network.origin("a:80", |_, _| vec![Act::ReadBody, Act::Reset]);
+        network.origin("b:80", |_, _| vec![Act::Reset]);
+        let body = if in_one_piece { Body::Bytes("onetwo".into()) } else { whole(&["one", "two"]).await };
+        assert_eq!(ask(&pool, request(Method::PUT, "/", body)).await.expect("repeated").1, "c");
+        let came = origins[2].exchange(0);
+        assert!(came.body_whole && came.body == b"onetwo");
+        assert_eq!(came.request.header("content-length"), Some("6"));
+        let replays: Vec<_> = pool.endpoints().iter().map(|state| state.replays).collect();
+        assert_eq!(replays, [0, 1, 1]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_whose_content_is_still_to_come_is_not_repeated_because_that_is_gone() {
     let (pool, network, origins) = three(|_| {});
     network.origin("a:80", |_, _| vec![Act::ReadBody, Act::Reset]);
     let body = upload(vec![b"one".to_vec(), b"two".to_vec()], ms(10));

@@ -51,15 +51,18 @@ async fn an_exchange_may_be_dropped_anywhere() {
         let (_, mut writer, reader) =
             forebay::body::busy::BusyBody::with_reader(means(), forebay::body::busy::Retention::Window);
         tokio::spawn(async move {
-            for piece in ["one", "two"] {
-                tokio::task::yield_now().await;
+            for piece in ["on", "et", "wo"] {
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
                 if writer.append(piece.into()).await.is_err() {
                     return;
                 }
             }
             writer.finish(None);
         });
-        let post = request(Method::POST, "/", forebay::body::Body::Busy(reader));
+        let mut post = request(Method::POST, "/", forebay::body::Body::Busy(reader));
+        post.headers.insert("content-length", 6.into());
         if drop_after(&pool, post, turns).await {
             done += 1;
         } else {

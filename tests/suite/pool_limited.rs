@@ -4,11 +4,11 @@ use forebay::body::Body;
 use forebay::origin::{HttpVersion, PoolError};
 use http::Method;
 
-use crate::pool_rig::{Network, ask, get, made, pool_over, pool_settings, request, says, upload};
-use crate::rig::{Pipes, settings};
+use crate::pool_rig::{Network, ask, get, made, pool_over, pool_settings, request, says, upload, whole};
+use crate::rig::{Pipes, settings, streaming};
 use crate::support::bytes::pattern;
-use crate::support::ms;
 use crate::support::origin::{Act, head, respond};
+use crate::support::{ms, within};
 
 #[tokio::test(start_paused = true)]
 async fn an_origin_of_http_1_0_is_spoken_to_in_its_own_words() {
@@ -27,7 +27,7 @@ async fn an_origin_of_http_1_0_is_spoken_to_in_its_own_words() {
         }
         assert_eq!(ask(&pool, asked).await.expect("an answer").1, "old");
     }
-    let body = upload(vec![b"one ".to_vec(), b"two".to_vec()], ms(10));
+    let body = whole(&["one ", "two"]).await;
     ask(&pool, request(Method::POST, "/", body)).await.expect("an answer");
     for seen in origin.seen() {
         assert_eq!(seen.version, "HTTP/1.0");
@@ -99,6 +99,31 @@ async fn content_of_unknown_length_is_spooled_where_chunks_are_not_taken() {
     assert_eq!(exchange.request.header("transfer-encoding"), None);
     assert!(exchange.body_whole && exchange.body == content);
     origin.assert_clean();
+}
+
+/// Also where all else is passed on as it comes.
+#[tokio::test(start_paused = true)]
+async fn content_of_unknown_length_that_finds_no_room_is_refused_where_chunks_are_not_taken() {
+    for (room, status) in [(10 << 20, 200), (0, 503)] {
+        let network = Network::new();
+        let origin = network.origin("a:80", says("taken"));
+        let mut node = streaming(settings("http://a"));
+        node.spill.limit = room;
+        node.pools = vec![pool_settings(&["http://a"])];
+        node.pools[0].http_version = HttpVersion::Http10;
+        let pipes = Pipes::over(node, network);
+        let mut client = pipes.client();
+        client.send("POST /up HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        let content = pattern(7, 1_000_000);
+        let sending = async {
+            let chunks = [format!("{:x}\r\n", content.len()).as_bytes(), &content, b"\r\n0\r\n\r\n"].concat();
+            // Who is refused need not take all.
+            let _ = client.try_send(&chunks).await;
+            client.read_answer().await.status
+        };
+        assert_eq!(within(ms(100_000), sending).await, status, "{room}");
+        assert_eq!(origin.hits(), usize::from(status == 200));
+    }
 }
 
 #[tokio::test(start_paused = true)]

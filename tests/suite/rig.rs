@@ -75,6 +75,12 @@ pub fn settings(origin: &str) -> Settings {
     settings
 }
 
+/// These settings, with content of requests passed on as it comes.
+pub fn streaming(mut settings: Settings) -> Settings {
+    settings.sites.iter_mut().for_each(|site| site.max_buffered_body = 0);
+    settings
+}
+
 /// A node over in-memory pipes. Use it with `#[tokio::test(start_paused = true)]`.
 pub struct Pipes {
     pub node: Node,
@@ -95,6 +101,11 @@ impl Pipes {
         script: impl Fn(&SeenRequest, usize) -> Vec<Act> + Send + Sync + 'static,
     ) -> Self {
         Self::on(settings, None, script)
+    }
+
+    /// A node that passes content of requests on as it comes.
+    pub fn streaming(script: impl Fn(&SeenRequest, usize) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self::with(streaming(settings("http://origin.test")), script)
     }
 
     /// The same, on a disk that is no directory.
@@ -167,6 +178,17 @@ impl Pipes {
     /// Moves wall time on.
     pub fn pass_time(&self, seconds: u64) {
         self.clock.advance(std::time::Duration::from_secs(seconds));
+    }
+
+    /// Waits until no body has anything in a file.
+    pub async fn nothing_spilled(&self) {
+        for _ in 0..10_000 {
+            if self.node.means.spill.used() == 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        panic!("{} bytes are never given back", self.node.means.spill.used());
     }
 
     /// Waits until nothing runs any more: no fetch and nothing to join. A stuck task fails the test, because

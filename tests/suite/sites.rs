@@ -6,6 +6,7 @@ use forebay::base::ids::PoolId;
 use forebay::base::units::ByteSize;
 use forebay::config::Settings;
 use forebay::route;
+use forebay::semantics::patterns::Paths;
 use forebay::semantics::policy::{Lifetimes, Policy};
 use forebay::semantics::query::QueryRules;
 
@@ -22,6 +23,8 @@ fn site(name: &str, hosts: &[&str], policy: Policy) -> route::Settings {
         pool: PoolId(0),
         policy,
         max_body: ByteSize::mib(1).0,
+        max_buffered_body: ByteSize::mib(1).0,
+        streamed_paths: Paths::default(),
         tls_port: None,
         clients: route::Clients::default(),
     }

@@ -15,6 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::rig::{settings, showing};
 use crate::support::authority::{Authority, Pair};
+use crate::support::bytes::pattern;
 use crate::support::client::{Client, Ended};
 use crate::support::origin::{Act, Gate, Origin, SeenRequest, interim, respond};
 use crate::support::process::run;
@@ -151,7 +152,10 @@ async fn a_client_by_tls_is_told_to_continue_once_the_origin_wants_the_content()
     })
     .await;
     // Not before the origin says so.
-    let node = node(&origin.url(), &[&pair], |settings| settings.pools[0].continue_timeout = LIMIT);
+    let node = node(&origin.url(), &[&pair], |settings| {
+        settings.pools[0].continue_timeout = LIMIT;
+        settings.sites[0].max_buffered_body = 0;
+    });
     let mut client = client(&authority, &node).await;
     client
         .send("POST / HTTP/1.1\r\nHost: site.test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
@@ -197,4 +201,22 @@ async fn a_drain_waits_for_no_handshake_and_for_every_answer() {
     assert_eq!(asks.expect_end().await, Ended::Closed);
     drained.await.expect("it ends");
     assert!(begins.elapsed() < LIMIT, "nobody was waited for in vain");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_by_tls_is_taken_in_before_the_origin_is_asked() {
+    let authority = Authority::new();
+    let pair = authority.pair("main", &[HOST], 2999);
+    let takes = |_: &SeenRequest, _: usize| vec![Act::ReadBody, respond("201 Created", &[], "")];
+    let origin = Origin::tcp(takes).await;
+    let node = node(&origin.url(), &[&pair], |_| {});
+    let mut client = client(&authority, &node).await;
+    let content = pattern(6, 1 << 20);
+    client.send(&format!("PUT / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {}\r\n\r\n", 1 << 20)).await;
+    within(LIMIT, client.try_send(&content[..1_000_000])).await.expect("taken in");
+    assert_eq!(origin.opened(), 0);
+    within(LIMIT, client.try_send(&content[1_000_000..])).await.expect("taken in");
+    assert_eq!(within(LIMIT, client.read_answer()).await.status, 201);
+    let exchange = origin.exchange(0);
+    assert!(exchange.body_whole && exchange.body == content);
 }

@@ -48,6 +48,8 @@ struct EndpointTold {
     failures: u64,
     /// Those that had failed elsewhere before.
     retries: u64,
+    /// Those whose content had been sent before, and was sent again.
+    replays: u64,
     /// Connections that were opened.
     opened: u64,
     /// Requests that wait for a connection of the pool.
@@ -89,6 +91,7 @@ impl From<EndpointState> for EndpointTold {
             requests: state.requests,
             failures: state.failures,
             retries: state.retries,
+            replays: state.replays,
             opened: state.opened,
             pool_queued: state.queued,
             pool_refused: state.refused,

@@ -11,8 +11,9 @@
 //! | [`Retention::Spool`] | from the slowest reader on | newest bytes go to a spill file | while no byte is gone |
 //! | [`Retention::Window`] | from the slowest reader on | the writer waits, and so it does once the budget is used up and something waits | while no byte is gone |
 //!
-//! Over every budget, a single reader gets back-pressure; of several, the farthest behind is ended rather than
-//! braking the others.
+//! Both budgets are shared fairly: the largest body is the first that may not grow, and a newcomer finds room. Over its
+//! share of either, a single reader gets back-pressure; of several, the farthest behind is ended rather than braking the
+//! others.
 
 mod reader;
 mod spill;
@@ -85,6 +86,12 @@ pub enum BodyError {
     /// What was stored is damaged, and the origin cannot give the rest of the same.
     #[error("the stored content is damaged")]
     Damaged,
+    /// It is not in the coding that its fields say, breaks off in it, or becomes more than it may.
+    #[error("the content cannot be decoded")]
+    Undecodable,
+    /// There is no memory to decode it.
+    #[error("there is no memory to decode the content")]
+    NoMemory,
 }
 
 impl BodyError {
@@ -100,6 +107,8 @@ impl BodyError {
             Self::TooLarge => "too-large",
             Self::Changed => "changed",
             Self::Damaged => "damaged",
+            Self::Undecodable => "undecodable",
+            Self::NoMemory => "no-memory",
         }
     }
 }
@@ -179,10 +188,19 @@ impl BusyBody {
         self.0.state.lock().limit = bytes;
     }
 
-    /// Its limit, if it broke off for being longer.
-    pub fn exceeds(&self) -> Option<u64> {
-        let state = self.0.state.lock();
-        matches!(state.end, Some(End::Failed(BodyError::TooLarge))).then_some(state.limit)
+    /// Says how long it may become while it is spooled: one that becomes longer is a window from then on, whose writer waits
+    /// for its reader. With 0 it is one from the beginning. Saying more than was said before changes nothing.
+    pub fn spool_up_to(&self, bytes: u64) {
+        let mut state = self.0.state.lock();
+        state.most_spooled = state.most_spooled.min(bytes);
+        if bytes == 0 {
+            state.retention = Retention::Window;
+        }
+    }
+
+    /// How long it may become.
+    pub fn most(&self) -> u64 {
+        self.0.state.lock().limit
     }
 
     /// How many readers there are.
@@ -200,10 +218,10 @@ impl BusyBody {
         self.0.state.lock().len
     }
 
-    /// The bytes written so far, and how many of them every reader has taken and nobody can read again.
+    /// The bytes written so far, and how many of them the reader farthest ahead has taken.
     pub fn progress(&self) -> (u64, u64) {
         let state = self.0.state.lock();
-        (state.len, state.start)
+        (state.len, state.readers.fastest().unwrap_or(state.len))
     }
 
     /// What it shares with all bodies of its node.

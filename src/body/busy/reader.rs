@@ -1,13 +1,15 @@
 //! One client's view of a busy body.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::super::budget::Charge;
 use super::spill::SpillFile;
@@ -30,8 +32,34 @@ pub struct Reader {
     end: u64,
     /// The parts after that one.
     parts: VecDeque<Range<u64>>,
-    from_file: Option<JoinHandle<std::io::Result<Bytes>>>,
+    from_file: Option<FromFile>,
     again: Option<Again>,
+}
+
+/// A read of the file under way, or one that waits for its turn, without a thread: in a task of its own, so that nobody holds a
+/// turn who is not looked after. Dropped, one under way runs to its end on the blocking pool, and is thrown away.
+struct FromFile(AbortOnDropHandle<std::io::Result<Bytes>>);
+
+impl FromFile {
+    fn new(file: Arc<SpillFile>, offset: u64, len: usize) -> Self {
+        Self(AbortOnDropHandle::new(tokio::spawn(async move {
+            let area = file.area().ok_or(std::io::ErrorKind::NotFound)?;
+            let turn = Arc::clone(&area.reading).acquire_owned().await;
+            // Allocated here, where it is freed: memory that changes threads is slow to come back.
+            let buffer = vec![0; len];
+            let read = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                file.read(offset, buffer)
+            });
+            read.await.map_err(std::io::Error::other)?
+        })))
+    }
+}
+
+impl fmt::Debug for FromFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FromFile").finish_non_exhaustive()
+    }
 }
 
 /// What was put back.
@@ -102,6 +130,15 @@ impl Reader {
         }
     }
 
+    /// The first bytes, if they have come and are in memory. Nothing is taken.
+    pub fn first_bytes(&self) -> Option<Bytes> {
+        let state = self.shared.state.lock();
+        match &state.segments.front().filter(|segment| segment.start == 0)?.place {
+            Place::Memory(bytes, _) => Some(bytes.clone()),
+            Place::File(..) => None,
+        }
+    }
+
     /// The next bytes, `None` after the last. Cancel-safe: bytes are taken only when they are returned.
     pub async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
@@ -125,22 +162,22 @@ impl Reader {
                 Ok(Next::End(End::Finished(_))) => return Poll::Ready(Some(Err(BodyError::Incomplete))),
                 Ok(Next::End(End::Failed(error))) | Err(error) => return Poll::Ready(Some(Err(error))),
                 Ok(Next::File(file, offset, len)) => {
-                    // Allocated here, where it is freed: memory that changes threads is slow to come back.
-                    let buffer = vec![0; len];
-                    self.from_file = Some(tokio::task::spawn_blocking(move || file.read(offset, buffer)));
+                    self.from_file = Some(FromFile::new(file, offset, len));
                 }
             }
         }
         let Some(read) = &mut self.from_file else { return Poll::Pending };
-        let read = ready!(std::pin::Pin::new(read).poll(cx));
+        let read =
+            ready!(Pin::new(&mut read.0).poll(cx)).map_err(std::io::Error::other).and_then(|read| read);
         self.from_file = None;
         match read {
-            Ok(Ok(bytes)) => Poll::Ready(Some(Ok(self.take(bytes)))),
-            Ok(Err(error)) => {
+            // Who was ended meanwhile may have read what was given back by then.
+            Ok(_) if self.was_ended() => Poll::Ready(Some(Err(BodyError::TooSlow))),
+            Ok(bytes) => Poll::Ready(Some(Ok(self.take(bytes)))),
+            Err(error) => {
                 tracing::error!(%error, "a spill file could not be read back");
                 Poll::Ready(Some(Err(BodyError::Spill)))
             }
-            Err(_) => Poll::Ready(Some(Err(BodyError::Aborted))),
         }
     }
 
@@ -160,12 +197,18 @@ impl Reader {
             (None, None) if is_not_kept => return Poll::Ready(Ok(None)),
             (None, None) => {}
         }
-        slot.waker = Some(cx.waker().clone());
+        (slot.waker, slot.waits_for_end) = (Some(cx.waker().clone()), true);
         if !std::mem::replace(&mut state.demanded, true) {
             drop(state);
             self.shared.room.notify_one();
         }
         Poll::Pending
+    }
+
+    /// How long the body is, if all of it has come.
+    pub fn whole_length(&self) -> Option<u64> {
+        let state = self.shared.state.lock();
+        matches!(state.end, Some(End::Finished(_))).then_some(state.len)
     }
 
     /// Puts back what this reader gave, in that order: it gives it once more before it goes on, and is then where it
@@ -201,6 +244,11 @@ impl Reader {
         matches!(state.end, Some(End::Finished(None))) && read
     }
 
+    fn was_ended(&self) -> bool {
+        let mut state = self.shared.state.lock();
+        state.readers.get_mut(self.slot).is_none_or(|slot| slot.ended.is_some())
+    }
+
     fn look(&self, cx: &mut Context<'_>) -> Poll<Result<Next, BodyError>> {
         let mut state = self.shared.state.lock();
         if let Some(next) = next_for(&state, self.position, self.end) {
@@ -209,7 +257,7 @@ impl Reader {
         }
         match state.readers.get_mut(self.slot) {
             Some(slot) if slot.ended.is_none() => {
-                slot.waker = Some(cx.waker().clone());
+                (slot.waker, slot.waits_for_end) = (Some(cx.waker().clone()), false);
                 if !std::mem::replace(&mut state.demanded, true) {
                     drop(state);
                     self.shared.room.notify_one();
@@ -228,8 +276,7 @@ impl Reader {
             self.next_part();
         }
         let mut state = self.shared.state.lock();
-        let may_free = state.retention != Retention::Store
-            && state.segments.front().is_some_and(|front| front.end() <= self.position);
+        let may_free = state.may_be_freed_at(self.position);
         if let Some(slot) = state.readers.get_mut(self.slot) {
             slot.position = self.position;
         }

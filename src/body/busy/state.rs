@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
-use super::spill::SpillFile;
+use super::spill::{GIVEN_BACK, SpillFile};
 use super::{BodyError, End, Retention};
 use crate::body::budget::Charge;
 
@@ -49,6 +49,8 @@ pub(super) struct State {
     pub(super) memory: u64,
     /// How long it may become.
     pub(super) limit: u64,
+    /// How long it may become while it is spooled.
+    pub(super) most_spooled: u64,
     pub(super) end: Option<End>,
     /// Nobody wanted it any more at some moment: it will not be finished, so nobody may join.
     pub(super) abandoned: bool,
@@ -70,6 +72,7 @@ impl State {
             len: 0,
             memory: 0,
             limit: u64::MAX,
+            most_spooled: u64::MAX,
             end: None,
             abandoned: false,
             demanded: false,
@@ -143,14 +146,40 @@ impl State {
             if front.end() > keep_from {
                 break;
             }
-            if matches!(front.place, Place::Memory(..)) {
-                self.memory -= front.len;
+            match &front.place {
+                Place::Memory(..) => self.memory -= front.len,
+                Place::File(file, offset) => file.is_dead_to(offset + front.len),
             }
             self.start = front.end();
             self.segments.pop_front();
             freed = true;
         }
-        freed
+        self.cut_front(keep_from) || freed
+    }
+
+    /// Frees the beginning of what is in the file, which may be all of a long body: true if it was enough to be given back.
+    fn cut_front(&mut self, keep_from: u64) -> bool {
+        let Some(front) = self.segments.front_mut() else { return false };
+        let taken = keep_from.saturating_sub(front.start);
+        let Place::File(file, offset) = &mut front.place else { return false };
+        if taken < GIVEN_BACK {
+            return false;
+        }
+        *offset += taken;
+        file.is_dead_to(*offset);
+        front.start += taken;
+        front.len -= taken;
+        self.start = front.start;
+        true
+    }
+
+    /// Whether a reader that has come to `position` may have left something to be freed.
+    pub(super) fn may_be_freed_at(&self, position: u64) -> bool {
+        let is_enough = |front: &Segment| match front.place {
+            Place::Memory(..) => front.end() <= position,
+            Place::File(..) => front.end() <= position || front.start + GIVEN_BACK <= position,
+        };
+        self.retention != Retention::Store && self.segments.front().is_some_and(is_enough)
     }
 
     /// Whether the last bytes that were written are in memory, so that there is something to spill.
@@ -187,6 +216,8 @@ pub(super) struct Slot {
     /// Offset of the next byte that this reader wants.
     pub(super) position: u64,
     pub(super) waker: Option<Waker>,
+    /// It waits for the end, and need not hear of more.
+    pub(super) waits_for_end: bool,
     /// Set when this reader alone is ended.
     pub(super) ended: Option<BodyError>,
 }
@@ -223,6 +254,11 @@ impl Readers {
         self.active().map(|slot| slot.position).min()
     }
 
+    /// The position of the reader farthest ahead.
+    pub(super) fn fastest(&self) -> Option<u64> {
+        self.active().map(|slot| slot.position).max()
+    }
+
     /// Ends the reader farthest behind, so that the others need not wait for it.
     pub(super) fn end_slowest(&mut self, error: BodyError) -> Option<Waker> {
         let slowest = self
@@ -246,6 +282,12 @@ impl Readers {
     /// Everyone who waits, to be woken after the lock is released.
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
         self.slots.iter_mut().flatten().filter_map(|slot| slot.waker.take()).collect()
+    }
+
+    /// Everyone who waits for more, to be woken after the lock is released.
+    pub(super) fn take_wakers_for_more(&mut self) -> Vec<Waker> {
+        let waiting = self.slots.iter_mut().flatten().filter(|slot| !slot.waits_for_end);
+        waiting.filter_map(|slot| slot.waker.take()).collect()
     }
 
     fn active(&self) -> impl Iterator<Item = &Slot> {

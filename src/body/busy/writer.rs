@@ -1,18 +1,20 @@
 //! The one writer of a busy body.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::spill::SpillFile;
+use super::spill::{RoomFor, SpillFile};
 use super::state::{Place, SEGMENT_OVERHEAD, State};
 use super::{BodyError, End, Retention, Shared};
 use crate::body::block::BlockMemory;
 use crate::body::content::{BLOCK, Content, INLINE_MAX, Parts};
 
-/// Bytes beyond the memory window are written to the spill file in batches of at least this size.
+/// Bytes beyond the memory window are written to the spill file in batches of at least this size, and at most that.
 const SPILL_BATCH: u64 = 64 << 10;
+const MOST_AT_ONCE: u64 = 1 << 20;
 
 /// Nobody reads the body any more and it will not be stored: the transfer should end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,8 +32,10 @@ pub struct Writer {
     sealed: u64,
     blocks: Vec<Bytes>,
     spill: Option<Arc<SpillFile>>,
-    /// The spill directory failed or is full: this body waits for its readers instead.
-    spill_closed: bool,
+    /// The spill directory failed: this body waits for its readers instead.
+    spill_failed: bool,
+    /// For so many bytes there was no room in files just now: it waits for that as well as for its readers.
+    lacks_room_for: Option<u64>,
     ended: bool,
 }
 
@@ -58,7 +62,8 @@ impl Writer {
             sealed: 0,
             blocks: Vec::new(),
             spill: None,
-            spill_closed: false,
+            spill_failed: false,
+            lacks_room_for: None,
             ended: false,
         }
     }
@@ -134,14 +139,23 @@ impl Writer {
             let room = shared.room.notified();
             match self.try_append(&part) {
                 Outcome::Added(retention) => {
+                    // Whether there is room is asked anew when more is needed.
+                    self.lacks_room_for = None;
                     if retention == Retention::Store {
                         self.seal_full_block();
                     }
                     return Ok(());
                 }
                 Outcome::SpillFirst(keep) => self.spill_out(keep).await,
-                Outcome::NoRoom => room.await,
-                Outcome::Again => {}
+                Outcome::NoRoom => {
+                    let in_files = self.room_in_files();
+                    tokio::select! {
+                        () = room => {}
+                        () = in_files => {}
+                    }
+                    self.lacks_room_for = None;
+                }
+                Outcome::Again => self.lacks_room_for = None,
                 Outcome::Abandoned => return Err(Abandoned),
             }
         }
@@ -158,12 +172,21 @@ impl Writer {
             // Who waits for what is still to come takes nothing of this, and would free nothing.
             state.free_behind_slowest();
         }
+        if state.retention == Retention::Spool && state.len + part.len() as u64 > state.most_spooled {
+            state.retention = Retention::Window;
+            // Who waits for the whole need not.
+            wake(state);
+            return Outcome::Again;
+        }
         let fits = state.memory + part.len() as u64 <= shared.means.window;
         match state.retention {
             Retention::Store => {
                 let budget = &shared.means.budget;
-                let charge =
-                    if self.set_aside { Some(budget.charge(cost)) } else { budget.try_charge_body(cost) };
+                let charge = if self.set_aside {
+                    Some(budget.charge(cost))
+                } else {
+                    budget.try_charge_share(state.memory, cost)
+                };
                 let Some(charge) = charge else {
                     tracing::debug!("the budget is used up: a body will not be stored");
                     state.retention = Retention::Spool;
@@ -173,7 +196,7 @@ impl Writer {
                     return Outcome::Again;
                 };
                 state.push(part.clone(), charge);
-                wake(state);
+                wake_for_more(state);
                 Outcome::Added(Retention::Store)
             }
             Retention::Window => {
@@ -181,31 +204,48 @@ impl Writer {
                 // them. Whoever writes bounds the chunks.
                 let charge = match state.memory {
                     0 => Some(shared.means.budget.charge(cost)),
-                    _ if fits => shared.means.budget.try_charge_body(cost),
+                    _ if fits => shared.means.budget.try_charge_share(state.memory, cost),
                     _ => None,
                 };
                 let Some(charge) = charge else { return Outcome::NoRoom };
                 state.push(part.clone(), charge);
-                wake(state);
+                wake_for_more(state);
                 Outcome::Added(Retention::Window)
             }
-            Retention::Spool if !self.spill_closed && state.memory >= shared.means.window + SPILL_BATCH => {
+            Retention::Spool if self.may_spill() && state.memory >= shared.means.window + SPILL_BATCH => {
                 Outcome::SpillFirst(shared.means.window)
             }
             Retention::Spool => {
-                let charge = match shared.means.budget.try_charge_body(cost) {
-                    Some(charge) if fits || !self.spill_closed => charge,
-                    // The node's budget is used up: nothing more of this body stays in memory but the next chunk.
+                let may_spill = self.may_spill();
+                let charge = match shared.means.budget.try_charge_share(state.memory, cost) {
+                    Some(charge) if fits || may_spill => charge,
+                    // Its share is used up: nothing more of this body stays in memory but the next chunk.
                     _ if state.memory == 0 => shared.means.budget.charge(cost),
-                    _ if !self.spill_closed && !state.newest_is_in_memory() => {
-                        shared.means.budget.charge(cost)
-                    }
-                    _ if !self.spill_closed => return Outcome::SpillFirst(0),
+                    _ if may_spill && !state.newest_is_in_memory() => shared.means.budget.charge(cost),
+                    _ if may_spill => return Outcome::SpillFirst(0),
                     _ => return Self::over_every_budget(state),
                 };
                 state.push(part.clone(), charge);
-                wake(state);
+                wake_for_more(state);
                 Outcome::Added(Retention::Spool)
+            }
+        }
+    }
+
+    fn may_spill(&self) -> bool {
+        !self.spill_failed && self.lacks_room_for.is_none()
+    }
+
+    /// Waits until there is room in files again, for ever if that is not what is lacking.
+    fn room_in_files(&self) -> impl Future<Output = ()> + Send + use<> {
+        let area = &self.shared.means.spill;
+        let lacking = self.lacks_room_for.filter(|_| area.limit() > 0);
+        let own = self.spill.as_ref().map(|file| file.held());
+        let room = lacking.map(|bytes| RoomFor::new(area, own, bytes));
+        async {
+            match room {
+                Some(room) => room.await,
+                None => std::future::pending().await,
             }
         }
     }
@@ -265,18 +305,30 @@ impl Writer {
         self.sealed = end;
     }
 
-    /// Moves the newest bytes beyond `keep` to the spill file. A failure leaves them in memory and
-    /// closes the spill for this body.
+    /// Moves the newest bytes beyond `keep` to the spill file, or so many of them as are written at once. Where there is no room
+    /// for them, or a failure, they stay in memory, which is noted.
     async fn spill_out(&mut self, keep: u64) {
         let (start, end, pieces) = self.beyond(keep);
         let area = Arc::clone(&self.shared.means.spill);
         let existing = self.spill.clone();
+        let own = existing.as_ref().map_or(0, |file| file.held());
+        let place = if existing.is_none() { area.place_for_file() } else { None };
+        let has_file = existing.is_some() || place.is_some();
+        let room = if has_file { area.try_take(own, end - start) } else { None };
+        let Some(room) = room else {
+            self.lacks_room_for = Some(end - start);
+            return;
+        };
+        // Never closed. Whoever waits here has no thread.
+        let turn = Arc::clone(&area.turns).acquire_owned().await;
         let written = tokio::task::spawn_blocking(move || {
-            let file = match existing {
-                Some(file) => file,
-                None => SpillFile::create(&area)?,
+            let _turn = turn;
+            let file = match (existing, place) {
+                (Some(file), _) => file,
+                (None, Some(place)) => Arc::new(SpillFile::create(&area, place)?),
+                (None, None) => return Err(std::io::ErrorKind::Other.into()),
             };
-            let offset = file.append(&pieces)?;
+            let offset = file.append(&pieces, room)?;
             Ok::<_, std::io::Error>((file, offset))
         })
         .await;
@@ -287,29 +339,35 @@ impl Writer {
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "spilling failed: a body now waits for its slowest reader");
-                self.spill_closed = true;
+                self.spill_failed = true;
             }
-            Err(_) => self.spill_closed = true,
+            Err(_) => self.spill_failed = true,
         }
     }
 
-    /// The run of newest segments beyond `keep` bytes: all in memory, none spilled before.
+    /// Of the newest segments beyond `keep` bytes, all in memory and none spilled before, the first ones: what lies in the file
+    /// is in order.
     fn beyond(&self, keep: u64) -> (u64, u64, Vec<Bytes>) {
         let state = self.shared.state.lock();
         let mut over = state.memory.saturating_sub(keep);
-        let mut pieces = Vec::new();
-        let mut start = state.len;
-        for segment in state.segments.iter().rev() {
+        let newest = state.segments.iter().rev().take_while(|segment| {
+            let goes = over > 0 && matches!(segment.place, Place::Memory(..));
+            over = over.saturating_sub(segment.len);
+            goes
+        });
+        let first = state.segments.len() - newest.count();
+        let (mut pieces, mut start, mut end) = (Vec::new(), state.len, state.len);
+        for segment in state.segments.iter().skip(first) {
             let Place::Memory(bytes, _) = &segment.place else { break };
-            if over == 0 {
+            if pieces.is_empty() {
+                start = segment.start;
+            } else if segment.end() - start > MOST_AT_ONCE {
                 break;
             }
-            over = over.saturating_sub(segment.len);
-            start = segment.start;
+            end = segment.end();
             pieces.push(bytes.clone());
         }
-        pieces.reverse();
-        (start, state.len, pieces)
+        (start, end, pieces)
     }
 
     /// Resolves when nobody reads the body and it will not be stored. Cancel-safe.
@@ -318,6 +376,20 @@ impl Writer {
             let left = self.shared.room.notified();
             if self.shared.state.lock().abandoned {
                 return;
+            }
+            left.await;
+        }
+    }
+
+    /// Resolves when nobody reads the body, though it may be kept all the same. Cancel-safe.
+    pub async fn unread(&self) {
+        loop {
+            let left = self.shared.room.notified();
+            {
+                let state = self.shared.state.lock();
+                if state.abandoned || state.readers.count() == 0 {
+                    return;
+                }
             }
             left.await;
         }
@@ -413,7 +485,12 @@ impl Drop for Writer {
 fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
     let wakers = state.readers.take_wakers();
     drop(state);
-    for waker in wakers {
-        waker.wake();
-    }
+    wakers.into_iter().for_each(Waker::wake);
+}
+
+/// The same, but for those who wait for the end: there is more now.
+fn wake_for_more(mut state: parking_lot::MutexGuard<'_, State>) {
+    let wakers = state.readers.take_wakers_for_more();
+    drop(state);
+    wakers.into_iter().for_each(Waker::wake);
 }

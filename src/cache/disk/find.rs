@@ -107,6 +107,16 @@ impl Pinned {
     }
 }
 
+impl Pinned {
+    /// All of it, of which the first block is here. Blocking.
+    pub(super) fn read(&self, shared: &Shared, first: Bytes) -> Option<Parts> {
+        let rest = self.0.blocks.iter().skip(1);
+        let rest = rest.map(|block| shared.read_block(&self.0.mounted, block, How::Patiently).ok());
+        let blocks: Option<Arc<[Bytes]>> = std::iter::once(Some(first)).chain(rest).collect();
+        blocks.map(Parts::Blocks)
+    }
+}
+
 impl DiskTier {
     /// The newest object for a request with these fields whose content can be had, its first block verified. `known`
     /// are the `Vary` sets of the key that memory knows.
@@ -138,6 +148,17 @@ impl DiskTier {
             self.shared.sketch.count(found.entry.slot);
         }
         Some(found)
+    }
+
+    /// What is in one slot of `key`, whatever requests would select. Patiently it is blocking.
+    pub(super) fn in_slot(&self, key: &Key, slot: u64, how: How) -> Option<Hit> {
+        let mounted = self.shared.mounted()?;
+        mounted.get(slot)?;
+        let search = Search { shared: &self.shared, mounted: &mounted, key, how, quiet: how == How::AtOnce };
+        let (_, found) = search.record(slot).ok()?;
+        let (entry, stored) = found?;
+        let hit = search.with_content(entry.slot, stored).ok()?;
+        (!mounted.is_dead()).then_some(hit)
     }
 
     /// Whether something is there under this key that may be found at once. A guess: nothing is read.
@@ -238,7 +259,7 @@ impl DiskTier {
 
 impl Shared {
     /// A block, verified.
-    fn read_block(&self, mounted: &Mounted, block: &BlockRef, how: How) -> Result<Bytes, NoBlock> {
+    pub(super) fn read_block(&self, mounted: &Mounted, block: &BlockRef, how: How) -> Result<Bytes, NoBlock> {
         let length = block.length as usize;
         if length > BLOCK {
             return Err(NoBlock::Damaged);

@@ -6,12 +6,14 @@
 //!   asked for how often.
 //! - [`intake`]: what has yet to be written, visible to lookup already.
 //! - [`find`]: how a request finds an object, and a reader its blocks.
+//! - `codings`: how one finds a coding that was made here, whose slot is known.
 //! - [`scan`]: everything, one after the other.
 //! - `keeper`: the one thread that writes, evicts, cleans and sweeps.
 //!
 //! A head never names a content that was not written before it, and nothing leaves that was not verified. Trouble
 //! of the disk costs hits, never answers.
 
+mod codings;
 pub mod contents;
 pub mod find;
 pub mod health;

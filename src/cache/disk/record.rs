@@ -16,17 +16,18 @@ use super::volume::{Address, ShortAddress};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{Generation, Sequence};
 use crate::body::content::{BLOCK, INLINE_MAX};
-use crate::cache::codings::Codings;
+use crate::cache::codings::{Codings, Made};
 use crate::cache::key::Key;
 use crate::cache::ledger::Checked;
 use crate::cache::object::{Heat, Object, Place, Representation, StoredHead};
+use crate::semantics::coding::Coding;
 use crate::semantics::freshness::Freshness;
 use crate::semantics::reuse::{Reuse, Stale, Terms};
 use crate::semantics::tags::{Tag, Tags};
 use crate::semantics::vary::VarySet;
 
 /// The version of records, segments and notes.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// A block of a representation, as its head names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,6 +220,9 @@ struct WrittenObject<'a> {
     #[serde(borrow)]
     vary: Vec<&'a str>,
     vary_values: &'a [u8],
+    /// The coding that it is, if it was made here.
+    #[serde(borrow)]
+    made: Option<(&'a str, u32)>,
     length: u64,
     content: WrittenContent<'a>,
 }
@@ -266,6 +270,7 @@ fn written_object<'a>(object: &'a Object, blocks: &'a [BlockRef]) -> WrittenObje
         immutable: terms.immutable,
         vary: names_of(&object.vary),
         vary_values: &object.vary_values,
+        made: object.codings.made.map(|made| (made.coding.name(), made.digest)),
         length: object.representation.length,
         content,
     }
@@ -330,7 +335,13 @@ impl WrittenObject<'_> {
             vary_values: self.vary_values.into(),
             representation,
             heat: Heat::default(),
-            codings: Codings::default(),
+            codings: match self.made {
+                Some((name, digest)) => {
+                    let coding = Coding::named(name.as_bytes())?;
+                    Codings::made(Made { coding, digest })
+                }
+                None => Codings::default(),
+            },
             checked: Checked::default(),
             charge: None,
         };

@@ -158,6 +158,7 @@ fn listener(written: &Configuration) -> listener::Settings {
         idle_timeout: client.idle_timeout,
         body_timeout: client.body_timeout,
         write_timeout: client.write_timeout,
+        min_rate: listener::MinRate { bytes: client.min_rate.0, window: client.min_rate_window },
         max_head: bytes(client.max_head.0),
         max_fields: client.max_fields,
         max_streams: client.max_streams,

@@ -44,6 +44,8 @@ pub(super) fn pools_and_sites(written: &Configuration) -> (Vec<origin::Settings>
                 ..policy(&written.cache_of(site), &written.against_rfc_of(site))
             },
             max_body: site.max_body.unwrap_or(written.client.max_body).0,
+            max_buffered_body: site.max_buffered_body.unwrap_or(written.client.max_buffered_body).0,
+            streamed_paths: Paths::new(site.streamed_paths.iter().map(String::as_str)),
             tls_port: site.tls.redirect,
             clients: clients(&site.tls, &policies),
         });
@@ -51,7 +53,6 @@ pub(super) fn pools_and_sites(written: &Configuration) -> (Vec<origin::Settings>
     (pools, sites)
 }
 
-/// RFC 6797 §6.1.
 fn compression(written: &CompressionPolicy) -> Compression {
     let coding = |name: &CodingName| match name {
         CodingName::Brotli => Coding::Brotli,
@@ -60,15 +61,21 @@ fn compression(written: &CompressionPolicy) -> Compression {
     };
     Compression {
         codings: written.codings.iter().map(coding).collect(),
+        from_origin: written.from_origin.iter().map(coding).collect(),
+        max_decoded: written.max_decoded.0,
+        max_ratio: written.max_ratio.into(),
         // The file's reader took none that is no pattern.
         types: written.types.iter().filter_map(|pattern| pattern.parse().ok()).collect(),
         least: written.min_length.0,
         personal: written.personal,
         fast: Levels { brotli: written.fast_br, zstd: written.fast_zstd, gzip: written.fast_gzip },
         dense: Levels { brotli: written.dense_br, zstd: written.dense_zstd, gzip: written.dense_gzip },
+        print: 0,
     }
+    .sealed()
 }
 
+/// RFC 6797 §6.1.
 fn strict_transport(tls: &SiteTls) -> Option<HeaderValue> {
     let below = if tls.strict_below { "; includeSubDomains" } else { "" };
     let strict = tls.strict?;

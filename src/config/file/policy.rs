@@ -178,7 +178,7 @@ policy! {
         /// it repeats what a request could plant in it (BREACH): only where no page has a secret beside words of a request.
         personal: bool, flag() => false;
         /// The quality of brotli for content that is coded as it leaves.
-        fast_br: u8, whole(0..=11_u8) => 5;
+        fast_br: u8, whole(0..=6_u8) => 5;
         /// The level of zstd for that.
         fast_zstd: u8, whole(1..=19_u8) => 3;
         /// The level of gzip for that.
@@ -189,6 +189,13 @@ policy! {
         dense_zstd: u8, whole(1..=19_u8) => 9;
         /// The level of gzip for that.
         dense_gzip: u8, whole(1..=9_u8) => 9;
+        /// The codings that origins are asked for where an answer may be stored; none, and they are asked for content as it
+        /// is. What comes coded is stored so, sent so to clients that take it, and decoded for others.
+        from_origin: Vec<CodingName>, list(choice()) => [];
+        /// The longest content that is made of one that is decoded; what becomes longer breaks off.
+        max_decoded: ByteSize, size(..) => "1GiB";
+        /// How many times its bytes such a content may become, beyond its first MiB.
+        max_ratio: u32, whole(1..=100_000_u32) => 250;
     }
     general {}
     particular {}

@@ -10,8 +10,8 @@ use ipnet::IpNet;
 use super::kinds::{
     HostPattern, Secret, admin_address, cdn_id, certificate_name, choice, either, endpoint, fields, flag,
     host_pattern, kept_token, list, listen_address, log_target, named, network, node_name, origin_url, path,
-    pool_name, proxies, readable_file, server_name, size, socket_mode, table_of, tables_of, time,
-    time_or_none, token, unread_path, whole,
+    path_pattern, pool_name, proxies, readable_file, server_name, size, socket_mode, table_of, tables_of,
+    time, time_or_none, token, unread_path, whole,
 };
 use super::policy::{Cache, Compression, SiteCache, SiteCompression};
 use super::table::table;
@@ -197,6 +197,11 @@ table! {
         body_timeout: Duration, time() => "60s";
         /// A client that takes nothing of its response for so long is ended.
         write_timeout: Duration, time() => "60s";
+        /// What a client has to take of its response, or send of its request's body, in bytes a second of the time for which it
+        /// alone is waited for; one that is below that for `min_rate_window` is ended. 0 turns it off.
+        min_rate: ByteSize, size(..) => "240B";
+        /// How long it may be below. What it takes or sends counts for the time that it would have had for that, up to as long.
+        min_rate_window: Duration, time() => "60s";
         /// A request head, from its first to its last byte; beyond it, 431.
         max_head: ByteSize, size(LEAST_HEAD..=ByteSize::mib(1)) => "32KiB";
         /// Fields of a request; beyond them, 431.
@@ -207,6 +212,10 @@ table! {
         max_target: ByteSize, size(ByteSize(64)..=ByteSize::mib(1)) => "8KiB";
         /// A request's body; beyond it, 413. A site may say otherwise.
         max_body: ByteSize, size(..) => "1GiB";
+        /// The longest body of a request that is taken in before its origin is asked: a slow upload then holds no connection
+        /// to it. What is longer, or finds no room in memory and in `[spill]`, is passed on as it comes; with 0 everything
+        /// is. A site may say otherwise.
+        max_buffered_body: ByteSize, size(..) => "1GiB";
     }
 }
 
@@ -298,6 +307,12 @@ table! {
         pool: Option<String>, either("", pool_name()) => "";
         /// A request's body; beyond it, 413. `inherit` is as in `[client]`.
         max_body: Option<ByteSize>, either("inherit", size(..)) => "inherit";
+        /// The longest body of a request that is taken in before the origin is asked; 0 has everything passed on as it comes.
+        /// `inherit` is as in `[client]`.
+        max_buffered_body: Option<ByteSize>, either("inherit", size(..)) => "inherit";
+        /// Paths, however they are spelled, where bodies of requests are passed on as they come, because the answer does not
+        /// wait for their end.
+        streamed_paths: Vec<String>, list(path_pattern()) => [];
         /// TLS for this site.
         tls: SiteTls, table_of() => {};
         /// What this site says otherwise than `[cache]`.

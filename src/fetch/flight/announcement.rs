@@ -6,12 +6,14 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use parking_lot::Mutex;
 
 use super::super::ask::Ask;
+use super::super::coded::CodedStreams;
 use crate::base::blame::Blame;
 use crate::body::message::ReplyHead;
 use crate::body::tunnel::Tunnel;
 use crate::cache::lookup::Hit;
 use crate::origin::OriginError;
-use crate::semantics::coding;
+use crate::semantics::coding::{self, Coding};
+use crate::semantics::decoding;
 use crate::semantics::reuse::Terms;
 use crate::semantics::tags::Tags;
 use crate::semantics::vary::VarySet;
@@ -97,14 +99,29 @@ pub struct Announced {
     pub tags: Tags,
     /// The origin's announcement of trailers.
     pub trailer: Option<HeaderValue>,
+    /// It as it is coded for those who take that.
+    pub coded: CodedStreams,
     /// After a 101: the connection, for the one client that asked.
     pub tunnel: Mutex<Option<Tunnel>>,
 }
 
 impl Announced {
-    /// Whether a client takes its codings that sent this request.
+    /// Whether it is for a client that sent this request: in codings that it takes, or in one that is taken off.
     pub(super) fn is_accepted_by(&self, ask: &Ask) -> bool {
         coding::accepts_coding(&ask.headers, &self.head.headers)
+            || self.decodable().is_some() && decoding::takes_plain(&ask.headers)
+    }
+
+    /// The coding that has to be taken off for a client that sent this request.
+    pub fn to_decode_for(&self, ask: &Ask) -> Option<Coding> {
+        let coding = self.decodable()?;
+        let is_to_be =
+            !coding::accepts_coding(&ask.headers, &self.head.headers) && decoding::takes_plain(&ask.headers);
+        is_to_be.then_some(coding)
+    }
+
+    fn decodable(&self) -> Option<Coding> {
+        decoding::decodable(self.head.status, &self.head.headers)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::body::content::BLOCK;
 use crate::body::message::ReplyHead;
 use crate::cache::markers::Marker;
 use crate::fetch::cleaned::{announced_trailers, clean, clean_trailers};
+use crate::fetch::coded::CodedStreams;
 use crate::fetch::flight::{Announced, Announcement, Others};
 use crate::fetch::verdict::{self, Verdict};
 use crate::fetch::{Purpose, invalidate, store};
@@ -73,6 +74,7 @@ impl Lead {
             unshared: verdict.unshared,
             tags: verdict.tags.clone(),
             trailer,
+            coded: CodedStreams::default(),
             tunnel: Mutex::new(tunnel),
         })));
         if verdict.store.is_none() {

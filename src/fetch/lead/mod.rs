@@ -15,7 +15,7 @@ mod trouble;
 use std::sync::Arc;
 
 use http::StatusCode;
-use http::header::{self, HeaderMap};
+use http::header::HeaderMap;
 use tokio::time::Instant;
 
 use super::board::Announcer;
@@ -158,7 +158,7 @@ impl Lead {
         let stale = self.stale.as_ref().map(|hit| &*hit.object);
         let mut request = outgoing::normalised(&self.flight.ask, stale, self.us());
         if let Some(part) = self.asked {
-            request.headers.insert(header::RANGE, part.asked());
+            outgoing::add_part(&mut request, part);
         } else if self.asks_for_its_part() {
             outgoing::add_range(&mut request, &self.flight.ask);
         }

@@ -17,6 +17,7 @@ use crate::http1::input::Input;
 use crate::http1::outbox::Outbox;
 use crate::listener::alarm::Alarm;
 use crate::listener::link::Link;
+use crate::listener::pace::{Late, Pace};
 use crate::listener::refusal::Refusal;
 use crate::listener::stream::Stream;
 use crate::listener::{Limits, Serving};
@@ -39,10 +40,12 @@ pub(super) struct Connection<'a, S: Stream> {
     pub(super) input: Input,
     pub(super) outbox: Outbox,
     pub(super) alarm: Alarm,
-    /// Since when the client takes nothing of what waits for it.
-    pub(super) stalled: Option<Instant>,
-    /// What had left below the stream when it last took nothing.
-    pub(super) left_below: u64,
+    /// How the client takes what waits for it, once it had to be waited for: a connection that waits is small.
+    pub(super) pace: Option<Box<Pace>>,
+    /// Bytes that the stream took.
+    pub(super) written: u64,
+    /// It ends because the client takes too little.
+    pub(super) late: Option<Late>,
     /// Only the end of the connection will tell that the content on its way is whole.
     pub(super) told_by_close: bool,
 }
@@ -74,8 +77,8 @@ impl<'a, S: Stream> Connection<'a, S> {
         let limits = serving.settings.latest();
         let alarm = Alarm::new(limits.header_timeout, &serving.draining);
         let (input, outbox) = (Input::default(), Outbox::default());
-        let (stalled, left_below, told_by_close) = (None, 0, false);
-        Self { io, link, serving, limits, input, outbox, alarm, stalled, left_below, told_by_close }
+        let (pace, written, late, told_by_close) = (None, 0, None, false);
+        Self { io, link, serving, limits, input, outbox, alarm, pace, written, late, told_by_close }
     }
 
     /// Waits for the next request. `None` if there is none: the client has closed, or said nothing for too long, or the

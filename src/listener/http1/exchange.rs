@@ -5,10 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Method, StatusCode, Version, header};
 use tokio::time::Instant;
 
 use super::connection::{After, Connection, How};
+use super::framing::Framing;
 use super::head::Head;
 use super::render::{self, Asked, Fate};
 use super::sending::{Filled, Sending};
@@ -17,6 +19,7 @@ use crate::body::Body;
 use crate::body::message::{Interim, Reply, Request};
 use crate::http1::framed::Delimiting;
 use crate::listener::Later;
+use crate::listener::pace::Late;
 use crate::listener::stream::Stream;
 
 /// What is read ahead of later requests while one is answered; more is left in the system until then.
@@ -73,16 +76,15 @@ impl Exchange {
     }
 }
 
+/// Content below this size is copied out of the buffer that it was read into.
+const COPIED: usize = 16 << 10;
+
 impl<S: Stream> Connection<'_, S> {
     /// The request of a head, and what is needed to answer it here.
     pub(super) fn open(&mut self, head: Head) -> (Request, Exchange) {
         let Head { method, version, target, headers, framing, persists, waits_for_100, offers_upgrade } =
             head;
-        let upload = Upload::new(framing, &self.serving.uploads, self.limits.max_head);
-        let (upload, body) = match upload {
-            None => (None, Body::Empty),
-            Some((upload, reader)) => (Some(Box::new(upload)), Body::Busy(reader)),
-        };
+        let (upload, body) = self.content(framing);
         let exchange = Exchange {
             asked: Asked::new(version, &method),
             may_send: persists,
@@ -107,6 +109,24 @@ impl<S: Stream> Connection<'_, S> {
             can_break_off: self.io.can_break_off(),
         };
         (request, exchange)
+    }
+
+    /// The content of a request: what came whole along with its head needs nobody who brings it.
+    fn content(&mut self, framing: Framing) -> (Option<Box<Upload>>, Body) {
+        if let Framing::Length(length) = framing
+            && let Some(length) = usize::try_from(length).ok().filter(|length| *length <= self.input.0.len())
+            && let Some(charge) = self.serving.uploads.budget.try_charge_body(length as u64)
+        {
+            let here = self.input.0.split_to(length);
+            // A slice would keep all of the buffer that it was read into.
+            let here = if length < COPIED { Bytes::copy_from_slice(&here) } else { here };
+            return (None, Body::Bytes(charge.attach(here)));
+        }
+        let limits = &self.limits;
+        match Upload::new(framing, &self.serving.uploads, limits.max_head, limits.min_rate) {
+            None => (None, Body::Empty),
+            Some((upload, reader)) => (Some(Box::new(upload)), Body::Busy(reader)),
+        }
     }
 
     /// Waits for the answer, and reads content meanwhile; what is said before the answer is sent. `None` if the client has
@@ -146,6 +166,9 @@ impl<S: Stream> Connection<'_, S> {
     /// use any more.
     pub(super) async fn send(&mut self, reply: Reply, mut exchange: Exchange) -> After {
         let Reply { mut head, mut body, record } = reply;
+        if let Some(upload) = &mut exchange.upload {
+            upload.is_answered();
+        }
         let mut tunnel = None;
         if let Body::Tunnel(opened) = body {
             body = Body::Empty;
@@ -173,6 +196,9 @@ impl<S: Stream> Connection<'_, S> {
         let sent = poll_fn(|cx| self.poll_send(&mut sending, &mut exchange, cx)).await;
         // What was taken and waits below, nobody counts: but if that could not leave, something is missing.
         let is_below = sent.is_err() && sending.is_whole();
+        if let Some(late) = self.late {
+            sending.ended_for(late.name());
+        }
         sending.finish(self.outbox.waiting().max(usize::from(is_below)));
         if sent.is_err() {
             return After::Gone;
@@ -263,7 +289,7 @@ impl<S: Stream> Connection<'_, S> {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         while self.outbox.waiting() > 0 {
             match self.outbox.poll_write(&mut self.io, cx) {
-                Poll::Ready(Ok(_)) => self.stalled = None,
+                Poll::Ready(Ok(written)) => self.written += written as u64,
                 Poll::Ready(Err(error)) => {
                     tracing::debug!(peer = %self.link.peer, %error, "an answer could not be written");
                     return Poll::Ready(Err(Gone));
@@ -278,54 +304,64 @@ impl<S: Stream> Connection<'_, S> {
         if flushed.is_pending() {
             // What was taken waits below.
             self.waits_for_room();
-        } else {
-            self.stalled = None;
+        } else if let Some(pace) = &mut self.pace {
+            let left = self.io.left_below().unwrap_or(self.written);
+            pace.rests(left, &self.limits.min_rate);
         }
         flushed
     }
 
-    /// Since now, unless something has left since it began to wait.
     fn waits_for_room(&mut self) {
-        let left = self.io.left_below();
-        if std::mem::replace(&mut self.left_below, left) != left {
-            self.stalled = None;
-        }
-        self.stalled.get_or_insert_with(Instant::now);
+        let left = self.left();
+        self.pace.get_or_insert_default().waits(left, &self.limits.min_rate);
+    }
+
+    /// Bytes that have left for the client.
+    fn left(&self) -> u64 {
+        self.io.left_below().unwrap_or(self.written)
+    }
+
+    /// Looks whether the client takes too little of what waits for it.
+    fn takes_too_little(&mut self) -> Option<Late> {
+        let (left, io) = (self.left(), &self.io);
+        let pace = self.pace.as_mut()?;
+        pace.look(&self.limits.for_taking(), || Some(left.saturating_sub(io.unacknowledged()?)))
     }
 
     /// Looks whether the client lets us wait for too long: for room to write, or for its content.
     fn poll_times(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Result<(), Gone> {
-        let settings = &self.limits;
-        let upload = exchange.coming();
-        let written = self.stalled.map(|since| since + settings.write_timeout);
-        let read = upload
-            .as_ref()
-            .and_then(|upload| upload.waits_since())
-            .map(|since| since + settings.body_timeout);
-        let Some(first) = written.into_iter().chain(read).min() else {
-            self.alarm.clear();
-            return Ok(());
-        };
-        self.alarm.set_deadline(first);
-        if self.alarm.poll(cx).is_pending() {
-            return Ok(());
+        loop {
+            let upload = exchange.coming();
+            let written = self.pace.as_ref().and_then(|pace| pace.look_at(&self.limits.for_taking()));
+            let read = upload.as_ref().and_then(|upload| upload.ends_at(&self.limits.for_sending()));
+            let Some(first) = written.into_iter().chain(read).min() else {
+                self.alarm.clear();
+                return Ok(());
+            };
+            self.alarm.set_deadline(first);
+            if self.alarm.poll(cx).is_pending() {
+                return Ok(());
+            }
+            if written != Some(first) {
+                if let Some(upload) = upload {
+                    upload.stalled();
+                }
+                // It is told so by whoever wanted the content.
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
+            self.late = self.takes_too_little();
+            if let Some(late) = self.late {
+                tracing::debug!(peer = %self.link.peer, why = late.name(), "a client takes too little of its answer");
+                return Err(Gone);
+            }
         }
-        if written == Some(first) {
-            tracing::debug!(peer = %self.link.peer, "a client took nothing for too long");
-            return Err(Gone);
-        }
-        if let Some(upload) = upload {
-            upload.stalled();
-        }
-        // It is told so by whoever wanted the content.
-        cx.waker().wake_by_ref();
-        Ok(())
     }
 
     /// Reads content that was on its way when the answer had left already: as long as somebody wants it, and else as far as
     /// it is worth while for the sake of the next request.
     async fn read_rest(&mut self, exchange: &mut Exchange) {
-        let body_timeout = self.limits.body_timeout;
+        let patience = self.limits.for_sending();
         let mut unwanted = None;
         poll_fn(|cx| {
             loop {
@@ -337,7 +373,7 @@ impl<S: Stream> Connection<'_, S> {
                 let end = if upload.is_unwanted() {
                     *unwanted.get_or_insert(now) + UNWANTED
                 } else {
-                    upload.waits_since().map_or(now + body_timeout, |since| since + body_timeout)
+                    upload.ends_at(&patience).unwrap_or(now + patience.limit)
                 };
                 if end <= now {
                     upload.stalled();

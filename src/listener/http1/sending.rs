@@ -103,8 +103,13 @@ impl Sending {
 
     fn broke_off(&mut self, error: BodyError) {
         (self.stage, self.body) = (Stage::Broken, Body::Empty);
+        self.ended_for(error.name());
+    }
+
+    /// It is not sent to its end, for this reason.
+    pub(super) fn ended_for(&mut self, why: &'static str) {
         if let Some(record) = &mut self.record {
-            record.broke_off(error.name());
+            record.broke_off(why);
         }
     }
 

@@ -12,6 +12,7 @@ use super::framing::Framing;
 use crate::body::busy::{Abandoned, BodyError, BusyBody, Means, Reader, Retention, Writer};
 use crate::http1::chunked::{Chunked, Decoded, Malformed};
 use crate::http1::input::Input;
+use crate::listener::pace::{MinRate, Pace, Patience};
 
 /// The most bytes of content that are read when nobody wants them any more, only to find the next request behind them.
 const MAX_UNWANTED: u64 = 64 << 10;
@@ -22,8 +23,11 @@ pub(super) struct Upload {
     stage: Stage,
     /// Somebody has asked for it.
     is_wanted: bool,
-    /// Since when the client is waited for.
-    since: Option<Instant>,
+    /// How the client sends what is waited for.
+    pace: Pace,
+    least: MinRate,
+    /// Bytes that came.
+    came: u64,
     /// Bytes that were read although nobody wanted them.
     unwanted: u64,
 }
@@ -59,14 +63,20 @@ pub(super) enum End {
 }
 
 impl Upload {
-    /// Content framed like this, and who reads it. Trailers may have `max_trailers` bytes.
-    pub(super) fn new(framing: Framing, means: &Means, max_trailers: usize) -> Option<(Self, Reader)> {
+    /// Content framed like this, and who reads it. Trailers may have `max_trailers` bytes, and a client that is waited for has
+    /// to send at `least` so much.
+    pub(super) fn new(
+        framing: Framing,
+        means: &Means,
+        max_trailers: usize,
+        least: MinRate,
+    ) -> Option<(Self, Reader)> {
         let decoder = match framing {
             Framing::Empty => return None,
             Framing::Length(length) => Decoder::Length(length),
             Framing::Chunked => Decoder::Chunked(Chunked::new(max_trailers)),
         };
-        let (_, writer, reader) = BusyBody::with_reader(means.clone(), Retention::Window);
+        let (_, writer, reader) = BusyBody::with_reader(means.clone(), Retention::Spool);
         let wanted = async {
             writer.demanded().await;
             writer
@@ -76,7 +86,9 @@ impl Upload {
                 decoder,
                 stage: Stage::NotWanted(Box::pin(wanted)),
                 is_wanted: false,
-                since: None,
+                pace: Pace::default(),
+                least,
+                came: 0,
                 unwanted: 0,
             },
             reader,
@@ -102,9 +114,14 @@ impl Upload {
         }
     }
 
-    /// Since when it waits for the client, if it does.
-    pub(super) fn waits_since(&self) -> Option<Instant> {
-        self.since
+    /// When the client will have let it wait for too long, if it does.
+    pub(super) fn ends_at(&self, patience: &Patience) -> Option<Instant> {
+        self.pace.ends_at(&Patience { least: self.least, ..*patience })
+    }
+
+    /// The answer leaves from now on: the rest may come as slowly as it likes, for it may be a conversation.
+    pub(super) fn is_answered(&mut self) {
+        self.least.bytes = 0;
     }
 
     /// The client let it wait for too long.
@@ -191,10 +208,13 @@ impl Upload {
                 Decoded::End(trailers) => return Poll::Ready(Ok(Came::End(trailers))),
                 Decoded::More => match input.poll_much(io, cx) {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Broken::Gone)),
-                    Poll::Ready(Ok(_)) => self.since = None,
+                    Poll::Ready(Ok(came)) => {
+                        self.came += came as u64;
+                        self.pace.rests(self.came, &self.least);
+                    }
                     Poll::Pending => {
                         input.compact();
-                        self.since.get_or_insert_with(Instant::now);
+                        self.pace.waits(self.came, &self.least);
                         return Poll::Pending;
                     }
                 },

@@ -212,21 +212,17 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
         self.waker.wake_by_ref();
     }
 
-    /// When a client that takes nothing of what waits for it will have done so for too long.
-    fn stalls_at(&self) -> Option<Instant> {
-        self.wire.stalled_since().map(|since| since + self.limits.write_timeout)
-    }
-
     /// When to look again if nothing moves.
     fn set_alarm(&mut self) {
         let idle = Some(self.idle_until).filter(|_| self.streams.is_empty());
-        match self.stalls_at().into_iter().chain(idle).chain(self.rest_at).min() {
+        let look_at = self.wire.look_at(&self.limits.for_taking());
+        match look_at.into_iter().chain(idle).chain(self.rest_at).min() {
             Some(deadline) => self.alarm.set_deadline(deadline),
             None => self.alarm.clear(),
         }
     }
 
-    /// Ready if the client takes nothing for too long, or was told to leave and does not. Otherwise one that idles too long,
+    /// Ready if the client takes too little, or was told to leave and does not. Otherwise one that idles too long,
     /// or has nothing under way when the listener drains, is told to.
     fn poll_times(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         if self.alarm.is_draining() && !self.is_ending {
@@ -236,8 +232,9 @@ impl<'a, S: Stream, H: Handler> Connection<'a, S, H> {
             self.set_alarm();
             ready!(self.alarm.poll(cx));
             let now = Instant::now();
-            if self.stalls_at().is_some_and(|at| at <= now) {
-                tracing::debug!(peer = %self.link.peer, "a client took nothing for too long");
+            if let Some(late) = self.wire.look(&self.limits.for_taking()) {
+                tracing::debug!(peer = %self.link.peer, why = late.name(), "a client takes too little of its answers");
+                self.turns.end_for(late);
                 return Poll::Ready(End::Gone);
             }
             if self.rest_at.is_some_and(|at| at <= now) {

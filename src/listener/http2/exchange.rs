@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -17,10 +16,11 @@ use super::tunnel;
 use super::turns::Turns;
 use super::upload::Upload;
 use crate::body::Body;
-use crate::body::budget::Charge;
+use crate::body::budget::PartCharge;
 use crate::body::message::{Reply, ReplyHead};
 use crate::body::tunnel::Tunnel;
 use crate::listener::Later;
+use crate::listener::pace::Patience;
 
 /// What belongs to one request.
 pub struct Exchange {
@@ -35,7 +35,7 @@ pub struct Exchange {
     /// What comes of a client that wants to leave HTTP.
     pub from_tunnel: Option<RecvStream>,
     /// For what of that may wait in the codec.
-    pub window: Option<Charge>,
+    pub window: Option<PartCharge>,
     /// How urgent the client said the answer is.
     priority: Priority,
     turns: Turns,
@@ -66,9 +66,12 @@ impl Exchange {
         }
     }
 
-    /// Sends the head of an answer. A client that opens no window for `limit` wants no more of it.
-    pub fn begin(&mut self, reply: Reply, limit: Duration) -> Begun {
+    /// Sends the head of an answer. A client that opens its window too slowly for `patience` wants no more of it.
+    pub fn begin(&mut self, reply: Reply, patience: Patience) -> Begun {
         let Reply { mut head, mut body, mut record } = reply;
+        if let Some(upload) = &self.upload {
+            upload.is_answered();
+        }
         let may_switch = self.from_tunnel.is_some();
         match body {
             Body::Tunnel(tunnel) if may_switch => {
@@ -94,7 +97,7 @@ impl Exchange {
         let ends = matches!(content, Content::None | Content::Length(0));
         match self.respond.send_response(response, ends) {
             Ok(stream) if !ends => {
-                let outlet = self.outlet(stream, Some(limit));
+                let outlet = self.outlet(stream, Some(patience));
                 Begun::Content(Box::new(Sending::new(outlet, body, content, record)))
             }
             sent => {
@@ -104,16 +107,16 @@ impl Exchange {
         }
     }
 
-    fn outlet(&self, stream: SendStream<Bytes>, limit: Option<Duration>) -> Outlet {
+    fn outlet(&self, stream: SendStream<Bytes>, patience: Option<Patience>) -> Outlet {
         let place = self.turns.place(stream.stream_id().as_u32(), self.priority);
-        Outlet::new(stream, place, limit)
+        Outlet::new(stream, place, patience)
     }
 
     /// Waits for the answer, and sends it. Dropped, the request is given up, and its stream reset.
-    pub async fn answer(mut self, later: Later<'_>, limit: Duration) -> Ending {
+    pub async fn answer(mut self, later: Later<'_>, patience: Patience) -> Ending {
         match self.wait(later).await {
             Some(reply) => {
-                let begun = self.begin(reply, limit);
+                let begun = self.begin(reply, patience);
                 self.go_on(begun).await
             }
             None => Ending::Broken,

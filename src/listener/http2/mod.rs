@@ -64,7 +64,8 @@ const LINGER: Duration = Duration::from_secs(2);
 ///
 /// Dropped, the connection is closed, and what it had not answered is given up.
 pub async fn serve<H: Handler>(io: impl Stream, link: Link, handler: &H, serving: &Serving) {
-    let (wire, limits) = (Wire::new(io), serving.settings.latest());
+    let limits = serving.settings.latest();
+    let wire = Wire::new(io, limits.min_rate);
     let shaken = tokio::select! {
         () = serving.draining.cancelled() => return,
         shaken = timeout(limits.header_timeout, shake_hands(&wire, &limits)) => shaken,

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::{HeaderName, Method, Version};
+use http::{HeaderMap, HeaderName, Method, Version, header};
 use tokio::time::Instant;
 
 use super::connection::Connection;
@@ -21,6 +21,15 @@ use crate::listener::stream::Stream;
 use crate::listener::{Answer, Handler};
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
+
+/// Whether content comes when there is something to say, however seldom that is: calls of gRPC.
+fn is_conversation(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+    kind.starts_with(b"application/grpc")
+}
+
+/// Content below this size is copied out of the buffer that it was read into.
+const COPIED: usize = 16 << 10;
 
 impl<S: Stream, H: Handler> Connection<'_, S, H> {
     /// Answers a request, as far as that goes at once.
@@ -63,13 +72,29 @@ impl<S: Stream, H: Handler> Connection<'_, S, H> {
         if wants_tunnel {
             let Some(window) = upload::charge_window(uploads) else { return self.has_no_memory(exchange) };
             (exchange.from_tunnel, exchange.window) = (Some(content), Some(window));
-        } else if let Awaited::Something(first) = Awaited::of(&mut content, &method, &headers, cx) {
-            let Some((upload, reader)) = Upload::new(content, first, uploads, self.limits.body_timeout)
-            else {
-                return self.has_no_memory(exchange);
-            };
-            (exchange.upload, exchange.waits_for_100) = (Some(upload), waits_for_100);
-            body = Body::Busy(reader);
+        } else {
+            match Awaited::of(&mut content, &method, &headers, cx) {
+                Awaited::Nothing => {}
+                Awaited::Whole(bytes) => {
+                    let Some(charge) = uploads.budget.try_charge_body(bytes.len() as u64) else {
+                        return self.has_no_memory(exchange);
+                    };
+                    // A slice would keep all of the buffer that it was read into.
+                    let bytes = if bytes.len() < COPIED { Bytes::copy_from_slice(&bytes) } else { bytes };
+                    body = Body::Bytes(charge.attach(bytes));
+                }
+                Awaited::Something(first) => {
+                    let mut patience = self.limits.for_sending();
+                    if is_conversation(&headers) {
+                        patience.least.bytes = 0;
+                    }
+                    let Some((upload, reader)) = Upload::new(content, first, uploads, patience) else {
+                        return self.has_no_memory(exchange);
+                    };
+                    (exchange.upload, exchange.waits_for_100) = (Some(upload), waits_for_100);
+                    body = Body::Busy(reader);
+                }
+            }
         }
         let request = Request {
             method,
@@ -86,11 +111,11 @@ impl<S: Stream, H: Handler> Connection<'_, S, H> {
             // Each answer has an end of its own.
             can_break_off: true,
         };
-        let (handler, write_timeout) = (self.handler, self.limits.write_timeout);
+        let (handler, patience) = (self.handler, self.limits.for_taking());
         match handler.handle(request) {
             Answer::Now(reply) => self.carry_on(exchange, reply, cx),
             Answer::Later(later) => {
-                self.streams.push(Box::pin(exchange.answer(later, write_timeout)));
+                self.streams.push(Box::pin(exchange.answer(later, patience)));
             }
         }
     }
@@ -103,7 +128,7 @@ impl<S: Stream, H: Handler> Connection<'_, S, H> {
 
     /// An answer that is at hand needs no task of its own, unless its client makes it wait.
     fn carry_on(&mut self, mut exchange: Exchange, reply: Reply, cx: &mut Context<'_>) {
-        let mut begun = exchange.begin(reply, self.limits.write_timeout);
+        let mut begun = exchange.begin(reply, self.limits.for_taking());
         if let Begun::Content(sending) = &mut begun
             && let Poll::Ready(ending) = sending.poll(cx)
         {

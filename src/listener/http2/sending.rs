@@ -47,7 +47,11 @@ impl Sending {
 
     /// Hands over what there is, whenever it may. Ready at the end. Cancel-safe.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        self.poll_all(cx).map(Ending::from)
+        let ending = self.poll_all(cx).map(Ending::from);
+        if ending == Poll::Ready(Ending::Broken) {
+            self.note_late();
+        }
+        ending
     }
 
     fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unwanted>> {
@@ -103,8 +107,21 @@ impl Sending {
     }
 }
 
+impl Sending {
+    /// Has the log say that the client was too slow, where that is why it gets no more.
+    fn note_late(&mut self) {
+        if let (Some(record), Some(late)) = (&mut self.record, self.outlet.late()) {
+            record.broke_off(late.name());
+        }
+    }
+}
+
 impl Drop for Sending {
     fn drop(&mut self) {
+        if !self.is_whole {
+            // The whole connection may have ended for it.
+            self.note_late();
+        }
         finish(self.record.take(), self.handed, self.is_whole);
     }
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 
 use super::priority::Priority;
+use crate::listener::pace::Late;
 
 /// Streams of which something is remembered before they are there.
 const MOST_SAID: usize = 128;
@@ -25,6 +26,8 @@ struct State {
     said: BTreeMap<u32, Priority>,
     /// Turns that were taken so far.
     taken: u64,
+    /// The connection ends, because its client takes too little.
+    late: Option<Late>,
 }
 
 /// Smaller goes first: by urgency; then who does not share before who does; then by the number of the stream, and where
@@ -61,6 +64,11 @@ impl Turns {
     /// Nothing may be handed over for now.
     pub fn stop(&self) {
         self.0.lock().allowance = 0;
+    }
+
+    /// The connection ends for this, and with it all answers.
+    pub fn end_for(&self, late: Late) {
+        self.0.lock().late = Some(late);
     }
 
     /// Whether somebody waits.
@@ -125,6 +133,11 @@ impl Place {
             self.rank.turn = state.taken;
         }
         state.wake_first();
+    }
+
+    /// For what the connection ends, if it does.
+    pub fn late(&self) -> Option<Late> {
+        self.turns.0.lock().late
     }
 
     /// It has nothing to send for now: the next one may.

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::meter::Meter;
+use crate::listener::pace::{Late, MinRate, Pace, Patience};
 use crate::listener::stream::Stream;
 
 /// Bytes that are gathered before they are written.
@@ -33,8 +34,10 @@ struct Inner<S> {
     gone: usize,
     /// Bytes that the stream took.
     taken: u64,
-    /// Since when the client has taken nothing of what waits for it, and what it had taken by then.
-    stalled: Option<(Instant, u64)>,
+    /// How the client takes what waits for it.
+    pace: Pace,
+    /// The least that it has to take.
+    least: MinRate,
 }
 
 impl<S> Clone for Wire<S> {
@@ -44,10 +47,10 @@ impl<S> Clone for Wire<S> {
 }
 
 impl<S: Stream> Wire<S> {
-    /// Around a connection of which nothing was read.
-    pub fn new(io: S) -> Self {
-        let meter = Meter::new(Instant::now());
-        let inner = Inner { io, meter, gathered: Vec::new(), gone: 0, taken: 0, stalled: None };
+    /// Around a connection of which nothing was read. Its client has to take at `least` so much of what waits for it.
+    pub fn new(io: S, least: MinRate) -> Self {
+        let (meter, pace) = (Meter::new(Instant::now()), Pace::default());
+        let inner = Inner { io, meter, gathered: Vec::new(), gone: 0, taken: 0, pace, least };
         Self(Arc::new(Mutex::new(inner)))
     }
 
@@ -68,9 +71,17 @@ impl<S: Stream> Wire<S> {
         left
     }
 
-    /// Since when the client takes nothing of what waits for it.
-    pub fn stalled_since(&self) -> Option<Instant> {
-        self.0.lock().stalled.map(|(since, _)| since)
+    /// When to look whether the client takes too little of what waits for it, if anything does.
+    pub fn look_at(&self, patience: &Patience) -> Option<Instant> {
+        self.0.lock().pace.look_at(patience)
+    }
+
+    /// Looks whether it does.
+    pub fn look(&self, patience: &Patience) -> Option<Late> {
+        let mut inner = self.0.lock();
+        let Inner { io, pace, taken, .. } = &mut *inner;
+        let left = io.left_below().unwrap_or(*taken);
+        pace.look(patience, || Some(left.saturating_sub(io.unacknowledged()?)))
     }
 
     /// The stream itself, once the codec is gone.
@@ -141,12 +152,12 @@ impl<S: Stream> Inner<S> {
     }
 
     fn note_progress(&mut self, waits: bool) {
-        let taken = self.taken + self.io.left_below();
-        self.stalled = match self.stalled {
-            _ if !waits => None,
-            Some((since, before)) if before == taken => Some((since, before)),
-            _ => Some((Instant::now(), taken)),
-        };
+        let left = self.io.left_below().unwrap_or(self.taken);
+        if waits {
+            self.pace.waits(left, &self.least);
+        } else {
+            self.pace.rests(left, &self.least);
+        }
     }
 
     /// Shows the meter what the codec has handed over of `bytes`.
@@ -189,10 +200,12 @@ impl<S: Stream> AsyncWrite for Wire<S> {
         let bytes = bytes.get(..bytes.len().min(MOST_SLICES - 1)).unwrap_or_default();
         let mut inner = self.0.lock();
         let put = inner.poll_put(bytes, cx);
-        if let Poll::Ready(Ok(length)) = put {
-            inner.show(bytes, length);
+        match put {
+            Poll::Ready(Ok(length)) => inner.show(bytes, length),
+            // What is only gathered has not left: that nobody waits is for the end of the turn to say ([`Wire::poll_leave`]).
+            Poll::Pending => inner.note_progress(true),
+            Poll::Ready(Err(_)) => {}
         }
-        inner.note_progress(put.is_pending());
         put
     }
 

@@ -240,8 +240,12 @@ impl Stream for TlsStream {
         self.io.can_break_off()
     }
 
-    fn left_below(&self) -> u64 {
-        self.io.written()
+    fn left_below(&self) -> Option<u64> {
+        Some(self.io.written())
+    }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        self.io.unacknowledged()
     }
 }
 

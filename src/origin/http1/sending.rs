@@ -163,7 +163,7 @@ impl Sending {
                 Poll::Ready(Some(Ok(bytes))) => {
                     self.framed.put(bytes, outbox).map_err(|_| Broken::Request)?;
                 }
-                Poll::Ready(Some(Err(_))) => return Err(Broken::Request),
+                Poll::Ready(Some(Err(error))) => return Err(Broken::of_content(error)),
                 Poll::Ready(None) => {
                     let trailers = self.request.trailers();
                     self.framed.end(trailers.as_ref(), outbox).map_err(|_| Broken::Request)?;

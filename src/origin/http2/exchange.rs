@@ -127,7 +127,7 @@ fn what_it_means(broken: Broken, share: &Share) -> Broken {
             }
         }
         // Nothing was heard: it is the client that broke off.
-        Broken::Request => {}
+        Broken::Request | Broken::Lost => {}
         Broken::Reset | Broken::Malformed(_) | Broken::LargeHead => share.hears(),
     }
     broken

@@ -36,7 +36,7 @@ enum Stage {
     /// All of it was handed over.
     Over,
     /// The content broke off.
-    Broken,
+    Broken(Broken),
 }
 
 impl std::fmt::Debug for Sending {
@@ -87,6 +87,11 @@ impl Sending {
         }
     }
 
+    fn break_off(&mut self, why: Broken) {
+        self.stream.send_reset(Reason::CANCEL);
+        self.stage = Stage::Broken(why);
+    }
+
     /// Hands on what there is, as far as the endpoint opens its window. Ready when all was handed over, or no more can be.
     /// Nothing is lost between two calls.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
@@ -97,7 +102,7 @@ impl Sending {
         loop {
             match self.stage {
                 Stage::Over => return Poll::Ready(Ok(())),
-                Stage::Broken => return Poll::Ready(Err(Broken::Request)),
+                Stage::Broken(why) => return Poll::Ready(Err(why)),
                 Stage::Going | Stage::Held(_) => {}
             }
             if !self.piece.is_empty() {
@@ -109,11 +114,9 @@ impl Sending {
                     (self.piece, self.is_begun) = (bytes, true);
                 }
                 None if self.left.is_none_or(|left| left == 0) => self.end()?,
-                // More or less than was said, or broken off.
-                Some(_) | None => {
-                    self.stream.send_reset(Reason::CANCEL);
-                    self.stage = Stage::Broken;
-                }
+                Some(Err(error)) => self.break_off(Broken::of_content(error)),
+                // More or less than was said.
+                Some(Ok(_)) | None => self.break_off(Broken::Request),
             }
         }
     }

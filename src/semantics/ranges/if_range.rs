@@ -27,6 +27,11 @@ pub fn if_range_holds(request: &HeaderMap, response: &HeaderMap) -> bool {
     }
 }
 
+/// Whether `If-Range` names a date, which codings of one content share.
+pub fn is_by_date(request: &HeaderMap) -> bool {
+    only_line(request, &IF_RANGE).is_some_and(|line| ETag::parse(line).is_none())
+}
+
 fn is_date_of(line: &[u8], response: &HeaderMap) -> bool {
     let asked = http::HeaderValue::from_bytes(line).ok().and_then(|value| parse_date(&value));
     let modified = date_of(response, &LAST_MODIFIED);

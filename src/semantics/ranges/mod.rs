@@ -12,7 +12,7 @@ use http::header::RANGE;
 use http::{HeaderMap, HeaderValue};
 
 pub use content_range::ContentRange;
-pub use if_range::if_range_holds;
+pub use if_range::{if_range_holds, is_by_date};
 pub use resolve::Resolved;
 
 /// The only unit that there is (RFC 9110 §14.1.2).

@@ -71,7 +71,7 @@ fn receive(incoming: Incoming, serving: &Serving) -> Body {
     if incoming.is_end_stream() {
         return Body::Empty;
     }
-    let (_, writer, reader) = BusyBody::with_reader(serving.uploads.clone(), Retention::Window);
+    let (_, writer, reader) = BusyBody::with_reader(serving.uploads.clone(), Retention::Spool);
     tokio::spawn(pump(incoming, writer, serving.settings.body_timeout));
     Body::Busy(reader)
 }
