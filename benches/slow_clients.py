@@ -271,20 +271,7 @@ def disk_seconds(directory, size):
 
 def nginx(directory, port, source):
     """nginx that spools what is not stored, as much of it as there is."""
-    http = f"""
-    access_log off;
-    proxy_cache_path {directory}/nginx-cache levels=1:2 keys_zone=hits:1m use_temp_path=off;
-    upstream origin {{ server 127.0.0.1:{source}; keepalive 300; }}
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        location / {{
-            proxy_pass http://origin;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_cache hits;
-        }}
-    }}"""
-    return common.nginx(directory, "nginx", port, http, workers=2)
+    return common.caching_nginx(directory, port, source)
 
 
 def forebay(directory, port, source):

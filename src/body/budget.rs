@@ -24,8 +24,9 @@ pub struct Budget {
     /// Bytes of bodies that are to come.
     reserved: AtomicU64,
     busy_bodies: AtomicU64,
-    /// Bytes of what has a part of its own, by [`Part`].
-    parts: [AtomicU64; 2],
+    /// Bytes of what has a part of its own.
+    coders: AtomicU64,
+    windows: AtomicU64,
 }
 
 /// What has a part of the budget to itself, so that it keeps out nothing but its like.
@@ -45,7 +46,8 @@ impl Budget {
             limit: AtomicU64::new(limit),
             reserved: AtomicU64::new(0),
             busy_bodies: AtomicU64::new(0),
-            parts: [AtomicU64::new(0), AtomicU64::new(0)],
+            coders: AtomicU64::new(0),
+            windows: AtomicU64::new(0),
         })
     }
 
@@ -99,6 +101,13 @@ impl Budget {
         self.try_charge_under(bytes, self.for_bodies())
     }
 
+    /// The same for a body that holds `own` bytes, if it then has no more than its share of what is left for bodies: the
+    /// largest is refused first, and there is room for one that comes.
+    pub(super) fn try_charge_share(self: &Arc<Self>, own: u64, bytes: u64) -> Option<Charge> {
+        let free = self.for_bodies().saturating_sub(self.used().saturating_add(bytes));
+        OF_MEMORY.allows(own.saturating_add(bytes), free).then(|| self.try_charge_body(bytes)).flatten()
+    }
+
     /// Charges `bytes` of something that codes an answer as it leaves. All such have a sixteenth of the limit: without one an
     /// answer leaves uncoded, so that nobody is kept out for their sake. One alone may take more, so that there is one at all.
     pub fn try_charge_coder(self: &Arc<Self>, bytes: u64) -> Option<PartCharge> {
@@ -113,7 +122,7 @@ impl Budget {
 
     fn try_charge_part(self: &Arc<Self>, part: Part, bytes: u64, share: u64) -> Option<PartCharge> {
         let put = |taken: u64| taken.checked_add(bytes).filter(|sum| taken == 0 || *sum <= share);
-        let counter = self.part(part)?;
+        let counter = self.part(part);
         counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, put).ok()?;
         let charge = self.try_charge_body(bytes);
         if charge.is_none() {
@@ -122,15 +131,11 @@ impl Budget {
         charge.map(|charge| PartCharge { part, charge })
     }
 
-    fn part(&self, part: Part) -> Option<&AtomicU64> {
-        self.parts.get(part as usize)
-    }
-
-    /// The same for a body that holds `own` bytes, if it then has no more than its share of what is left for bodies: the
-    /// largest is refused first, and there is room for one that comes.
-    pub(super) fn try_charge_share(self: &Arc<Self>, own: u64, bytes: u64) -> Option<Charge> {
-        let free = self.for_bodies().saturating_sub(self.used().saturating_add(bytes));
-        OF_MEMORY.allows(own.saturating_add(bytes), free).then(|| self.try_charge_body(bytes)).flatten()
+    fn part(&self, part: Part) -> &AtomicU64 {
+        match part {
+            Part::Coders => &self.coders,
+            Part::Windows => &self.windows,
+        }
     }
 
     fn for_bodies(&self) -> u64 {
@@ -194,9 +199,7 @@ pub struct PartCharge {
 
 impl Drop for PartCharge {
     fn drop(&mut self) {
-        if let Some(counter) = self.charge.budget.part(self.part) {
-            counter.fetch_sub(self.charge.bytes, Ordering::Relaxed);
-        }
+        self.charge.budget.part(self.part).fetch_sub(self.charge.bytes, Ordering::Relaxed);
     }
 }
 
@@ -310,7 +313,18 @@ mod tests {
         drop(some);
         let _others = budget.try_charge_body(1400).expect("seven eighths");
         assert!(budget.try_charge_coder(10).is_none());
-        assert_eq!((budget.used(), budget.parts[0].load(Ordering::Relaxed)), (1400, 0));
+        assert_eq!((budget.used(), budget.coders.load(Ordering::Relaxed)), (1400, 0));
+    }
+
+    #[test]
+    fn windows_keep_out_no_bodies_but_each_other() {
+        let budget = Budget::new(1600);
+        let windows: Vec<_> = std::iter::from_fn(|| budget.try_charge_window(100)).collect();
+        assert_eq!((windows.len(), budget.used()), (3, 300), "a quarter of 1400");
+        assert!(budget.try_charge_body(1100).is_some());
+        drop(windows);
+        assert_eq!(budget.used(), 0);
+        assert!(budget.try_charge_window(350).is_some() && budget.try_charge_window(100).is_some());
     }
 
     #[test]

@@ -94,10 +94,10 @@ pub struct Spill {
 }
 
 impl Settings {
-    /// Descriptors that the node may need: one for each connection, for each fetch one to the origin, one to spill
-    /// to and one for content that is taken in, and one for each segment of the disk tier's index.
+    /// Descriptors that the node may need: one for each connection, for each fetch one to the origin, as many files to spill
+    /// to, and one for each segment of the disk tier's index.
     pub fn descriptors(&self) -> u64 {
-        (self.request.max_connections + 3 * self.fetch.max_fetches) as u64 + self.fixed_descriptors()
+        (self.request.max_connections + 2 * self.fetch.max_fetches) as u64 + self.fixed_descriptors()
     }
 
     fn fixed_descriptors(&self) -> u64 {
@@ -149,11 +149,11 @@ mod tests {
         assert_eq!(settings.request.max_connections, 10_000);
         settings.fit_to_descriptors(1024);
         assert!(settings.descriptors() <= 1024, "{settings:?}");
-        assert!(settings.request.max_connections > 250 && settings.fetch.max_fetches > 100);
+        assert!(settings.request.max_connections > 350 && settings.fetch.max_fetches > 100);
         let pool = &mut settings.pools[0];
         pool.endpoints = vec![pool.endpoints[0].clone(); 100];
         settings.fit_to_descriptors(1024);
-        assert!(settings.descriptors() <= 1024 && settings.request.max_connections > 150, "{settings:?}");
+        assert!(settings.descriptors() <= 1024 && settings.request.max_connections > 200, "{settings:?}");
         settings.fit_to_descriptors(0);
         assert!(settings.request.max_connections > 0);
     }

@@ -62,7 +62,7 @@ pub struct Settings {
     pub node: String,
     /// What stands for it in `CDN-Loop`.
     pub cdn_id: String,
-    /// Most fetches at a time; beyond, requests that need one are answered with 503. Content of as many requests may be in files.
+    /// Most fetches at a time; beyond, requests that need one are answered with 503.
     pub max_fetches: usize,
     /// Most refreshes behind answers at a time; beyond, what is stale is refreshed later.
     pub max_refreshes: usize,
@@ -92,8 +92,6 @@ struct Shared {
     counters: Arc<Counters>,
     tasks: TaskTracker,
     places: Limit,
-    /// For files with content of requests.
-    files: Limit,
     refreshes: Limit,
     backoff: Backoff,
     assemblies: Arc<Assemblies>,
@@ -194,7 +192,6 @@ impl Fetcher {
                 counters,
                 tasks,
                 places,
-                files: Limit::new(settings.max_fetches),
                 refreshes,
                 backoff,
                 assemblies,
@@ -205,7 +202,6 @@ impl Fetcher {
     /// From now on as many fetches and refreshes at a time as these say. Those under way go on, also if they are more.
     pub fn set_limits(&self, settings: &Settings) {
         self.shared.places.set(settings.max_fetches);
-        self.shared.files.set(settings.max_fetches);
         self.shared.refreshes.set(settings.max_refreshes);
     }
 
@@ -332,11 +328,6 @@ impl Fetcher {
         let (flight, reader, ready) = self.prepare(ask, 0, true, Retention::Store);
         let running = self.start(&flight, ready, Purpose::Through, None, body);
         flight.leading_seat(reader, running)
-    }
-
-    /// A place for a file with content of a request, of which there may be as many as fetches: descriptors are few.
-    pub fn file_for_content(&self) -> Option<Place> {
-        self.shared.files.take()
     }
 
     /// Whether whoever sent this knows of purges that were not applied here yet.

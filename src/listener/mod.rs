@@ -19,6 +19,7 @@ pub mod stream;
 pub mod tls;
 mod unacknowledged;
 pub mod unix;
+mod whole;
 pub mod wire;
 
 use std::fmt;

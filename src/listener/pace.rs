@@ -290,6 +290,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_burst_counts_that_comes_soon_after_the_wait_began() {
+        let mut pace = Pace::default();
+        pace.waits(100_000, &PATIENCE.least);
+        let mut arrived = 0;
+        for second in 1..=30 {
+            pass(1).await;
+            if second == 5 {
+                arrived = 100_000;
+            }
+            assert_eq!(pace.look(&PATIENCE, || Some(arrived)), None, "{second}");
+        }
+        pass(30).await;
+        assert_eq!(pace.look(&PATIENCE, || Some(arrived)), Some(Late::Slow), "it is over by then");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_system_that_cannot_tell_is_asked_twice_and_no_more() {
         let (mut pace, mut looks) = (Pace::default(), 0);
         pace.waits(0, &PATIENCE.least);

@@ -185,6 +185,12 @@ mod tests {
     }
 
     #[test]
+    fn content_that_this_node_has_lost_is_no_client_s_fault() {
+        let blame = |error| OriginError::exchanging(Broken::of_content(error)).blame;
+        assert_eq!((blame(BodyError::Spill), blame(BodyError::Incomplete)), (Blame::Node, Blame::Client));
+    }
+
+    #[test]
     fn a_next_leader_is_sent_only_where_the_pool_has_not_tried_others() {
         let reset = OriginError::new(ProxyError::ConnectionTerminated, Blame::Origin, Retry::Idempotent);
         assert!(reset.after(1).next_leader_may_succeed());

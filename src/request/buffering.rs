@@ -77,15 +77,7 @@ impl ClientMachine {
     /// hears nothing. Cancel-safe: dropped while it waits, the client has left, and nobody was asked for anything.
     pub(super) async fn buffer(&self, turn: &mut Turn, mut body: Body, onward: Onward) -> Step {
         if let Body::Busy(content) = &body {
-            let content = content.body();
-            let (window, announced) = (content.means().window, announced_length(&turn.ask.headers));
-            if announced.is_none_or(|length| length > window) {
-                turn.file = self.fetcher.file_for_content();
-                if turn.file.is_none() {
-                    content.spool_up_to(window);
-                }
-            }
-            turn.content = Some(content);
+            turn.content = Some(content.body());
         }
         let waiting = self.counters.buffering.enter();
         let came = poll_fn(|cx| body.poll_whole(cx)).await;

@@ -75,10 +75,9 @@ impl ClientMachine {
         normalised: bool,
     ) -> Result<Reply, OriginError> {
         if let Some(coding) = deliver::to_be_decoded(announced, to, normalised) {
-            self.counters.decoded.inc();
             let decoding = Decoding { coding, budget: &self.budget, when_wrong: None };
             deliver::decode(&mut reply, to, decoding)?;
-            return Ok(reply);
+            return Ok(self.decoded(reply));
         }
         let rules = &turn.ask.policy.compression;
         if turn.needs_whole || !deliver::may_be_coded(announced, to, rules) {
@@ -103,10 +102,17 @@ impl ClientMachine {
         coded.inspect(|_| self.counters.coded.inc())
     }
 
+    /// Counts an answer whose content is decoded as it leaves.
+    pub(super) fn decoded(&self, reply: Reply) -> Reply {
+        if matches!(reply.body, Body::Decoded(_)) {
+            self.counters.decoded.inc();
+        }
+        reply
+    }
+
     /// How the coding of a hit is taken off. A content that turns out not to be in it is not kept: the next request has it from
     /// the origin.
     pub(super) fn decoding(&self, key: &Key, hit: &Hit, coding: Coding) -> Decoding<'_> {
-        self.counters.decoded.inc();
         let (cache, counters) = (Arc::clone(&self.cache), Arc::clone(&self.counters));
         let (key, object) = (key.clone(), Arc::clone(&hit.object));
         let when_wrong = move || {

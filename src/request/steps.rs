@@ -374,7 +374,9 @@ impl ClientMachine {
         let open = |_: &Hit, _| gathered.map_or(Source::Blocks(Blocks::new([])), |gathered| gathered.source);
         let now = self.clock.now();
         Step::Done(match hit.object.head.to_decode_for(&turn.ask.headers) {
-            Some(coding) => deliver::decoded(hit, &to, now, self.decoding(&turn.ask.key, hit, coding), open),
+            Some(coding) => {
+                self.decoded(deliver::decoded(hit, &to, now, self.decoding(&turn.ask.key, hit, coding), open))
+            }
             None => deliver::stored(hit, &to, now, open),
         })
     }
@@ -388,7 +390,7 @@ impl ClientMachine {
         let (ask, to) = (&turn.ask, turn.answer(&self.settings.node, cache));
         if let Some(coding) = hit.object.head.to_decode_for(&ask.headers) {
             let decoding = self.decoding(turn.key(), hit, coding);
-            return Step::Done(deliver::decoded(hit, &to, now, decoding, replay));
+            return Step::Done(self.decoded(deliver::decoded(hit, &to, now, decoding, replay)));
         }
         // A part is one of what the origin sent, and so is what another node of the operator's stores.
         let is_for_all = !ask.is_peer && !to.may_want_part();

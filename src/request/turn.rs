@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::begun::{Begun, Told};
 use crate::admission::Rejection;
 use crate::base::clock::Timestamp;
-use crate::base::limit::Place;
 use crate::body::busy::{BodyError, BusyBody, End};
 use crate::body::message::Reply;
 use crate::cache::key::Key;
@@ -47,8 +46,6 @@ pub(super) struct Turn {
     pub(super) attempt: u8,
     /// The content of a request that is passed, if it came behind the head.
     pub(super) content: Option<BusyBody>,
-    /// For the file that its content may need.
-    pub(super) file: Option<Place>,
     /// An answer of unknown length has to be whole before any of it is sent.
     pub(super) needs_whole: bool,
 }
@@ -68,7 +65,6 @@ impl Turn {
             joins_surely: false,
             attempt: 0,
             content: None,
-            file: None,
             needs_whole: false,
         }
     }

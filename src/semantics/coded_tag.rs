@@ -31,12 +31,18 @@ fn written(is_weak: bool, opaque: &[u8]) -> Vec<u8> {
 
 /// The text of the tag that one with this text was made of; `None` if it is none of ours.
 fn plain(opaque: &[u8]) -> Option<&[u8]> {
+    apart(opaque).map(|(plain, _)| plain)
+}
+
+/// A text of ours taken apart: that of the tag that it was made of, and the name of the coding.
+fn apart(opaque: &[u8]) -> Option<(&[u8], &'static str)> {
     let (plain, ours) = opaque.split_at(opaque.iter().rposition(|byte| *byte == MARK)?);
     let mut words = ours.get(1..)?.split(|byte| *byte == b'.');
+    let said = words.next()?;
     let mut names = Coding::ALL.iter().map(|coding| coding.name()).chain([IDENTITY]);
-    let is_coding = words.next().is_some_and(|name| names.any(|it| it.as_bytes() == name));
+    let coding = names.find(|name| name.as_bytes() == said)?;
     let is_digest = |word: &[u8]| word.len() == 8 && word.iter().all(u8::is_ascii_hexdigit);
-    (is_coding && words.next().is_none_or(is_digest) && words.next().is_none()).then_some(plain)
+    (words.next().is_none_or(is_digest) && words.next().is_none()).then_some((plain, coding))
 }
 
 /// Of the tags that a request knows (`If-None-Match`) one of ours that was made of what has these fields, in a coding that the
@@ -46,21 +52,14 @@ pub fn known_tag(request: &HeaderMap, fields: &HeaderMap, is_made: bool) -> Opti
     let of = if is_made { plain(own)? } else { own };
     let lines = request.get_all(IF_NONE_MATCH).iter().filter(|line| line.as_bytes().contains(&MARK));
     let mut known = lines.flat_map(|line| tag_list(line.as_bytes()));
-    let is_of = |tag: &ETag<'_>| {
-        plain(tag.tag) == Some(of) && coding_of(tag.tag).is_some_and(|name| takes(request, name))
-    };
+    let is_of =
+        |tag: &ETag<'_>| apart(tag.tag).is_some_and(|(plain, name)| plain == of && takes(request, name));
     let tag = known.find(is_of)?;
     HeaderValue::from_bytes(&written(tag.weak, tag.tag)).ok()
 }
 
-/// The coding that a tag of ours names.
-fn coding_of(opaque: &[u8]) -> Option<&[u8]> {
-    let (_, ours) = opaque.split_at(opaque.iter().rposition(|byte| *byte == MARK)?);
-    ours.get(1..)?.split(|byte| *byte == b'.').next()
-}
-
-fn takes(request: &HeaderMap, coding: &[u8]) -> bool {
-    if coding == IDENTITY.as_bytes() { takes_plain(request) } else { coding::accepts(request, coding) }
+fn takes(request: &HeaderMap, coding: &str) -> bool {
+    if coding == IDENTITY { takes_plain(request) } else { coding::accepts(request, coding.as_bytes()) }
 }
 
 /// Puts the tag of ours that a request knew back into a 304 of the origin, which speaks of its own (RFC 9110 §15.4.5): the client

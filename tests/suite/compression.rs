@@ -2,14 +2,13 @@
 
 use std::collections::HashSet;
 
-use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder};
 use forebay::base::units::ByteSize;
 use forebay::cache::ledger::Source;
 use forebay::cache::wish::Wish;
 use forebay::config::file::CodingName;
 use forebay::config::{Configuration, Settings};
-use tokio::io::AsyncReadExt as _;
 
+use crate::compression_model::{decoded, decoded_so_far, text};
 use crate::disk_rig::DiskNode;
 use crate::rig::{Pipes, settings};
 use crate::support::client::Answer;
@@ -19,18 +18,6 @@ const ALL: [&str; 3] = ["br", "zstd", "gzip"];
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");
 const TAG: (&str, &str) = ("ETag", "\"v1\"");
-
-/// A text that can be made shorter.
-fn text(length: usize) -> Vec<u8> {
-    let words = ["water ", "from ", "the ", "river ", "waits ", "above ", "the ", "wheel\n"];
-    let mut random = fastrand::Rng::with_seed(length as u64);
-    let mut text = Vec::with_capacity(length + 8);
-    while text.len() < length {
-        text.extend_from_slice(words[random.usize(..words.len())].as_bytes());
-    }
-    text.truncate(length);
-    text
-}
 
 fn coding(change: impl FnOnce(&mut Configuration)) -> Settings {
     let mut written = Configuration::default();
@@ -48,16 +35,7 @@ fn node(script: impl Fn(&SeenRequest, usize) -> Vec<Act> + Send + Sync + 'static
 
 /// The content as it was before it was coded.
 async fn plain(answer: &Answer) -> Vec<u8> {
-    let mut plain = Vec::new();
-    let coded = &answer.body[..];
-    match answer.header("content-encoding") {
-        Some("br") => BrotliDecoder::new(coded).read_to_end(&mut plain).await,
-        Some("zstd") => ZstdDecoder::new(coded).read_to_end(&mut plain).await,
-        Some("gzip") => GzipDecoder::new(coded).read_to_end(&mut plain).await,
-        _ => return answer.body.clone(),
-    }
-    .expect("coded content");
-    plain
+    decoded(answer.header("content-encoding").unwrap_or_default(), &answer.body).await.expect("coded content")
 }
 
 /// Waits until all is coded that was asked for.
@@ -475,16 +453,7 @@ async fn what_has_come_leaves_at_once() {
         // Not before all of what has come can be read.
         while some.len() < 3_000 {
             coded.extend_from_slice(&client.read_chunk().await.expect("more"));
-            some.clear();
-            let mut partial = [0; 4_096];
-            let mut decoder: Box<dyn tokio::io::AsyncRead + Unpin> = match coding {
-                "br" => Box::new(BrotliDecoder::new(&coded[..])),
-                "zstd" => Box::new(ZstdDecoder::new(&coded[..])),
-                _ => Box::new(GzipDecoder::new(&coded[..])),
-            };
-            while let Ok(length @ 1..) = decoder.read(&mut partial).await {
-                some.extend_from_slice(&partial[..length]);
-            }
+            some = decoded_so_far(coding, &coded).await;
         }
         assert_eq!(some, text(6_000)[..3_000], "{coding}");
     }

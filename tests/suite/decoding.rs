@@ -1,66 +1,23 @@
 //! Content that an origin sends coded: sent so to clients that take it, and decoded for others.
 
-use async_compression::Level;
-use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZstdEncoder};
 use forebay::base::units::ByteSize;
 use forebay::config::file::CodingName;
 use forebay::config::{Configuration, Settings};
-use tokio::io::AsyncWriteExt as _;
+use futures_util::FutureExt as _;
 
+use crate::compression_model::{encoded, text};
 use crate::rig::{Pipes, settings};
 use crate::support::origin::{Act, Gate, SeenRequest, head, respond};
 
 const ALL: [&str; 3] = ["br", "zstd", "gzip"];
-/// How hard origins work.
-const FAST: Level = Level::Precise(2);
-
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 const HTML: (&str, &str) = ("Content-Type", "text/html; charset=utf-8");
 const TAG: (&str, &str) = ("ETag", "\"v1\"");
 
-/// A text that can be made shorter, but not by much more than texts can.
-fn text(length: usize) -> Vec<u8> {
-    let words = ["water ", "from ", "the ", "river ", "waits ", "above ", "the ", "wheel\n"];
-    let mut random = fastrand::Rng::with_seed(length as u64);
-    let mut text = Vec::with_capacity(length + 8);
-    while text.len() < length {
-        text.extend_from_slice(words[random.usize(..words.len())].as_bytes());
-    }
-    text.truncate(length);
-    text
-}
-
 /// Coded as an origin would.
 fn coded(coding: &str, plain: &[u8]) -> Vec<u8> {
-    let coding = coding.to_owned();
-    let plain = plain.to_owned();
-    let code = async move {
-        let out = Vec::new();
-        match coding.as_str() {
-            "br" => {
-                let mut encoder = BrotliEncoder::with_quality(out, FAST);
-                encoder.write_all(&plain).await.unwrap();
-                encoder.shutdown().await.unwrap();
-                encoder.into_inner()
-            }
-            "zstd" => {
-                let mut encoder = ZstdEncoder::with_quality(out, FAST);
-                encoder.write_all(&plain).await.unwrap();
-                encoder.shutdown().await.unwrap();
-                encoder.into_inner()
-            }
-            _ => {
-                let mut encoder = GzipEncoder::with_quality(out, FAST);
-                encoder.write_all(&plain).await.unwrap();
-                encoder.shutdown().await.unwrap();
-                encoder.into_inner()
-            }
-        }
-    };
     // The encoders write into memory: nothing is waited for.
-    std::thread::spawn(|| tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(code))
-        .join()
-        .unwrap()
+    encoded(coding, plain).now_or_never().expect("nothing to wait for")
 }
 
 fn with(change: impl FnOnce(&mut Configuration)) -> Settings {

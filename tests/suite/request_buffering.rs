@@ -313,6 +313,20 @@ async fn content_that_grows_beyond_what_may_be_taken_in_is_passed_on_from_there(
     assert_eq!((&seen.body[..], seen.request.header("transfer-encoding")), (&b"abcdef"[..], Some("chunked")));
 }
 
+/// An offer to leave HTTP costs a client nothing, and is no way around.
+#[tokio::test(start_paused = true)]
+async fn what_comes_with_an_offer_to_leave_http_is_taken_in_as_well() {
+    let pipes = with(|_| {});
+    let mut client = pipes.client();
+    let offer = "Connection: upgrade\r\nUpgrade: echo/1\r\nContent-Length: 4\r\n\r\nab";
+    client.send(&format!("POST / HTTP/1.1\r\nHost: test\r\n{offer}")).await;
+    tokio::time::sleep(ms(5000)).await;
+    assert_eq!((pipes.origin.opened(), pipes.node.counters.buffering.get()), (0, 1));
+    client.send("cd").await;
+    assert_eq!(client.read_answer().await.status, 201);
+    assert_eq!(only(&pipes).body, b"abcd");
+}
+
 /// Without room on disk the window is all that is taken in: what follows waits for the origin.
 #[tokio::test]
 async fn without_room_it_is_passed_on_and_its_client_waits_for_the_origin() {

@@ -70,6 +70,27 @@ async fn trailers_that_were_announced_reach_the_origin() {
     assert_eq!(exchange.body, b"content");
 }
 
+/// What was announced as long, with trailers behind it, has no framing but its length where chunks are not understood.
+#[tokio::test(start_paused = true)]
+async fn trailers_are_left_out_where_the_origin_takes_no_chunks() {
+    let mut settings = crate::rig::settings("http://origin.test");
+    settings.pools[0].chunked = false;
+    let pipes = Pipes::with(settings, takes);
+    let mut send = client(&pipes).await;
+    for length in [Some("7"), None] {
+        let fields: Vec<_> = length.map(|length| ("content-length", length)).into_iter().collect();
+        let post = request(Method::POST, "/", &[&fields[..], &[("trailer", "x-sum")]].concat());
+        let (response, stream) = send.send_request(post, false).expect("sent");
+        let sum = HeaderMap::from_iter([("x-sum".parse().expect("a name"), "1".parse().expect("a value"))]);
+        send_all(stream, "content".into(), Some(sum)).await;
+        assert_eq!(response.await.expect("an answer").status(), StatusCode::CREATED);
+        let exchange = pipes.origin.tally().exchanges.pop().expect("one");
+        let framing =
+            ["content-length", "transfer-encoding", "trailer"].map(|name| exchange.request.header(name));
+        assert_eq!((framing, &exchange.body[..]), ([Some("7"), None, None], &b"content"[..]), "{length:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_gives_its_stream_up_has_asked_the_origin_for_nothing() {
     let pipes = Pipes::new(takes);

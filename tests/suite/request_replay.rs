@@ -69,6 +69,15 @@ async fn a_post_that_was_sent_is_not_sent_again() {
     assert_eq!((rig.ask("POST", &[]).await.status, rig.hits()), (502, (1, 0)));
 }
 
+/// Its own first time may be what the second would fail for.
+#[tokio::test(start_paused = true)]
+async fn a_change_on_a_condition_that_was_sent_is_not_sent_again() {
+    for condition in [("If-Match", "\"v1\""), ("If-None-Match", "*")] {
+        let rig = rig(|settings| settings, vec![Act::ReadBody, Act::Reset]);
+        assert_eq!((rig.ask("PUT", &[condition]).await.status, rig.hits()), (502, (1, 0)), "{condition:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn content_that_is_passed_on_as_it_comes_is_gone_once_it_was_sent() {
     let rig = rig(streaming, vec![Act::ReadBody, Act::Reset]);

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Method, StatusCode, Version, header};
 use tokio::time::Instant;
 
@@ -21,6 +20,7 @@ use crate::http1::framed::Delimiting;
 use crate::listener::Later;
 use crate::listener::pace::Late;
 use crate::listener::stream::Stream;
+use crate::listener::whole::whole;
 
 /// What is read ahead of later requests while one is answered; more is left in the system until then.
 const READ_AHEAD: usize = 16 << 10;
@@ -76,9 +76,6 @@ impl Exchange {
     }
 }
 
-/// Content below this size is copied out of the buffer that it was read into.
-const COPIED: usize = 16 << 10;
-
 impl<S: Stream> Connection<'_, S> {
     /// The request of a head, and what is needed to answer it here.
     pub(super) fn open(&mut self, head: Head) -> (Request, Exchange) {
@@ -117,10 +114,7 @@ impl<S: Stream> Connection<'_, S> {
             && let Some(length) = usize::try_from(length).ok().filter(|length| *length <= self.input.0.len())
             && let Some(charge) = self.serving.uploads.budget.try_charge_body(length as u64)
         {
-            let here = self.input.0.split_to(length);
-            // A slice would keep all of the buffer that it was read into.
-            let here = if length < COPIED { Bytes::copy_from_slice(&here) } else { here };
-            return (None, Body::Bytes(charge.attach(here)));
+            return (None, whole(self.input.0.split_to(length), charge));
         }
         let limits = &self.limits;
         match Upload::new(framing, &self.serving.uploads, limits.max_head, limits.min_rate) {

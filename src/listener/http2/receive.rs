@@ -18,6 +18,7 @@ use crate::body::Body;
 use crate::body::message::{Reply, Request};
 use crate::listener::refusal::Refusal;
 use crate::listener::stream::Stream;
+use crate::listener::whole::whole;
 use crate::listener::{Answer, Handler};
 
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
@@ -27,9 +28,6 @@ fn is_conversation(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
     kind.starts_with(b"application/grpc")
 }
-
-/// Content below this size is copied out of the buffer that it was read into.
-const COPIED: usize = 16 << 10;
 
 impl<S: Stream, H: Handler> Connection<'_, S, H> {
     /// Answers a request, as far as that goes at once.
@@ -79,9 +77,7 @@ impl<S: Stream, H: Handler> Connection<'_, S, H> {
                     let Some(charge) = uploads.budget.try_charge_body(bytes.len() as u64) else {
                         return self.has_no_memory(exchange);
                     };
-                    // A slice would keep all of the buffer that it was read into.
-                    let bytes = if bytes.len() < COPIED { Bytes::copy_from_slice(&bytes) } else { bytes };
-                    body = Body::Bytes(charge.attach(bytes));
+                    body = whole(bytes, charge);
                 }
                 Awaited::Something(first) => {
                     let mut patience = self.limits.for_sending();

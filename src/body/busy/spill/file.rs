@@ -16,8 +16,8 @@ use super::{FilePlace, Room, SpillArea};
 /// What all readers have taken is given back in pieces of this size.
 pub(in super::super) const GIVEN_BACK: u64 = 1 << 20;
 
-/// Pieces that are written one by one.
-const MOST_WRITES: usize = 4;
+/// Pieces that are shorter than this on the average leave in one write: others are not worth the copy.
+const SMALL: usize = 4 << 10;
 
 /// A body's file, written from front to back, and given back from front to back.
 #[derive(Debug)]
@@ -84,8 +84,8 @@ impl SpillFile {
         let open = self.open()?;
         let begin = self.written.load(Ordering::Acquire);
         let mut at = begin;
-        // Many small pieces leave in one write.
-        let joined = (pieces.len() > MOST_WRITES).then(|| [Bytes::from(pieces.concat())]);
+        let length: usize = pieces.iter().map(Bytes::len).sum();
+        let joined = (length < pieces.len() * SMALL).then(|| [Bytes::from(pieces.concat())]);
         for piece in joined.as_ref().map_or(pieces, |joined| &joined[..]) {
             open.file.write_all_at(piece, at)?;
             at += piece.len() as u64;
